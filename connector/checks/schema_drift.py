@@ -7,9 +7,9 @@ CRM is asked then, and if it does not answer either, the lock file is used.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from connector.checks.consent_fields import consent_problems
 from connector.checks.crm_requirements import needs
 from connector.checks.describe_crm import pull
+from connector.checks.mismatches import mismatches
 from connector.checks.schema_diff import Change, changes
 from connector.config.schema_lock import lock_path
 from connector.config.yaml_document import read
@@ -18,7 +18,7 @@ from connector.delivery.http_client import Client
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.crm_schema import CrmSchema
 from connector.model.errors import ConnectorError
-from connector.model.problem import ProblemsFound, Severity
+from connector.model.problem import ProblemsFound
 from connector.registry import Loaded, read_schemas
 from connector.telemetry.log_events import Alarm, Cleared, Emit, Level, Lifecycle
 
@@ -106,10 +106,8 @@ class Drift:
 
     def _mismatches(self, rules: Ruleset, schema: CrmSchema) -> list[str]:
         """What would fail; warnings are for people who edit, not for those on call."""
-        consent = {schema.crm: self._crms[schema.crm].consent_fields}
-        found = rules.misfits({schema.crm: schema})
-        found += consent_problems(self._config, consent, {schema.crm: schema})
-        return [str(replace(one, hint="")) for one in found if one.severity is Severity.ERROR]
+        found = mismatches(rules, self._config, self._crms[schema.crm], schema)
+        return [str(replace(one, hint="")) for one in found.errors]
 
     def _judge(self, name: str, lacks: Sequence[str]) -> None:
         if lacks and name not in self._raised:

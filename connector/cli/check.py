@@ -130,9 +130,9 @@ def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
 
 async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
     """Compare the needs of mappings and config with the CRMs' current objects."""
-    from connector.checks.consent_fields import consent_problems  # noqa: PLC0415 - the same.
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
     from connector.checks.describe_crm import pull  # noqa: PLC0415 - the same.
+    from connector.checks.mismatches import mismatches  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
@@ -151,9 +151,8 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
             except ConnectorError as error:
                 found.append(_lack(name, str(error)))
                 continue
-            all_problems = {name: pulled.schema}
-            found += placed(loaded, rules.misfits(all_problems))
-            found += consent_problems(document, {name: crm.consent_fields}, all_problems)
+            differing = mismatches(rules, document, crm, pulled.schema)
+            found += [*placed(loaded, differing.mappings), *differing.config]
             found += _outdated(loaded, pulled.schema)
     return found
 

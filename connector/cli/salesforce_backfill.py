@@ -179,17 +179,17 @@ async def _working(
 ) -> "AsyncIterator[AtWork]":
     from connector.crm.salesforce.client.bulk import Bulk  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.client.credentials import SalesforceCredentials  # noqa: PLC0415 - the same.
-    from connector.crm.salesforce.client.rest import RestClient  # noqa: PLC0415 - the same.
-    from connector.crm.salesforce.read.preflight import Wanted, preflight  # noqa: PLC0415 - the same.
+    from connector.crm.salesforce.read.describe import Describer  # noqa: PLC0415 - the same.
+    from connector.crm.salesforce.setup.backfill import OBJECT, lacking  # noqa: PLC0415 - the same.
     from connector.crm.salesforce.setup.backfill_run import Backfilling  # noqa: PLC0415 - see the package's docstring.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
 
     credentials = SalesforceCredentials(settings.url, settings.sign_in.resolve(loaded.base))
     read = (*contacts.phone_fields, *((contacts.country,) if contacts.country else ()))
-    wanted = Wanted(object="Contact", key_fields=(contacts.key_field,), read=read)
     async with Transport() as transport:
         client = transport.client(credentials)
-        if lacks := await preflight(RestClient(settings.api, client), [wanted]):
+        known = (await Describer(settings.api).describe(client, [OBJECT]))[OBJECT]
+        if lacks := lacking(known, contacts.key_field, read):
             raise ConnectorError("\n".join(lacks))
         # A progress line must not continue while a person is asked: each part has its own.
         yield lambda emit: Backfilling(client, Bulk(settings.api), contacts, book, report=emit)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.checks.crm_requirements import needs
+from connector.checks.mismatches import missing
 from connector.cli.orgs import chosen
 from connector.cli.setup import load_rules
-from connector.crm.crm import Crm, Needs
+from connector.config.yaml_document import Document, read
+from connector.crm.crm import Crm
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.settings import SalesforceSettings
 from connector.crm.salesforce.setup import permissions
@@ -18,6 +20,7 @@ from connector.crm.salesforce.setup.package import Package, shipped
 from connector.crm.salesforce.setup.survey import Survey, survey
 from connector.crm.salesforce.traits import relationship_column
 from connector.delivery.http_client import Client, Credentials, FixedCredentials, Transport
+from connector.mapping.compile.ruleset import Ruleset
 from connector.model.errors import ConnectorError
 from connector.registry import Loaded, build_crms
 
@@ -36,7 +39,8 @@ class OrgSetup:
     as_administrator: Client
     as_integration: Client
     role: Crm
-    needs: tuple[Needs, ...]
+    rules: Ruleset
+    config: Document
     package: Package
 
     @property
@@ -85,7 +89,7 @@ class OrgSetup:
 
     async def lacks(self) -> list[str]:
         """What the mappings still need in the org, seen as the integration user."""
-        return await self.role.preflight(self.as_integration, self.needs)
+        return await missing(self.as_integration, self.role, self.rules, self.config)
 
     async def _granted(self, name: str) -> permissions.Granted:
         return await permissions.granted(self._administered, name, self.user)
@@ -99,7 +103,8 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
     """
     name, settings = chosen(loaded, crm, SalesforceSettings, "Salesforce")
     role = build_crms(loaded)[name]
-    wanted = tuple(needs(load_rules(loaded)).get(name, ()))
+    rules = load_rules(loaded)
+    wanted = needs(rules).get(name, ())
     used = {
         f"{one.object}.{relationship_column(field)}"
         for one in wanted
@@ -118,7 +123,8 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
             as_administrator=transport.client(administrator),
             as_integration=as_integration,
             role=role,
-            needs=wanted,
+            rules=rules,
+            config=read(loaded.path),
             package=shipped(used | {one.object for one in wanted}),
         )
 

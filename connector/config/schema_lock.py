@@ -41,6 +41,7 @@ class _Field(_Strict):
     case_sensitive: bool | None = None
     id_lookup: bool = False
     money: bool = False
+    calculated: bool = False
     relationship: str | None = None
     parents: tuple[str, ...] = ()
 

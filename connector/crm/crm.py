@@ -58,7 +58,6 @@ class Crm:
     usage: Callable[[Mapping[str, str]], Usage | None]  # the org's own count, from a response's headers
     # Describes objects, by the requested names.
     describe: Callable[[Http, Sequence[str]], Awaitable[Mapping[str, DescribeResult]]]
-    preflight: Callable[[Http, Sequence[Needs]], Awaitable[list[str]]]  # what the org lacks, one sentence each
     # Checks the CRM and our access to it. The function returns our own time, timezone-aware.
     diagnose: Callable[[Http, Sequence[Needs], Callable[[], datetime]], Awaitable[list[Finding]]]
     endpoints: tuple[WebhookEndpoint, ...] = ()  # where the CRM sends notifications of changes

@@ -49,6 +49,7 @@ class FieldSchema:
     case_sensitive: bool | None = None  # of a key: whether letter case alone makes two values different; None: unknown
     id_lookup: bool = False  # identifies a record although it is not an external ID
     money: bool = False  # an amount in the record's currency
+    calculated: bool = False  # made of other fields: its record does not count as changed when it changes
     relationship: str | None = None  # the name used to refer to the parent by its key
     parents: tuple[str, ...] = ()  # objects that it may point to
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from scripted_http import AnsweringHttp
 
 from connector.crm.salesforce.client.api import Api
-from connector.crm.salesforce.client.rest import RestClient
+from connector.crm.salesforce.read.describe import Describer
 from connector.crm.salesforce.read.feed import SalesforceFeed
-from connector.crm.salesforce.read.preflight import Wanted, preflight
 from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.delivery.retry import POLICIES
 from connector.model.consent_fields import ConsentFields
+from connector.model.crm_schema import ObjectSchema
 from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.operation import Parent, RecordWrite
 from connector.model.outcome import Delivered, Rejected, Retry
@@ -153,7 +153,6 @@ def test_a_feed_answers_with_a_page_or_a_reason(data):
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_a_preflight_answers_with_findings(data):
-    wanted = [Wanted(object="Thing__c", key_fields=("Key__c",), written=("A__c",))]
-    findings = asyncio.run(preflight(RestClient(API, AnyHttp(data, 5)), wanted))
-    assert all(isinstance(finding, str) for finding in findings)
+def test_a_description_is_one_or_a_reason(data):
+    described = asyncio.run(Describer(API).describe(AnyHttp(data, 5), ["Thing__c"]))
+    assert isinstance(described["Thing__c"], ObjectSchema | Retry | None)

@@ -10,7 +10,7 @@ import yaml
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import Answer, RequestFailed
-from connector.crm.salesforce.read.preflight import read_field
+from connector.crm.salesforce.read.fields import read_field
 from connector.crm.salesforce.setup import backfill
 from connector.crm.salesforce.write import duplicate_values, duplicates
 from connector.crm.salesforce.write.existence import was_wrong

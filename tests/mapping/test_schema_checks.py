@@ -348,6 +348,16 @@ def test_what_a_feed_watches_must_be_there(found):
     assert "`Lead` is not a known object of sf" in only(found(feed.replace("Contact", "Lead")))
 
 
+def test_a_watched_field_that_is_calculated_is_a_warning_because_its_changes_are_not_seen(found):
+    calculated = CrmSchema(
+        crm="sf", objects=(replace(CONTACT, fields=(FieldSchema(name="Total__c", calculated=True),)),)
+    )
+    feed = "on: sf.change\nfeed: {object: Contact, fields: [Total__c]}\nrules: [{name: x, consent: none}]\n"
+    one = only(found(feed, schemas=calculated))
+    assert one.startswith("warning: f.yaml:2:")
+    assert "`Contact.Total__c` is calculated, and its changes are not seen" in one
+
+
 @pytest.mark.parametrize(
     ("condition", "emitted"),
     [

@@ -8,13 +8,11 @@ from connector.crm.crm import Crm, FeedSpec, Needs
 from connector.crm.dynamics.client import error_codes
 from connector.crm.dynamics.client.credentials import DynamicsCredentials
 from connector.crm.dynamics.client.oauth import expires
-from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import Tables
 from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.crm.dynamics.read.describe import Describer
 from connector.crm.dynamics.read.doctor import diagnose
 from connector.crm.dynamics.read.feed import DynamicsFeed, Identity
-from connector.crm.dynamics.read.preflight import preflight
 from connector.crm.dynamics.settings import DynamicsSettings
 from connector.crm.dynamics.traits import TRAITS
 from connector.crm.dynamics.write.sink import DynamicsSink
@@ -60,12 +58,6 @@ def build(name: str, settings: DynamicsSettings, base: Path, numbers: NumberRead
     async def prepare(http: Http, needs: Sequence[Needs]) -> None:
         await sink.prepare(http, [one.object for one in needs])
 
-    async def look(http: Http, needs: Sequence[Needs]) -> list[str]:
-        try:
-            return await preflight(WebApi(http, gate), needs)
-        except RequestFailed as failed:
-            return [f"the org does not answer ({failed.outcome.reason}, {failed.outcome.detail}): try again"]
-
     async def examine(http: Http, needs: Sequence[Needs], now: Callable[[], datetime]) -> list[Finding]:
         return await diagnose(WebApi(http, gate), needs, now, expires(app))
 
@@ -79,7 +71,6 @@ def build(name: str, settings: DynamicsSettings, base: Path, numbers: NumberRead
         quota=QUOTA,
         usage=lambda _: None,
         describe=Describer(gate).describe,
-        preflight=look,
         diagnose=examine,
         consent_fields=consent,
     )

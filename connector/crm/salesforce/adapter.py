@@ -13,7 +13,6 @@ from connector.crm.salesforce.read.describe import Describer
 from connector.crm.salesforce.read.doctor import diagnose
 from connector.crm.salesforce.read.feed import SalesforceFeed
 from connector.crm.salesforce.read.outbound import OutboundEndpoint
-from connector.crm.salesforce.read.preflight import Wanted, preflight
 from connector.crm.salesforce.settings import OutboundSettings, SalesforceSettings
 from connector.crm.salesforce.traits import TRAITS
 from connector.crm.salesforce.write.sink import SalesforceSink
@@ -51,12 +50,6 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
             own_user=lambda: credentials.user_id,
         )
 
-    async def look(http: Http, needs: Sequence[Needs]) -> list[str]:
-        return await preflight(
-            RestClient(api, http),
-            [Wanted(object=one.object, key_fields=one.key_fields, written=one.written, read=one.read) for one in needs],
-        )
-
     async def examine(http: Http, needs: Sequence[Needs], now: Callable[[], datetime]) -> list[Finding]:
         return await diagnose(RestClient(api, http), needs, settings.composites, now)
 
@@ -87,7 +80,6 @@ def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberRe
         quota=Quota(share=settings.quota.share, reserve=settings.quota.reserve_for_opt_outs),
         usage=responses.usage,
         describe=Describer(api).describe,
-        preflight=look,
         diagnose=examine,
         consent_fields=consent,
     )

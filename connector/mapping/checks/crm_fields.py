@@ -3,7 +3,7 @@
 It works for all CRMs, and does not know whether the schema comes from a lock file or directly from the CRM.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.config.validation import did_you_mean
@@ -47,8 +47,16 @@ def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findi
     if known is None:
         return
     for number, name in enumerate(feed.fields):
-        if known.field(name) is None:
+        watched = known.field(name)
+        if watched is None:
             _no_field(known, name, ("feed", "fields", number), findings, key=False)
+        elif watched.calculated:
+            findings.warn(
+                ("feed", "fields", number),
+                "calculated-field",
+                f"`{known.name}.{watched.name}` is calculated, and its changes are not seen: they do not change its record",
+                "let the feed watch the fields that it is made of",
+            )
     for path, value, where in asked(model):
         field = known.field(path.key) if path.root == "record" else None
         if field is not None and can_never_be(value, field):
@@ -58,6 +66,18 @@ def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findi
                 f"`{known.name}.{field.name}` is never `{text(value)}`, so that this is true of no record",
                 did_you_mean(text(value), field.choices) or "see the field's values in the CRM",
             )
+
+
+def key_faults(object_name: str, field: FieldSchema) -> Iterator[tuple[str, str, str]]:
+    """Why a field cannot be a key: code, message and hint of each fault."""
+    full = f"{object_name}.{field.name}"
+    if not field.keyed:
+        yield "no-external-id", f"`{full}` is not an external ID", f"tick External ID on the field; then {PULL}"
+    if not field.unique:
+        message = f"`{full}` is not unique, so that a repeat could create a second record"
+        yield "not-unique", message, f"tick Unique on the field; then {PULL}"
+    if field.kind not in KEY_KINDS:
+        yield "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field"
 
 
 def _no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
@@ -147,20 +167,8 @@ class _Checks:
             self._add(where, "id-as-key", f"`{name}` is the record's own Id", 'write `id: "{…}"` instead of `key:`')
             return
         full = f"{known.name}.{field.name}"
-        if not field.keyed:
-            self._add(
-                where,
-                "no-external-id",
-                f"`{full}` is not an external ID",
-                f"tick External ID on the field; then {PULL}",
-            )
-        if not field.unique:
-            self._add(
-                where,
-                "not-unique",
-                f"`{full}` is not unique, so that a repeat could create a second record",
-                f"tick Unique on the field; then {PULL}",
-            )
+        for fault in key_faults(known.name, field):
+            self._add(where, *fault)
         if field.case_sensitive is False and is_exact(value):
             self._findings.warn(
                 where,
@@ -168,8 +176,6 @@ class _Checks:
                 f"`{full}` takes capital and small letters for the same, and ids of the sender may differ by them alone",
                 f"make the field case sensitive; then {PULL}",
             )
-        if field.kind not in KEY_KINDS:
-            self._add(where, "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field")
         if may_create and not field.createable:
             self._read_only(full, where, "a new record cannot be given it")
         if not isinstance(value, dict | list):

@@ -392,9 +392,6 @@ def build(name: str, settings: MadeUpSettings, base: Path, numbers: NumberReader
     async def prepare(http: Http, needs: Sequence[Needs]) -> None:
         """Nothing can be asked in advance."""
 
-    async def preflight(http: Http, needs: Sequence[Needs]) -> list[str]:
-        return []
-
     return Crm(
         name=name,
         credentials=credentials,
@@ -405,7 +402,6 @@ def build(name: str, settings: MadeUpSettings, base: Path, numbers: NumberReader
         quota=Quota(share=0.5, reserve=500),
         usage=usage,
         describe=describe,
-        preflight=preflight,
         diagnose=diagnose,
         consent_fields=settings.consent,
     )

@@ -13,7 +13,7 @@ from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.responses import Answer, RequestFailed
 from connector.crm.salesforce.client.rest import RestClient
-from connector.crm.salesforce.read.preflight import FieldInfo, read_field
+from connector.crm.salesforce.read.fields import FieldInfo, read_field
 from connector.model.crm_schema import FieldKind, FieldSchema, ObjectSchema
 from connector.model.http import Http
 from connector.model.outcome import Reason, Retry
@@ -104,6 +104,7 @@ def _field(raw: FieldInfo) -> FieldSchema:
         case_sensitive=raw.case_sensitive if raw.external_id else None,
         id_lookup=raw.id_lookup and kind is not FieldKind.ID,
         money=raw.type == "currency",
+        calculated=raw.calculated,
         relationship=raw.relationship,
         parents=raw.parents,
     )

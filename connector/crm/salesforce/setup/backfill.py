@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from connector.crm.crm import DescribeResult
 from connector.crm.salesforce.client.api import identifier
 from connector.crm.salesforce.client.error_codes import classify
 from connector.crm.salesforce.client.responses import value_of
 from connector.crm.salesforce.write.trigger_limits import too_many
+from connector.mapping.checks.crm_fields import key_faults
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Rejected, Retry
 from connector.model.phone import Phone
@@ -23,6 +25,24 @@ TAKEN = frozenset({"DUPLICATE_VALUE", "DUPLICATE_EXTERNAL_ID"})
 GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})
 
 Key = Callable[[Phone], str | None]  # the external ID for a number, as the mappings build it
+
+
+def lacking(described: DescribeResult, key_field: str, read: Sequence[str]) -> list[str]:
+    """What contacts lack for a backfill: one sentence each, with advice."""
+    if described is None or isinstance(described, Retry):
+        why = "it does not exist, or is hidden" if described is None else f"{described.reason}, {described.detail}"
+        return [f"{OBJECT} cannot be described ({why}): give the integration user access to it"]
+    found = [
+        f"{OBJECT}.{name} does not exist, or field-level security hides it: create it, or show it to the integration user"
+        for name in (key_field, *read)
+        if described.field(name) is None
+    ]
+    key = described.field(key_field)
+    if key is not None:
+        found += [f"{message}: {hint}" for _, message, hint in key_faults(OBJECT, key)]
+        if not key.updateable:
+            found.append(f"{OBJECT}.{key.name} is read-only: allow the integration user to edit it")
+    return found
 
 
 class Many(StrEnum):

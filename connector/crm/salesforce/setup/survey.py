@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from connector.crm.salesforce.client.responses import RequestFailed, read_failure
 from connector.crm.salesforce.client.rest import RestClient
-from connector.crm.salesforce.read.preflight import FieldInfo, fields_of
+from connector.crm.salesforce.read.fields import FieldInfo, fields_of
 from connector.crm.salesforce.setup.package import FieldPart, Package, PermissionSetPart, Rights
 from connector.crm.salesforce.setup.permissions import Granted, granted, refused
 

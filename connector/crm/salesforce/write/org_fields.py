@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from connector.crm.salesforce.client.responses import RequestFailed, read_failure
 from connector.crm.salesforce.client.rest import RestClient
-from connector.crm.salesforce.read.preflight import FieldInfo, fields_of
+from connector.crm.salesforce.read.fields import FieldInfo, fields_of
 from connector.mapping.values.values import text
 from connector.model.operation import Fields, Value
 from connector.model.outcome import Reason, Rejected, Retry
