@@ -15,11 +15,13 @@ from connector.model.errors import PeerUnavailable
 
 if TYPE_CHECKING:
     from connector.cli.setup import Setup
-    from connector.crm.crm import Crm, Needs
+    from connector.config.yaml_document import Document
+    from connector.crm.crm import Crm
     from connector.crm.dynamics.client.web_api import WebApi
     from connector.crm.dynamics.setup.definitions import TablePart
     from connector.crm.dynamics.setup.survey import Survey
     from connector.delivery.http_client import Client
+    from connector.mapping.compile.ruleset import Ruleset
     from connector.registry import Loaded
 
 MARKS = {"add": "+", "build": "~", "in_the_way": "!"}
@@ -32,7 +34,8 @@ class OrgSetup(Struct, frozen=True, kw_only=True):
     crm: "Crm"
     web: "WebApi"  # signed in as the administrator
     as_application: "Client"
-    needs: tuple["Needs", ...]
+    rules: "Ruleset"
+    config: "Document"
     wanted: tuple["TablePart", ...]
 
 
@@ -65,7 +68,8 @@ def setup(
 async def _set_up(
     setup: "Setup", named: tuple[str | None, str | None], *, dry_run: bool, yes: bool, quiet: bool
 ) -> dict[str, Any]:
-    from connector.crm.dynamics.setup.create import Creator  # noqa: PLC0415 - see the package's docstring.
+    from connector.checks.mismatches import missing  # noqa: PLC0415 - see the package's docstring.
+    from connector.crm.dynamics.setup.create import Creator  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.setup.survey import survey  # noqa: PLC0415 - the same.
 
     async with _working(setup.config(), *named) as work:
@@ -84,7 +88,7 @@ async def _set_up(
                 document["keys"] = await Creator(work.web, report=say).create(found, work.wanted)
             document["changed"] = True
             document["ok"] = document["ok"] and "Failed" not in document["keys"].values()
-        document["lacks"] = await work.crm.preflight(work.as_application, work.needs)
+        document["lacks"] = await missing(work.as_application, work.crm, work.rules, work.config)
     return document
 
 
@@ -97,6 +101,7 @@ async def _working(loaded: "Loaded", crm: str | None, token_env: str | None) -> 
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - see the package's docstring.
     from connector.cli.orgs import chosen, token_of  # noqa: PLC0415 - the same.
     from connector.cli.setup import load_rules  # noqa: PLC0415 - the same.
+    from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.client.web_api import Gate, WebApi  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.settings import DynamicsSettings  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.setup.definitions import shipped  # noqa: PLC0415 - the same.
@@ -108,14 +113,15 @@ async def _working(loaded: "Loaded", crm: str | None, token_env: str | None) -> 
     token = token_of(token_env)
     headers = {"Authorization": f"Bearer {token}"}
     administrator = role.credentials if token is None else FixedCredentials(settings.url, headers)
-    wanted = tuple(needs(load_rules(loaded)).get(name, ()))
+    rules = load_rules(loaded)
     async with Transport() as transport:
         yield OrgSetup(
             crm=role,
             web=WebApi(transport.client(administrator), Gate()),
             as_application=transport.client(role.credentials),
-            needs=wanted,
-            wanted=shipped({one.object for one in wanted}),
+            rules=rules,
+            config=read(loaded.path),
+            wanted=shipped({one.object for one in needs(rules).get(name, ())}),
         )
 
 

@@ -107,8 +107,7 @@ def test_it_shows_what_it_would_do_and_asks(home, org, monkeypatch):
 
 def test_with_json_nobody_is_asked(home, org):
     done = home.run("salesforce", "setup", "--json")
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert "--yes or --dry-run" in done.stderr
+    assert (done.exit_code, "--yes or --dry-run" in done.stdout) == (2, True)
 
 
 def test_an_integration_user_that_may_not_deploy_is_told_the_way(home, org):

@@ -13,7 +13,6 @@ from connector.model.problem import ProblemsFound
 from connector.registry import build_crms, load_config, load_rules
 from connector.sandbox.serve import serving
 
-
 pytestmark = pytest.mark.slow
 
 

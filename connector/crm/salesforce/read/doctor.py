@@ -1,6 +1,6 @@
 """Checks a Salesforce org and our access to it: sign-in, API version, clock, remaining API calls, composites.
 
-Changes nothing. preflight.py checks whether the org has the fields that the mappings need. Source: REST API Developer
+Changes nothing. checks/mismatches.py checks whether the org has the fields that the mappings need. Source: REST API Developer
 Guide, "Versions", "Resources by Version", "Limit Info Header", "Composite".
 """
 
