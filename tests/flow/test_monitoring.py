@@ -32,7 +32,9 @@ def expressions():
 
 def labels_of_metrics():
     """The labels of each metric, as docs/metrics.md lists them."""
-    rows = re.findall(r"^\| `(connector_[a-z_]+)` \| ([a-z, ]*?) ?\|", (ROOT / "docs" / "metrics.md").read_text(), re.M)
+    rows = re.findall(
+        r"^\| `(connector_[a-z_]+)` \| ([a-z, ]*?) ?\|", (ROOT / "docs" / "metrics.md").read_text(), re.MULTILINE
+    )
     return {name: {label.strip() for label in labels.split(",") if label.strip()} for name, labels in rows}
 
 
