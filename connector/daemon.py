@@ -14,6 +14,9 @@ from pathlib import Path
 
 from connector.admin import Control
 from connector.admin.nightly_backup import NightlyBackup
+from connector.alarms.messenger import Messenger
+from connector.alarms.targets import open_targets
+from connector.alarms.weekly import send_digests
 from connector.application import IDLE, SCHEMA_DRIFT_WORKER, Application, Clock, second_worker
 from connector.checks.crm_requirements import needs
 from connector.checks.schema_drift import Drift
@@ -46,7 +49,7 @@ from connector.scheduler import Job, Scheduler
 from connector.sinks.external import ExternalSink
 from connector.store.store import Store
 from connector.telemetry.fan_out import fan_out
-from connector.telemetry.log_events import Emit, Lifecycle
+from connector.telemetry.log_events import Emit, Level, Lifecycle
 from connector.telemetry.logs import Log, take_over_libraries
 from connector.telemetry.metrics import Metrics
 from connector.web.admin_api import Admin, write_token
@@ -257,7 +260,10 @@ async def serve(loaded: Loaded) -> None:
     settings = loaded.settings
     metrics = Metrics()
     log = Log(level=settings.logs.level, form=settings.logs.format)
-    emit = fan_out(log, metrics)
+    messenger, faults = _messenger(loaded) if settings.notify.to else (None, [])
+    emit = fan_out(log, metrics, *((messenger,) if messenger else ()))
+    for fault in faults:
+        emit(Lifecycle(message=fault, level=Level.ERROR))
     # By default the libraries write to the same stream, and aiohttp quotes whatever a caller has sent.
     take_over_libraries(log)
     notifier, sockets = Notifier.from_environment(), passed_sockets()
@@ -269,6 +275,10 @@ async def serve(loaded: Loaded) -> None:
             tasks = [side.create_task(_reload_on_signal(app, signals, notifier))]
             if (interval := watchdog_interval()) is not None:
                 tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not app.unhealthy())))
+            if messenger is not None:
+                messenger.emit = emit
+                tasks.append(side.create_task(messenger.run(app.store)))
+                tasks.append(side.create_task(send_digests(loaded, messenger, Clock().now)))
             tasks.append(side.create_task(keep_status(notifier, partial(status_line, app))))
             tune_garbage_collector()
             notifier.ready()
@@ -279,6 +289,16 @@ async def serve(loaded: Loaded) -> None:
                 task.cancel()
         if app.broken.is_set():
             raise StoreUnavailable(f"the database cannot be used: {app.store.writer.broken}")
+
+
+def _messenger(loaded: Loaded) -> tuple[Messenger, list[str]]:
+    """The messenger to the recipients of the config, and what is wrong with some of them."""
+    # It takes a third of a second and ten megabytes, which only an installation with recipients needs.
+    from connector.alarms.send import is_address, send  # noqa: PLC0415 - see the line above.
+
+    settings = loaded.settings
+    targets, faults = open_targets(settings.notify, loaded.base, is_address)
+    return Messenger(settings.notify, targets, timezone=settings.timezone, send=send, now=Clock().now), faults
 
 
 def status_line(app: Application) -> str:

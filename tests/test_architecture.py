@@ -16,7 +16,17 @@ LEVELS = {
     "pipeline": 5,
     "registry": 6,
     **dict.fromkeys(
-        ("admin", "checks", "web", "scheduler", "current_mappings", "crm.salesforce.setup", "crm.dynamics.setup"), 7
+        (
+            "admin",
+            "checks",
+            "web",
+            "scheduler",
+            "current_mappings",
+            "alarms",
+            "crm.salesforce.setup",
+            "crm.dynamics.setup",
+        ),
+        7,
     ),
     "application": 8,
     "daemon": 9,
@@ -25,6 +35,7 @@ LEVELS = {
 }
 # Which third party may be imported where; a prefix of the module's path below connector/.
 ROOMS = {
+    "apprise": ("alarms/send.py",),
     "yaml": ("config/yaml_document.py",),
     "sqlite3": ("store/", "sandbox/", "crm/salesforce/setup/backfill_file.py"),
     "sqlite_utils": ("store/", "sandbox/"),

@@ -30,6 +30,7 @@ COMMANDS = {
     "backup": ("backup", "Copy the database to a file, and check the copy."),
     "restore": ("restore", "Replace the database with a backup."),
     "reload": ("reload", "Reload the mappings of the running daemon."),
+    "notify": ("notify", "Test the messages of alarms, and show the weekly digest."),
     "keywords": ("keywords", "List, reserve and switch keywords at the provider."),
     "salesforce": ("salesforce", "Set up the Salesforce org, and fill its external IDs."),
     "sinks": ("sinks", "Make signing secrets for webhooks."),

@@ -2,10 +2,11 @@
 
 import click
 
+from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json
 
 
-@click.group()
+@click.group(cls=Group)
 def sinks() -> None:
     """Prepare the webhooks and other systems that get results."""
 

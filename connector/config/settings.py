@@ -1,6 +1,5 @@
 """The settings that belong to no adapter, and the model that joins them with the adapters' own settings."""
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -11,6 +10,8 @@ from zoneinfo import ZoneInfo, available_timezones
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model, model_validator
 
+from connector.config.notify_settings import NotifySettings
+from connector.config.time_of_day import TimeOfDay
 from connector.config.validation import Duration, Size, Strict, did_you_mean, wrong
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.country import region_of
@@ -110,18 +111,6 @@ class Retention(Strict):
 
     delivered: Annotated[Duration, Field(ge=timedelta(days=4))] = timedelta(days=90)
     """How long delivered, ignored and unmatched events are kept. At least 4d: providers repeat callbacks for 72 hours."""
-
-
-TIME_OF_DAY = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
-
-
-def _time_of_day(text: str) -> str:
-    if re.fullmatch(TIME_OF_DAY, text) is None:
-        raise wrong("no-time-of-day", "this is not a time of day", "write hours and minutes, such as 02:43 or 23:05")
-    return text
-
-
-TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": TIME_OF_DAY})]
 
 
 class Backup(Strict):
@@ -298,6 +287,8 @@ class Settings(Strict):
     """What is written to standard error."""
     consent: ConsentSettings = ConsentSettings()
     """How opt-outs are guarded."""
+    notify: NotifySettings = NotifySettings()
+    """Who is told of alarms, and who gets the weekly digest."""
     reconcile: ReconcileSettings = ReconcileSettings()
     """The nightly comparison of all CRM records with the stored ones."""
     limits: Limits = Limits()

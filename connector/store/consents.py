@@ -76,6 +76,10 @@ ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
     WHERE obligation.closed_at IS NULL AND substr(obligation.failed, 1, {len(TAKEN_BACK)}) = '{TAKEN_BACK}'
     AND ledger.msisdn IN (SELECT value FROM json_each(:numbers)) AND (:sink IS NULL OR obligation.sink = :sink)"""  # noqa: S608 - a constant.
 # People who are opted out in a CRM, and whose latest entry in the ledger is missing or different.
+DECIDED_SINCE = """SELECT json_extract(decision, '$.word'), count(*) FROM ledger
+    WHERE phase = 'decided' AND recorded_at >= ? GROUP BY 1"""
+LATE_SINCE = """SELECT count(DISTINCT event_id) FROM obligations
+    WHERE since >= ?1 AND coalesce(closed_at, ?2) - since > ?3"""
 NOT_HELD = """SELECT count(DISTINCT shadow.phone) FROM shadows AS shadow INDEXED BY shadows_out
     WHERE shadow.crm = ? AND shadow.object = ? AND shadow.opted_out = 1 AND shadow.gone_at IS NULL AND shadow.phone <> ''
     AND coalesce((SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn = shadow.phone
@@ -181,6 +185,19 @@ class Consents:
         for row in rows:
             found[row[-1]].append(_entry(row))
         return {number: tuple(entries) for number, entries in found.items()}
+
+    def decided_since(self, since: datetime) -> tuple[int, int]:
+        """How many opt-ins and opt-outs were decided since then."""
+        rows = self._reader.execute(DECIDED_SINCE, (micros(since),)).fetchall()
+        counts = dict(rows)
+        return counts.get("opt_in", 0), counts.get("opt_out", 0)
+
+    def late_since(self, since: datetime, now: datetime, deadline: timedelta) -> int:
+        """How many opt-outs that came since then were not confirmed within the deadline."""
+        (count,) = self._reader.execute(
+            LATE_SINCE, (micros(since), micros(now), deadline // timedelta(microseconds=1))
+        ).fetchone()
+        return int(count)
 
     def open_opt_outs(
         self, now: datetime, *, older_than: timedelta = timedelta(0), limit: int = 1000

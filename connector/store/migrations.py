@@ -349,6 +349,17 @@ CHARGES = (
 # Units that wait for suspended rules: a reload of the mappings plans them again.
 SUSPENDED = ("CREATE INDEX units_suspended ON units (event_id) WHERE open = 1 AND reason = 'configuration'",)
 
+# Alarms that people were told of and whose end they are to be told.
+SENT_ALARMS = (
+    """CREATE TABLE sent_alarms (
+        kind TEXT NOT NULL,
+        about TEXT NOT NULL,
+        message TEXT NOT NULL,
+        sent_at INTEGER NOT NULL,
+        PRIMARY KEY (kind, about)
+    ) WITHOUT ROWID""",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -362,6 +373,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m010_accepted_mappings": ACCEPTED_MAPPINGS,
     "m011_charges": CHARGES,
     "m012_suspended_units": SUSPENDED,
+    "m013_sent_alarms": SENT_ALARMS,
 }
 
 

@@ -33,6 +33,7 @@ from connector.store.plans import Plans
 from connector.store.records import Records
 from connector.store.restore import Restored, restored
 from connector.store.retention import Retention
+from connector.store.sent_alarms import SentAlarms
 from connector.store.state_guard import guard
 from connector.store.stop_answers import StopAnswers
 from connector.store.suspended_rules import Stops
@@ -76,6 +77,7 @@ class Store:
         self.notes = Notes(self._reader)
         self.events = Events(path)
         self.mappings = AcceptedFiles(writer, self._reader)
+        self.sent_alarms = SentAlarms(writer, self._reader)
         self.agreements = Agreements(writer, self._reader)
         self.known_records = partial(KnownRecords, self._reader)  # of the records that some operations name
         self.charges = Charges(writer, self._reader)

@@ -1,6 +1,7 @@
 """The daemon as a process, with commands running beside it."""
 
 import os
+import queue
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 
 import pytest
 from admin.scene import make_home
+from aiohttp import web
 
 from connector.sandbox.salesforce import build
 
@@ -108,3 +110,28 @@ def test_under_systemd_a_failed_start_has_the_journal_s_priority_and_a_code_that
     done = home.run("run")
     assert done.exit_code == 82
     assert all(line.startswith("<3>") for line in done.stderr.splitlines() if line)
+
+
+def test_an_alarm_of_the_running_daemon_reaches_a_person(ready, threaded):
+    taken, app = queue.Queue(), web.Application()
+
+    async def take(request):
+        taken.put(await request.json())
+        return web.Response()
+
+    app.router.add_post("/alarms", take)
+    with threaded(app) as url:
+        address = ready.directory / "address"
+        address.write_text(f"{url.replace('http', 'json')}/alarms\n")
+        address.chmod(0o600)
+        ready.config.write_text(f"notify: {{to: [{{address: {{file: address}}}}]}}\n{ready.config.read_text()}")
+        with started(ready) as process:
+            assert any("listening" in line for line in iter(process.stderr.readline, ""))
+            path = ready.edit("strex-log.yaml", "on: [strex.message,", "on: [strex.mesage,")
+            assert ready.run("reload").exit_code == 1
+            raised = taken.get(timeout=60)
+            assert raised["title"] == "[warning] connector: mappings"
+            assert f"{path.name}:6:6" in raised["message"]
+            ready.edit("strex-log.yaml", "on: [strex.mesage,", "on: [strex.message,")
+            assert ready.run("reload").exit_code == 0
+            assert taken.get(timeout=60)["title"] == "[ended] connector: mappings"

@@ -40,6 +40,7 @@ SHOW = [
 # They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
 OWN = {
     "run", "init", "check", "preview", "doctor", "test", "backup", "restore", "reload", "reconcile", "demo",
+    "notify test", "notify digest",
     "completion", "manual", "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip
 

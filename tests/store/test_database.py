@@ -145,6 +145,7 @@ async def test_tables_are_made_once(tmp_path):
         "m010_accepted_mappings",
         "m011_charges",
         "m012_suspended_units",
+        "m013_sent_alarms",
     ]
     await store.close()
 

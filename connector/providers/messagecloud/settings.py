@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field, model_validator
 
 from connector.config.secrets import SecretRef
-from connector.config.settings import Region, TimeOfDay
+from connector.config.settings import Region
+from connector.config.time_of_day import TimeOfDay
 from connector.config.validation import Duration, Strict, wrong
 from connector.providers.auth_settings import AuthSettings
 from connector.providers.base_url import BaseUrl

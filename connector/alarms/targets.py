@@ -1,0 +1,29 @@
+"""The recipients of the config with their addresses. One that cannot be used stops nothing: the others are told."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from connector.alarms.messenger import Target
+from connector.config.notify_settings import NotifySettings
+from connector.config.secrets import SecretMissing, resolve
+
+
+def open_targets(
+    settings: NotifySettings, base: Path, is_address: Callable[[str], bool]
+) -> tuple[list[Target], list[str]]:
+    """The usable recipients, and what is wrong with the others. `base` is the directory of the config."""
+    targets, faults = [], []
+    for number, one in enumerate(settings.to, start=1):
+        try:
+            address = resolve(one.address, base).get_secret_value().strip()
+        except SecretMissing as missing:
+            faults.append(f"recipient {number} of notify: {missing}")
+            continue
+        if is_address(address):
+            targets.append(Target(number=number, address=address, severity=one.severity, digest=one.digest))
+        else:
+            faults.append(
+                f"recipient {number} of notify: the {one.address} holds no address of the library apprise, "
+                "such as mailto://user:password@example.org"
+            )
+    return targets, faults

@@ -1,0 +1,49 @@
+"""Sends the digest once a week, on the day and at the time of the config."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from connector.alarms.digest import Digest as Counted
+from connector.alarms.digest import digest_message, make_digest
+from connector.alarms.messenger import Messenger
+from connector.config.notify_settings import Digest
+from connector.registry import Loaded
+from connector.store.store import Store
+
+DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+LOOK = 60.0  # seconds between two looks at the clock, which may be set
+
+
+def next_digest(digest: Digest, now: datetime) -> datetime:
+    """When the next digest is due; `now` is in the time zone of the config."""
+    days = (DAYS.index(digest.day) - now.weekday()) % 7
+    due = datetime.combine(now.date() + timedelta(days=days), time.fromisoformat(digest.at), now.tzinfo)
+    return due if due > now else due + timedelta(days=7)
+
+
+async def send_digests(
+    loaded: Loaded,
+    messenger: Messenger,
+    now: Callable[[], datetime],
+    *,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> None:
+    """Send a digest whenever one is due, until it is cancelled."""
+    digest, zone = loaded.settings.notify.digest, ZoneInfo(loaded.settings.timezone)
+    if digest is None:
+        return
+    due = next_digest(digest, now().astimezone(zone))
+    while True:
+        await sleep(LOOK)
+        here = now().astimezone(zone)
+        if here >= due:
+            due = next_digest(digest, here)
+            made = await asyncio.to_thread(_counted, loaded, now())
+            await messenger.tell_all(digest_message(made), digest=True)
+
+
+def _counted(loaded: Loaded, now: datetime) -> Counted:
+    store = Store.open_to_read(loaded.resolve_path(loaded.settings.store.path))
+    return make_digest(store, now=now, deadline=loaded.settings.consent.deadline, crms=loaded.crms)
