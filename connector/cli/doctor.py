@@ -22,7 +22,6 @@ STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 LIVE = "live"  # the code for findings that need a live check
 SHOWN = 3  # places shown per problem; `check` lists them all
-SET_UP = "`connector salesforce setup` adds to the org what the shipped mappings need"
 
 
 @click.command()
@@ -38,7 +37,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     try:
         loaded = setup.config()
     except ProblemsFound:
-        findings = _of_files(checked, frozenset())
+        findings = _of_files(checked, frozenset(), "correct the config first")
     else:
         from connector.checks.environment import check_environment  # noqa: PLC0415 - see the package's docstring.
 
@@ -46,7 +45,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
             looked = asyncio.run(_of_crms(loaded))
         shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
         findings = [
-            *_of_files(checked, shut_out),
+            *_of_files(checked, shut_out, _set_up(loaded)),
             *check_environment(loaded),
             *(replace(one, area=f"{name} {one.area}") for name, found in looked.items() for one in found),
         ]
@@ -65,10 +64,17 @@ def _shuts_out(finding: Finding) -> bool:
     return finding.area == SIGN_IN and finding.level is Level.FAIL
 
 
-def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Finding]:
+def _set_up(loaded: "Loaded") -> str:
+    """How a CRM gets what the shipped mappings need: the command of each type that is configured."""
+    commands = dict.fromkeys(f"`connector {one.type} setup`" for one in loaded.crms.values())
+    adds = "adds" if len(commands) == 1 else "add"
+    return f"{' and '.join(commands)} {adds} to the org what the shipped mappings need"
+
+
+def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str) -> list[Finding]:
     """The results of `check --live` as findings: config, secrets, mappings, the CRM's fields, the providers' keywords.
 
-    It cannot check a CRM at which the sign-in fails.
+    It cannot check a CRM at which the sign-in fails. `set_up` is the cure for what the CRM lacks.
     """
     places: dict[tuple[str, ...], list[str]] = {}
     for one in checked["problems"]:
@@ -81,7 +87,7 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str]) -> list[Find
             area="fields" if code in {LIVE, *LACKS} else "files",
             level=Level.FAIL if severity == Severity.ERROR.value else Level.WARN,
             text=f"{message} ({_listed(where)})",
-            cure=f"{SET_UP}; or {hint}" if code in LACKS else hint or SET_UP,
+            cure=f"{set_up}; or {hint}" if code in LACKS else hint or set_up,
         )
         for (code, severity, message, hint), where in places.items()
     ]

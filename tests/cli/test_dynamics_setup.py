@@ -2,10 +2,19 @@
 
 import json
 import urllib.request
+from pathlib import Path
 
 import pytest
 
-from connector.crm.dynamics.setup.definitions import EVENTS, ON_CONTACT, ColumnPart, column_body
+from connector.crm.dynamics.setup.definitions import (
+    DONATIONS,
+    EVENTS,
+    ON_CONTACT,
+    ON_SCHEDULE,
+    SCHEDULE,
+    ColumnPart,
+    column_body,
+)
 from connector.crm.dynamics.setup.survey import ENGLISH
 from connector.sandbox.dynamics import build, org
 
@@ -49,6 +58,7 @@ rules:
 tests: []
 """
 PARTS = 14
+PAGE = Path(__file__).parents[2] / "docs" / "dynamics.md"
 
 
 class Org:
@@ -180,8 +190,8 @@ def test_a_column_of_another_type_is_left_as_it_is(home, org_at):
 
 def test_the_shipped_tables_are_those_of_an_org_that_is_set_up():
     """The sandbox describes the org for all other tests: it must have what set-up creates, no more and no less."""
-    known = org.tables()
-    for part in (ON_CONTACT, EVENTS):
+    known = org.tables(preset="fundraising")
+    for part in (ON_CONTACT, EVENTS, ON_SCHEDULE):
         made = {one.name: (one.kind, one.length) for one in part.columns} | {
             one.name: ("Lookup", 0) for one in part.lookups
         }
@@ -191,3 +201,33 @@ def test_the_shipped_tables_are_those_of_an_org_that_is_set_up():
         theirs.pop(f"{part.name}id", None)
         assert made == theirs
         assert {one.columns for one in known[part.name].keys.values()} == {(one.column,) for one in part.keys}
+
+
+def test_the_page_names_every_part_that_is_created():
+    page = PAGE.read_text()
+    for part in (ON_CONTACT, EVENTS, DONATIONS, ON_SCHEDULE):
+        columns = part.columns if not part.schema_name else ()
+        names = [part.name, *(one.name for one in (*columns, *part.lookups)), *(one.column for one in part.keys)]
+        assert [name for name in names if f"`{name}`" not in page and name not in {"contact", SCHEDULE}] == []
+
+
+def test_doctor_names_the_setup_of_this_crm_and_finds_nothing_after_it(home, org_at):
+    before = home.json("doctor", code=1)
+    cures = " ".join(one["cure"] for one in before["findings"])
+    assert "`connector dynamics setup`" in cures
+    assert "salesforce" not in cures
+    home.json("dynamics", "setup", "--yes")
+    after = home.json("doctor")
+    areas = {one["area"]: one["level"] for one in after["findings"]}
+    assert areas["files"] == "ok"
+    assert {areas[f"dynamics {area}"] for area in ("sign-in", "clock", "keys", "rights", "limits")} == {"ok"}
+
+
+def test_the_schema_is_pulled_and_checked_without_the_org(home, org_at):
+    home.json("dynamics", "setup", "--yes")
+    (pulled,) = home.json("schema", "pull")["crms"]
+    assert (pulled["objects"], pulled["absent"]) == (3, [])
+    assert home.json("check")["problems"] == []
+    home.edit("strex.yaml", "crmc_smsoptout: true", "crmc_smsoptuot: true")
+    (wrong,) = home.json("check", code=1)["problems"]
+    assert (wrong["code"], "crmc_smsoptout" in wrong["hint"]) == ("no-such-field", True)

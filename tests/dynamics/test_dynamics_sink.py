@@ -256,7 +256,7 @@ async def test_a_lookup_with_several_tables_needs_one_of_them(org):
         )
 
     (refused,) = await deliver(org, task(Parent(ID_FIELD, person)))
-    assert (refused.reason, "name one of them with object:" in refused.detail) == (Reason.CONFIGURATION, True)
+    assert (refused.reason, "name one of them with type:" in refused.detail) == (Reason.CONFIGURATION, True)
     (done,) = await deliver(org, task(Parent(ID_FIELD, person, object="contact")))
     assert isinstance(done, Delivered)
     (emptied,) = await deliver(org, replace(task(None), set={"regardingobjectid": None}))

@@ -175,6 +175,17 @@ def connector_columns(known: Table) -> None:
     known.keys["crmc_smskey"] = Key(name="crmc_smskey", schema_name="crmc_SmsKeyKey", columns=("crmc_smskey",))
 
 
+def connector_schedule_columns(known: Table) -> None:
+    """What `connector dynamics setup` adds to the payment schedule of the Fundraising app."""
+    for column in (
+        text("crmc_SmsPhone", 20, custom=True),
+        text("crmc_SmsShortNumber", 20, custom=True),
+        text("crmc_SmsKeyword", 80, custom=True),
+        flag("crmc_SmsEnded", custom=True),
+    ):
+        known.add(column)
+
+
 def connector_event_table() -> Table:
     """The event table that `connector dynamics setup` creates."""
     return table(
@@ -351,6 +362,8 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
         made += _fundraising(contact)
     if not bare:
         connector_columns(contact)
+        if preset == "fundraising":
+            connector_schedule_columns(made[-1])
         made.append(connector_event_table())
     return {one.name: one for one in made}
 

@@ -17,6 +17,7 @@ PUBLISHER = {
 }
 SOLUTION = {"uniquename": "crmconnector", "friendlyname": "CRM Connector", "version": "1.0.0.0"}
 CONTACT, EVENT, DONATION = "contact", "crmc_smsevent", "crmc_smsdonation"
+SCHEDULE = "msnfp_paymentschedule"  # of the Common Data Model for Nonprofits
 NO_TIME = "DateOnly"
 MOST = 1_000_000_000.0
 
@@ -132,11 +133,20 @@ DONATIONS = TablePart(
     ),
     lookups=(DONOR,),
 )
+ON_SCHEDULE = TablePart(
+    name=SCHEDULE,
+    columns=(
+        _text("crmc_SmsPhone", "SMS Phone", 20),
+        _text("crmc_SmsShortNumber", "SMS Short Number", 20),
+        _text("crmc_SmsKeyword", "SMS Keyword", 80),
+        ColumnPart(schema_name="crmc_SmsEnded", label="SMS Ended", kind="Boolean"),
+    ),
+)
 
 
 def shipped(used: Collection[str]) -> tuple[TablePart, ...]:
-    """What the shipped mappings need. The table of donations is left out where no mapping uses it."""
-    return (ON_CONTACT, EVENTS, *((DONATIONS,) if DONATION in used else ()))
+    """What the shipped mappings need: of donations, only the tables that the mappings use."""
+    return (ON_CONTACT, EVENTS, *(one for one in (DONATIONS, ON_SCHEDULE) if one.name in used))
 
 
 def label(text: str, language: int) -> dict[str, Any]:

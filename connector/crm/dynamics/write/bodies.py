@@ -87,7 +87,7 @@ def target_of(table: TableInfo, name: str, parent: Parent) -> str:
     if wanted in targets:
         return str(wanted)
     listed = ", ".join(sorted(targets)) or "nothing"
-    detail = f"{table.name}.{name} points to {listed}: name one of them with object:"
+    detail = f"{table.name}.{name} points to {listed}: name one of them with type:"
     raise Unwritable(Rejected(reason=Reason.CONFIGURATION, detail=detail, field=name))
 
 
