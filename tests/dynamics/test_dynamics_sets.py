@@ -70,3 +70,16 @@ def test_every_file_has_examples_and_names_the_schema():
         text = file.read_text()
         assert text.startswith("# yaml-language-server: $schema=../../../schema/mapping.schema.json\n")
         assert "\ntests:\n" in text
+
+
+def test_the_set_for_two_crms_compiles_and_keeps_its_examples(tmp_path):
+    salesforce = "  salesforce:\n    url: https://acme.my.salesforce.com\n"
+    salesforce += "    sign_in: {client_id: app, client_secret: {env: SF_SECRET}}\n"
+    salesforce += (
+        "    consent_fields: {Contact: {flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c]}}\n"
+    )
+    (tmp_path / "config.yaml").write_text(CONFIG.format(url="https://acme.crm4.dynamics.com") + salesforce)
+    context = mapping_context(load_config(tmp_path / "config.yaml"))
+    rules = load_mappings(ROOT / "mappings" / "dynamics" / "both", context)
+    assert rules.warnings == ()
+    assert [(one.name, one.differences) for one in run_rule_tests(rules) if one.differences] == []

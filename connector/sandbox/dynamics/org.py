@@ -6,7 +6,8 @@ SocialImpactFundraising of microsoft/Nonprofits.
 
 from typing import Any
 
-from connector.sandbox.dynamics.tables import Column, Key, Relationship, Table, table
+from connector.sandbox.dynamics.columns import choice, day, flag, lookup, memo, moment, money, relation, text, whole
+from connector.sandbox.dynamics.tables import Column, Key, Table, table
 
 ORGANIZATION = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001"
 BUSINESS_UNIT = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0002"
@@ -15,56 +16,6 @@ PERSON_USER = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0004"
 USERS = {"integration": INTEGRATION_USER, "person": PERSON_USER}
 NORWEGIAN = 1044  # the org's base language, which every new label must have
 SMS_PURPOSE = "10000000-0000-0000-0000-000000000003"  # the commercial purpose of a new org
-
-
-def text(name: str, length: int, **more: Any) -> Column:
-    """A line of text."""
-    return Column(name=name.lower(), schema_name=name, kind="String", length=length, **more)
-
-
-def memo(name: str, length: int = 2000, **more: Any) -> Column:
-    """Text of several lines."""
-    return Column(name=name.lower(), schema_name=name, kind="Memo", length=length, format="TextArea", **more)
-
-
-def flag(name: str, *, default: bool = False, **more: Any) -> Column:
-    """Yes or no."""
-    return Column(name=name.lower(), schema_name=name, kind="Boolean", default=default, **more)
-
-
-def moment(name: str, **more: Any) -> Column:
-    """A point in time."""
-    return Column(name=name.lower(), schema_name=name, kind="DateTime", **{"format": "DateAndTime", **more})
-
-
-def day(name: str, **more: Any) -> Column:
-    """A day."""
-    return moment(name, format="DateOnly", **more)
-
-
-def money(name: str, **more: Any) -> Column:
-    """An amount."""
-    return Column(name=name.lower(), schema_name=name, kind="Money", least=0, most=1_000_000_000, **more)
-
-
-def whole(name: str, least: int = 0, most: int = 2_147_483_647, **more: Any) -> Column:
-    """A whole number."""
-    return Column(name=name.lower(), schema_name=name, kind="Integer", least=least, most=most, **more)
-
-
-def choice(name: str, options: dict[int, str], **more: Any) -> Column:
-    """A choice."""
-    return Column(name=name.lower(), schema_name=name, kind="Picklist", options=options, **more)
-
-
-def lookup(name: str, *targets: str, **more: Any) -> Column:
-    """A reference to another record."""
-    return Column(name=name.lower(), schema_name=name, kind="Lookup", targets=targets, **more)
-
-
-def relation(column: str, navigation: str, target: str) -> Relationship:
-    """How a lookup is written for one type of target."""
-    return Relationship(schema_name=f"{target}_{navigation}", column=column, navigation=navigation, target=target)
 
 
 def _contact() -> Table:
@@ -219,6 +170,24 @@ def connector_event_table() -> Table:
     )
 
 
+def connector_donation_table() -> Table:
+    """The table of donations that `connector dynamics setup` creates."""
+    return table(
+        "crmc_smsdonation",
+        "crmc_SmsDonation",
+        text("crmc_Name", 120),
+        text("crmc_Transaction", 120),
+        text("crmc_Stage", 20),
+        day("crmc_Date"),
+        Column(name="crmc_amount", schema_name="crmc_Amount", kind="Decimal", least=0, most=1e9),
+        lookup("crmc_ContactId", "contact"),
+        set_name="crmc_smsdonations",
+        primary_name="crmc_name",
+        custom=True,
+        relationships=(relation("crmc_contactid", "crmc_ContactId", "contact"),),
+    )
+
+
 def _fundraising(contact: Table) -> tuple[Table, ...]:
     """Tables of the Fundraising template app on the Common Data Model for Nonprofits."""
     contact.add(choice("msnfp_PrimaryConstituentType", {100000000: "Donor", 100000001: "Volunteer"}))
@@ -364,7 +333,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
         connector_columns(contact)
         if preset == "fundraising":
             connector_schedule_columns(made[-1])
-        made.append(connector_event_table())
+        made += [connector_event_table(), connector_donation_table()]
     return {one.name: one for one in made}
 
 
