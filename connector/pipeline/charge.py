@@ -104,6 +104,8 @@ class ChargeRunner:
         if control.paused_at is not None or not checks.is_open(local, self._rules):
             return 0
         run = await self._run(local.date(), control, now)
+        if run is None:
+            return 0
         if run.state is RunState.APPROVED and checks.too_many_failures(run):
             why = f"{run.failures} of {run.results} charges failed"
             await self._store.charge_runs.set_state(self._provider, run.day, RunState.STOPPED, why)
@@ -145,11 +147,13 @@ class ChargeRunner:
             control = runs.control(self._provider)
         return control
 
-    async def _run(self, today: date, control: Control, now: datetime) -> Run:
-        """Today's run. It is made once a day; its charges are stored when it is approved."""
+    async def _run(self, today: date, control: Control, now: datetime) -> Run | None:
+        """Today's run; None while nobody has a subscription. It is made once a day, and stored charge by charge when approved."""
         runs = self._store.charge_runs
         run = runs.get(self._provider, today)
         if run is None:
+            if not self._store.agreements.of(self._provider, limit=1):
+                return None
             size = sum(not one.skipped for one in await self._due(today, control))
             last, previous = runs.last_with_charges(self._provider), runs.newest(self._provider, today)
             why = checks.hold(size, last, previous, today, self._rules, control)

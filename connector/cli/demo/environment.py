@@ -67,6 +67,8 @@ providers:
         price: 100
         thank_you: "{messagecloud}/_sandbox/page"
         cancelled: "{messagecloud}/_sandbox/page"
+        recurring: {{day: anniversary}}
+    charges: {{enabled: true, hours: {{from: "00:00", to: "23:59"}}}}
 sinks:
   mc:
     type: marketing_cloud

@@ -1,8 +1,12 @@
-"""MessageCloud's part of the demo: a web subscription, confirmed by View Status, and its end."""
+"""MessageCloud's part of the demo: a web subscription, confirmed by View Status, a recurring charge, and the end."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
 
 from connector.cli.demo.scenario import Scenario
 
-NORA = "+4790000004"
+NORA, PER = "+4790000004", "+4790000005"
 
 
 def prepare(_: Scenario) -> None:
@@ -11,21 +15,76 @@ def prepare(_: Scenario) -> None:
 
 def play(scenario: Scenario) -> None:
     """Run this part."""
+    _recurring(scenario)
     environment = scenario.environment
     scenario.scene("Nora follows the link to TIGER on the charity's web site, and completes the one-click window")
-    environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")
-    (window,) = environment.call(f"{environment.messagecloud}/_sandbox/transactions")
+    window = _window(scenario)
     begun = [one["SMS_Key__c"] for one in scenario.records("Contact")]
     scenario.promise("nothing is written while her status is not known", NORA not in begun)
-    body = {"transaction_id": window["transaction_id"], "phone": NORA}
+    body = {"transaction_id": window, "phone": NORA}
     environment.call(environment.call(f"{environment.messagecloud}/_sandbox/window", body)["redirect"])
     scenario.settled()
-    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, window["transaction_id"])]
+    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, window)]
     scenario.promise("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
     scenario.scene("She texts STOP TIGER")
     environment.call(f"{environment.messagecloud}/_sandbox/phone", {"from": NORA, "text": "STOP TIGER"})
     scenario.settled()
     scenario.promise("she is opted out, and will not be charged again", bool(scenario.contact(NORA)["SMS_Opt_Out__c"]))
+
+
+def _recurring(scenario: Scenario) -> None:
+    """A donor who has given since last month is charged again today, when a person has approved the first run."""
+    environment = scenario.environment
+    scenario.scene("Per has given to TIGER since last month: his next gift is due today")
+    body = {"transaction_id": _window(scenario), "phone": PER, "created": _a_month_ago().isoformat()}
+    environment.call(environment.call(f"{environment.messagecloud}/_sandbox/window", body)["redirect"])
+    scenario.settled()
+    shown = environment.until(lambda: _waiting(scenario), "the first run of charges")
+    planned = [(one["what"], one["amount"]) for one in shown["charges"]]
+    scenario.promise("the run can be seen before it begins", planned == [("charge", "100")])
+    scenario.promise("the first run waits for a person: nobody is charged", _charges(scenario) == [])
+    scenario.scene("A person looks at the run, and approves it")
+    environment.ask("charges_approve")
+    environment.until(lambda: _charges(scenario), "the charge")
+    scenario.settled()
+    (taken,) = _charges(scenario)
+    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, taken["transaction_id"])]
+    scenario.promise("Per was charged once, and the gift is in Salesforce", gifts == [100] == [taken["price"]])
+
+
+def _window(scenario: Scenario) -> str:
+    """A donor follows the link; the transaction of the new window."""
+    environment = scenario.environment
+    environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")
+    transactions = environment.call(f"{environment.messagecloud}/_sandbox/transactions")
+    windows = [one["transaction_id"] for one in transactions if not one["charge"]]
+    return str(windows[-1])
+
+
+def _waiting(scenario: Scenario) -> dict[str, Any] | None:
+    """The preview of the run that waits; None if there is none yet."""
+    (state,) = scenario.environment.ask("status")["charging"]
+    waits = state["run"] is not None and state["run"]["state"] == "waiting"
+    preview: dict[str, Any] = scenario.environment.ask("charges_preview")
+    return preview if waits else None
+
+
+def _charges(scenario: Scenario) -> list[dict[str, Any]]:
+    """What MessageCloud's own books say was charged."""
+    taken = scenario.environment.call(f"{scenario.environment.messagecloud}/_sandbox/taken")
+    return [one for one in taken if one["charge"]]
+
+
+def _a_month_ago() -> datetime:
+    """The same day of an earlier month that has it."""
+    now = datetime.now(ZoneInfo("Europe/Oslo"))
+    for back in range(1, 3):
+        months = now.year * 12 + now.month - 1 - back
+        try:
+            return now.replace(year=months // 12, month=months % 12 + 1)
+        except ValueError:
+            continue
+    raise AssertionError("of two months in a row, one has 31 days")
 
 
 def _is(gift: dict[str, object], transaction_id: str) -> bool:

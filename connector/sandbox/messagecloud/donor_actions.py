@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from urllib.parse import urlencode
@@ -99,13 +100,17 @@ class DonorActions:
 
     async def _finish(self, request: web.Request) -> web.Response:
         """A donor completes a window or goes back; returns the address to which the browser is sent."""
-        body = Body.of(await read_json(request)).only("transaction_id", "outcome", "phone", "status", "detail")
+        body = Body.of(await read_json(request)).only(
+            "transaction_id", "outcome", "phone", "status", "detail", "created"
+        )
         one = self._gateway.find(body.text("transaction_id"))
         outcome = body.text("outcome", "success")
         if outcome not in {"success", "cancelled"}:
             raise RefusedError("outcome must be success or cancelled")
         if outcome == "success":
             one.recipient = body.text("phone").lstrip("+")
+        if (created := body.optional_text("created")) is not None:
+            one.created = _time(created)
         usual, detail = ("DELIVERED", "Delivered") if outcome == "success" else ("FAILED", "Cancelled")
         self._gateway.set_status(one, body.text("status", usual), body.text("detail", detail))
         query = urlencode({"id": one.own_id or one.transaction_id, "status": outcome})
@@ -191,6 +196,14 @@ class DonorActions:
         if self._hooks is None:
             raise RefusedError("say where the endpoints are: PUT /_sandbox/config with hooks")
         return f"{self._hooks}/{endpoint}" + (f"/{self._secret}" if secret and self._secret else "")
+
+
+def _time(text: str) -> datetime:
+    """When a window was begun, for subscriptions that are older than the sandbox."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        raise RefusedError("created must be a time such as 2026-01-31T12:00:00+00:00") from None
 
 
 def _address(text: str) -> str:
