@@ -8,7 +8,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "check": ("connector check", "connector check --live --strict"),
     "doctor": ("connector doctor",),
-    "test": ("connector test", "connector test strex-subscription.yaml"),
+    "test": (
+        "connector test",
+        "connector test strex-subscription.yaml",
+        "connector test -k gift",
+        "connector test --coverage",
+    ),
     "preview": (
         "connector preview",
         "connector preview --since 2026-11-01 --strict",

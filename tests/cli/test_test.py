@@ -1,3 +1,7 @@
+import pytest
+from admin.scene import report
+
+
 def test_the_shipped_mappings_pass(home):
     said = home.json("test")
     assert (said["ok"], said["failed"], said["without_tests"]) == (True, 0, [])
@@ -38,3 +42,60 @@ def test_mappings_that_do_not_compile_are_no_test_failure(home):
     done = home.run("test")
     assert done.exit_code == 2
     assert "mappings/strex-messages.yaml:" in done.stderr
+
+
+def test_what_passes_is_named_only_on_request(home):
+    quiet, loud = home.run("test"), home.run("test", "-v")
+    assert ("ok " in quiet.stdout, "ok    mappings/" in loud.stdout) == (False, True)
+    assert quiet.stdout.splitlines()[-1] == loud.stdout.splitlines()[-1]
+
+
+def test_tests_are_chosen_by_words_of_their_names(home):
+    said = home.json("test", "-k", "a gift")
+    names = {one["name"] for file in said["files"] for one in file["cases"]}
+    assert names == {"a gift", "a charge that failed is not a gift"}
+    done = home.run("test", "-k", "no such words")
+    assert (done.exit_code, "no test has `no such words`" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "shown"),
+    [
+        (
+            "SMS_Opt_Out__c: true, SMS_Opt_Out_Source__c: Strex MYKEYWORD",
+            "SMS_Opt_Out__c: false",
+            "expected false, got true",
+        ),
+        ("create: {LastName: Unknown}", "create: {LastName: null}", "expected null, got 'Unknown'"),
+    ],
+)
+def test_values_are_shown_as_yaml_writes_them(home, old, new, shown):
+    home.edit("strex-subscription.yaml", old, new)
+    assert shown in home.run("test").stdout
+
+
+async def one_opt_out(scene):
+    from datetime import UTC, datetime  # noqa: PLC0415 - the command asks for the last month by the real clock.
+
+    scene.now = datetime.now(UTC)
+    await scene.receive(report("Unsubscribe"))
+
+
+def test_coverage_names_what_no_test_and_no_event_reaches(home):
+    path = home.mappings / "strex-subscription.yaml"
+    before, reversal, after = path.read_text().partition("  - name: a reversal\n")
+    path.write_text(before + after.partition("\n\n")[2])
+    assert reversal
+    said = home.json("test", "--coverage")["coverage"]
+    assert said["events"] is None
+    untested = [(one["rule"], one["field"]) for one in said["not_reached"] if not one["tests"]]
+    assert ("strex-subscription.yaml: gift reversed", None) in untested
+    assert said["rules_tested"] < said["rules"]
+    home.on_the_road(one_opt_out)
+    said = home.json("test", "--coverage")["coverage"]
+    assert said["events"] == 1
+    assert "strex-subscription.yaml: donor opted out" not in [
+        one["rule"] for one in said["not_reached"] if not one["field"]
+    ]
+    shown = home.run("test", "--coverage").stdout
+    assert "no test and no event: strex-subscription.yaml:" in shown

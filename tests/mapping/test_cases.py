@@ -149,7 +149,7 @@ def test_what_is_as_expected_differs_in_nothing(expected):
         ({"operations": [{"upsert": "Contact", "set": {"Other": 1}}]}, "operation 1: set: `Other` is not written"),
         (
             {"operations": [{"upsert": "Contact", "set": {"Flag": "true"}}]},
-            "operation 1: set: `Flag` expected 'true', got True",
+            "operation 1: set: `Flag` expected 'true', got true",
         ),
         (
             {"operations": [{"upsert": "Contact", "set": {"Owner__r": {"K__c": "2"}}}]},
@@ -169,7 +169,7 @@ def test_commands_are_compared_by_what_they_say():
     assert differences(plan(COMMAND), operations=[good]) == []
     assert differences(plan(COMMAND), operations=[{**good, "keyword": "HUND", "price": 5}]) == [
         "operation 1: keyword: expected 'HUND', got 'KATT'",
-        "operation 1: price: expected 5, got None",
+        "operation 1: price: expected 5, got null",
     ]
     assert differences(plan(COMMAND), operations=[{"command": "unsubscribe"}]) == [
         "operation 1: expected command unsubscribe, got command stop"

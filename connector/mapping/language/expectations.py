@@ -190,7 +190,7 @@ def _compare_call(expected: ExpectedOperation, got: SinkCall) -> list[str]:
 
 
 def _differ(name: str, wanted: Any, value: Any) -> list[str]:
-    return [] if wanted is None or same(wanted, value) else [f"{name}: expected {wanted!r}, got {value!r}"]
+    return [] if wanted is None or same(wanted, value) else [f"{name}: expected {_shown(wanted)}, got {_shown(value)}"]
 
 
 def _fields(where: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
@@ -199,11 +199,13 @@ def _fields(where: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> 
         if name not in got:
             found.append(f"{where}: `{name}` is not written")
         elif not same(wanted, got[name]):
-            found.append(f"{where}: `{name}` expected {wanted!r}, got {_shown(got[name])}")
+            found.append(f"{where}: `{name}` expected {_shown(wanted)}, got {_shown(got[name])}")
     return found
 
 
 def _shown(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else text(value) or ""  # as YAML writes them
     if not isinstance(value, Parent):
         return repr(value)
     ways = [f"{{{way.key_field}: {way.key!r}}}" for way in value.ways]
