@@ -5,6 +5,7 @@ new CRM is one more entry of CRMS. Its sandbox has the control interface of the 
 """
 
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ from contract.madeup.server import Server
 from pydantic import BaseModel
 
 from connector import registry
-from connector.sandbox import salesforce
+from connector.sandbox import dynamics, salesforce
 from connector.sandbox.salesforce.org import INTEGRATION_USER, PERSON_USER
 
 MAPPINGS = Path(__file__).parent.parent.parent / "mappings"
@@ -180,5 +181,77 @@ MADE_UP = CrmUnderTest(
     types=registry.CRMS | {madeup.MadeUpSettings: madeup},
     translate=_madeup_mapping,
 )
-CRMS = (SALESFORCE, MADE_UP)
+
+
+class DynamicsUnderTest(CrmUnderTest):
+    """It has mappings of its own."""
+
+    def mappings(self, directory: Path) -> Path:
+        """A copy of the shipped set."""
+        shutil.copytree(MAPPINGS / "dynamics" / "plain", directory)
+        return directory
+
+
+DYNAMICS = DynamicsUnderTest(
+    name="dynamics",
+    sandbox=dynamics.build,
+    settings="""
+    url: {url}
+    sign_in: {{tenant: sandbox, client_id: sandbox, client_secret: {{env: DYNAMICS_SECRET}}}}
+    consent_fields:
+      contact: {{flag: crmc_smsoptout, phone: mobilephone, along: [crmc_smsoptoutat, crmc_smsoptoutsource]}}
+""",
+    user=dynamics.org.INTEGRATION_USER,
+    person=dynamics.org.PERSON_USER,
+    deleted=lambda raw: raw["merged"],
+    restores=False,
+    lacks=frozenset({"no_composite_upsert"}),
+    taken="0x80060892",
+    words={
+        "contact": "contact",
+        "sms_event": "crmc_smsevent",
+        "gift": "crmc_smsdonation",
+        "id": "contactid",
+        "changed_by": "_modifiedby_value",
+        "first_name": "firstname",
+        "last_name": "lastname",
+        "mobile": "mobilephone",
+        "home_phone": "telephone2",
+        "note": "description",
+        "sms_key": "crmc_smskey",
+        "opted_out": "crmc_smsoptout",
+        "opted_out_at": "crmc_smsoptoutat",
+        "opted_out_source": "crmc_smsoptoutsource",
+        "amount": "crmc_smsmonthlyamount",
+        "keywords": "crmc_smskeywords",
+        "event_key": "crmc_eventkey",
+        "donor": "crmc_contactid",
+        "donor_id": "_crmc_contactid_value",
+        "action": "crmc_action",
+        "keyword": "crmc_keyword",
+        "provider": "crmc_provider",
+        "shape": "crmc_shape",
+        "status": "crmc_status",
+        "status_detail": "crmc_statusdetail",
+        "result": "crmc_result",
+        "transaction": "crmc_transaction",
+        "text": "crmc_text",
+        "short_number": "crmc_shortnumber",
+        "occurred_at": "crmc_occurredat",
+        "event_amount": "crmc_amount",
+        "currency": "crmc_currency",
+        "service_command": "crmc_servicecommand",
+        "journey": "crmc_journey",
+        "giver": "crmc_contactid",
+        "sms_transaction": "crmc_transaction",
+        "title": "crmc_name",
+        "stage": "crmc_stage",
+        "close_date": "crmc_date",
+        "gift_amount": "crmc_amount",
+        "number_key": "{from: msisdn, phone: digits}",
+    },
+    key=lambda number: number.removeprefix("+"),
+)
+
+CRMS = (SALESFORCE, MADE_UP, DYNAMICS)
 EACH_CRM = pytest.mark.parametrize("crm", CRMS, ids=lambda crm: crm.name)

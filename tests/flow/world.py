@@ -46,7 +46,13 @@ providers:
       - {{short_number: "2002", keyword: HUND}}
 crm:
 """
-SECRETS = {"HOOK_SECRET": "hook-secret", "STREX_KEY": "sandbox-key", "SF_SECRET": "sandbox", "MADEUP_SECRET": "sandbox"}
+SECRETS = {
+    "HOOK_SECRET": "hook-secret",
+    "STREX_KEY": "sandbox-key",
+    "SF_SECRET": "sandbox",
+    "MADEUP_SECRET": "sandbox",
+    "DYNAMICS_SECRET": "sandbox",
+}
 
 
 def config_of(*crms: CrmUnderTest) -> str:

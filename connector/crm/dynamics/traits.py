@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from connector.crm.dynamics.client.api import FORBIDDEN_IN_KEYS
 from connector.model.crm_traits import CrmTraits
 
 TRAITS = CrmTraits(
@@ -17,5 +18,5 @@ TRAITS = CrmTraits(
     # Alternate keys compare without letter case.
     folded_key=str.casefold,
     # "Define alternate keys": these characters break the address of a record with such a key, also when encoded.
-    refused_in_keys=frozenset("/<>*%&:\\?+"),
+    refused_in_keys=FORBIDDEN_IN_KEYS,
 )

@@ -64,6 +64,7 @@ class Control:
             web.post("/_sandbox/seed/{table}", self.seed),
             web.post("/_sandbox/merge", self.merge),
             web.post("/_sandbox/delete", self.delete),
+            web.post("/_sandbox/undelete", self.undelete),
             web.get("/_sandbox/history", self.history),
         ]
 
@@ -269,6 +270,18 @@ class Control:
         rows = [self._existing(known, one) for one in ids]
         for row in rows:
             self._storage.delete(known, row[known.primary_id], org.PERSON_USER)
+        return _json({"ids": ids})
+
+    async def undelete(self, request: web.Request) -> web.Response:
+        """Restore the deleted records `ids`, as an org does that keeps deleted records for a while."""
+        body = await _document(request)
+        known = self._table(str(body.get("table")))
+        ids = body.get("ids")
+        if not isinstance(ids, list) or not all(self._storage.is_deleted(known, str(one)) for one in ids):
+            raise ControlError("ids must be a list of ids of deleted records.")
+        with self._storage.transaction():
+            for one in ids:
+                self._storage.restore(known, str(one), org.PERSON_USER)
         return _json({"ids": ids})
 
     async def history(self, request: web.Request) -> web.Response:

@@ -37,6 +37,7 @@ class Storage:
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
         self._by_key: dict[tuple[str, str], dict[tuple[Any, ...], str]] = {}
         self._deleted: dict[str, list[tuple[int, str]]] = {}
+        self._kept: dict[str, Row] = {}  # deleted records by id, for as long as they can be restored
         self._undo: list[Callable[[], None]] | None = None
         self._written = 0
         self.reset()
@@ -46,6 +47,7 @@ class Storage:
         self.rows = {name: {} for name in self.tables}
         self.history.clear()
         self._deleted = {name: [] for name in self.tables}
+        self._kept = {}
         self._by_key = {(name, key.name): {} for name, known in self.tables.items() for key in known.keys.values()}
 
     def add_table(self, known: Table) -> None:
@@ -140,6 +142,7 @@ class Storage:
         self._leave(known, row)
         self.version += 1
         self._deleted[known.name].append((self.version, record_id))
+        self._kept[record_id] = row
         self._log("delete", known, record_id, {}, user)
 
         def back() -> None:
@@ -148,6 +151,20 @@ class Storage:
             self._deleted[known.name].pop()
 
         self._on_undo(back)
+
+    def is_deleted(self, known: Table, record_id: str) -> bool:
+        """Whether the record was deleted and can be restored."""
+        return known.primary_id in self._kept.get(record_id, {})
+
+    def restore(self, known: Table, record_id: str, user: str) -> None:
+        """Bring a deleted record back. Raises RefusedError for a key that another record has by now."""
+        row = self._kept[record_id]
+        self._check_keys(known, row, record_id)
+        self.version += 1
+        self.rows[known.name][record_id] = {**row, "versionnumber": self.version, "modifiedon": moment(self.clock())}
+        self._enter(known, row, record_id)
+        self._log("restore", known, record_id, {}, user)
+        self._on_undo(lambda: self._forget(known, record_id))
 
     def changed_since(self, known: Table, version: int) -> list[Row]:
         """The records with a later version, in order of version."""

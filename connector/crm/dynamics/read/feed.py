@@ -28,7 +28,7 @@ from connector.model.outcome import Reason, Rejected, Retry
 from connector.ports import Page, Records, Row
 
 OVERLAP = timedelta(minutes=3)  # of two polls by modifiedon: longer than transactions usually take
-PAGE = 5000  # records: Dataverse's maximum
+PAGE = 2000  # records, of at most 5,000: what says "out" is asked for between two pages
 LINK_REFUSED = frozenset({400, 404, 410})  # of a link that is too old for the service to know it
 HIDDEN = "give the application user's security role organization-level Read on the table, and correct the columns of the feed"
 
