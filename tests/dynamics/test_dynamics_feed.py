@@ -133,7 +133,7 @@ async def test_all_records_are_read_page_by_page(org):
     assert len({row.record_id for row in seen}) == 10
 
 
-@pytest.mark.parametrize("fault", ["too_many_requests", "server_error", "unavailable", "garbage"])
+@pytest.mark.parametrize("fault", ["limit_exceeded", "server_error", "unavailable", "garbage"])
 async def test_a_failed_question_is_asked_again(org, fault):
     one = feed()
     _, position = await poll(one, org)

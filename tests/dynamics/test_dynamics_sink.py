@@ -162,7 +162,7 @@ async def test_another_record_with_the_key_is_named_without_its_values(org):
     assert (outcome.reason, "4790000001" in outcome.detail) == (Reason.DUPLICATE_RECORD, False)
 
 
-@pytest.mark.parametrize("fault", ["too_many_requests", "too_much_time", "too_many_at_once"])
+@pytest.mark.parametrize("fault", ["limit_exceeded", "execution_limit", "concurrent_limit"])
 async def test_a_limit_makes_the_whole_user_wait_as_long_as_it_says(org, fault):
     now = [0.0]
     gate = Gate(lambda: now[0])

@@ -98,6 +98,8 @@ async def test_a_merge_never_opts_in_the_contact_that_is_kept(world):
 
 @pytest.mark.parametrize("into", [None, "another"])
 async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_out(world, into):
+    if into and not world.crm.restores:
+        pytest.skip("the CRM does not take a merge back")
     out = await opted_out(world)
     before, counted = await world.orders(), world.counts()
     if into:
@@ -158,6 +160,8 @@ async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world)
 
 
 async def test_an_opt_out_that_is_deleted_at_once_still_counts(world):
+    if not world.crm.restores:
+        pytest.skip("the CRM does not show what was deleted")
     contact = await joined(world)
     await world.person(id=contact, opted_out=True)
     await world.bin(contact)

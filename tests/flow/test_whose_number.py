@@ -158,6 +158,8 @@ async def test_an_opt_out_that_is_taken_back_with_another_number_holds_for_the_o
 
 
 async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_by_the_old_one(world):
+    if not world.crm.restores:
+        pytest.skip("the CRM does not show what was deleted")
     contact = await joined(world)
     await world.person(id=contact, mobile=OTHER, opted_out=True)
     await world.bin(contact)

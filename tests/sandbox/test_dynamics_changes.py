@@ -72,7 +72,7 @@ async def test_a_table_without_tracking_says_so():
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [("too_many_requests", "0x80072322"), ("too_much_time", "0x80072321"), ("too_many_at_once", "0x80072326")],
+    [("limit_exceeded", "0x80072322"), ("execution_limit", "0x80072321"), ("concurrent_limit", "0x80072326")],
 )
 async def test_the_three_limits_say_how_long_to_wait(fault, code):
     async with signed_in() as org:

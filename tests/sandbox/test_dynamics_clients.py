@@ -155,7 +155,7 @@ async def test_microsofts_client_sees_the_service_protection_limits(secure):
     def drive():
         with microsoft(secure) as client:
             client.records.create("contact", {"lastname": "A"})
-            requests.post(f"{secure}/_sandbox/faults", json={"fault": "too_many_at_once", "seconds": 2}, timeout=5)
+            requests.post(f"{secure}/_sandbox/faults", json={"fault": "concurrent_limit", "seconds": 2}, timeout=5)
             with pytest.raises(HttpError) as caught:
                 client.records.create("contact", {"lastname": "B"})
             return caught.value

@@ -1,6 +1,7 @@
 """The sandbox's control interface under /_sandbox/: faults, a person's edits, deletions and merges, statistics and history."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -57,6 +58,7 @@ class Control:
             web.get("/_sandbox/stats", self.stats),
             web.put("/_sandbox/limits", self.set_limits),
             web.put("/_sandbox/tables/{table}", self.set_table),
+            web.patch("/_sandbox/fields/{table}/{column}", self.set_column),
             web.put("/_sandbox/keys", self.set_keys),
             web.post("/_sandbox/reset", self.reset),
             web.get("/_sandbox/records/{table}", self.list_records),
@@ -135,6 +137,16 @@ class Control:
         known.bulk = bool(body.get("bulk", known.bulk))
         return _json({"tracked": known.tracked, "bulk": known.bulk})
 
+    async def set_column(self, request: web.Request) -> web.Response:
+        """Change how many decimals a column of numbers keeps: {"scale": 0}."""
+        known = self._table(request.match_info["table"])
+        column = known.columns.get(request.match_info["column"])
+        scale = (await _document(request)).get("scale")
+        if column is None or isinstance(scale, bool) or not isinstance(scale, int):
+            raise ControlError("scale must be a whole number, and the column one of the table.")
+        known.add(replace(column, precision=scale))
+        return _json({"scale": scale})
+
     async def set_keys(self, request: web.Request) -> web.Response:
         """{"pending": true} leaves new keys Pending; {"pending": false} finishes them, as the system job would."""
         self._api.metadata.pending_keys = bool((await _document(request)).get("pending"))
@@ -152,9 +164,9 @@ class Control:
         return _json({"reset": True})
 
     async def list_records(self, request: web.Request) -> web.Response:
-        """All rows of a table with all columns."""
+        """All rows of a table with all columns; deleted ones, which can be restored, have `deleted`."""
         known = self._table(request.match_info["table"])
-        return _json({"records": list(self._storage.rows[known.name].values())})
+        return _json({"records": [*self._storage.rows[known.name].values(), *self._storage.deleted_rows(known)]})
 
     async def edit_records(self, request: web.Request) -> web.Response:
         """A person's edit or a mass load: by id, by the alternate key `key`, or as new records; all or none.

@@ -14,9 +14,9 @@ from connector.sandbox.dynamics.tables import Table
 ENDINGS = frozenset(
     {
         "expired_session",
-        "too_many_requests",
-        "too_much_time",
-        "too_many_at_once",
+        "limit_exceeded",
+        "execution_limit",
+        "concurrent_limit",
         "unavailable",
         "bad_gateway",
         "server_error",
@@ -30,9 +30,9 @@ ENDINGS = frozenset(
     }
 )
 # These are states of the org, not incidents: they last until they are cleared, unless `times` is given.
-STATES = frozenset({"refuse", "plugin", "late_commit", "redirect", "row_lock"})
+STATES = frozenset({"refuse", "plugin", "bad_record", "late_commit", "redirect", "row_lock"})
 NAMES = ENDINGS | STATES | {"slow", "held_answer", "login_refused", "expired_links"}
-ONLY_WRITES = frozenset({"plugin", "late_commit", "dropped", "sql_timeout", "row_lock"})
+ONLY_WRITES = frozenset({"plugin", "bad_record", "late_commit", "dropped", "sql_timeout", "row_lock"})
 FIELDS = frozenset(
     {
         "fault",
@@ -50,16 +50,17 @@ FIELDS = frozenset(
         "refusal",
     }
 )
+OF_RECORDS = frozenset({"refuse", "plugin", "bad_record", "row_lock"})
 LIMIT_CODES = {
-    "too_many_requests": (
+    "limit_exceeded": (
         "0x80072322",
         "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
     ),
-    "too_much_time": (
+    "execution_limit": (
         "0x80072321",
         "Combined execution time of incoming requests exceeded limit of 1,200,000 milliseconds.",
     ),
-    "too_many_at_once": ("0x80072326", "Number of concurrent requests exceeded the limit of 52."),
+    "concurrent_limit": ("0x80072326", "Number of concurrent requests exceeded the limit of 52."),
 }
 
 
@@ -75,8 +76,9 @@ class Fault:
     affects each n-th request. `seconds` is for slow and late_commit, and the Retry-After of the three limits.
     `records`, a fraction or texts that a record's values must hold, is for refuse, plugin and row_lock.
 
-    `refuse` answers with any `code` and `message`: for the whole request if it has a `status` and no `records`, else for
-    the records. `plugin` rejects records in the words of `message`. `redirect` sends every call to another address (`to`).
+    `bad_record` is a record on which a plug-in crashes. `refuse` answers with any `code` and `message`: for the whole
+    request if it has a `status` and no `records`, else for the records. `plugin` rejects records in the words of
+    `message`. `redirect` sends every call to another address (`to`).
     """
 
     name: str
@@ -177,7 +179,7 @@ def read_fault(document: Any) -> Fault:
 
 
 def _read_records(name: str, document: Mapping[str, Any]) -> float | tuple[str, ...] | None:
-    records = document.get("records", 1.0 if name in {"plugin", "row_lock"} else None)
+    records = document.get("records", 1.0 if name in OF_RECORDS - {"refuse"} else None)
     if records is None:
         return None
     if isinstance(records, list):
@@ -239,7 +241,7 @@ def limit_refusal(fault: Fault) -> RefusedError:
 
 def record_refusals(struck: Mapping[str, Fault]) -> Callable[[Table, Mapping[str, Any]], RefusedError | None] | None:
     """A function that returns the rejection of a record by a fault, if any."""
-    faults = [fault for name, fault in struck.items() if name in {"refuse", "plugin", "row_lock"} and not fault.ends]
+    faults = [fault for name, fault in struck.items() if name in OF_RECORDS and not fault.ends]
     if not faults:
         return None
 
@@ -247,6 +249,8 @@ def record_refusals(struck: Mapping[str, Fault]) -> Callable[[Table, Mapping[str
         for fault in faults:
             if (fault.table and fault.table != known.name) or not fault.hits(row):
                 continue
+            if fault.name == "bad_record":
+                return RefusedError(400, "0x80040224", "ISV code aborted the operation.")
             if fault.name == "plugin":
                 return plugin_fault(fault.message or "The plug-in does not accept this record.")
             if fault.name == "row_lock":

@@ -41,11 +41,11 @@ class Limits:
         while self._recent and self._recent[0][0] <= now - WINDOW:
             self._recent.popleft()
         if self._running >= self.at_once:
-            raise self._refused("too_many_at_once", 1)
+            raise self._refused("concurrent_limit", 1)
         if len(self._recent) >= self.requests:
-            raise self._refused("too_many_requests", self._recent[0][0] + WINDOW - now)
+            raise self._refused("limit_exceeded", self._recent[0][0] + WINDOW - now)
         if sum(spent for _, spent in self._recent) >= self.seconds:
-            raise self._refused("too_much_time", self._recent[0][0] + WINDOW - now)
+            raise self._refused("execution_limit", self._recent[0][0] + WINDOW - now)
         self._running += 1
         self.most_at_once = max(self.most_at_once, self._running)
         try:

@@ -108,7 +108,7 @@ class Storage:
         self._check_keys(known, row, record_id)
         self.rows[known.name][record_id] = row
         self._enter(known, row, record_id)
-        self._log("create", known, record_id, values, user)
+        self._log("created", known, record_id, values, user)
         self._on_undo(lambda: self._forget(known, record_id))
         return row
 
@@ -126,7 +126,7 @@ class Storage:
         self.rows[known.name][record_id] = new
         if keyed:
             self._enter(known, new, record_id)
-        self._log("update", known, record_id, values, user)
+        self._log("updated", known, record_id, values, user)
 
         def back() -> None:
             self._leave(known, new)
@@ -143,7 +143,7 @@ class Storage:
         self.version += 1
         self._deleted[known.name].append((self.version, record_id))
         self._kept[record_id] = row
-        self._log("delete", known, record_id, {}, user)
+        self._log("deleted", known, record_id, {}, user)
 
         def back() -> None:
             self.rows[known.name][record_id] = row
@@ -156,14 +156,19 @@ class Storage:
         """Whether the record was deleted and can be restored."""
         return known.primary_id in self._kept.get(record_id, {})
 
+    def deleted_rows(self, known: Table) -> list[Row]:
+        """The deleted records of a table, as they were."""
+        return [{**row, "deleted": True} for row in self._kept.values() if known.primary_id in row]
+
     def restore(self, known: Table, record_id: str, user: str) -> None:
         """Bring a deleted record back. Raises RefusedError for a key that another record has by now."""
         row = self._kept[record_id]
         self._check_keys(known, row, record_id)
+        del self._kept[record_id]
         self.version += 1
         self.rows[known.name][record_id] = {**row, "versionnumber": self.version, "modifiedon": moment(self.clock())}
         self._enter(known, row, record_id)
-        self._log("restore", known, record_id, {}, user)
+        self._log("restored", known, record_id, {}, user)
         self._on_undo(lambda: self._forget(known, record_id))
 
     def changed_since(self, known: Table, version: int) -> list[Row]:
@@ -200,10 +205,17 @@ class Storage:
     def _forget(self, known: Table, record_id: str) -> None:
         self._leave(known, self.rows[known.name].pop(record_id))
 
-    def _log(self, did: str, known: Table, record_id: str, values: Row, user: str) -> None:
+    def _log(self, action: str, known: Table, record_id: str, values: Row, user: str) -> None:
         self._written += 1
         self.history.append(
-            {"sequence": self._written, "did": did, "table": known.name, "id": record_id, "fields": values, "by": user}
+            {
+                "sequence": self._written,
+                "action": action,
+                "table": known.name,
+                "id": record_id,
+                "fields": values,
+                "by": user,
+            }
         )
 
     def _check_keys(self, known: Table, row: Row, record_id: str) -> None:
