@@ -13,7 +13,7 @@ from connector.admin.masking import Masked
 from connector.consent.changes import CHANGED
 from connector.consent.ledger_state import decisions, fold_ledger
 from connector.model.event import Event, Verdict, joined_key
-from connector.model.operation import ServiceCommand
+from connector.model.operation import ID_FIELD, ServiceCommand
 from connector.model.phone import Phone
 from connector.model.plan import Plan
 from connector.pipeline.planning import plan_in_order
@@ -103,7 +103,7 @@ def _event(context: AdminContext, one: OptedOut, phone: Phone, flag: str) -> Eve
         received_at=context.now(),
         msisdn=phone,
         object=one.object,
-        record={"Id": one.record_id, **one.fields},
+        record={ID_FIELD: one.record_id, **one.fields},
         changed=(flag,),
     )
 
@@ -114,7 +114,7 @@ def _commands(done: Plan) -> list[ServiceCommand]:
 
 def _line(event: Event, done: Plan, masked: Masked) -> dict[str, Any]:
     return {
-        "record": event.record["Id"],
+        "record": event.record[ID_FIELD],
         "object": event.object,
         "phone": masked.phone(event.msisdn),
         "commands": [f"{one.action} {one.keyword} on {one.short_number} ({one.sink})" for one in _commands(done)],

@@ -11,6 +11,7 @@ from connector.admin.stop_questions import WAS, WAS_NOT, command, stop_questions
 from connector.config.validation import did_you_mean
 from connector.model.errors import ConnectorError
 from connector.model.outcome import Reason
+from connector.registry import cure_of_code
 from connector.store.dead_letters import DeadLetter
 from connector.telemetry.mask import mask
 
@@ -27,7 +28,7 @@ async def dead_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
             for one, count in sorted(counts.items())
         },
         "groups": [group for group in groups(context) if reason is None or group["reason"] == reason.value],
-        "letters": [_line(one) for one in letters],
+        "letters": [_line(context, one) for one in letters],
         "more": len(letters) == limit,
     }
 
@@ -46,7 +47,8 @@ async def dead_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
     )
     return {
         "letters": [
-            {**_line(one), "operations": [masked.operation(each) for each in one.operations]} for one in letters
+            {**_line(context, one), "operations": [masked.operation(each) for each in one.operations]}
+            for one in letters
         ]
     }
 
@@ -71,7 +73,8 @@ async def parked_list(context: AdminContext, payload: Mapping[str, Any]) -> dict
     masked = Masked()
     return {
         "parked": [
-            {**_line(one), "operations": [masked.operation(each) for each in one.operations]} for one in letters
+            {**_line(context, one), "operations": [masked.operation(each) for each in one.operations]}
+            for one in letters
         ],
         "questions": stop_questions(context),
         "more": len(letters) == limit,
@@ -108,7 +111,7 @@ def _some(count: int) -> int:
     return count
 
 
-def _line(one: DeadLetter) -> dict[str, Any]:
+def _line(context: AdminContext, one: DeadLetter) -> dict[str, Any]:
     return {
         "id": one.event_id,
         "key": one.event_key,
@@ -119,7 +122,7 @@ def _line(one: DeadLetter) -> dict[str, Any]:
         "detail": Masked().text(one.detail) if one.detail else None,
         "attempts": one.attempts,
         "may_have_been_done": one.in_doubt,
-        "cure": cure(one.reason, str(one.event_id)),
+        "cure": cure(one.reason, str(one.event_id), cure_of_code(context.loaded, one.sink or "", one.code)),
     }
 
 

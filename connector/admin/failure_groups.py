@@ -3,7 +3,7 @@
 import hashlib
 from typing import Any
 
-from connector.admin.advice import addressed, cure
+from connector.admin.advice import cure
 from connector.admin.context import AdminContext
 from connector.admin.masking import Masked, when
 from connector.delivery.suspended_rules import CURE, Suspension
@@ -85,9 +85,7 @@ def _group(context: AdminContext, one: Cause, lines: dict[str, str]) -> dict[str
         "place": lines.get(rule),
         "detail": None if one.sink else Masked().text(one.rule) or None,
         "first": one.first,
-        "cure": addressed(
-            cure_of_code(context.loaded, one.sink, one.code) or cure(one.reason) or "", f"--group {_name(one)}"
-        ),
+        "cure": cure(one.reason, f"--group {_name(one)}", cure_of_code(context.loaded, one.sink, one.code)),
     }
 
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from connector.crm.crm import Crm, Needs
-from connector.delivery.channels import CURES
+from connector.delivery.cures import cure_of
 from connector.model.crm_schema import CrmSchema, ObjectSchema
 from connector.model.errors import ConnectorError
 from connector.model.http import Http
 from connector.model.outcome import Retry
-
-CURE = "try again later, and check `url` in the config"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,9 +45,7 @@ async def _described(http: Http, crm: Crm, names: Sequence[str]) -> dict[str, Ob
     for name, one in described.items():
         if isinstance(one, Retry):
             why = f"{one.reason}: {one.detail}" if one.detail else str(one.reason)
-            raise ConnectorError(
-                f"cannot read the schema of {name} from {crm.name} ({why}): {CURES.get(one.reason, CURE)}"
-            )
+            raise ConnectorError(f"cannot read the schema of {name} from {crm.name} ({why}): {cure_of(one)}")
         found[name.casefold()] = one
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from connector.delivery.cures import CURES, Alert, cure_of
 from connector.delivery.http_client import Client
 from connector.delivery.outcome_policy import DOUBTFUL, Suspect
 from connector.delivery.retry import MAX_PAUSE, MAX_RETRY_AFTER, MINUTE, POLICIES, backoff
@@ -49,21 +50,6 @@ class OpenAlarms:
 
 
 LOST = "nothing is lost; the connector continues automatically when this is fixed"
-# Faults that alert a person at once, although the sink's own code suggests no remedy.
-CURES = {
-    Reason.CREDENTIALS: "check the credentials in the config and the permissions of the account; `connector status` shows the error",
-    Reason.WRONG_ADDRESS: "check the address (`url`) in the config",
-    Reason.MAINTENANCE: "no action is needed: the connector continues automatically after the maintenance",
-    Reason.SINK_REFUSES: "`connector status` shows the error",
-    Reason.QUOTA_EXHAUSTED: "the daily API calls are used up: find out which integration used them",
-    Reason.STORAGE_FULL: "the CRM has no storage left for new records: free some, or buy more",
-}
-# These alert a person when they last.
-CURES_LATER = {
-    Reason.UNEXPECTED_ANSWER: "something else answers at this address, such as a proxy: check `url` in the config",
-    Reason.CONFIGURATION: "`connector status` shows what is missing",
-}
-SEE_NETWORK = "check the network of this machine, and the status page of the remote system"
 # Faults of a CRM as a whole: its sink and its feeds meet the same one, and raise one alarm for it.
 OF_ALL = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
 FEED_FAILING = "feed_failing"
@@ -110,7 +96,7 @@ class CircuitBreaker:
             ChannelPaused(name=self.name, reason=answer.reason, detail=answer.detail, seconds=seconds, calls=self.calls)
         )
         lasts = now - self.began >= self.deadline.total_seconds()
-        doubted = answer.reason in CURES_LATER and self.failures > 1
+        doubted = CURES[answer.reason].alert is Alert.IF_IT_COMES_AGAIN and self.failures > 1
         if not known and (_calls(answer) or doubted or lasts):
             self.raise_alarm(emit)
 
@@ -145,11 +131,6 @@ class CircuitBreaker:
             )
 
 
-def cure_of(answer: Retry) -> str:
-    """What a person can do about a fault: by the sink's own code, else by its reason."""
-    return answer.cure or CURES.get(answer.reason) or CURES_LATER.get(answer.reason) or SEE_NETWORK
-
-
 def fault_alarm(answer: Retry, about: str) -> Alarm:
     """The alarm for a fault of a whole sink or CRM."""
     kind = Reason.SINK_REFUSES if answer.reason is Reason.UNKNOWN_CODE else answer.reason
@@ -158,7 +139,7 @@ def fault_alarm(answer: Retry, about: str) -> Alarm:
 
 def _calls(answer: Retry) -> bool:
     """Whether the first such answer alerts a person."""
-    return bool(answer.cure) or answer.reason in CURES
+    return bool(answer.cure) or CURES[answer.reason].alert is Alert.AT_ONCE
 
 
 def _named(answer: Retry) -> str:

@@ -39,12 +39,14 @@ class DeadLetter:
     attempts: int
     in_doubt: bool
     operations: tuple[Operation, ...]  # all of the unit, including those delivered
+    code: str = ""  # the sink's own code; empty if it has none
 
 
 LETTERS = """SELECT inbox.id, inbox.key, inbox.provider, inbox.received_at, units.id, units.sink, units.reason, units.detail,
-    units.attempts, units.in_doubt, units.operations FROM units CROSS JOIN inbox ON inbox.id = units.event_id
+    units.attempts, units.in_doubt, units.operations,
+    coalesce((SELECT code FROM causes WHERE causes.unit_id = units.id), '') FROM units CROSS JOIN inbox ON inbox.id = units.event_id
     WHERE units.state = 'dead' AND units.replan = 0"""
-PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]' FROM inbox
+PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]', '' FROM inbox
     WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 PARKED = "units.reason = 'needs_person'"
 PARKED_PLANLESS = "inbox.reason = 'needs_person'"
@@ -323,7 +325,7 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
 
 
 def _letter(row: tuple[Any, ...]) -> DeadLetter:
-    event_id, key, provider, received_at, unit_id, sink, reason, detail, attempts, in_doubt, operations = row
+    event_id, key, provider, received_at, unit_id, sink, reason, detail, attempts, in_doubt, operations, code = row
     return DeadLetter(
         event_id=event_id,
         event_key=key,
@@ -336,4 +338,5 @@ def _letter(row: tuple[Any, ...]) -> DeadLetter:
         attempts=attempts,
         in_doubt=bool(in_doubt),
         operations=operations_from_json(operations),
+        code=code,
     )

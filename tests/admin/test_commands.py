@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 from admin.scene import DONOR, NOW, OTHER, Scene, make_home, report
 
-from connector.admin.advice import CURES, cure
+from connector.admin.advice import cure
 from connector.admin.masking import Masked
+from connector.delivery.cures import CURES
 from connector.delivery.suspended_rules import Suspension, SuspensionChanges
 from connector.model.errors import ConnectorError
 from connector.model.event import Event, Verdict
@@ -103,8 +104,8 @@ async def test_status_answers_though_the_mappings_are_broken(scene):
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_every_reason_has_its_cure(reason):
-    assert cure(reason) == CURES[reason]
-    assert len(CURES[reason]) > 30
+    assert cure(reason) == CURES[reason].dead_letter
+    assert len(CURES[reason].dead_letter) > 30
 
 
 async def test_a_dead_letter_is_listed_with_its_cure_and_without_the_number(scene):
