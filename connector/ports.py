@@ -180,7 +180,7 @@ class Feed(Protocol):
 
     @property
     def name(self) -> str:
-        """Unique: `salesforce.Contact`."""
+        """Unique: `my_crm.Contact`."""
 
     @property
     def crm(self) -> str:

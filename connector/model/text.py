@@ -1,8 +1,7 @@
 """Text length and cutting: CRMs count UTF-16 units, and people see letters.
 
-Sources: each CRM's traits, where an emoji counts two; Microsoft Learn, "nchar and nvarchar (Transact-SQL)", in which
-Dataverse keeps texts: byte-pairs, so the same. Unicode Standard Annex 29, "Grapheme Cluster Boundaries", as far as
-people write such clusters.
+Sources: each CRM's traits, where an emoji counts two. Unicode Standard Annex 29, "Grapheme Cluster Boundaries", as far
+as people write such clusters.
 """
 
 import unicodedata

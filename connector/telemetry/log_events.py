@@ -113,7 +113,7 @@ class ChannelPaused(Struct, frozen=True, kw_only=True):
     reason: str
     detail: str
     seconds: float
-    calls: str = ""  # what is paused, in words: `deliveries to salesforce`
+    calls: str = ""  # what is paused, in words: `deliveries to my_crm`
 
 
 class ChannelResumed(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,8 @@
-"""Dataverse's traits, with their sources."""
+"""Dataverse's traits, with their sources.
+
+Text lengths are counted in UTF-16 units, as in model/text.py: Dataverse keeps texts as nvarchar, whose length is counted
+in byte-pairs (Microsoft Learn, "nchar and nvarchar (Transact-SQL)").
+"""
 
 from datetime import timedelta
 
