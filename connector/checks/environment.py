@@ -14,13 +14,17 @@ OLDEST_SQLITE = (3, 38, 0)  # the first with the operator ->> for JSON
 # them.
 SAFE_SQLITE = (3, 51, 3)
 MIB = 1024 * 1024
+# Where the unit in systemd/ lets nobody write (systemd.exec(5), ProtectSystem=strict and ProtectHome=yes), and its
+# StateDirectory.
+READ_ONLY = tuple(map(Path, ("/etc", "/usr", "/boot", "/opt", "/srv")))
+STATE = "/var/lib/connector"
 
 
 def check_environment(
     loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
 ) -> Sequence[Finding]:
     """One finding for each; `free` measures the free space of a file system, in bytes."""
-    return [_public_url(loaded), _disk(loaded, free), _sqlite(sqlite)]
+    return [_public_url(loaded), *_place(loaded), _disk(loaded, free), _sqlite(sqlite)]
 
 
 def _public_url(loaded: Loaded) -> Finding:
@@ -40,6 +44,21 @@ def _public_url(loaded: Loaded) -> Finding:
             cure="put a TLS proxy in front of the connector, and use https:// in `listen: public_url:`",
         )
     return Finding(area="public address", level=Level.OK, text=f"providers call {url}")
+
+
+def _place(loaded: Loaded) -> Sequence[Finding]:
+    """A database where the shipped unit may not write: it would not start, though another user can write there."""
+    path = loaded.resolve_path(loaded.settings.store.path).resolve()
+    if not any(path.is_relative_to(one) for one in READ_ONLY):
+        return []
+    return [
+        Finding(
+            area="store",
+            level=Level.FAIL,
+            text=f"the service may not write {path}: its unit has ProtectSystem=strict",
+            cure=f"set `store: path:` to {STATE}/{path.name} in the config",
+        )
+    ]
 
 
 def _disk(loaded: Loaded, free: Callable[[Path], int]) -> Finding:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 LIVE = "live"  # the code for findings that need a live check
+DAEMON = "daemon"
 SHOWN = 3  # places shown per problem; `check` lists them all
 
 
@@ -46,6 +47,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
         shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
         findings = [
             *_of_files(checked, shut_out, _set_up(loaded)),
+            _of_the_daemon(loaded),
             *check_environment(loaded),
             *(replace(one, area=f"{name} {one.area}") for name, found in looked.items() for one in found),
         ]
@@ -87,7 +89,7 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str)
             area="fields" if code in {LIVE, *LACKS} else "files",
             level=Level.FAIL if severity == Severity.ERROR.value else Level.WARN,
             text=f"{message} ({_listed(where)})",
-            cure=f"{set_up}; or {hint}" if code in LACKS else hint or set_up,
+            cure=f"{set_up}; or {hint}" if code in LACKS else hint or (set_up if code == LIVE else ""),
         )
         for (code, severity, message, hint), where in places.items()
     ]
@@ -101,6 +103,25 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str)
 def _listed(places: Sequence[str]) -> str:
     more = f" and {len(places) - SHOWN} more" if len(places) > SHOWN else ""
     return ", ".join(places[:SHOWN]) + more
+
+
+def _of_the_daemon(loaded: "Loaded") -> Finding:
+    """Whether the daemon runs, and whether it has problems itself."""
+    from connector.cli.client import ask_daemon  # noqa: PLC0415 - see the package's docstring.
+    from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
+
+    try:
+        said = ask_daemon(loaded, "status", {})
+    except ConnectorError as error:
+        return Finding(area=DAEMON, level=Level.WARN, text="it is not known whether the daemon runs", cure=str(error))
+    if said is None:
+        cure = "start it: `systemctl start connector`, or `connector run`; its log says why if it ends"
+        return Finding(area=DAEMON, level=Level.WARN, text="the daemon does not run", cure=cure)
+    problems = sum(one["severity"] == Severity.ERROR.value for one in said["problems"])
+    if problems:
+        text = f"the daemon runs, and {problems} thing{'' if problems == 1 else 's'} went wrong"
+        return Finding(area=DAEMON, level=Level.WARN, text=text, cure="`connector status` shows each with its cure")
+    return Finding(area=DAEMON, level=Level.OK, text=f"the daemon runs since {said['daemon']['since']}")
 
 
 async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:

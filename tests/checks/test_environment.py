@@ -43,3 +43,13 @@ def test_an_old_sqlite_is_told(loaded, version, level, care):
     finding = of(check_environment(loaded, sqlite=version), "SQLite")
     assert finding.level is level
     assert ("let no other program write" in finding.text) is care
+
+
+@pytest.mark.parametrize(("path", "found"), [("/etc/connector/connector.db", True), ("/var/lib/connector/c.db", False)])
+def test_a_database_where_the_unit_may_not_write_is_told_with_the_path_to_set(loaded, path, found):
+    config = loaded.path
+    config.write_text(config.read_text().replace("path: connector.db", f"path: {path}"))
+    stores = [one for one in check_environment(load_config(config), free=lambda _: 999 * MIB) if one.area == "store"]
+    assert [one.cure for one in stores] == (
+        ["set `store: path:` to /var/lib/connector/connector.db in the config"] if found else []
+    )

@@ -10,6 +10,7 @@ from connector.sandbox.salesforce import build
 
 AREAS = {
     "files",
+    "daemon",
     "public address",
     "disk",
     "SQLite",
@@ -61,12 +62,23 @@ def of(said, area):
 
 def test_where_all_is_well_it_says_so(home, org):
     said = home.json("doctor")
-    assert (said["ok"], said["counts"]) == (True, {"ok": len(AREAS), "warn": 0, "fail": 0})
+    # Only the daemon is not there yet.
+    assert (said["ok"], said["counts"]) == (True, {"ok": len(AREAS) - 1, "warn": 1, "fail": 0})
     assert {one["area"] for one in said["findings"]} == AREAS
-    assert {one["cure"] for one in said["findings"]} == {""}
+    assert {one["area"] for one in said["findings"] if one["cure"]} == {"daemon"}
+    daemon = of(said, "daemon")
+    assert (daemon["text"], "systemctl start connector" in daemon["cure"]) == ("the daemon does not run", True)
     done = home.run("doctor")
     assert done.exit_code == 0
     assert "ok    salesforce composite: one API call can write a thousand records" in done.stdout
+
+
+def test_secrets_that_are_missing_are_not_sent_to_the_set_up_of_the_org(home, org, monkeypatch):
+    monkeypatch.delenv("SCENE_STREX_KEY")
+    said = home.json("doctor", code=1)
+    missing = [one for one in said["findings"] if "SCENE_STREX_KEY" in one["text"]]
+    assert missing
+    assert not [one for one in missing if "salesforce setup" in one["cure"]]
 
 
 def test_it_changes_nothing_in_the_org(home, org):
