@@ -1,12 +1,14 @@
 """The tables, as steps from an empty file to the newest version. A released step is never changed; a new one is added.
 
 Times are integer microseconds (sql.py). The legal transitions are not defined here: state_guard.py takes them
-from the model.
+from the model. It is long because it holds every table of every version.
 """
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from connector.model.errors import StoreUnavailable
 
 FIRST = (
     # One row for every accepted event that is not yet deleted. `asks`: it has an open question, and is not to be
@@ -382,10 +384,26 @@ def migrate(connection: sqlite3.Connection) -> None:
     # It takes ten megabytes and a tenth of a second, and only a start needs it.
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the line above.
 
+    _refuse_newer(connection)
     migrations = Migrations("connector")
     for name, statements in STEPS.items():
         migrations()(_step(name, statements))
     migrations.apply(Database(connection, execute_plugins=False))
+
+
+def _refuse_newer(connection: sqlite3.Connection) -> None:
+    """Raise StoreUnavailable for a file that a newer version has changed: this one would misread it."""
+    table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
+    if connection.execute(table).fetchone() is None:
+        return
+    done = {
+        name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'connector'")
+    }
+    if newer := sorted(done - STEPS.keys()):
+        raise StoreUnavailable(
+            f"the database was changed by a newer version of the connector (it has {newer[0]}): install that version, or "
+            "put back the backup from before the update (docs/operations.md, Update and the way back)"
+        )
 
 
 def _step(name: str, statements: Sequence[str]) -> Callable[[Any], None]:
