@@ -22,6 +22,7 @@ STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 LIVE = "live"  # the code for findings that need a live check
 DAEMON = "daemon"
+CONFIG = "config"  # the place of a live finding that concerns no org, such as a missing secret
 SHOWN = 3  # places shown per problem; `check` lists them all
 
 
@@ -89,7 +90,9 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str)
             area="fields" if code in {LIVE, *LACKS} else "files",
             level=Level.FAIL if severity == Severity.ERROR.value else Level.WARN,
             text=f"{message} ({_listed(where)})",
-            cure=f"{set_up}; or {hint}" if code in LACKS else hint or (set_up if code == LIVE else ""),
+            cure=f"{set_up}; or {hint}"
+            if code in LACKS
+            else hint or (set_up if code == LIVE and CONFIG not in where else ""),
         )
         for (code, severity, message, hint), where in places.items()
     ]
