@@ -26,6 +26,7 @@ HELPERS = ("sandbox/", "model/", "telemetry/")
 TIMED = {
     "pipeline/deadlines.py": "a worker looks for late opt-outs at its own time",
     "pipeline/reconcile.py": "the same worker asks whether a nightly comparison is late",
+    "pipeline/suspended_rules.py": "a worker looks at its own time whether rules are due",
     "store/overview.py": "an idle sink worker asks for the size of the next batch at each of its own looks",
     "web/accepting.py": "only a new connection is accepted; a client may use an open one again",
     "web/connections.py": "the listener looks for silent connections at its own time",
