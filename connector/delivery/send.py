@@ -207,12 +207,15 @@ class _Batch:
         If one of these is at fault, the opt-out flag is sent alone.
         """
         outcomes = list(await self._write(folds))
-        refused = _narrowed(
+        failed = [
             (place, (folds[place], outcome))
             for place, outcome in enumerate(outcomes)
             # Of a refused fold, the parts are sent singly first.
             if isinstance(outcome, Retry) or (isinstance(outcome, Rejected) and len(folds[place].parts) == 1)
-        )
+        ]
+        if not failed:
+            return outcomes
+        refused = _narrowed(failed)
         alone: dict[int, Outcome] = {}
         while refused:
             answers = await self._write(list(refused.values()))
