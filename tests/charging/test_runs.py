@@ -1,12 +1,16 @@
 """A provider's charges, day by day: real store, real HTTP, the sandbox's own books."""
 
+import shutil
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, a_scene, rules
 
+from connector.model.errors import StoreUnavailable
 from connector.sandbox.messagecloud.gateway import Spoiled
 from connector.store.records import ShadowWrite, write_shadows
+from connector.store.restore import restore
+from connector.store.store import Store
 
 pytestmark = pytest.mark.slow
 
@@ -329,3 +333,68 @@ async def test_anniversaries_come_on_the_donors_day_and_on_the_last_of_short_mon
             date(2026, 3, 31),
             date(2026, 4, 30),
         ]
+
+
+async def test_a_database_that_is_restored_charges_nobody_again(scene):
+    await first_run(scene)
+    await scene.join(OTHER)
+    await scene.until(date(2026, 2, 27))
+    await scene.store.close()
+    copy = scene.path.with_name("backup.db")
+    shutil.copy(scene.path, copy)
+    scene.store = Store.open(scene.path)
+    scene.start()
+    await scene.until(date(2026, 3, 1))
+    await scene.approve()
+    await scene.run()
+    assert len(scene.taken) == 3
+    await scene.store.close()
+    scene.clock.go(HOUR)
+    restore(copy, scene.path, now=scene.clock.now())
+    scene.store = Store.open(scene.path)
+    scene.start()
+    await scene.run()
+    assert "charge_run_waiting" in scene.alarms()
+    await scene.approve()
+    await scene.run()
+    assert scene.states()[-2:] == [("2026-03", "in_doubt"), ("2026-03", "in_doubt")]
+    assert len(scene.taken) == 3
+    await scene.until(date(2026, 4, 1))
+    await scene.approve()
+    await scene.run()
+    assert len(scene.taken) == 5, "the next period is charged as ever"
+
+
+async def test_a_stop_that_arrives_while_a_run_is_under_way_stops_the_rest(scene):
+    for number in range(1, 5):
+        await scene.join(f"+479000000{number}")
+    await scene.until(date(2026, 2, 1))
+    await scene.approve()
+    await scene.runner.step()
+    await scene.runner.step()
+    assert len(scene.taken) == 2
+    await scene.stop("+4790000004", planned=False)
+    await scene.run()
+    assert [phone for phone, _, _ in scene.taken] == ["+4790000001", "+4790000002", "+4790000003"]
+
+
+async def test_an_answer_that_cannot_be_stored_at_once_is_stored_later_and_nothing_is_sent_before(scene):
+    await first_run(scene)
+    await scene.join(OTHER)
+    await scene.until(date(2026, 2, 28))
+    scene.clock.go(DAY)
+    await scene.run()
+    await scene.approve()
+    change, scene.store.charges.change = scene.store.charges.change, unavailable
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await scene.runner.step()
+    assert len(scene.sends) == 2
+    scene.store.charges.change = change
+    await scene.run()
+    assert [state for _, state in scene.states()] == ["taken", "taken", "taken"]
+    assert len(scene.sends) == 3
+
+
+async def unavailable(*_, **__):
+    raise StoreUnavailable("the disk is full")
