@@ -27,6 +27,9 @@ NOT_SENT_PAUSE = timedelta(hours=12)  # of a charge that was refused for a reaso
 def conclude(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datetime) -> ChargeChange:
     """The change that an answer leads to."""
     change = _change(charge, answer, rules, now)
+    if charge.attempt > 1 and answer.verdict in {Verdict.TAKEN, Verdict.FAILED}:
+        # A donor whose charge has failed before is likely to fail again: that says nothing about the run.
+        change = replace(change, failure=None)
     return replace(change, transaction_id=answer.transaction_id or charge.transaction_id, status=answer.status)
 
 

@@ -4,6 +4,7 @@ A charge is stored as `sending` before the call. Its answer is stored before any
 is lost, with the connection or with the process, is in doubt and waits for a person.
 """
 
+import asyncio
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -178,6 +179,7 @@ class ChargeRunner:
         while after is not None:
             page, after = new_charges(self._store, self._rules, self._provider, control, today, after=after)
             found += page
+            await asyncio.sleep(0)  # callbacks are answered in between
         return found
 
     async def _send(self, today: date, now: datetime) -> int:

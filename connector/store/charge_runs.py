@@ -87,7 +87,10 @@ class ChargeRuns:
     async def set_state(
         self, provider: str, day: date, state: RunState, why: str = "", *, size: int | None = None
     ) -> None:
-        """Approve or stop a run. The results of an approved run are counted from zero, and no earlier doubt holds it."""
+        """Approve or stop a run. The results of an approved run are counted from zero, and no earlier doubt holds it.
+
+        When a run stops, later ones that were approved before their day wait again.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -103,6 +106,12 @@ class ChargeRuns:
                     day.isoformat(),
                 ),
             )
+            if state is RunState.STOPPED:
+                connection.execute(
+                    "UPDATE charge_runs SET state = 'waiting', why = ?"
+                    " WHERE provider = ? AND day > ? AND state = 'approved' AND planned = 0",
+                    (f"the run of {day} was stopped: {why}", provider, day.isoformat()),
+                )
             if state is RunState.APPROVED:
                 connection.execute("UPDATE charge_control SET hold = NULL WHERE provider = ?", (provider,))
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, a_scene, rules
 
+from connector.model.charge import Run, RunState
 from connector.model.errors import StoreUnavailable
 from connector.sandbox.messagecloud.gateway import Spoiled
 from connector.store.records import ShadowWrite, write_shadows
@@ -398,3 +399,30 @@ async def test_an_answer_that_cannot_be_stored_at_once_is_stored_later_and_nothi
 
 async def unavailable(*_, **__):
     raise StoreUnavailable("the disk is full")
+
+
+async def test_charges_that_are_tried_again_and_fail_do_not_stop_the_run(scene):
+    for number in range(1, 10):
+        await scene.join(f"+479000000{number}")
+    await scene.until(date(2026, 2, 1))
+    for number in (2, 5, 8):
+        scene.script(phone=f"479000000{number}", status="NO_CREDIT", times=2)
+    await scene.approve()
+    await scene.run()
+    await scene.until(date(2026, 2, 4))
+    assert scene.store.charge_runs.get(NAME, date(2026, 2, 4)).state == "approved"
+    await scene.until(date(2026, 2, 8))
+    assert [state for _, state in scene.states()] == ["taken"] * 9
+
+
+async def test_a_run_that_stops_takes_back_what_was_approved_before_its_day(scene):
+    for number in range(1, 5):
+        await scene.join(f"+479000000{number}")
+    await scene.until(date(2026, 2, 1))
+    later = Run(provider=NAME, day=date(2026, 2, 2), size=9, state=RunState.APPROVED)
+    await scene.store.charge_runs.make(later)
+    scene.script(status="REJECTED", times=9)
+    await scene.approve()
+    await scene.run()
+    run = scene.store.charge_runs.get(NAME, later.day)
+    assert (run.state, run.why) == ("waiting", "the run of 2026-02-01 was stopped: 3 of 3 charges failed")
