@@ -1,4 +1,4 @@
-"""The demo's processes: two sandboxes and the daemon, in a temporary directory, on free ports of the loopback address."""
+"""The demo's processes: the sandboxes and the daemon, in a temporary directory, on free ports of the loopback address."""
 
 import base64
 import json
@@ -121,16 +121,16 @@ class Environment:
         with self._undo:
             self._prepare()
             key = ("--api-key", "demo-key", "--compress", "1000")
-            self.salesforce = self._sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
-            self.strex = self._sandbox("strex", *key)
-            self.onlinefundraising = self._sandbox("onlinefundraising", *key)
-            self.messagecloud = self._sandbox("messagecloud", *key[:2])
-            self.marketing_cloud = self._sandbox("marketing-cloud")
-            self.webhook = self._sandbox("webhook", "--secret", self.signing_secret)
+            self.salesforce = self.sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
+            self.strex = self.sandbox("strex", *key)
+            self.onlinefundraising = self.sandbox("onlinefundraising", *key)
+            self.messagecloud = self.sandbox("messagecloud", *key[:2])
+            self.marketing_cloud = self.sandbox("marketing-cloud")
+            self.webhook = self.sandbox("webhook", "--secret", self.signing_secret)
             self._daemon()
             # This one calls others and is never called: it needs its target at the start.
             endpoints = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
-            self.sumotext = self._sandbox("sumotext", *endpoints)
+            self.sumotext = self.sandbox("sumotext", *endpoints)
             # Keep the processes only if all have started; an earlier exit ends them.
             self._undo = self._undo.pop_all()
         return self
@@ -165,8 +165,10 @@ class Environment:
             path.touch(mode=0o600)
             path.write_text(word, encoding="utf-8")
 
-    def _sandbox(self, name: str, *options: str) -> str:
-        process = self._start(name, "-m", "connector", "sandbox", name, "--port", "0", *options)
+    def sandbox(self, kind: str, *options: str, name: str = "") -> str:
+        """Start a sandbox; returns its address. `name` is that of its log, where two of a kind run."""
+        name = name or kind
+        process = self._start(name, "-m", "connector", "sandbox", kind, "--port", "0", *options)
         assert process.stdout is not None  # noqa: S101 - requested two lines above.
         line = process.stdout.readline()
         if "listening on " not in line:
@@ -189,21 +191,25 @@ class Environment:
             ),
             encoding="utf-8",
         )
-        process = self._start("connector", "-m", "connector", "--config", str(config), "run")
         self.hooks, self.admin = f"http://{HERE}:{port}/hooks", f"http://{HERE}:{admin}"
-
-        def up() -> bool:
-            if process.poll() is not None:
-                raise DemoFailed(f"the daemon did not start: see {self.directory}/connector.log")
-            return self._answers(f"{self.admin}/readyz")
-
-        self.until(up, "the daemon to be ready")
+        self.daemon(config, self.admin)
         addresses = {f"{endpoint}_url": f"{self.hooks}/strex/{endpoint}/{self.secret}" for endpoint in ("mo", "dlr")}
         self.call(f"{self.strex}/_sandbox/config", {**addresses, "lookup": "nested"}, method="PUT")
         webhook = f"{self.hooks}/onlinefundraising/sms/{self.secret}"
         self.call(f"{self.onlinefundraising}/_sandbox/config", {"webhook_url": webhook}, method="PUT")
         endpoints = {"hooks": f"{self.hooks}/messagecloud", "secret": self.secret}
         self.call(f"{self.messagecloud}/_sandbox/config", endpoints, method="PUT")
+
+    def daemon(self, config: Path, admin: str, *, name: str = "connector") -> None:
+        """Start a daemon, and wait until it is ready; `admin` is the address of its admin listener."""
+        process = self._start(name, "-m", "connector", "--config", str(config), "run")
+
+        def up() -> bool:
+            if process.poll() is not None:
+                raise DemoFailed(f"the daemon did not start: see {self.directory}/{name}.log")
+            return self._answers(f"{admin}/readyz")
+
+        self.until(up, "the daemon to be ready")
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         log: IO[str] = self._undo.enter_context((self.directory / f"{name}.log").open("w", encoding="utf-8"))

@@ -4,11 +4,18 @@ from typing import Any
 
 from rich.table import Table
 
-from connector.cli.demo import messagecloud, onlinefundraising, results, strex, sumotext
+from connector.cli.demo import messagecloud, onlinefundraising, results, strex, sumotext, two_crms
 from connector.cli.demo.environment import Environment
 from connector.cli.demo.scenario import Scenario
 
-SCENES = (strex, sumotext, onlinefundraising, messagecloud, results)  # each has prepare(scenario) and play(scenario)
+SCENES = (
+    strex,
+    sumotext,
+    onlinefundraising,
+    messagecloud,
+    results,
+    two_crms,
+)  # each has prepare(scenario) and play(scenario)
 
 
 def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
