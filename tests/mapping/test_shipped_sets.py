@@ -1,5 +1,7 @@
 """The mapping sets besides the plain one: each compiles over it without a warning, and its examples pass."""
 
+import shutil
+
 import pytest
 from flow.sets import CONFIGS, NO_EFFECT, copied
 from flow.world import ROOT
@@ -37,3 +39,17 @@ def test_every_file_of_a_set_has_examples_and_names_the_schema():
         text = file.read_text()
         assert text.startswith("# yaml-language-server: $schema=../schema/mapping.schema.json\n")
         assert "\ntests:\n" in text
+
+
+@pytest.mark.parametrize("name", sorted(CONFIGS))
+def test_the_set_for_messagecloud_has_no_warnings_and_keeps_its_own_examples(name, tmp_path):
+    mappings = copied(tmp_path / "mappings", name)
+    shutil.copy(ROOT / "mappings" / "more" / name / "messagecloud.yaml", mappings)
+    provider = "  messagecloud: {path_secrets: [{env: SECRET}]}\ncrm:\n"
+    text = CONFIGS[name].format(mappings=mappings, strex="http://127.0.0.1:9", salesforce="http://127.0.0.1:9")
+    (tmp_path / "config.yaml").write_text(text.replace("crm:\n", provider))
+    rules = load_mappings(mappings, mapping_context(load_config(tmp_path / "config.yaml")))
+    assert rules.warnings == ()
+    results = [result for result in run_rule_tests(rules) if result.file == "messagecloud.yaml"]
+    assert len(results) >= 6
+    assert [result for result in results if result.differences] == []

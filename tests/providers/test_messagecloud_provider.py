@@ -46,6 +46,8 @@ subscribe: {{per_minute: 7, at_once: 3, deadline: 24h}}
 keywords: [Hund]
 stop_words: [Meld av]
 """
+ONE = OFFER.removeprefix("offers:\n") + "    recurring: {day: 1}\n"
+TWO_OF_ONE_SERVICE = FULL.replace(OFFER, "offers:\n" + ONE + ONE.replace("katt:", "hund:"))
 CONFIG = """
 providers:
   messagecloud:
@@ -120,6 +122,10 @@ def test_without_the_interface_there_are_only_messages_and_reports():
         (FULL.replace("https://example.org/thanks", "/thanks"), "not a page"),
         (FULL.replace("deadline: 24h", "deadline: 1m"), "deadline"),
         (FULL.replace("    keyword: KATT\n", ""), "keyword"),
+        (FULL + "charges: {enabled: true}\n", "nobody can be charged"),
+        (TWO_OF_ONE_SERVICE, "cannot be told apart"),
+        (FULL + "charges: {hours: {from: '20:00', to: '09:00'}}\n", "end before they begin"),
+        (FULL + "charges: {timezone: Europe/Bergen}\n", "no such time zone"),
     ],
 )
 def test_a_mistake_is_told(text, said):
