@@ -20,6 +20,9 @@ SHOW = [
     "explain 4",
     f"explain {DONOR} --reveal",
     f"explain {OTHER}",
+    "charges list",
+    "charges show 1",
+    "charges preview",
     "dead list",
     "dead show 1",
     "dead retry 1",
@@ -41,7 +44,9 @@ SHOW = [
 OWN = {
     "run", "init", "check", "preview", "doctor", "test", "backup", "restore", "reload", "reconcile", "demo",
     "notify test", "notify digest",
-    "completion", "manual", "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
+    "completion", "manual", "sinks secret", "dynamics setup",
+    "charges approve", "charges pause", "charges resume", "charges resolve",
+     "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip
 
 

@@ -27,9 +27,11 @@ def mappings(tmp_path):
         shutil.copy(path, here)
     for name in ("onlinefundraising", "sumotext"):
         text = (ROOT / f"mappings/more/{name}.yaml").read_text()
-        key = '        key: {SMS_Key__c: "{msisdn}"}\n'
-        head = "      - upsert: Contact\n" + key
-        (here / f"{name}.yaml").write_text(text.replace(head, f"{head}        {MATCH}\n"))
+        # As an item of a rule, and as a record that rules name.
+        for first, indent in (("      - ", "        "), ("    ", "    ")):
+            head = f'{first}upsert: Contact\n{indent}key: {{SMS_Key__c: "{{msisdn}}"}}\n'
+            text = text.replace(f"\n{head}", f"\n{head}{indent}{MATCH}\n")
+        (here / f"{name}.yaml").write_text(text)
     return here
 
 

@@ -164,36 +164,36 @@ async def test_nobody_is_in_no_forward(strex):
 
 @pytest.fixture
 async def adapter(url):
-    """What runs an exchange with other credentials than the REST API's, and the API."""
+    """A client with other credentials than the REST API's, and the API."""
     api = RestApi(url=url, header="X-ApiKey", key="sandbox-key")
     async with Transport() as transport:
-        yield transport.client(FixedCredentials(url, {"Authorization": "for the commands"})).run, api
+        yield transport.client(FixedCredentials(url, {"Authorization": "for the commands"})), api
 
 
 async def test_the_adapter_makes_changes_and_deletes_a_keyword(adapter):
-    run, api = adapter
+    http, api = adapter
     keywords = StrexKeywords(api=api, endpoint="mo", secret="s3cret")
     hook = "https://sms.example.org/hooks/strex/mo"
-    found = await run(keywords.reserve("2002", "HELLO", None, hook))
-    await run(keywords.deactivate(found.id))
-    shown = await run(keywords.show(found.id))
+    found = await keywords.reserve(http, "2002", "HELLO", None, hook)
+    await keywords.deactivate(http, found.id)
+    shown = await keywords.show(http, found.id)
     assert (shown.active, shown.webhook) == (False, f"{hook}/s3cret")
-    await run(keywords.reactivate(found.id))
-    await run(keywords.send_to("12345680", hook))
-    by_word = {one.word: one for one in await run(keywords.listing())}
+    await keywords.reactivate(http, found.id)
+    await keywords.send_to(http, "12345680", hook)
+    by_word = {one.word: one for one in await keywords.listing(http)}
     assert (by_word["HELLO"].active, by_word["MYKEYWORD"].webhook) == (True, f"{hook}/s3cret")
     assert by_word["MYKEYWORD"].properties == {"myproperty": "custom value"}
-    await run(keywords.delete(found.id))
+    await keywords.delete(http, found.id)
     with pytest.raises(ConnectorError, match="no keyword with the id"):
-        await run(keywords.show(found.id))
+        await keywords.show(http, found.id)
 
 
 async def test_the_adapter_looks_up_a_number(strex, adapter):
-    run, api = adapter
+    http, api = adapter
     await call(strex, "PUT", "/_sandbox/config", {"people": {"+4790000003": None}})
     lookups = StrexLookups(api=api)
-    assert (await run(lookups.look_up(Phone("+4790000001"))))["lastName"] == "Nordmann"
-    assert await run(lookups.look_up(Phone("+4790000003"))) is None
-    assert isinstance(await run(lookups.look_up(Phone("+1"))), Rejected)
+    assert (await lookups.look_up(http, Phone("+4790000001")))["lastName"] == "Nordmann"
+    assert await lookups.look_up(http, Phone("+4790000003")) is None
+    assert isinstance(await lookups.look_up(http, Phone("+1")), Rejected)
     await call(strex, "POST", "/_sandbox/faults", {"fault": "too_many", "path": "/api/lookup"})
-    assert (await run(lookups.look_up(Phone("+4790000001")))).reason is Reason.RATE_LIMITED
+    assert (await lookups.look_up(http, Phone("+4790000001"))).reason is Reason.RATE_LIMITED
