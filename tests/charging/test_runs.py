@@ -2,16 +2,22 @@
 
 import shutil
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import pytest
-from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, a_scene, rules
+from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, SUBSCRIPTION, a_scene, rules
+from msgspec.structs import replace
 
 from connector.model.charge import Run, RunState
+from connector.model.consent import Scope
 from connector.model.errors import StoreUnavailable
+from connector.model.event import Verdict
+from connector.model.states import EventState
 from connector.sandbox.messagecloud.gateway import Spoiled
 from connector.store.records import ShadowWrite, write_shadows
 from connector.store.restore import restore
 from connector.store.store import Store
+from connector.store.units import Planned
 
 pytestmark = pytest.mark.slow
 
@@ -426,3 +432,24 @@ async def test_a_run_that_stops_takes_back_what_was_approved_before_its_day(scen
     await scene.run()
     run = scene.store.charge_runs.get(NAME, later.day)
     assert (run.state, run.why) == ("waiting", "the run of 2026-02-01 was stopped: 3 of 3 charges failed")
+
+
+async def test_subscriptions_from_before_an_update_are_charged_too(scene):
+    bound = replace(SUBSCRIPTION, subscription_id="window-0")
+    event_id, _ = await scene.keep("window", DONOR, verdict=Verdict.OPT_IN, price=Decimal(80))
+    decision = scene.decision(DONOR, Verdict.OPT_IN, Scope.SUBSCRIPTION, bound)
+    planned = Planned(event_id=event_id, state=EventState.DELIVERED, decisions=(decision,))
+    await scene.store.plans.commit([planned], now=scene.clock.now())
+    assert scene.store.agreements.of(NAME) == []
+    await scene.until(date(2026, 2, 1))
+    await scene.approve()
+    await scene.run()
+    assert [amount for _, amount, _ in scene.taken] == [80]
+
+
+async def test_an_amount_that_is_not_known_is_skipped_and_the_cure_is_said(scene):
+    await scene.join(amount=None)
+    await scene.until(date(2026, 2, 1))
+    await scene.approve()
+    await scene.run()
+    assert scene.charges()[0].detail.startswith("the amount is not known: set `amount:` of the offer")
