@@ -33,18 +33,21 @@ rules:
 """
 
 
-def count(name: str, mappings: Path, events: int, people: int) -> None:
-    with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
-        config = write_config(Path(base), salesforce=salesforce.url, mappings=mappings)
+RECORDS = {"salesforce": ("Contact", "SMS_Event__c"), "dynamics": ("contact", "crmc_smsevent")}
+
+
+def count(name: str, mappings: Path, events: int, people: int, crm: str = "salesforce") -> None:
+    with tempfile.TemporaryDirectory() as base, sandbox(crm) as org:
+        config = write_config(Path(base), url=org.url, mappings=mappings, crm=crm)
         asyncio.run(fill(config, events, people, plan=True))
         counts = EventCounts(config)
         with daemon(config):
             wait_until(lambda: not counts.count("pending", "delivering"), seconds=TIMEOUT)
-        described = ask(salesforce.url)
-        records = described["records"]
+        described = ask(org.url)
+        contacts, rows = (described["records"][one] for one in RECORDS[crm])
         print(
             f"{name:28} {described['api_calls']} API calls for {counts.count('delivered'):,} events: "
-            f"{records['Contact']:,} contacts and {records['SMS_Event__c']:,} event records; {described['requests']}"
+            f"{contacts:,} contacts and {rows:,} event records; {described['requests']}"
         )
 
 
@@ -58,6 +61,9 @@ def main() -> None:
         (Path(plain) / "plain.yaml").write_text(PLAIN)
         shutil.copy(ROOT / "mappings" / "salesforce-to-strex.yaml", plain)
         count("without create:", Path(plain), options.events, options.events)
+    dynamics = ROOT / "mappings" / "dynamics" / "plain"
+    count("Dynamics 365", dynamics, options.events, options.events, "dynamics")
+    count("Dynamics 365, five a person", dynamics, options.events, options.events // 5, "dynamics")
 
 
 if __name__ == "__main__":

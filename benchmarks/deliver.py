@@ -1,6 +1,6 @@
-"""Events a second from a stored backlog to the Salesforce sandbox, which answers without latency; API calls and peak memory.
+"""Events a second from a stored backlog to the sandbox of a CRM, which answers without latency; API calls and peak memory.
 
-`python benchmarks/deliver.py [--events 100000 1000000] [--each 1] [--from inbox outbox]`. See README.md.
+`python benchmarks/deliver.py [--events 100000 1000000] [--each 1] [--from inbox outbox] [--crm dynamics]`. See README.md.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
 
-from scene import SECRETS, daemon, report, sandbox, wait_until, write_config
+from scene import CRMS, SECRETS, daemon, report, sandbox, wait_until, write_config
 
 from connector.mapping.compile.ruleset import load_mappings
 from connector.model.http import HttpRequest
@@ -79,9 +79,9 @@ class EventCounts:
         return row[0] if row else None
 
 
-def deliver(config: Path, salesforce: str, number: int, what: str) -> tuple[float, float]:
+def deliver(config: Path, url: str, number: int, what: str) -> tuple[float, float]:
     """Run the daemon until everything is delivered, and tell how it went. Returns events a second and MiB."""
-    calls, counts = ask(salesforce)["api_calls"], EventCounts(config)
+    calls, counts = ask(url)["api_calls"], EventCounts(config)
     with daemon(config) as running:
         began, before, worked = time.perf_counter(), counts.count("delivered"), running.cpu()
         wait_until(lambda: not counts.count("pending", "delivering"), seconds=TIMEOUT)
@@ -90,21 +90,21 @@ def deliver(config: Path, salesforce: str, number: int, what: str) -> tuple[floa
         rate, memory = (done - before) / took, running.peak_memory()
         print(
             f"{number:>9,} {what:18} {rate:>6,.0f} events/s  {1e6 * (running.cpu() - worked) / (done - before):>5.0f} us of CPU "
-            f"each  {1000 * (ask(salesforce)['api_calls'] - calls) / number:.2f} API calls per 1,000  peak memory {memory:.0f} MiB"
+            f"each  {1000 * (ask(url)['api_calls'] - calls) / number:.2f} API calls per 1,000  peak memory {memory:.0f} MiB"
             + ("" if done == number else f"  ONLY {done:,} OF {number:,} DELIVERED"),
             flush=True,
         )
         return rate, memory
 
 
-def measure(number: int, people: int, start: str) -> tuple[float, float]:
+def measure(number: int, people: int, start: str, crm: str) -> tuple[float, float]:
     """A backlog of its own for each measurement, in an org of its own."""
-    with tempfile.TemporaryDirectory() as base, sandbox() as salesforce:
-        config = write_config(Path(base), salesforce=salesforce.url)
+    with tempfile.TemporaryDirectory() as base, sandbox(crm) as org:
+        config = write_config(Path(base), url=org.url, crm=crm)
         took = asyncio.run(fill(config, number, people, plan=start == "outbox"))
         if start == "outbox":
             print(f"{number:>9,} {'planning alone':18} {number / took:>6,.0f} events/s", flush=True)
-        return deliver(config, salesforce.url, number, f"from the {start}")
+        return deliver(config, org.url, number, f"from the {start}")
 
 
 def main() -> None:
@@ -112,9 +112,10 @@ def main() -> None:
     parser.add_argument("--events", type=int, nargs="+", default=[100_000])
     parser.add_argument("--each", type=int, default=1, help="events of each person")
     parser.add_argument("--from", dest="starts", nargs="+", choices=("inbox", "outbox"), default=["inbox", "outbox"])
+    parser.add_argument("--crm", choices=sorted(CRMS), default="salesforce")
     options = parser.parse_args()
     for start in options.starts:
-        went = [measure(number, number // options.each, start) for number in options.events]
+        went = [measure(number, number // options.each, start, options.crm) for number in options.events]
         for number, (rate, memory) in zip(options.events[1:], went[1:], strict=True):
             first_rate, first_memory = went[0]
             print(

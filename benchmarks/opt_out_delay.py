@@ -80,7 +80,7 @@ def measure(events: int, opt_outs: int, gap: float, latency: float, start: str) 
         sandbox() as salesforce,
         running("-m", "connector.sandbox.strex") as strex,
     ):
-        config = write_config(Path(base), salesforce=salesforce.url, mappings=mappings(Path(base)))
+        config = write_config(Path(base), url=salesforce.url, mappings=mappings(Path(base)))
         config.write_text(config.read_text().replace(NOWHERE, strex.url))
         records = [{"LastName": "Donor", "MobilePhone": donor(n)} for n in range(opt_outs)]
         ids = post(f"{salesforce.url}/_sandbox/records/Contact", {"records": records, "by": "person"})["ids"]

@@ -12,7 +12,12 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-SECRETS = {"HOOK_SECRET": "hook-secret", "STREX_KEY": "sandbox-key", "SF_SECRET": "sandbox"}
+SECRETS = {
+    "HOOK_SECRET": "hook-secret",
+    "STREX_KEY": "sandbox-key",
+    "SF_SECRET": "sandbox",
+    "DYNAMICS_SECRET": "sandbox",
+}
 OTHERS = ("sumotext", "onlinefundraising", "messagecloud")
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nobody listens
 START_TIME = 60.0  # seconds that a process may take to say where it listens
@@ -31,12 +36,22 @@ providers:
     subscriptions: [{{short_number: "2002", keyword: KATT}}]
 {others}
 crm:
-  salesforce:
-    url: {salesforce}
+{crm}
+"""
+CRMS = {
+    "salesforce": """  salesforce:
+    url: {url}
     sign_in: {{client_id: sandbox, client_secret: {{env: SF_SECRET}}}}
     consent_fields:
       Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
-"""
+""",
+    "dynamics": """  dynamics:
+    url: {url}
+    sign_in: {{tenant: sandbox, client_id: sandbox, client_secret: {{env: DYNAMICS_SECRET}}}}
+    consent_fields:
+      contact: {{flag: crmc_smsoptout, phone: mobilephone, along: [crmc_smsoptoutat, crmc_smsoptoutsource]}}
+""",
+}
 
 # MasterDLRForward of a new monthly amount, of the length that was measured at Strex: about 740 bytes. The shipped mappings write a
 # contact and an event record for it.
@@ -66,17 +81,20 @@ def report(serial: int, person: int) -> bytes:
     return REPORT % (scattered(serial), serial, number(person).encode())
 
 
-def write_config(base: Path, *, salesforce: str = NOWHERE, mappings: Path | None = None) -> Path:
+def write_config(base: Path, *, url: str = NOWHERE, mappings: Path | None = None, crm: str = "salesforce") -> Path:
     """A config in `base`, where the database will be too. Without `mappings` the shipped ones of all providers are followed."""
     others = ""
-    if mappings is None:
+    if mappings is None and crm == "dynamics":
+        mappings = ROOT / "mappings" / "dynamics" / "plain"
+    elif mappings is None:
         others = "\n".join(f"  {name}: {{path_secrets: [{{env: HOOK_SECRET}}]}}" for name in OTHERS)
         mappings = base / "mappings"
-        shutil.copytree(ROOT / "mappings", mappings, ignore=shutil.ignore_patterns("more"))
+        shutil.copytree(ROOT / "mappings", mappings, ignore=shutil.ignore_patterns("more", "dynamics"))
         for provider in OTHERS:
             shutil.copy(ROOT / "mappings" / "more" / f"{provider}.yaml", mappings)
     path = base / "config.yaml"
-    path.write_text(CONFIG.format(mappings=mappings, salesforce=salesforce, nowhere=NOWHERE, others=others))
+    text = CRMS[crm].format(url=url)
+    path.write_text(CONFIG.format(mappings=mappings, crm=text, nowhere=NOWHERE, others=others))
     return path
 
 
@@ -122,9 +140,9 @@ def daemon(config: Path, *hold: str) -> "contextmanager[Running]":
     return running(str(HERE / "daemon.py"), str(config), *hold)
 
 
-def sandbox() -> "contextmanager[Running]":
-    """The Salesforce sandbox."""
-    return running("-m", "connector.sandbox.salesforce")
+def sandbox(crm: str = "salesforce") -> "contextmanager[Running]":
+    """The sandbox of a CRM."""
+    return running("-m", f"connector.sandbox.{crm}")
 
 
 def wait_until(condition, *, seconds: float, look: float = 0.02) -> float:

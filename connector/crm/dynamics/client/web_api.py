@@ -84,33 +84,11 @@ class WebApi:
     async def batch(self, operations: Sequence[Operation]) -> list[Answer | RequestFailed]:
         """The answers to the operations, in their order. Raises if the batch failed as a whole."""
         reply = await self._reply(api.batch(operations))
-        return responses.parts(reply, len(operations))
-
-    async def batches(
-        self, several: Sequence[Sequence[Operation]]
-    ) -> list[list[Answer | RequestFailed] | RequestFailed]:
-        """The answers to several batches that are sent together; a failure in place of a batch that failed as a whole."""
-        self.gate.check()
-        replies = await self.http.call_all([api.batch(operations) for operations in several])
-        found: list[list[Answer | RequestFailed] | RequestFailed] = []
-        for operations, reply in zip(several, replies, strict=True):
-            try:
-                answers = self._parts(reply, len(operations))
-            except RequestFailed as failed:
-                self.gate.close(failed)
-                found.append(failed)
-            else:
-                for one in answers:
-                    if isinstance(one, RequestFailed):
-                        self.gate.close(one)
-                found.append(answers)
+        found = responses.parts(reply, len(operations))
+        for one in found:
+            if isinstance(one, RequestFailed):
+                self.gate.close(one)
         return found
-
-    def _parts(self, reply: HttpReply | HttpError, number: int) -> list[Answer | RequestFailed]:
-        if isinstance(reply, HttpError):
-            raise RequestFailed(outcome_of(reply))
-        self.gate.learn(reply.headers)
-        return responses.parts(reply, number)
 
     async def _reply(self, call: HttpCall) -> HttpReply:
         self.gate.check()

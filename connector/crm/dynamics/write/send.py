@@ -1,5 +1,7 @@
 """Sends operations in batches, several at once, and says what became of each."""
 
+import asyncio
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
@@ -13,7 +15,7 @@ from connector.crm.dynamics.client.web_api import WebApi
 from connector.model.outcome import Reason, Rejected, Retry
 
 # Operations of a batch run one after the other, so a large one gains nothing but takes longer than a request may.
-OPERATIONS = 100
+OPERATIONS = 120
 
 # After one of these nothing more is sent: the org or our user is concerned, and not a record.
 STOPPING = frozenset(
@@ -58,24 +60,22 @@ class Sending:
     async def run(self, items: Sequence[Item]) -> dict[int, Answer | RequestFailed]:
         """The result of each item, by its index."""
         results: dict[int, Answer | RequestFailed] = {}
-        waiting = list(_batches(items))
-        while waiting:
-            if self.stopped is not None:
-                unsent = RequestFailed(replace(self.stopped, in_doubt=False))
-                results |= {item.index: unsent for batch in waiting for item in batch}
-                break
-            some, waiting = waiting[: self._web.gate.at_once], waiting[self._web.gate.at_once :]
-            try:
-                answers = await self._web.batches([_operations(batch) for batch in some])
-            except RequestFailed as failed:
-                results |= {item.index: failed for batch in some for item in batch}
-                self._stop(failed)
-                continue
-            for batch, answer in zip(some, answers, strict=True):
-                if isinstance(answer, RequestFailed):
-                    waiting[:0] = self._whole_failed(batch, answer, results)
+        waiting = deque(_batches(items))
+
+        async def work() -> None:
+            while waiting and self.stopped is None:
+                batch = waiting.popleft()
+                try:
+                    answers = await self._web.batch(_operations(batch))
+                except RequestFailed as failed:
+                    waiting.extendleft(reversed(self._whole_failed(batch, failed, results)))
                 else:
-                    self._take(batch, answer, results)
+                    self._take(batch, answers, results)
+
+        await asyncio.gather(*(work() for _ in range(min(self._web.gate.at_once, len(waiting)))))
+        if self.stopped is not None:
+            unsent = RequestFailed(replace(self.stopped, in_doubt=False))
+            results |= {item.index: unsent for batch in waiting for item in batch}
         return results
 
     def _take(
