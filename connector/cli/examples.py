@@ -23,6 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "connector explain 25",
         'connector explain "+47 900 00 001"',
         "connector explain body.json --endpoint strex/dlr",
+        "connector explain 25 --as-test",
     ),
     "status": ("connector status", "connector status --json"),
     "events": ("connector events --state unmatched --since 7d", "connector events --keyword KATT --action Unsubscribe"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from connector.cli.capture import capture_test
 from connector.cli.client import ask
 from connector.cli.exit_codes import Misused
 from connector.cli.explain_view import show_event, show_person
@@ -23,17 +24,34 @@ LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
     "--door",
     help="WHAT is a file with a body as a provider sends it to this endpoint, such as strex/dlr.",
 )
+@click.option(
+    "--as-test", is_flag=True, help="Write the event as a test into its mapping file, with personal data replaced."
+)
+@click.option("--file", "test_file", help="With --as-test: the mapping file, where several have a rule for the event.")
 @revealing
 @as_json
 @click.pass_context
-def explain(ctx: click.Context, *, what: str, endpoint: str | None, reveal: bool, as_json: bool) -> None:
+def explain(
+    ctx: click.Context,
+    *,
+    what: str,
+    endpoint: str | None,
+    as_test: bool,
+    test_file: str | None,
+    reveal: bool,
+    as_json: bool,
+) -> None:
     """Explain WHAT: an event by its number or key, a phone number in any form, or with --endpoint a file.
 
     An event is planned again by the present mappings, with what was known before it; nothing is stored or sent. A phone number
     shows all that is known of the person, in order, and what each event wrote.
     """
     setup: Setup = ctx.obj
-    if endpoint is not None:
+    if as_test:
+        if endpoint is not None:
+            raise Misused("--as-test takes a stored event, by its number or key")
+        answer(capture_test(setup, what, test_file), _show_test, json_wanted=as_json)
+    elif endpoint is not None:
         document = explain_file(setup, Path(what), endpoint, reveal=reveal)
         answer(document, _show_file, json_wanted=as_json)
     else:
@@ -73,6 +91,11 @@ def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) 
         "events": [draft(event, rules, configured, reveal=reveal) for event in events if event is not None],
         "unreadable": [one.why for one in parts if not isinstance(one, Event) and one.event is None],
     }
+
+
+def _show_test(paper: Paper, document: dict[str, Any]) -> None:
+    paper.line(f"{document['file']} has a new test, which passes: {document['test']['name']}")
+    paper.line("look it over: numbers, names, texts and ids were replaced")
 
 
 def _show_file(paper: Paper, document: dict[str, Any]) -> None:

@@ -1,0 +1,155 @@
+"""A stored event as a test of a mapping file: its personal data replaced, and what the rules make of it expected."""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import Any
+
+from connector.admin.disguise import Disguise, words_of
+from connector.consent.ledger_state import decisions, fold_ledger
+from connector.mapping.compile.ruleset import CompiledFile, Ruleset
+from connector.mapping.language.test_cases import Case, CaseEvent, build_case
+from connector.model.errors import ConnectorError
+from connector.model.event import Event
+from connector.model.operation import ID_FIELD, Operation, Parent, RecordWrite, ServiceCommand
+from connector.model.plan import Known, Plan
+from connector.pipeline.planning import plan
+
+IDS = ("transaction_id", "subscription_id", "keyword_id", "service_id")
+# What a provider defines: the same for all donors.
+PLAIN = (
+    "verdict", "action", "keyword", "short_number", "currency", "status", "status_detail", "result", "final", "price",
+    "service_command", "known_to_provider", "object", "changed",
+)  # fmt: skip
+PERSONAL = ("text", "properties", "lookup", "record", *IDS)
+
+
+def capture(
+    rules: Ruleset, event: Event, known: Known, *, event_id: int, file: str | None
+) -> tuple[str, dict[str, Any]]:
+    """The mapping file and the test for it. Raises ConnectorError if no rule takes the event, or the test would differ.
+
+    `file`: the mapping file to be tested; else that whose rule decides about consent, or the first that writes something.
+    """
+    done = plan(event, rules, known, tracing=True)
+    matched = {one.file: one.rule for one in done.trace if one.matched}
+    if file is not None and file not in matched:
+        raise ConnectorError(
+            f"no rule of {file} takes event {event_id}: those that do are in {', '.join(matched) or 'no file'}"
+        )
+    if not matched:
+        raise ConnectorError(f"no rule takes event {event_id}: add one first")
+    # The rule that says something about consent is the one to be tested first, then one that writes something.
+    deciding = [one.rule for one in done.decisions if one.rule]
+    acting = [label.partition(": ")[0] for label in (*deciding, *(one.rule for one in done.operations))]
+    name = file or next((one for one in acting if one in matched), next(iter(matched)))
+    compiled = next(one for one in rules.files if one.name == name)
+    test = _test(rules, compiled, event, known, event_id)
+    expected = test["expect"].get("rule")
+    if expected != matched[name]:
+        raise ConnectorError(
+            f"with its personal data replaced, event {event_id} would be taken by `{expected}` and not by `{matched[name]}`: "
+            "write this test by hand"
+        )
+    return name, test
+
+
+def _test(rules: Ruleset, file: CompiledFile, event: Event, known: Known, event_id: int) -> dict[str, Any]:
+    disguise = Disguise(event.msisdn, _ids(event), _kept(rules, event))
+    test: dict[str, Any] = {"name": f"event {event_id}: {event.action or event.shape}"}
+    if given := _given(known, disguise):
+        test["given"] = {"subscriptions": given}
+    test["event"] = _event(event, file, disguise)
+    try:
+        case = Case.model_validate({**test, "expect": {}})
+    except ValueError as error:
+        raise ConnectorError(f"event {event_id} has a value that no test can hold: write this test by hand") from error
+    case_event, case_known = build_case(case, file.frame)
+    test["expect"] = _expected(plan(case_event, rules.only(file.name), case_known, tracing=True))
+    return test
+
+
+def _ids(event: Event) -> dict[str, str]:
+    return {str(value): f"{name.removesuffix('_id')}-1" for name in IDS if (value := getattr(event, name)) is not None}
+
+
+def _kept(rules: Ruleset, event: Event) -> set[str]:
+    kept = {word for text in rules.texts.values() for word in words_of(text)}
+    for name in ("keyword", "action", "status", "status_detail"):
+        kept |= words_of(getattr(event, name) or "")
+    return kept
+
+
+def _given(known: Known, disguise: Disguise) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for one in fold_ledger(decisions(known.ledger)).memberships:
+        subscription = one.subscription
+        given: dict[str, Any] = {"provider": subscription.provider}
+        for name in ("short_number", "keyword"):
+            if (value := getattr(subscription, name)) is not None:
+                given[name] = value
+        for name in ("keyword_id", "service_id", "subscription_id"):
+            if (value := getattr(subscription, name)) is not None:
+                given[name] = disguise.text(value)
+        found.append(given if one.active else {**given, "active": False})
+    return found
+
+
+def _event(event: Event, file: CompiledFile, disguise: Disguise) -> dict[str, Any]:
+    """The event as a test writes it, without what a test takes for granted."""
+    provider, _, shape = file.sources[0].partition(".")
+    made: dict[str, Any] = {}
+    if event.provider != provider:
+        made["provider"] = event.provider
+    if event.shape != shape:
+        made["shape"] = event.shape
+    for name in (*PLAIN, *PERSONAL):
+        value = getattr(event, name)
+        if value in (None, {}, (), "") or value == CaseEvent.model_fields[name].default:
+            continue
+        value = value.value if isinstance(value, Enum) else value
+        made[name] = disguise.value(value) if name in PERSONAL else list(value) if isinstance(value, tuple) else value
+    if "record" in made:
+        made["record"].pop(ID_FIELD, None)
+    if event.msisdn is not None:
+        made["msisdn"] = disguise.text(event.msisdn.e164)
+    return made
+
+
+def _expected(done: Plan) -> dict[str, Any]:
+    rule = next((one.rule for one in done.trace if one.matched), None)
+    expected: dict[str, Any] = {} if rule is None else {"rule": rule}
+    if done.decisions:
+        expected["consent"] = done.decisions[0].word.value
+    if done.operations:
+        expected["operations"] = _operations(done.operations)
+    else:
+        expected["state"] = done.state.value
+    return expected
+
+
+def _operations(operations: Sequence[Operation]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for one in operations:
+        if isinstance(one, RecordWrite):
+            word = "upsert" if one.may_create or one.key_field == ID_FIELD else "update"
+            made: dict[str, Any] = {word: one.object}
+            for name, fields in (("create", one.create), ("set", one.set)):
+                if fields:
+                    made[name] = {field: _value(value) for field, value in fields.items()}
+        elif isinstance(one, ServiceCommand):
+            made = {"command": one.action, "short_number": one.short_number, "keyword": one.keyword}
+            if one.price is not None:
+                made["price"] = one.price
+        else:
+            made = {one.action: one.target}
+        found.append(made)
+    return found
+
+
+def _value(value: Any) -> Any:
+    if not isinstance(value, Parent):
+        return value
+    ways: list[Any] = [{way.key_field: way.key} for way in value.ways]
+    if value.or_none:
+        return [*ways, None]
+    return ways if len(ways) > 1 else ways[0]

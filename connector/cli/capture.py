@@ -1,0 +1,99 @@
+"""Writes a stored event as a test into a mapping file: `connector explain EVENT --as-test`."""
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from connector.cli.exit_codes import Unreachable
+from connector.cli.setup import Setup, mappings_directory, read_rules
+from connector.model.errors import ConnectorError
+from connector.model.problem import ProblemsFound
+
+if TYPE_CHECKING:
+    from connector.registry import Loaded
+    from connector.store.store import Store
+
+TESTS = re.compile(r"^tests:[ \t]*(?:#.*)?$", re.MULTILINE)
+NEXT_KEY = re.compile(r"^[A-Za-z_]\w*:", re.MULTILINE)
+
+
+def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
+    """Add the test, and check that it passes. Raises ConnectorError, and the file is as it was."""
+    from connector.admin.capture import capture  # noqa: PLC0415 - see the package's docstring.
+    from connector.pipeline.known import known_before  # noqa: PLC0415 - the same.
+    from connector.pipeline.plan import made_clear  # noqa: PLC0415 - the same.
+    from connector.registry import opt_outs  # noqa: PLC0415 - the same.
+
+    loaded = setup.config()
+    store = _store(loaded)
+    stored = store.inbox.get(int(named) if named.isdigit() else named)
+    if stored is None or stored.event is None:
+        why = "there is no such event" if stored is None else f"event {stored.id} cannot be read"
+        raise ConnectorError(f"{why}: see `connector events`")
+    event = made_clear(stored.event, store)
+    ledger = store.consents.of(event.msisdn.e164) if event.msisdn is not None else ()
+    known = known_before(store, stored.id, event, ledger, opt_outs(loaded).subscriptions)
+    name, test = capture(read_rules(loaded), event, known, event_id=stored.id, file=file)
+    path = mappings_directory(loaded) / name
+    before = path.read_text(encoding="utf-8")
+    if f'name: "{test["name"]}"' in before:
+        raise ConnectorError(f"{path} has the test `{test['name']}` already")
+    path.write_text(_with_test(before, test), encoding="utf-8")
+    try:
+        _check(loaded, name, test["name"])
+    except (ProblemsFound, ConnectorError) as error:
+        path.write_text(before, encoding="utf-8")
+        raise ConnectorError(f"the test would not pass, so {path} is as it was: {error}") from error
+    return {"file": str(path), "test": test}
+
+
+def _store(loaded: "Loaded") -> "Store":
+    from connector.store.store import Store  # noqa: PLC0415 - see the package's docstring.
+
+    path = loaded.resolve_path(loaded.settings.store.path)
+    if not path.exists():
+        raise Unreachable(f"there is no database at {path}: run this where the connector runs")
+    return Store.open_to_read(path)
+
+
+def _with_test(text: str, test: dict[str, Any]) -> str:
+    """The text of the file with the test as the last one."""
+    found = TESTS.search(text)
+    if found is None:
+        return f"{text.rstrip()}\n\ntests:\n{_lines(test, '  ')}"
+    following = NEXT_KEY.search(text, found.end())
+    end = following.start() if following else len(text)
+    first = re.search(r"^( *)- ", text[found.end() : end], re.MULTILINE)
+    block, rest = text[:end].rstrip(), text[end:]
+    return f"{block}\n\n{_lines(test, first[1] if first else '  ')}" + (f"\n{rest}" if rest else "")
+
+
+def _lines(test: dict[str, Any], indent: str) -> str:
+    """The test as YAML: JSON is YAML too, and needs no care with quotes."""
+    lines = [f"{indent}- name: {_json(test['name'])}"]
+    lines += [f"{indent}  {part}: {_json(test[part])}" for part in ("given", "event") if part in test]
+    lines.append(f"{indent}  expect:")
+    for name, value in test["expect"].items():
+        if name != "operations":
+            lines.append(f"{indent}    {name}: {_json(value)}")
+            continue
+        lines.append(f"{indent}    operations:")
+        lines += [f"{indent}      - {_json(one)}" for one in value]
+    return "\n".join(lines) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value)
+
+
+def _check(loaded: "Loaded", file: str, name: str) -> None:
+    from connector.pipeline.rule_tests import run_rule_tests  # noqa: PLC0415 - see the package's docstring.
+
+    for result in run_rule_tests(read_rules(loaded).only(file)):
+        if result.name == name and result.differences:
+            raise ConnectorError("; ".join(result.differences))
