@@ -2,7 +2,8 @@
 
 import pytest
 from acceptance.process import Service
-from flow.world import ROOT, SECRETS, a_world
+from contract.crms import SALESFORCE
+from flow.world import SECRETS, a_world
 
 
 @pytest.fixture
@@ -13,13 +14,15 @@ def secrets(monkeypatch):
 
 
 @pytest.fixture
-async def world(tmp_path, secrets):
+def crm():
+    """The CRM of a test's world. Tests with the mark EACH_CRM run on every one."""
+    return SALESFORCE
+
+
+@pytest.fixture
+async def world(tmp_path, secrets, crm):
     """Both sandboxes, and a config with mappings that may be edited; the daemon is not started."""
-    mappings = tmp_path / "mappings"
-    mappings.mkdir()
-    for file in (ROOT / "mappings").glob("*.yaml"):
-        (mappings / file.name).write_text(file.read_text())
-    async with a_world(tmp_path, mappings=mappings) as made:
+    async with a_world(tmp_path, crm=crm) as made:
         yield made
 
 

@@ -2,14 +2,19 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import sqlite3
 import sys
+from pathlib import Path
 
 import aiohttp
 from flow.world import SECRETS, TIMEOUT
 
+from connector.registry import CRMS
+
+TESTS = Path(__file__).parent.parent
 REACHED = re.compile(r"listening\W.*hooks\W+(http://[\w.:]+)\W+admin\W+(http://[\w.:]+)")  # in text and in JSON
 
 
@@ -104,8 +109,14 @@ class Service:
             connection.close()
 
     async def _spawn(self):
-        words = ("-m", "connector", "--config", str(self._world.base / "config.yaml"), "run")
-        return await asyncio.create_subprocess_exec(sys.executable, *words, stderr=asyncio.subprocess.PIPE)
+        config = str(self._world.base / "config.yaml")
+        shipped = self._world.crm.types is CRMS
+        words = ("-m", "connector", "--config", config, "run") if shipped else (str(TESTS / "contract/run.py"), config)
+        path = os.pathsep.join((str(TESTS), str(TESTS.parent)))
+        environment = None if shipped else {**os.environ, "PYTHONPATH": path}
+        return await asyncio.create_subprocess_exec(
+            sys.executable, *words, stderr=asyncio.subprocess.PIPE, env=environment
+        )
 
     async def _gone(self):
         if self._process is None:
