@@ -4,12 +4,15 @@ from datetime import timedelta
 
 import orjson
 import pytest
+from contract.crms import EACH_CRM
 from flow.backlog import backlog
-from flow.world import CONFIG, ROOT, a_world
+from flow.world import a_world, config_of
 
 from connector.delivery.retry import PROBE_EVERY
 from connector.model.states import EventState, UnitState
 from connector.telemetry.log_events import Alarm, Cleared
+
+pytestmark = EACH_CRM
 
 BATCH = 10  # events in 20 operations: their contact and an event record
 ONE, TWO = "+4798079008", "+4798079009"
@@ -18,28 +21,32 @@ on: strex.delivery_report
 rules:
   - name: every report
     do:
-      - upsert: SMS_Event__c
-        key: {{Event_Key__c: "{{key}}"}}
+      - upsert: $sms_event
+        key: {{$event_key: "{{key}}"}}
         set:
-          Contact__r: {{SMS_Key__c: "{{msisdn}}"}}
+          $donor: {{$sms_key: $number_key}}
           {field}: "{{action}}"
 """
+MISSING = "Missing__c"  # a field that no org has
+
+
+def log(crm, field):
+    return crm.text(LOG.format(field=field))
 
 
 @pytest.fixture
-def mappings(tmp_path):
+def mappings(tmp_path, crm):
     """Contacts are written by the shipped mapping, events by one with a field that the org lacks."""
-    mappings = tmp_path / "mappings"
-    mappings.mkdir()
-    for name in ("strex-subscription.yaml", "strex-messages.yaml", "salesforce-to-strex.yaml"):
-        (mappings / name).write_text((ROOT / "mappings" / name).read_text())
-    (mappings / "log.yaml").write_text(LOG.format(field="Missing__c"))
+    mappings = crm.mappings(tmp_path / "mappings")
+    for name in ("strex-log.yaml", "strex-stops.yaml"):
+        (mappings / name).unlink()
+    (mappings / "log.yaml").write_text(log(crm, MISSING))
     return mappings
 
 
 @pytest.fixture
-async def world(tmp_path, mappings, secrets):
-    async with a_world(tmp_path, mappings=mappings) as made, made.running():
+async def world(tmp_path, mappings, secrets, crm):
+    async with a_world(tmp_path, crm=crm, mappings=mappings) as made, made.running():
         await made.poll()
         yield made
 
@@ -73,33 +80,34 @@ def stopped(world):
 
 async def pass_time(world, time=PROBE_EVERY + timedelta(seconds=1)):
     world.clock.ahead += time
-    world.app.wake("salesforce")
+    world.app.wake(world.crm.name)
 
 
-def fix(world, field="Action__c"):
-    (world.base / "mappings" / "log.yaml").write_text(LOG.format(field=field))
+def fix(world):
+    (world.base / "mappings" / "log.yaml").write_text(log(world.crm, "$action"))
 
 
 async def test_one_alarm_and_nothing_dies(world):
     for number in (ONE, TWO):
         await send(world, number, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held("salesforce") == 2)
-    assert stopped(world) == [("log.yaml: every report", "SMS_Event__c", "Missing__c")]
+    await world.until(lambda: world.app.store.stops.held(world.crm.name) == 2)
+    assert stopped(world) == [("log.yaml: every report", world.crm.named("sms_event"), MISSING)]
     assert world.counts() == {"delivering": 2}
+    await world.until(lambda: "mapping_stopped" in world.alarms)
     (alarm,) = [one for one in world.emitted(Alarm) if one.kind == "mapping_stopped"]
     assert "log.yaml: every report" in alarm.message
-    assert "SMS_Event__c.Missing__c" in alarm.message
+    assert f"{world.crm.named('sms_event')}.{MISSING}" in alarm.message
     assert "connector reload" in alarm.cure
     # What the other mapping writes of the same events is done.
-    assert {row["SMS_Key__c"] for row in await world.records()} == {ONE, TWO}
+    assert {row["sms_key"] for row in await world.records()} == {world.crm.key(ONE), world.crm.key(TWO)}
 
 
 async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await send(world, TWO, 1)
-    await world.until(lambda: world.app.store.stops.held("salesforce") == 2)
+    await world.until(lambda: world.app.store.stops.held(world.crm.name) == 2)
     before = await world.api_calls()
     await pass_time(world)
     await world.until(lambda: world.app.store.stops.all()[0].probe_at > world.clock.now())
@@ -110,10 +118,10 @@ async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
 async def test_an_opt_out_is_not_held_up_and_is_confirmed(world):
     await send(world, ONE, 1, "Subscribe")
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held("salesforce") == 1)
+    await world.until(lambda: world.app.store.stops.held(world.crm.name) == 1)
     await send(world, ONE, 2, "Unsubscribe")
     (contact,) = await world.until(lambda: flagged(world))
-    assert contact["SMS_Key__c"] == ONE
+    assert contact["sms_key"] == world.crm.key(ONE)
     await world.until(lambda: not world.app.store.consents.open_opt_outs(world.clock.now()))
     # The rest of the first opt-out must not stand in the way of a second one.
     await send(world, ONE, 3, "Subscribe")
@@ -125,67 +133,64 @@ async def test_an_opt_out_is_not_held_up_and_is_confirmed(world):
 
 
 async def flagged(world):
-    return [row for row in await world.records() if row["SMS_Opt_Out__c"]]
+    return [row for row in await world.records() if row["opted_out"]]
 
 
 async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(world):
     for turn in (1, 2, 3):
         await send(world, ONE, turn)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held("salesforce"))
+    await world.until(lambda: world.app.store.stops.held(world.crm.name))
     fix(world)
     await world.app.reload()
     assert any(one.kind == "mapping_stopped" for one in world.emitted(Cleared))
     await world.until(lambda: world.counts() == {"delivered": 3})
-    rows = await world.records("SMS_Event__c")
-    assert [row["Action__c"] for row in rows] == ["Recurring"] * 3
+    rows = await world.records("sms_event")
+    assert [row["action"] for row in rows] == ["Recurring"] * 3
     assert stopped(world) == []
-    assert world.app.store.stops.held("salesforce") == 0
+    assert world.app.store.stops.held(world.crm.name) == 0
     assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
 async def test_a_rule_that_was_renamed_when_it_was_mended_still_writes_what_waited(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held("salesforce"))
-    (world.base / "mappings" / "log.yaml").write_text(
-        LOG.format(field="Action__c").replace("every report", "any report")
-    )
+    await world.until(lambda: world.app.store.stops.held(world.crm.name))
+    (world.base / "mappings" / "log.yaml").write_text(log(world.crm, "$action").replace("every report", "any report"))
     await world.app.reload()
     await world.until(lambda: world.counts() == {"delivered": 1})
-    assert len(await world.records("SMS_Event__c")) == 1
+    assert len(await world.records("sms_event")) == 1
 
 
 async def test_what_is_being_sent_during_a_reload_and_is_refused_is_planned_again(world):
-    await world.fault(world.salesforce, fault="held_answer", only="writes")
+    await world.fault(world.crm_url, fault="held_answer", only="writes")
     await send(world, ONE, 1)
-    await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+    await world.until(lambda: world.struck(world.crm_url, "held_answer"))
     fix(world)
     await world.app.reload()
-    await world.no_faults(world.salesforce)
+    await world.no_faults(world.crm_url)
     await world.until(lambda: world.counts() == {"delivered": 1})
-    (row,) = await world.records("SMS_Event__c")
-    assert row["Action__c"] == "Recurring"
+    (row,) = await world.records("sms_event")
+    assert row["action"] == "Recurring"
     assert stopped(world) == []
 
 
 async def test_what_cannot_be_planned_by_the_corrected_rule_becomes_a_dead_letter_and_is_not_lost(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held("salesforce"))
-    log = world.base / "mappings" / "log.yaml"
-    log.write_text(LOG.format(field="Action__c").replace("{key}", "{properties.Nothing}"))
+    await world.until(lambda: world.app.store.stops.held(world.crm.name))
+    file = world.base / "mappings" / "log.yaml"
+    file.write_text(log(world.crm, "$action").replace("{key}", "{properties.Nothing}"))
     await world.app.reload()
     await world.until(lambda: world.counts() == {"dead": 1})
     (letter,) = world.app.store.dead_letters.listing()
-    assert (
-        letter.detail == "log.yaml: every report: upsert SMS_Event__c: Event_Key__c has no value ({properties.Nothing})"
-    )
+    event, key = world.crm.named("sms_event"), world.crm.named("event_key")
+    assert letter.detail == f"log.yaml: every report: upsert {event}: {key} has no value ({{properties.Nothing}})"
     fix(world)
     await world.app.reload()
     assert await world.retry_dead() == 1
     await world.until(lambda: world.counts() == {"delivered": 1})
-    assert len(await world.records("SMS_Event__c")) == 1
+    assert len(await world.records("sms_event")) == 1
 
 
 async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world):
@@ -200,14 +205,14 @@ async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world
     assert world.balanced()
 
 
-async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(tmp_path, mappings, secrets):
-    config = CONFIG.replace("    consent_fields:", f"    batch: {2 * BATCH}\n    consent_fields:")
-    async with a_world(tmp_path, mappings=mappings, config=config) as world:
+async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(tmp_path, mappings, secrets, crm):
+    config = config_of(crm).replace("    consent_fields:", f"    batch: {2 * BATCH}\n    consent_fields:")
+    async with a_world(tmp_path, crm=crm, mappings=mappings, config=config) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
-        await world.fault(world.salesforce, fault="held_answer", only="writes")
+        await world.fault(world.crm_url, fault="held_answer", only="writes")
         async with world.running() as app:
-            await world.until(lambda: world.struck(world.salesforce, "held_answer"))
-            await world.until(lambda: app.store.outbox.counts("salesforce")[UnitState.CLAIMED] == 2 * BATCH)
-            await world.no_faults(world.salesforce)
-            await world.until(lambda: app.store.stops.held("salesforce") == 2 * BATCH)
+            await world.until(lambda: world.struck(world.crm_url, "held_answer"))
+            await world.until(lambda: app.store.outbox.counts(world.crm.name)[UnitState.CLAIMED] == 2 * BATCH)
+            await world.no_faults(world.crm_url)
+            await world.until(lambda: app.store.stops.held(world.crm.name) == 2 * BATCH)
         assert [one.kind for one in world.emitted(Alarm)] == ["mapping_stopped"]

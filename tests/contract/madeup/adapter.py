@@ -174,9 +174,8 @@ class MadeUpSink:
                 writes[index] = write
         try:
             left_out = await self._set_by_a_person(http, {index: tasks[index] for index in writes})
-            answers = await self._send(
-                http, {index: _body(one, left_out.get(index, ())) for index, one in writes.items()}
-            )
+            bodies = {index: _body(writes[index], left_out.get(index, ())) for index in _in_order(writes)}
+            answers = await self._send(http, bodies)
         except Failed as failed:
             outcomes |= dict.fromkeys(writes, failed.outcome)
             return [outcomes[index] for index in range(len(tasks))]
@@ -244,6 +243,23 @@ class MadeUpSink:
             reason = Reason.PARENT_WAITING if any(isinstance(one, Retry) for one in ours) else Reason.PARENT_MISSING
             return Retry(reason=reason, detail=detail, code=code)
         return Rejected(reason=CODES[code], detail=detail, code=code, field=answer["field"])
+
+
+def _in_order(writes: Mapping[int, RecordWrite]) -> list[int]:
+    """The writes with parents before their children. A record that is its own ancestor stays where it is."""
+    places = {(write.key_field, write.key): index for index, write in writes.items()}
+    ordered: dict[int, None] = {}
+
+    def visit(index: int, below: tuple[int, ...] = ()) -> None:
+        for way in (way for parent in writes[index].parents for way in parent.ways):
+            place = places.get((way.key_field, way.key))
+            if place is not None and place not in (*below, index):
+                visit(place, (*below, index))
+        ordered[index] = None
+
+    for index in writes:
+        visit(index)
+    return list(ordered)
 
 
 def _body(write: RecordWrite, left_out: Sequence[str]) -> dict[str, Any]:
