@@ -13,7 +13,7 @@ from connector.model.phone import Phone
 from connector.model.plan import Known
 from connector.model.states import EventState
 from connector.pipeline.planning import plan
-from connector.pipeline.suspended_rules import lacking
+from connector.pipeline.replan import lacking
 
 CONTACT = """
       - upsert: Contact
