@@ -13,7 +13,7 @@ LEVELS = {
     **dict.fromkeys(("config", "telemetry"), 2),
     **dict.fromkeys(("mapping", "consent", "delivery"), 3),
     **dict.fromkeys(("charging", "providers", "crm", "sinks", "store", "worker", "process"), 4),
-    "pipeline": 5,
+    **dict.fromkeys(("pipeline", "crm.backfill"), 5),
     "registry": 6,
     **dict.fromkeys(
         (
@@ -37,7 +37,7 @@ LEVELS = {
 ROOMS = {
     "apprise": ("alarms/send.py",),
     "yaml": ("config/yaml_document.py",),
-    "sqlite3": ("store/", "sandbox/", "crm/salesforce/setup/backfill_file.py"),
+    "sqlite3": ("store/", "sandbox/", "crm/backfill/book.py"),
     "sqlite_utils": ("store/", "sandbox/"),
     "aiohttp": ("web/", "sandbox/", "delivery/http_client.py"),
     "simple_salesforce": ("crm/salesforce/",),

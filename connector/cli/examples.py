@@ -82,7 +82,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "connector salesforce backfill --conflicts shared.csv",
         "connector salesforce backfill --write",
     ),
-    "dynamics": ("connector dynamics setup --dry-run",),
+    "dynamics": ("connector dynamics setup --dry-run", "connector dynamics backfill"),
+    "dynamics backfill": (
+        "connector dynamics backfill --conflicts shared.csv",
+        "connector dynamics backfill --write",
+    ),
     "dynamics setup": (
         "connector dynamics setup --dry-run",
         "connector dynamics setup --token-env ADMIN_TOKEN",

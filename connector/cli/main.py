@@ -34,7 +34,7 @@ COMMANDS = {
     "keywords": ("keywords", "List, reserve and switch keywords at the provider."),
     "salesforce": ("salesforce", "Set up the Salesforce org, and fill its external IDs."),
     "sinks": ("sinks", "Make signing secrets for webhooks."),
-    "dynamics": ("dynamics", "Set up the Dynamics 365 org."),
+    "dynamics": ("dynamics", "Set up the Dynamics 365 org, and fill the keys of its contacts."),
     "sandbox": ("sandbox", "Run a stand-in for Salesforce or a provider, to try things out."),
     "schema": ("schema", "Write or print JSON Schemas; pull the schema of the CRM."),
     "completion": ("completion", "Print the script by which a shell completes the commands."),

@@ -2,8 +2,9 @@
 
 import pytest
 
+from connector.crm.backfill.decide import SHOWN, Many, Settled, Verdict, settle
 from connector.crm.salesforce.client.api import BadName
-from connector.crm.salesforce.setup.backfill import SHOWN, Contacts, Many, Settled, Verdict, refusal, settle
+from connector.crm.salesforce.setup.backfill import Contacts, refusal
 from connector.model.record_number import NO_REGION, NumberReader
 
 CONTACTS = Contacts(

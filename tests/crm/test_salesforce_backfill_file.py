@@ -4,7 +4,7 @@ import stat
 
 import pytest
 
-from connector.crm.salesforce.setup.backfill_file import BackfillBook, Line
+from connector.crm.backfill.book import BackfillBook, Line
 from connector.model.errors import AlreadyRunning, StoreUnavailable
 
 

@@ -6,10 +6,11 @@ from contextlib import asynccontextmanager
 import pytest
 from crm.conftest import an_org
 
+from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.decide import Many
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.bulk import Bulk, Gone, State
-from connector.crm.salesforce.setup.backfill import Contacts, Many
-from connector.crm.salesforce.setup.backfill_file import BackfillBook
+from connector.crm.salesforce.setup.backfill import Contacts
 from connector.crm.salesforce.setup.backfill_run import Backfilling
 from connector.delivery.http_client import FixedCredentials, Transport
 from connector.model.errors import ConnectorError, PeerUnavailable

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.crm.salesforce.setup.contact_keys import keys_by_number
+from connector.crm.backfill.contact_keys import keys_by_number
 from connector.mapping.compile.context import Context
 from connector.mapping.compile.ruleset import load_mappings
 from connector.model.errors import ConnectorError

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from connector.crm.salesforce.setup.backfill_file import BackfillBook
+from connector.crm.backfill.book import BackfillBook
 from connector.model.errors import AlreadyRunning
 from connector.store.database import FileLock
 from connector.store.private_files import create_private, create_private_directory, is_open_to_others

@@ -8,22 +8,19 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
+from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.decide import Many, Verdict, line_of, settle
 from connector.crm.salesforce.client.bulk import Bulk, Gone, Job, State
 from connector.crm.salesforce.client.responses import RequestFailed
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.setup.backfill import (
     OBJECT,
-    Contact,
     Contacts,
-    Many,
-    Verdict,
     crowded,
     refusal,
-    settle,
     settled,
     written_alone,
 )
-from connector.crm.salesforce.setup.backfill_file import BackfillBook, Line
 from connector.crm.salesforce.write.sink import SalesforceSink
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.http import Http, HttpCall
@@ -76,7 +73,7 @@ class Backfilling:
         while True:
             self._report(f"reading contacts: {read:,} so far")
             table = await self._insist(partial(self._bulk.page, self._http, job.id, locator, PAGE_ROWS))
-            lines = [_line(self._contacts.read(row)) for row in table.rows("Id")]
+            lines = [line_of(self._contacts.read(row)) for row in table.rows("Id")]
             self._book.add(lines)
             read += len(lines)
             locator = table.locator
@@ -260,15 +257,3 @@ async def _rows(rest: RestClient, call: HttpCall) -> Mapping[str, Any]:
     except RequestFailed as failed:
         why = failed.outcome.detail or failed.outcome.reason
         raise PeerUnavailable(f"Salesforce did not say what has changed ({why})") from None
-
-
-def _line(contact: Contact) -> Line:
-    return Line(
-        id=contact.id,
-        verdict=contact.verdict,
-        held=contact.held.casefold(),
-        wanted=contact.wanted,
-        shown=contact.shown,
-        created=contact.created,
-        account=contact.account,
-    )

@@ -1,0 +1,319 @@
+"""What `connector salesforce backfill` and `connector dynamics backfill` share: options, steps, output."""
+
+import asyncio
+import csv
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from connector.cli.exit_codes import Exit, Misused, Unreachable
+from connector.cli.progress import progress
+from connector.cli.render import Paper, answer, as_json
+from connector.cli.setup import Setup, load_rules
+from connector.model.errors import ConnectorError, PeerUnavailable
+
+if TYPE_CHECKING:
+    from connector.crm.backfill.book import BackfillBook
+    from connector.crm.backfill.decide import ContactReader, Many
+    from connector.registry import Loaded
+
+    AtWork = Callable[[Callable[[str], None]], "Work"]
+
+BESIDE = ".backfill"  # suffix of the backfill's file beside the database
+MANY = ("skip", "oldest", "newest")
+FIRST = 20  # findings that are printed; the file has all
+WORDS = {
+    "fill": "to be filled",
+    "written": "filled now",
+    "filled": "filled already",
+    "no_phone": "without a phone number",
+    "unreadable": "with an invalid phone number",
+    "unclear": "with a number that may belong to several people",
+    "different": "filled, but with another value",
+    "shared": "that share their number",
+    "taken": "whose number is the external ID of another contact",
+    "changed": "changed meanwhile",
+    "gone": "deleted meanwhile",
+    "refused": "refused by the CRM",
+}
+
+
+class Work(Protocol):
+    """One backfill of one org."""
+
+    async def read(self) -> None:
+        """Read all contacts into the file, and decide on each alone."""
+
+    def plan(self, many: "Many") -> None:
+        """Decide on contacts that depend on others."""
+
+    async def write(self) -> None:
+        """Write all contacts that still need to be filled."""
+
+    async def give_up(self) -> None:
+        """Stop what is running; what is already written stays written."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What one kind of CRM brings. The functions import it when it is needed."""
+
+    called: str
+    object: str
+    phone_fields: tuple[str, ...]
+    settings: Callable[[], type[Any]]
+    reader: Callable[[], type["ContactReader"]]
+    # Signs in, and checks what contacts lack. Of the loaded config, the org's settings, its contacts and the file.
+    working: Callable[["Loaded", Any, Any, "BackfillBook"], AbstractAsyncContextManager["AtWork"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackfillOptions:
+    """The command's options."""
+
+    write: bool
+    yes: bool
+    restart: bool
+    many: str
+    conflicts: Path | None
+    key_field: str | None
+    phone_fields: tuple[str, ...]
+    crm: str | None
+    quiet: bool
+
+
+def backfill_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of both commands."""
+    for option in reversed(
+        (
+            click.option("--write", is_flag=True, help="Write the external IDs. Without it nothing is written."),
+            click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
+            click.option(
+                "--many",
+                type=click.Choice(MANY),
+                default="skip",
+                show_default=True,
+                help="Which contact gets a shared number.",
+            ),
+            click.option(
+                "--conflicts",
+                type=click.Path(path_type=Path, dir_okay=False),
+                help="A file for all contacts that a person must check.",
+            ),
+            click.option(
+                "--phone-field", "phone_fields", multiple=True, help="A phone field, the best first. Can be repeated."
+            ),
+            click.option("--key-field", help="The external ID field, if the mappings do not name it."),
+            click.option("--restart", is_flag=True, help="Discard an unfinished backfill, and stop its job."),
+            click.option("--crm", help="Which org, if several are configured."),
+            as_json,
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def run(ctx: click.Context, kind: Kind, *, as_json: bool, **options: Any) -> None:
+    """Run the command for one kind of CRM."""
+    options["phone_fields"] = options["phone_fields"] or kind.phone_fields
+    wanted = BackfillOptions(**options, quiet=as_json)
+    if wanted.quiet and wanted.write and not wanted.yes:
+        raise Misused("--json cannot ask for confirmation: add --yes")
+    try:
+        document = asyncio.run(_backfill(ctx.obj, kind, wanted))
+    except PeerUnavailable as error:
+        raise Unreachable(f"{error}: run the command again later") from error
+    except KeyboardInterrupt:
+        click.echo("Interrupted. The same command continues where it stopped.", err=True)
+        raise click.Abort from None
+    answer(document, _show_end if document["written"] else _show, json_wanted=as_json)
+    if not document["ok"]:
+        ctx.exit(Exit.NO)
+
+
+async def _backfill(setup: Setup, kind: Kind, wanted: BackfillOptions) -> dict[str, Any]:
+    from connector.cli.orgs import chosen  # noqa: PLC0415 - see the package's docstring.
+    from connector.crm.backfill.book import BackfillBook  # noqa: PLC0415 - the same.
+
+    loaded = setup.config()
+    name, settings = chosen(loaded, wanted.crm, kind.settings(), kind.called)
+    contacts = _contacts(loaded, name, kind, wanted)
+    if wanted.conflicts is not None:
+        _write_findings(wanted.conflicts, ())
+    plan = {
+        "org": settings.url,
+        "key_field": contacts.key_field,
+        "phone_fields": list(contacts.phone_fields),
+        "region": contacts.numbers.default,
+        "other_regions": list(contacts.numbers.others),
+        "country_field": contacts.country,
+        "many": wanted.many,
+    }
+    path = loaded.resolve_path(loaded.settings.store.path).with_suffix(BESIDE)
+    book = BackfillBook.open(path)
+    keep = False
+    try:
+        facts = book.facts()
+        continuing = facts.get("phase") == "writing"
+        keep = continuing
+        async with kind.working(loaded, settings, contacts, book) as at_work:
+            if continuing and wanted.restart:
+                await at_work(_silent).give_up()
+                continuing = keep = False
+            if continuing:
+                _may_go_on(facts, plan, wanted)
+            else:
+                book.clear()
+                await _look(at_work, name, contacts, wanted)
+            document = _document(book, name, contacts, wanted)
+            if not wanted.write or not (continuing or document["counts"].get("fill")):
+                return document
+            if not continuing:
+                _confirm(document, wanted)
+                book.note(phase="writing", plan=plan, started=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+                keep = True
+            with progress() as emit:
+                await at_work(emit).write()
+            keep = False
+        return _document(book, name, contacts, wanted, written=True)
+    finally:
+        if keep:
+            book.close()
+        else:
+            book.discard()
+
+
+def _contacts(loaded: "Loaded", crm: str, kind: Kind, wanted: BackfillOptions) -> "ContactReader":
+    from connector.crm.backfill.contact_keys import keys_by_number  # noqa: PLC0415 - see the package's docstring.
+    from connector.registry import number_reader  # noqa: PLC0415 - see the package's docstring.
+
+    known = keys_by_number(load_rules(loaded), crm, kind.object)
+    if wanted.key_field is None and len(known) != 1:
+        what = f"several external IDs for the number ({', '.join(known)})" if known else "no external ID for the number"
+        raise Misused(f"the mappings give contacts {what}: name one with --key-field")
+    name = wanted.key_field or next(iter(known))
+    consent = loaded.crms[crm].consent.get(kind.object)
+    return kind.reader()(
+        key_field=name,
+        phone_fields=wanted.phone_fields,
+        numbers=number_reader(loaded),
+        country=consent.country if consent else None,
+        key=known.get(name, lambda phone: phone.e164),
+    )
+
+
+def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wanted: BackfillOptions) -> None:
+    begun = f"the backfill of {facts['started']} is not finished"
+    if not wanted.write:
+        raise ConnectorError(f"{begun}: continue it with --write, or discard it with --restart")
+    if facts["plan"] != plan:
+        differs = ", ".join(name for name in plan if facts["plan"].get(name) != plan[name])
+        raise ConnectorError(f"{begun}, and it has another {differs}: use the same, or discard it with --restart")
+    click.echo(f"Continuing: {begun}.", err=True)
+
+
+async def _look(at_work: "AtWork", name: str, contacts: "ContactReader", wanted: BackfillOptions) -> None:
+    from connector.crm.backfill.decide import Many  # noqa: PLC0415 - see the package's docstring.
+
+    if contacts.numbers.default is None:
+        click.echo(
+            f"The config has no default_region: numbers without a country code in {name} cannot be read.", err=True
+        )
+    with progress() as emit:
+        work = at_work(emit)
+        await work.read()
+        work.plan(Many(wanted.many))
+
+
+def _silent(_: str) -> None:
+    """Print nothing."""
+
+
+def _confirm(document: Mapping[str, Any], wanted: BackfillOptions) -> None:
+    if wanted.yes:
+        return
+    _show(Paper(), document)
+    click.confirm(f"Fill {document['counts']['fill']:,} contacts in {document['crm']}?", abort=True, err=True)
+
+
+def _document(
+    book: "BackfillBook", crm: str, contacts: "ContactReader", wanted: BackfillOptions, *, written: bool = False
+) -> dict[str, Any]:
+    from connector.crm.backfill.decide import CURES  # noqa: PLC0415 - see the package's docstring.
+
+    counts = book.counts()
+    if wanted.conflicts is not None:
+        _write_findings(wanted.conflicts, map(_finding, book.findings(list(CURES))))
+    return {
+        "ok": not counts.get("refused"),
+        "crm": crm,
+        "key_field": contacts.key_field,
+        "phone_fields": list(contacts.phone_fields),
+        "many": wanted.many,
+        "contacts": sum(counts.values()),
+        "counts": {name: counts[name] for name in WORDS if counts.get(name)},
+        "findings": [_finding(one) for one in book.findings(list(CURES), FIRST)],
+        "findings_in_all": sum(count for verdict, count in counts.items() if verdict in CURES),
+        "conflicts_file": None if wanted.conflicts is None else str(wanted.conflicts),
+        "written": written,
+    }
+
+
+def _finding(found: Any) -> dict[str, str]:
+    from connector.crm.backfill.decide import CURES, Verdict  # noqa: PLC0415 - see the package's docstring.
+
+    return {
+        "contact": found.id,
+        "problem": found.verdict,
+        "number": found.shown,
+        "others": " ".join(found.others),
+        "code": found.detail,
+        "cure": CURES[Verdict(found.verdict)],
+    }
+
+
+def _write_findings(path: Path, findings: Iterable[Mapping[str, str]]) -> None:
+    """Write the findings as CSV: ids and masked numbers, no names. Other users cannot read the file."""
+    from connector.store.private_files import create_private, tighten  # noqa: PLC0415 - see the package's docstring.
+
+    try:
+        create_private(path)
+        tighten([path])
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, ["contact", "problem", "number", "others", "code", "cure"])
+            writer.writeheader()
+            writer.writerows(findings)
+    except OSError as error:
+        raise Misused(f"cannot write {path}: {error.strerror}") from error
+
+
+def _show(paper: Paper, document: Mapping[str, Any]) -> None:
+    names = ", ".join(document["phone_fields"])
+    paper.heading(f"{document['key_field']} from {names} of {document['contacts']:,} contacts in {document['crm']}")
+    for name, count in document["counts"].items():
+        paper.line(f"{count:>9,} {WORDS[name]}")
+    shown, found = document["findings"], document["findings_in_all"]
+    if shown:
+        paper.heading("A person must check" + (f": the first {len(shown)} of {found:,}" if found > len(shown) else ""))
+        paper.table(
+            ["contact", "problem", "number", "other contacts"],
+            [(one["contact"], f"{one['problem']} {one['code']}", one["number"], one["others"]) for one in shown],
+        )
+        for problem, cure in {one["problem"]: one["cure"] for one in shown}.items():
+            paper.line(f"{problem}: {cure}")
+    if document["conflicts_file"]:
+        paper.line(f"all {found:,} are in {document['conflicts_file']}")
+    elif found > len(shown):
+        paper.line("--conflicts FILE.csv lists all")
+    if not document["written"] and document["counts"].get("fill"):
+        paper.line("nothing is written yet: add --write")
+
+
+def _show_end(paper: Paper, document: Mapping[str, Any]) -> None:
+    _show(paper, document)
+    paper.line(f"{document['counts'].get('written', 0):,} contacts now have their external ID", style="bold")

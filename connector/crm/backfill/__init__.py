@@ -1,0 +1,1 @@
+"""Work in the org: columns, keys and the event table, and filling the keys of existing contacts."""

@@ -1,0 +1,182 @@
+"""Runs a backfill: reads all active contacts, plans, and writes in batches. Can be interrupted at any time.
+
+Each contact is read again just before it is written, and written only if it is still the same (If-Match). Source:
+"Perform conditional operations using the Web API".
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
+from typing import Any, TypeVar
+
+from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.decide import Contact, ContactReader, Many, Verdict, line_of, settle
+from connector.crm.dynamics.client import api, error_codes, responses
+from connector.crm.dynamics.client.api import Operation
+from connector.crm.dynamics.client.responses import RequestFailed
+from connector.crm.dynamics.client.tables import TableInfo, Tables
+from connector.crm.dynamics.client.web_api import WebApi
+from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.model.outcome import Retry
+
+T = TypeVar("T")
+
+TABLE, PARENT, CREATED = "contact", "_parentcustomerid_value", "createdon"
+JOB = "batch"  # there is one at a time
+TOGETHER = 100  # contacts per batch
+TRIES = 6  # consecutive attempts of a call, before the command stops for now
+ROUNDS = 3  # attempts for a contact with a temporary error such as a lock
+MAX_PAUSE = 60.0  # seconds
+ACTIVE = "statecode eq 0"  # an inactive contact is read-only; so is one that was merged into another
+
+
+class Contacts(ContactReader):
+    """The queries for contacts, and how their records are read."""
+
+    def columns(self, *more: str) -> str:
+        """The columns to select. Raises BadName."""
+        names = (self.key_field, *self.phone_fields, *((self.country,) if self.country else ()))
+        return ",".join(dict.fromkeys(("contactid", *(api.identifier(name) for name in names), *more)))
+
+    def read(self, row: Mapping[str, Any]) -> Contact:
+        """Parse a record, and decide on it alone."""
+        return self.decide(
+            str(row["contactid"]), row.get, created=str(row.get(CREATED) or ""), account=str(row.get(PARENT) or "")
+        )
+
+
+class Backfilling:
+    """One backfill of one org. `report` prints a progress line, `sleep` waits for seconds."""
+
+    def __init__(
+        self,
+        web: WebApi,
+        contacts: Contacts,
+        book: BackfillBook,
+        *,
+        report: Callable[[str], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._web = web
+        self._contacts = contacts
+        self._book = book
+        self._report = report
+        self._sleep = sleep
+
+    async def lacks(self) -> list[str]:
+        """What contacts lack for a backfill: one sentence each, with advice. Raises PeerUnavailable."""
+        tables = Tables()
+        await self._insist(lambda: tables.learn(self._web, [TABLE]))
+        known: TableInfo | None = tables.get(TABLE)
+        if known is None:
+            return [f"the application user may not see the table {TABLE}: give its security role Read on it"]
+        wanted = self._contacts.columns().split(",")
+        return [
+            f"{TABLE}.{name} does not exist: run `connector dynamics setup`, or correct its name"
+            for name in wanted
+            if name not in known.columns
+        ]
+
+    async def read(self) -> None:
+        """Read all active contacts into the file, and decide on each alone."""
+        options = api.query(select=self._contacts.columns(CREATED, PARENT), filter=ACTIVE)
+        target: str | None = f"contacts?{options}"
+        read = 0
+        while target is not None:
+            self._report(f"reading contacts: {read:,} so far")
+            here = target
+            page = await self._insist(lambda here=here: self._web.get(here))  # type: ignore[misc]
+            rows = responses.rows(page)
+            self._book.add([line_of(self._contacts.read(row)) for row in rows])
+            read += len(rows)
+            following = page.body.get("@odata.nextLink")
+            target = following if isinstance(following, str) else None
+
+    def plan(self, many: Many) -> None:
+        """Decide on contacts that depend on others."""
+        self._report("comparing the numbers")
+        self._book.set_verdicts(
+            (one.verdict, one.others, one.id)
+            for sharers in self._book.sharers(Verdict.OPEN)
+            for one in settle(sharers.ids, sharers.holder, many)
+        )
+
+    async def give_up(self) -> None:
+        """Forget what was being written; contacts that are already filled stay filled."""
+        self._book.release(JOB)
+
+    async def write(self) -> None:
+        """Fill all contacts that still need it. Raises PeerUnavailable; the next call continues from there."""
+        self._book.release(JOB)
+        counts = self._book.counts()
+        total = counts.get(Verdict.FILL, 0) + counts.get(Verdict.WRITTEN, 0)
+        while self._book.take(JOB, TOGETHER):
+            self._report(f"writing: {self._book.counts().get(Verdict.WRITTEN, 0):,} of {total:,}")
+            rows = dict(self._book.rows(JOB))
+            now = await self._insist(lambda rows=rows: self._web.rows(self._again(rows)))  # type: ignore[misc]
+            await self._write(rows, {str(one["contactid"]): one for one in now})
+
+    def _again(self, rows: Mapping[str, str]) -> str:
+        """The query for these contacts as they are now."""
+        condition = f"{api.any_of('contactid', rows)} and {ACTIVE}"
+        return f"contacts?{api.query(select=self._contacts.columns(), filter=condition)}"
+
+    async def _write(self, rows: Mapping[str, str], now: Mapping[str, Mapping[str, Any]]) -> None:
+        changes: list[tuple[Verdict, Sequence[str], str]] = []
+        operations: dict[str, Operation] = {}
+        for one, key in rows.items():
+            if (record := now.get(one)) is None:
+                changes.append((Verdict.GONE, (), one))
+                continue
+            contact = self._contacts.read(record)
+            if contact.held.casefold() == key.casefold():
+                changes.append((Verdict.FILLED, (), one))
+            elif contact.verdict is not Verdict.OPEN or contact.wanted != key:
+                changes.append((Verdict.CHANGED, (), one))
+            else:
+                headers = {"If-Match": str(record["@odata.etag"])}
+                target = f"contacts{api.by_id(one)}"
+                body = {self._contacts.key_field: key}
+                operations[one] = Operation(method="PATCH", target=target, body=body, headers=headers)
+        self._book.set_verdicts(changes)
+        if not operations:
+            self._book.release(JOB)
+            return
+        answers = await self._insist(lambda: self._web.batch([*operations.values()]))
+        written, again, refused = [], [], []
+        for one, answer in zip(operations, answers, strict=True):
+            if not isinstance(answer, RequestFailed):
+                written.append(one)
+            elif _worth(answer) and self._book.tries(one) + 1 < ROUNDS:
+                again.append(one)
+            else:
+                refused.append((one, _verdict(answer), answer.code))
+        self._book.conclude(JOB, written=written, refused=refused, again=again)
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a call while waiting may help. Every call here may be repeated: a write happens only once (If-Match)."""
+        for number in count(1):
+            try:
+                return await ask()
+            except RequestFailed as failed:
+                why = failed.outcome.detail or str(failed.outcome.reason)
+                if not isinstance(failed.outcome, Retry):
+                    raise ConnectorError(f"Dataverse refused the request: {why} ({failed.code})") from None
+                if number == TRIES:
+                    raise PeerUnavailable(f"Dataverse does not answer ({why})") from None
+                wait = failed.outcome.not_before
+                pause = min(wait.total_seconds() if wait else 2.0 ** (number - 1), MAX_PAUSE)
+                self._report(f"waiting {pause:.0f} s, then try {number + 1} of {TRIES}: {why}")
+                await self._sleep(pause)
+        raise AssertionError  # the loop always returns or raises.
+
+
+def _worth(failed: RequestFailed) -> bool:
+    """Whether to try again. A changed contact is read again first; a key that is taken stays taken."""
+    return isinstance(failed.outcome, Retry) and failed.code != error_codes.KEY_TAKEN
+
+
+def _verdict(failed: RequestFailed) -> Verdict:
+    if failed.code == error_codes.KEY_TAKEN:
+        return Verdict.TAKEN
+    return Verdict.GONE if failed.status == responses.NOT_FOUND else Verdict.REFUSED
