@@ -83,3 +83,12 @@ def test_the_set_for_two_crms_compiles_and_keeps_its_examples(tmp_path):
     rules = load_mappings(ROOT / "mappings" / "dynamics" / "both", context)
     assert rules.warnings == ()
     assert [(one.name, one.differences) for one in run_rule_tests(rules) if one.differences] == []
+
+
+def test_the_set_for_consent_rows_compiles_beside_the_plain_one_and_keeps_its_examples(tmp_path):
+    mappings = copied(tmp_path / "mappings", "contact-point")
+    config = CONFIG.replace("    consent_fields:", "    consent: both\n    consent_fields:")
+    (tmp_path / "config.yaml").write_text(config.format(url="https://acme.crm4.dynamics.com"))
+    rules = load_mappings(mappings, mapping_context(load_config(tmp_path / "config.yaml")))
+    assert rules.warnings == ()
+    assert [(one.name, one.differences) for one in run_rule_tests(rules) if one.differences] == []

@@ -19,6 +19,7 @@ from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, shown_value
 from connector.crm.dynamics.client.web_api import WebApi
 from connector.crm.dynamics.contact_points import narrowing
+from connector.crm.dynamics.write.bodies import own_id
 from connector.crm.dynamics.write.dependencies import Dependencies, with_parents
 from connector.crm.dynamics.write.lookups import Found, LookUp, Wanted
 from connector.crm.dynamics.write.shared_numbers import mark, with_others
@@ -179,7 +180,7 @@ class Matching:
         assert table is not None  # noqa: S101 - writes of unknown tables have their outcome already.
         conditions = [f"contains({name},'{pattern(one.match.phone)}')" for one in terms for name in match.fields]
         if write.keyed:
-            conditions.append(api.any_of(write.key_field, dict.fromkeys(one.write.key for one in terms)))
+            conditions.append(api.any_of(write.key_field, _keys(table, terms)))
         chosen = f"({' or '.join(conditions)})"
         if table.mergeable:
             chosen += " and merged ne true"
@@ -202,9 +203,11 @@ class Matching:
         write, match = terms[0].write, terms[0].match
         table, consent, flag = self._table(write.object), self._consent.get(write.object), self._flag(terms[0].write)
         assert table is not None  # noqa: S101 - as in _query().
+        keys = _keys(table, terms) if write.keyed else {}
         found = []
         for row in rows:
-            key = str(row.get(write.key_field) or "") if write.keyed else None
+            own = str(row.get(write.key_field) or "") if write.keyed else None
+            key = keys.get(own, own) if own is not None else None
             country = row.get(consent.country) if consent and consent.country else None
             found.append(
                 Candidate(
@@ -292,6 +295,12 @@ class Matching:
 def pattern(phone: Phone) -> str:
     """A number's last digits with anything between them, such as blanks and invisible characters."""
     return "%".join(national_part(phone)[-DIGITS:])
+
+
+def _keys(table: TableInfo, terms: Sequence[Term]) -> dict[str, str]:
+    """The keys of the writes by their form in the column: a key in the id column is an id that is made of it."""
+    writes = [one.write for one in terms]
+    return {own_id(table, one.key_field, one.key) or one.key: one.key for one in writes}
 
 
 def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
