@@ -61,7 +61,8 @@ class Backtest:
 
 def differences(event: Event, old: Plan, new: Plan) -> Iterator[Change]:
     """What differs between two plans of an event, other than the names of rules."""
-    yield from compare(old.operations, new.operations)
+    if old.operations != new.operations:
+        yield from compare(old.operations, new.operations)
     opt_out = event.verdict is Verdict.OPT_OUT
     before, after = _result(old), _result(new)
     if before != after:

@@ -20,6 +20,7 @@ from connector.store.sql import as_list, micros, moment
 # Events get their ids in nearly the order in which they are received. An event of this many ids before the first of a
 # time may have been received later.
 DISORDER = 1000
+MAX_ID = 2**63 - 1
 PAGE = 500  # events that are read at once
 AT = "SELECT id, received_at FROM inbox WHERE id >= ? ORDER BY id LIMIT 1"
 RULES_OF = """SELECT DISTINCT units.event_id, json_extract(one.value, '$.rule') AS rule FROM units INDEXED BY units_event,
@@ -81,14 +82,15 @@ class Events:
     def _pages(self, wanted: EventFilter, order: str, size: int) -> Iterator[list[StoredEvent]]:
         with closing(self._reader()) as reader:
             where, parameters = _where(wanted, reader)
-            beyond = "<" if order == "DESC" else ">"
+            # A range of the primary key, so that no page reads the rows of those before it.
+            beyond, last = ("<", MAX_ID) if order == "DESC" else (">", 0)
             query = (
-                f"SELECT {STORED} FROM inbox WHERE {where} AND (:last IS NULL OR id {beyond} :last) "  # noqa: S608 - constants of this file.
+                f"SELECT {STORED} FROM inbox WHERE {where} AND id {beyond} :last "  # noqa: S608 - constants of this file.
                 f"ORDER BY id {order} LIMIT :size"
             )
             rows: list[Any] = []
             while not rows or len(rows) == size:
-                last = rows[-1][0] if rows else None
+                last = rows[-1][0] if rows else last
                 rows = reader.execute(query, {**parameters, "last": last, "size": size}).fetchall()
                 if not rows:
                     return
