@@ -27,6 +27,7 @@ OTHERS = (
     "sumotext",
     "onlinefundraising",
     "messagecloud",
+    "twilio",
     "strex-results",
     "strex-journey-events",
 )  # optional mappings, which users copy
@@ -56,6 +57,8 @@ providers:
   onlinefundraising:
     path_secrets: [{{file: hook-secret}}]
     api: {{url: "{onlinefundraising}", key: {{file: provider-key}}}}
+  twilio:
+    auth_tokens: [{{file: hook-secret}}]
   messagecloud:
     path_secrets: [{{file: hook-secret}}]
     api: {{url: "{messagecloud}", campaign_name: sandbox, key: {{file: provider-key}}}}
@@ -111,7 +114,7 @@ class Environment:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.messagecloud = ""
-        self.marketing_cloud = self.webhook = ""
+        self.twilio = self.marketing_cloud = self.webhook = ""
         self.hooks = self.admin = ""
         self.secret = secrets.token_urlsafe(16)
         self.signing_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
@@ -128,9 +131,11 @@ class Environment:
             self.marketing_cloud = self.sandbox("marketing-cloud")
             self.webhook = self.sandbox("webhook", "--secret", self.signing_secret)
             self._daemon()
-            # This one calls others and is never called: it needs its target at the start.
+            # These call others and are never called: they need their target at the start.
             endpoints = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
             self.sumotext = self.sandbox("sumotext", *endpoints)
+            endpoints = ("--hooks", f"{self.hooks}/twilio", "--auth-token", self.secret)
+            self.twilio = self.sandbox("twilio", *endpoints)
             # Keep the processes only if all have started; an earlier exit ends them.
             self._undo = self._undo.pop_all()
         return self

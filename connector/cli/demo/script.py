@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.table import Table
 
-from connector.cli.demo import messagecloud, onlinefundraising, results, strex, sumotext, two_crms
+from connector.cli.demo import messagecloud, onlinefundraising, results, strex, sumotext, twilio, two_crms
 from connector.cli.demo.environment import Environment
 from connector.cli.demo.scenario import Scenario
 
@@ -13,6 +13,7 @@ SCENES = (
     sumotext,
     onlinefundraising,
     messagecloud,
+    twilio,
     results,
     two_crms,
 )  # each has prepare(scenario) and play(scenario)

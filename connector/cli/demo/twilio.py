@@ -1,0 +1,26 @@
+"""Twilio's part of the demo: a donor's STOP, and a message that Twilio refuses because of it."""
+
+from connector.cli.demo.scenario import Scenario
+
+ANN = "+15005550006"
+
+
+def prepare(_: Scenario) -> None:
+    """Prepare nothing."""
+
+
+def play(scenario: Scenario) -> None:
+    """Run this part."""
+    scenario.scene("Ann in the USA sends STOP to a Twilio number, and a newsletter tries to reach her")
+    _post(scenario, "phone", {"from": ANN, "text": "Hello"})
+    _post(scenario, "phone", {"from": ANN, "text": "STOP"})
+    _post(scenario, "message", {"to": ANN})
+    scenario.settled()
+    ann = next(one for one in scenario.records("Contact") if one["SMS_Key__c"] == ANN)
+    scenario.promise("a signed webhook with OptOutType STOP set the flag of her contact", ann["SMS_Opt_Out__c"])
+    kept = {one["Action__c"] for one in scenario.records("SMS_Event__c") if one["Contact__c"] == ann["Id"]}
+    scenario.promise("her text and her stop are stored on the contact", kept == {"Incoming Message", "STOP"})
+
+
+def _post(scenario: Scenario, path: str, body: dict[str, str]) -> None:
+    scenario.environment.call(f"{scenario.environment.twilio}/_sandbox/{path}", body)
