@@ -233,9 +233,12 @@ class Org:
             self._touch(self.rows[one], PERSON)
 
     def restore(self, ids: Iterable[str]) -> None:
+        """Bring records back, without keys that others have got meanwhile."""
         for row in [self.rows[one] for one in ids]:
-            self._check(row, {name: row.values[name] for name in TABLES[row.object].keys})
             row.deleted, row.merged_into = False, None
+            for name in TABLES[row.object].keys:
+                if self._keys.get((row.object, name, str(row.values[name]))) != row.id:
+                    row.values[name] = None  # another record has it now
             self._touch(row, PERSON)
 
     def merge(self, winner: str, losers: Iterable[str], fields: Mapping[str, Any]) -> None:
