@@ -26,7 +26,12 @@ def dead() -> None:
 @click.pass_context
 def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) -> None:
     """List dead letters, oldest first, and their causes, each with its cure and the rule's line."""
-    answer(ask(ctx.obj, "dead_list", {"reason": reason, "limit": limit}), _show_list, json_wanted=as_json)
+    answer(
+        ask(ctx.obj, "dead_list", {"reason": reason, "limit": limit}),
+        _show_list,
+        json_wanted=as_json,
+        zone=ctx.obj.zone(),
+    )
 
 
 @dead.command()
@@ -36,7 +41,12 @@ def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) 
 @click.pass_context
 def show(ctx: click.Context, *, event: str, reveal: bool, as_json: bool) -> None:
     """Show the dead letters of one EVENT, and what they were to do."""
-    answer(ask(ctx.obj, "dead_show", {"id": event, "reveal": reveal}), _show_letters, json_wanted=as_json)
+    answer(
+        ask(ctx.obj, "dead_show", {"id": event, "reveal": reveal}),
+        _show_letters,
+        json_wanted=as_json,
+        zone=ctx.obj.zone(),
+    )
 
 
 @dead.command()
@@ -104,8 +114,8 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
         )
     else:
         paper.table(
-            ["event", "key", "sink", "reason", "received", "detail"],
-            [(one["id"], one["key"], one["sink"], one["reason"], one["received_at"], one["detail"]) for one in rows],
+            ["event", "sink", "reason", "received", "detail"],
+            [(one["id"], one["sink"], one["reason"], paper.time(one["received_at"]), one["detail"]) for one in rows],
         )
     if document["more"]:
         paper.line("there may be more: use a larger --limit")
@@ -124,7 +134,7 @@ def _show_letters(paper: Paper, document: dict[str, Any]) -> None:
     for one in document["letters"]:
         paper.heading(f"event {one['id']} ({one['key']}) to {one['sink'] or 'no sink: it could not be planned'}")
         paper.line(f"{one['reason']}: {one['detail'] or ''}", indent=2)
-        paper.line(f"received {one['received_at']}, {one['attempts']} attempts", indent=2)
+        paper.line(f"received {paper.time(one['received_at'])}, {one['attempts']} attempts", indent=2)
         if one["may_have_been_done"]:
             paper.line("it may have been done", indent=2, style="yellow")
         for operation in one["operations"]:
