@@ -43,11 +43,11 @@ def find_dependencies(writes: Mapping[int, RecordWrite]) -> Dependencies:
 
 
 def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
-    """The write, with its parents named by Id if their Ids are known."""
+    """The write, with its parents named by their ids where these are known."""
 
     def named(values: Fields) -> Fields:
         return {
-            name: Parent(ID_FIELD, record_ids[fields[name]])
+            name: Parent(ID_FIELD, record_ids[fields[name]], object=value.object)
             if isinstance(value, Parent) and fields.get(name) in record_ids
             else value
             for name, value in values.items()
