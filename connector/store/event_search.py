@@ -82,19 +82,16 @@ class Events:
     def _pages(self, wanted: EventFilter, order: str, size: int) -> Iterator[list[StoredEvent]]:
         with closing(self._reader()) as reader:
             where, parameters = _where(wanted, reader)
-            # A range of the primary key, so that no page reads the rows of those before it.
-            beyond, last = ("<", MAX_ID) if order == "DESC" else (">", 0)
-            query = (
-                f"SELECT {STORED} FROM inbox WHERE {where} AND id {beyond} :last "  # noqa: S608 - constants of this file.
-                f"ORDER BY id {order} LIMIT :size"
-            )
+            query = f"SELECT {STORED} FROM inbox WHERE {where} AND id < :before ORDER BY id {order} LIMIT :size"  # noqa: S608 - constants of this file.
+            parameters |= {"before": MAX_ID, "size": size}
             rows: list[Any] = []
             while not rows or len(rows) == size:
-                last = rows[-1][0] if rows else last
-                rows = reader.execute(query, {**parameters, "last": last, "size": size}).fetchall()
+                rows = reader.execute(query, parameters).fetchall()
                 if not rows:
                     return
                 yield [stored_event(row) for row in rows]
+                # One bound on each side: with two, SQLite may read all rows of the pages before.
+                parameters |= {"before": rows[-1][0]} if order == "DESC" else {"first": rows[-1][0] + 1}
 
 
 def _fold(value: str | float | None) -> str | float | None:
@@ -103,8 +100,8 @@ def _fold(value: str | float | None) -> str | float | None:
 
 def _where(wanted: EventFilter, reader: sqlite3.Connection) -> tuple[str, dict[str, Any]]:
     """The conditions of a query, and their parameters."""
-    conditions = ["1"]
-    parameters: dict[str, Any] = {}
+    conditions = ["id >= :first"]
+    parameters: dict[str, Any] = {"first": 0 if wanted.since is None else _first(wanted.since, reader)}
     if wanted.states:
         # Written out, so that SQLite sees that a partial index fits.
         conditions.append(f"state IN ({', '.join(repr(one.value) for one in wanted.states)})")
@@ -120,8 +117,8 @@ def _where(wanted: EventFilter, reader: sqlite3.Connection) -> tuple[str, dict[s
         conditions.append(OF_RULE)
         parameters["rule"] = wanted.rule
     if wanted.since is not None:
-        conditions.append("received_at >= :since AND id >= :first")
-        parameters |= {"since": micros(wanted.since), "first": _first(wanted.since, reader)}
+        conditions.append("received_at >= :since")
+        parameters["since"] = micros(wanted.since)
     if wanted.until is not None:
         conditions.append("received_at < :until")
         parameters["until"] = micros(wanted.until)
