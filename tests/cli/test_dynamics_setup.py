@@ -231,3 +231,10 @@ def test_the_schema_is_pulled_and_checked_without_the_org(home, org_at):
     home.edit("strex.yaml", "crmc_smsoptout: true", "crmc_smsoptuot: true")
     (wrong,) = home.json("check", code=1)["problems"]
     assert (wrong["code"], "crmc_smsoptout" in wrong["hint"]) == ("no-such-field", True)
+
+
+def test_a_column_that_is_no_alternate_key_is_told_with_its_cure(home, org_at):
+    org_at.add_column(column_body(ON_CONTACT.columns[0], ENGLISH))
+    hints = [one["hint"] for one in home.json("check", "--live", code=1)["problems"] if one["code"] == "no-external-id"]
+    assert hints
+    assert "make an alternate key of the column" in hints[0]

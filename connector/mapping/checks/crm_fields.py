@@ -22,6 +22,7 @@ from connector.model.problem import Severity
 Schemas = Mapping[str, CrmSchema]  # by the CRM's name in the config
 PULL = "`connector schema pull`"
 ABSENT = f"create it in the CRM, or show it to the connector's user; then {PULL}"
+MAKE_KEY = "tick External ID on the field, or make an alternate key of the column"
 KEY_KINDS = TEXTS | PICKED | {FieldKind.ID}
 
 
@@ -72,10 +73,10 @@ def key_faults(object_name: str, field: FieldSchema) -> Iterator[tuple[str, str,
     """Why a field cannot be a key: code, message and hint of each fault."""
     full = f"{object_name}.{field.name}"
     if not field.keyed:
-        yield "no-external-id", f"`{full}` is not an external ID", f"tick External ID on the field; then {PULL}"
+        yield "no-external-id", f"`{full}` is not an external ID", f"{MAKE_KEY}; then {PULL}"
     if not field.unique:
         message = f"`{full}` is not unique, so that a repeat could create a second record"
-        yield "not-unique", message, f"tick Unique on the field; then {PULL}"
+        yield "not-unique", message, f"tick Unique on the field, or make an alternate key of the column; then {PULL}"
     if field.kind not in KEY_KINDS:
         yield "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field"
 
@@ -258,7 +259,7 @@ class _Checks:
                 (*where, keys[0]),
                 "no-external-id",
                 f"`{parent.name}.{field.name}` is not an external ID, so that no parent can be named by it",
-                f"tick External ID on the field; then {PULL}",
+                f"{MAKE_KEY}; then {PULL}",
             )
 
     def _required(self, known: ObjectSchema, written: Iterable[str], where: Where) -> None:
