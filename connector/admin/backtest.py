@@ -1,6 +1,6 @@
 """Plans stored events by two versions of the mappings, each with what was known before it, and compares. It only reads."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from connector.admin import labels
 from connector.admin.change_summary import ChangeSummary
@@ -16,6 +16,7 @@ from connector.pipeline.planning import plan
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 
+MANY_PEOPLE = 20_000  # whose ledgers are kept: some 40 MB
 RESULT, CONSENT, NOT_TOLD = "result", "consent", "opt-out without a rule"  # the `what` of a change beside the fields
 
 
@@ -28,6 +29,7 @@ class Backtest:
         self._before = before
         self._after = after
         self._configured = tuple(configured)
+        self._ledgers: dict[str, Sequence[LedgerEntry]] = {}  # by number
         self._differing = _differing_sources(before, after)
         self.summary = ChangeSummary(reveal=reveal)
         self.worse = 0  # events that led to something, and by the new mappings lead to nothing, or cannot be planned
@@ -38,8 +40,7 @@ class Backtest:
         readable = [(one.id, made_clear(one.event, store)) for one in page if one.event is not None]
         self.unreadable += len(page) - len(readable)
         concerned = [(event_id, event) for event_id, event in readable if event.source in self._differing]
-        people = {event.msisdn.e164 for _, event in concerned if event.msisdn}
-        ledgers = store.consents.of_many(sorted(people))
+        ledgers = self._ledgers_of(store, {event.msisdn.e164 for _, event in concerned if event.msisdn})
         compared = {event_id for event_id, _ in concerned}
         for event_id, event in readable:
             if event_id not in compared:
@@ -47,6 +48,13 @@ class Backtest:
                 continue
             ledger: Sequence[LedgerEntry] = ledgers[event.msisdn.e164] if event.msisdn else ()
             self._take(event_id, event, known_before(store, event_id, event, ledger, self._configured))
+
+    def _ledgers_of(self, store: Store, people: set[str]) -> Mapping[str, Sequence[LedgerEntry]]:
+        """The ledgers of these people. They are read once, because the same people come again and again."""
+        if len(self._ledgers) > MANY_PEOPLE:
+            self._ledgers.clear()
+        self._ledgers.update(store.consents.of_many(sorted(people - self._ledgers.keys())))
+        return self._ledgers
 
     def take_unstored(self, events: Iterable[tuple[int, Event]]) -> None:
         """Compare the plans of events that are not stored, for people of whom nothing is known."""
