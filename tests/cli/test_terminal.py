@@ -44,7 +44,7 @@ SHOW = [
 OWN = {
     "run", "init", "check", "preview", "doctor", "test", "backup", "restore", "reload", "reconcile", "demo",
     "notify test", "notify digest",
-    "completion", "manual", "sinks secret", "dynamics setup",
+    "completion", "manual", "sinks secret", "dynamics setup", "dynamics backfill",
     "charges approve", "charges pause", "charges resume", "charges resolve",
      "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip

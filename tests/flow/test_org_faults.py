@@ -180,8 +180,8 @@ async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_
         await world.until(lambda before=before: pauses(world, "salesforce.Contact") > before)
     render.answer(await status_of(world), _show, json_wanted=False)
     shown = capsys.readouterr().out
-    assert "fails: configuration (INVALID_FIELD) since" in shown
-    assert "salesforce.Contact: give the integration user the right to read" in shown
+    assert "polls of salesforce.Contact are paused: configuration (INVALID_FIELD)" in shown
+    assert "give the integration user the right to read" in shown
     (feed,) = (await status_of(world))["feeds"]
     assert feed["trouble"]["code"] == "INVALID_FIELD"
     assert "SMS_Opt_Out__c" in feed["trouble"]["detail"]
