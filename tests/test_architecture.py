@@ -44,8 +44,7 @@ ROOMS = {
     "apscheduler": ("scheduler.py",),
     "tenacity": (
         "delivery/http_client.py",
-        "crm/salesforce/client/credentials.py",
-        "crm/dynamics/client/credentials.py",
+        "crm/sign_in.py",
     ),
     "click": ("cli/",),
     "rich": ("cli/",),

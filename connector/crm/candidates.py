@@ -4,8 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from connector.model.operation import IfMany, Match, RecordWrite
+from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.model.record_number import RecordNumber
+
+MAX_NAMED = 10  # Ids in one message to a person
+
+NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
+NOT_FOUND = Rejected(
+    reason=Reason.NEEDS_PERSON,
+    detail="no record has this number: make one, or write the number on the right one, then release this",
+)
+SAME_RECORD = Retry(reason=Reason.HALTED, detail="another number's write to the same record goes first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +84,9 @@ def same(one: object, other: object) -> bool:
     if isinstance(one, str) and isinstance(other, str):
         return one.casefold() == other.casefold()
     return one == other
+
+
+def named(found: Sequence[Candidate]) -> str:
+    """The Ids of the candidates for a message to a person: the first ten, and how many more there are."""
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return ", ".join(one.record_id for one in found[:MAX_NAMED]) + more

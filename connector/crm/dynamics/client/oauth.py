@@ -5,7 +5,6 @@ authentication certificate credentials", "Microsoft Entra authentication and aut
 """
 
 import base64
-import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,10 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import SecretStr
-from urllib3.exceptions import HTTPError
 
-from connector.delivery.response_body import AnswerBody, BodyRefused
-from connector.model.errors import ConnectorError, PeerUnavailable
+from connector.crm.sign_in import SignInFailed, SignInUnavailable, read_body
 
 AUTHORITY = "https://login.microsoftonline.com"
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has no default
@@ -45,14 +42,6 @@ CURES = {
     "AADSTS53003": "a Conditional Access policy blocks the app: exclude its workload identity from the policy",
 }
 PASSING = frozenset({"AADSTS90033", "AADSTS90025", "AADSTS50196"})  # transient, too many
-
-
-class SignInFailed(ConnectorError):  # noqa: N818 - named after the state that it reports.
-    """Microsoft rejects the sign-in; the message says what to do."""
-
-
-class SignInUnavailable(SignInFailed, PeerUnavailable):
-    """The token service is unreachable or out of order; the credentials are not the problem."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +84,7 @@ def sign_in(url: str, app: AppSecret | AppCertificate, now: float) -> Token:
             session.trust_env = False  # no proxies, no .netrc: the secret goes where the config says
             response = session.post(address, data=form, timeout=TIMEOUTS, allow_redirects=False, stream=True)
             with response:
-                raw = _read(response)
+                raw = read_body(response, limit=ANSWER_LIMIT, seconds=LONGEST_ANSWER)
     except requests.exceptions.SSLError as error:
         raise SignInFailed(
             "the certificate of Microsoft's sign-in is not trusted: check whether something on the way opens TLS"
@@ -167,22 +156,6 @@ def expires(app: AppSecret | AppCertificate) -> float | None:
 
 def _encoded(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def _read(response: requests.Response) -> bytes:
-    """The body. Raises requests.RequestException if it is too large, broken, or incomplete when the time is up."""
-    until = time.monotonic() + LONGEST_ANSWER
-    try:
-        body = AnswerBody(response.headers.get("Content-Encoding", ""), ANSWER_LIMIT)
-        for piece in response.raw.stream(2**16, decode_content=False):
-            body.take(piece)
-            if time.monotonic() > until:
-                raise requests.Timeout("the answer does not end")
-        return body.whole()
-    except BodyRefused as error:
-        raise requests.exceptions.ContentDecodingError(str(error)) from error
-    except HTTPError as error:
-        raise requests.ConnectionError("the connection was lost in the middle of the answer") from error
 
 
 def is_loopback(host: str | None) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.crm.candidates import Candidate, Candidates, choose, same
+from connector.crm.candidates import NOBODY, NOT_FOUND, SAME_RECORD, Candidate, Candidates, choose, named, same
 from connector.crm.dynamics.client import api, responses
 from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, shown_value
@@ -22,7 +22,7 @@ from connector.crm.dynamics.contact_points import narrowing
 from connector.crm.dynamics.write.bodies import own_id
 from connector.crm.dynamics.write.dependencies import Dependencies, with_parents
 from connector.crm.dynamics.write.lookups import Found, LookUp, Wanted
-from connector.crm.dynamics.write.shared_numbers import mark, with_others
+from connector.crm.shared_numbers import mark, with_others
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -33,18 +33,11 @@ from connector.ports import Task
 CREATED = "createdon"
 DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, more find none better
 CONDITIONS = 300  # of one query
-MAX_NAMED = 10  # ids in one message to a person
 
-NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
-NOT_FOUND = Rejected(
-    reason=Reason.NEEDS_PERSON,
-    detail="no record has this number: make one, or write the number on the right one, then release this",
-)
 TOO_MANY_MATCHES = Rejected(
     reason=Reason.NEEDS_PERSON,
     detail="more records than one answer holds end like this number: give the right one its key, then release this",
 )
-SAME_RECORD = Retry(reason=Reason.HALTED, detail="another number's write to the same record goes first")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,8 +128,9 @@ class Matching:
             if ids and not isinstance(outcomes[index], Retry)
         }
         if others:
-            for index, one in (await mark(write, others)).items():
-                outcomes[index] = with_others(outcomes[index], one)
+            marked = await mark(write, list(others.values()))
+            for index, marks in zip(others, marked, strict=True):
+                outcomes[index] = with_others(outcomes[index], marks)
         for index, question in self._unclear.items():
             if isinstance(done := outcomes[index], Delivered):
                 own = (done.record_id,) if done.record_id else ()
@@ -253,7 +247,7 @@ class Matching:
             self.found[index] = Found(record_id=chosen.record_id, flag=chosen.flag)
             self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
         elif chosen:
-            detail = f"{len(chosen)} records have this number ({_named(chosen)}): merge them, or leave it on one, then release this"
+            detail = f"{len(chosen)} records have this number ({named(chosen)}): merge them, or leave it on one, then release this"
             self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
         elif perhaps:
             self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
@@ -276,7 +270,7 @@ class Matching:
         consent = self._consent.get(write.object)
         country = f", or fill in {consent.country}" if consent and consent.country else ""
         return (
-            f"{len(found)} records may have this number or another one ({_named(found)}): write one number there, with its "
+            f"{len(found)} records may have this number or another one ({named(found)}): write one number there, with its "
             f"country code{country}, then release this"
         )
 
@@ -312,8 +306,3 @@ def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> Record
 def _halves(terms: Sequence[Term]) -> list[list[Term]]:
     middle = len(terms) // 2
     return [list(terms[:middle]), list(terms[middle:])]
-
-
-def _named(found: Sequence[Candidate]) -> str:
-    more = "" if len(found) <= MAX_NAMED else f" and {len(found) - MAX_NAMED} more"
-    return ", ".join(one.record_id for one in found[:MAX_NAMED]) + more

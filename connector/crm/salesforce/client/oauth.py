@@ -4,7 +4,6 @@ Source: Salesforce Help, "OAuth 2.0 Client Credentials Flow", "OAuth 2.0 JWT Bea
 Authorization Errors".
 """
 
-import time
 from dataclasses import dataclass
 from io import BytesIO
 from ipaddress import ip_address
@@ -13,12 +12,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import requests
 from pydantic import SecretStr
-from urllib3.exceptions import HTTPError
 
 from connector.crm.salesforce.client.api import RECORD_ID
 from connector.crm.salesforce.client.sign_in_errors import find
-from connector.delivery.response_body import AnswerBody, BodyRefused
-from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
+from connector.crm.sign_in import SignInFailed, SignInUnavailable, read_body
+from connector.model.errors import PeerMoved
 
 TIMEOUTS = (5.0, 30.0)  # seconds to connect and between two bytes: requests has no default
 TRUSTED = (".salesforce.com", ".force.com")  # domains where an org's data may be
@@ -28,14 +26,6 @@ TOO_MANY = 429
 SERVER_ERRORS = 500
 HTML = "text/html"
 MOVED_ELSEWHERE = "write the org's My Domain address as url:"
-
-
-class SignInFailed(ConnectorError):  # noqa: N818 - named after the state that it reports.
-    """Salesforce rejects the sign-in; the message says what to do."""
-
-
-class SignInUnavailable(SignInFailed, PeerUnavailable):
-    """The token service is unreachable or out of order; the credentials are not the problem."""
 
 
 class SignInMoved(SignInFailed, PeerMoved):
@@ -82,24 +72,9 @@ class OrgSession(requests.Session):
         options["stream"] = True
         response = super().request(method, url, *args, **options)
         with response:
-            body = _read(response, time.monotonic() + LONGEST_ANSWER)
+            body = read_body(response, limit=ANSWER_LIMIT, seconds=LONGEST_ANSWER)
         response.raw = BytesIO(body)
         return response
-
-
-def _read(response: requests.Response, until: float) -> bytes:
-    """Read the body. Raises requests.RequestException if it is too large, broken, or incomplete when the time is up."""
-    try:
-        body = AnswerBody(response.headers.get("Content-Encoding", ""), ANSWER_LIMIT)
-        for piece in response.raw.stream(2**16, decode_content=False):
-            body.take(piece)
-            if time.monotonic() > until:
-                raise requests.Timeout("the answer does not end")
-        return body.whole()
-    except BodyRefused as error:
-        raise requests.exceptions.ContentDecodingError(str(error)) from error
-    except HTTPError as error:
-        raise requests.ConnectionError("the connection was lost in the middle of the answer") from error
 
 
 class TokenSession(OrgSession):

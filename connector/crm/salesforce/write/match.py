@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.crm.candidates import Candidate, Candidates, choose, same
+from connector.crm.candidates import NOBODY, NOT_FOUND, SAME_RECORD, Candidate, Candidates, choose, named, same
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import RequestFailed
@@ -20,8 +20,8 @@ from connector.crm.salesforce.write.match_candidates import (
     candidates,
 )
 from connector.crm.salesforce.write.merged_records import find_kept
-from connector.crm.salesforce.write.shared_numbers import WriteTasks, mark, with_others
 from connector.crm.salesforce.write.writes import Assumption, Found, Write
+from connector.crm.shared_numbers import WriteTasks, mark, with_others
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -31,18 +31,11 @@ PEOPLE = 200  # per query; fewer after queries that took the org too long
 FEWEST_PEOPLE = 10  # smaller queries are not faster, because every record is read anyway
 SEARCH_TIMEOUT = timedelta(seconds=130)  # Salesforce itself stops after 120 seconds and reports it
 TOO_MUCH = frozenset({"QUERY_TIMEOUT", "QUERY_TOO_COMPLICATED", "MALFORMED_QUERY"})  # the last one if it is too long
-MAX_NAMED = 10  # Ids in one message to a person
 
-NOBODY = Delivered(detail="no record has this number, so it was left out", absent=True)
-NOT_FOUND = Rejected(
-    reason=Reason.NEEDS_PERSON,
-    detail="no record has this number: make one, or write the number on the right one, then release this",
-)
 TOO_MANY_MATCHES = Rejected(
     reason=Reason.NEEDS_PERSON,
     detail="more records than one answer holds end like this number: give the right one its external ID, then release this",
 )
-SAME_RECORD = Retry(reason=Reason.HALTED, detail="another number's write to the same record goes first")
 
 
 class Matching:
@@ -109,8 +102,8 @@ class Matching:
             one: ids for one, ids in self._same_number_records.items() if ids and not isinstance(one.outcome, Retry)
         }
         if others:
-            marked = await mark(write, others)
-            for one, marks in marked.items():
+            marked = await mark(write, [(one.asked, ids) for one, ids in others.items()])
+            for one, marks in zip(others, marked, strict=True):
                 one.outcome = with_others(one.result, marks)
         for one, question in self._unclear.items():
             if isinstance(done := one.outcome, Delivered):
@@ -278,7 +271,7 @@ class Matching:
         consent = self._consent.get(write.object.casefold())
         country = f", or fill in {consent.country}" if consent and consent.country else ""
         return (
-            f"{len(found)} records may have this number or another one ({_named(found)}): write one number there, with its "
+            f"{len(found)} records may have this number or another one ({named(found)}): write one number there, with its "
             f"country code{country}, then release this"
         )
 
@@ -319,9 +312,4 @@ def _is(one: Candidate, found: Found | None) -> bool:
 
 
 def _several(found: Sequence[Candidate]) -> str:
-    return f"{len(found)} records have this number ({_named(found)}): merge them, or leave the number on one, then release this"
-
-
-def _named(found: Sequence[Candidate]) -> str:
-    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-    return ", ".join(one.record_id for one in found[:MAX_NAMED]) + more
+    return f"{len(found)} records have this number ({named(found)}): merge them, or leave the number on one, then release this"

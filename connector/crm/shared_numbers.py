@@ -1,6 +1,6 @@
 """Opt-outs for a number of several records: sets the flag on all of them, whichever record the write was for."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -9,7 +9,7 @@ from connector.model.operation import RecordWrite
 from connector.model.outcome import Delivered, Outcome, Rejected, Retry
 from connector.ports import Task
 
-Write = Callable[[Sequence[Task]], Awaitable[Sequence[Outcome]]]
+WriteTasks = Callable[[Sequence[Task]], Awaitable[Sequence[Outcome]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,22 +20,24 @@ class Marked:
     undone: tuple[str, Retry | Rejected] | None  # the first record that failed
 
 
-async def mark(write: Write, wanted: Mapping[int, tuple[RecordWrite, Sequence[str]]]) -> dict[int, Marked]:
-    """Write the consent fields of each opt-out to the other records with its number. Results by the opt-out's index."""
+async def mark(write: WriteTasks, wanted: Sequence[tuple[RecordWrite, Sequence[str]]]) -> list[Marked]:
+    """Write the consent fields of each opt-out to the other records with its number (their Ids). Results in the same order."""
     marks: dict[tuple[str, str], RecordWrite] = {}
-    for opt_out, ids in wanted.values():
+    for opt_out, ids in wanted:
         fields = {name: value for name, value in opt_out.set.items() if name in opt_out.consent}
         for record_id in ids:
             # If two numbers of a record are opted out together, one write is enough.
             marks[opt_out.object, record_id] = opt_out.at(record_id, fields)
     outcomes = await write([Task(one) for one in marks.values()])
     ends = dict(zip(marks, outcomes, strict=True))
-    marked: dict[int, Marked] = {}
-    for index, (opt_out, ids) in wanted.items():
+    marked: list[Marked] = []
+    for opt_out, ids in wanted:
         own = {record_id: ends[opt_out.object, record_id] for record_id in ids}
-        marked[index] = Marked(
-            done=tuple(record_id for record_id, end in own.items() if isinstance(end, Delivered)),
-            undone=next(((one, end) for one, end in own.items() if not isinstance(end, Delivered)), None),
+        marked.append(
+            Marked(
+                done=tuple(record_id for record_id, end in own.items() if isinstance(end, Delivered)),
+                undone=next(((one, end) for one, end in own.items() if not isinstance(end, Delivered)), None),
+            )
         )
     return marked
 
