@@ -85,9 +85,11 @@ PLANNED_OTHERWISE = """SELECT units.id, units.event_id, CASE WHEN units.in_doubt
     FROM units JOIN inbox ON inbox.id = units.event_id
     WHERE units.id IN (SELECT value FROM json_each(?)) AND (inbox.mapping IS NOT ? OR units.unmade IS NOT NULL)
     AND inbox.event IS NOT NULL"""
+# Chosen events that could not be planned, and are not parked.
+PLANLESS_CHOSEN = f"""state = 'dead' AND NOT {PARKED_PLANLESS}
+    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}"""  # noqa: S608 - constants of this file.
 # What is planned again writes its own notes.
-FORGET_NOTES = f"""DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS}
-    AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS})"""  # noqa: S608 - constants of this file.
+FORGET_NOTES = f"DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE {PLANLESS_CHOSEN})"  # noqa: S608 - constants of this file.
 DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
     AND ({PARKED_PLANLESS}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
@@ -203,9 +205,7 @@ class DeadLetters:
                 mark(connection, sorted(set(again.values())), sorted(again))
             connection.execute(FORGET_NOTES, chosen)
             replanned = connection.execute(
-                "UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE state = 'dead' "  # noqa: S608 - constants.
-                f"AND NOT {PARKED_PLANLESS} "
-                f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS} RETURNING id",
+                f"UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE {PLANLESS_CHOSEN} RETURNING id",  # noqa: S608
                 chosen,
             ).fetchall()
             consents.plan_again(connection, [event_id for (event_id,) in replanned])
@@ -231,11 +231,8 @@ class DeadLetters:
         found: dict[int, frozenset[str]] = {}
         for unit in read_rows(self._reader, UNITS, {**chosen, "parked": 0}):
             found[unit[1]] = found.get(unit[1], frozenset()) | {unit[2]}
-        query = (
-            f"SELECT id FROM inbox WHERE state = 'dead' AND NOT {PARKED_PLANLESS} "  # noqa: S608 - constants.
-            f"AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}"
-        )
-        return found | {event_id: frozenset() for (event_id,) in self._reader.execute(query, chosen)}
+        planless = self._reader.execute(f"SELECT id FROM inbox WHERE {PLANLESS_CHOSEN}", chosen)  # noqa: S608 - the same.
+        return found | {event_id: frozenset() for (event_id,) in planless}
 
     async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
         """Send what is parked: of these events, or all. What could not be planned is planned again.

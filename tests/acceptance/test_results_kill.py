@@ -2,17 +2,12 @@
 
 import asyncio
 import random
-import shutil
 from collections import Counter
 
 import pytest
 from acceptance.process import Service
 from flow.test_examples import envelope
-from flow.test_results import EXTENSION, SECRET, SINKS
-from flow.world import CONFIG, ROOT, a_world
-
-from connector.sandbox import marketing_cloud, webhook
-from connector.sandbox.serve import serving
+from flow.test_results import SECRET, SINKS, results_world
 
 SEED = 20261128
 KILLS, REPORTS = 6, 60
@@ -22,22 +17,11 @@ KILLS, REPORTS = 6, 60
 async def scene(tmp_path, secrets, monkeypatch):
     monkeypatch.setenv("MC_SECRET", "sandbox")
     monkeypatch.setenv("HOOK_SIGNING", SECRET)
-    mappings = tmp_path / "mappings"
-    shutil.copytree(ROOT / "mappings", mappings, ignore=lambda *_: ["more", "npsp", "nonprofit-cloud", "dynamics"])
-    for name in ("strex-results.yaml", "strex-journey-events.yaml"):
-        shutil.copy(ROOT / "mappings" / "more" / name, mappings)
-    async with serving(marketing_cloud.build()) as mc, serving(webhook.build(SECRET)) as hook:
-        sinks = SINKS.replace("    strex_agreed", "    event_delay: 0s\n    strex_agreed").format(mc=mc, hook=hook)
-        config = CONFIG + sinks.replace("{", "{{").replace("}", "}}")
-        async with a_world(tmp_path, mappings=mappings, config=config) as world:
-            described = {
-                "extensions": {"SMS_Results": EXTENSION},
-                "events": {"SmsResult-Event": ["Result", "TransactionId"]},
-            }
-            await world.post(f"{mc}/_sandbox/config", described, method="PUT")
-            service = Service(world)
-            yield world, service, mc, hook
-            await service.kill()
+    sinks = SINKS.replace("    strex_agreed", "    event_delay: 0s\n    strex_agreed")
+    async with results_world(tmp_path, sinks) as made:
+        service = Service(made.world)
+        yield made.world, service, made.mc, made.hook
+        await service.kill()
 
 
 async def test_kills_while_results_are_sent(scene):

@@ -4,59 +4,26 @@
 """
 
 import os
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+from signed_in import SignedIn
 
-from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 from connector.sandbox.salesforce import build
 from connector.sandbox.serve import serving
 
 LANGUAGE = os.environ.get("ORG_LANGUAGE", "en")
 
 
-class Org:
+class Org(SignedIn):
     """The sandbox, its control interface, and an `Http` that is signed in."""
-
-    def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
-        self.base = base
-        self.sent: list[HttpCall] = []
-        self.between: Awaitable[None] | None = None  # what happens in the org behind the first call
-        self._session = session
-        self._token = ""
 
     async def sign_in(self):
         form = {"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox"}
         async with self._session.post(f"{self.base}/services/oauth2/token", data=form) as response:
             self._token = (await response.json())["access_token"]
-
-    async def call(self, call: HttpCall) -> HttpReply:
-        """Send one call. `between` is awaited once, behind the first call."""
-        self.sent.append(call)
-        headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
-        try:
-            async with self._session.request(
-                call.method, self.base + call.path, data=call.body, headers=headers
-            ) as response:
-                names = {name.lower(): value for name, value in response.headers.items()}
-                reply = HttpReply(status=response.status, headers=names, body=await response.read())
-        except aiohttp.ClientError:
-            raise HttpError(Failure.LOST) from None
-        if self.between is not None:
-            between, self.between = self.between, None
-            await between
-        return reply
-
-    async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
-        results: list[HttpReply | HttpError] = []
-        for call in calls:
-            try:
-                results.append(await self.call(call))
-            except HttpError as error:
-                results.append(error)
-        return results
 
     async def control(self, method: str, path: str, **options):
         async with self._session.request(method, f"{self.base}/_sandbox/{path}", **options) as response:

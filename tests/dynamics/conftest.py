@@ -1,25 +1,16 @@
 """A local Dynamics 365 org, which is an `Http` for the parts under test."""
 
-from collections.abc import Awaitable, Sequence
-
 import aiohttp
 import pytest
+from signed_in import SignedIn
 from yarl import URL
 
-from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 from connector.sandbox.dynamics import build
 from connector.sandbox.serve import serving
 
 
-class Org:
+class Org(SignedIn):
     """The sandbox, its control interface, and an `Http` that is signed in."""
-
-    def __init__(self, base: str, session: aiohttp.ClientSession) -> None:
-        self.base = base
-        self.sent: list[HttpCall] = []
-        self.between: Awaitable[None] | None = None  # what happens in the org behind the first call
-        self._session = session
-        self._token = ""
 
     async def sign_in(self):
         form = {"grant_type": "client_credentials", "client_id": "sandbox", "client_secret": "sandbox"}
@@ -27,30 +18,8 @@ class Org:
         async with self._session.post(f"{self.base}/sandbox/oauth2/v2.0/token", data=form) as response:
             self._token = (await response.json())["access_token"]
 
-    async def call(self, call: HttpCall) -> HttpReply:
-        """Send one call. `between` is awaited once, behind the first call."""
-        self.sent.append(call)
-        headers = {**call.headers, "Authorization": f"Bearer {self._token}"}
-        try:
-            url = URL(self.base + call.path, encoded=True)
-            async with self._session.request(call.method, url, data=call.body, headers=headers) as response:
-                names = {name.lower(): value for name, value in response.headers.items()}
-                reply = HttpReply(status=response.status, headers=names, body=await response.read())
-        except aiohttp.ClientError:
-            raise HttpError(Failure.LOST) from None
-        if self.between is not None:
-            between, self.between = self.between, None
-            await between
-        return reply
-
-    async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
-        results: list[HttpReply | HttpError] = []
-        for call in calls:
-            try:
-                results.append(await self.call(call))
-            except HttpError as error:
-                results.append(error)
-        return results
+    def address(self, call):
+        return URL(self.base + call.path, encoded=True)
 
     async def control(self, method: str, path: str, body=None):
         async with self._session.request(method, f"{self.base}/_sandbox/{path}", json=body) as response:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
@@ -93,25 +94,31 @@ class Results:
         await self.until(over)
 
 
-@pytest.fixture
-async def results(tmp_path, secrets, monkeypatch):
-    monkeypatch.setenv("MC_SECRET", "sandbox")
-    monkeypatch.setenv("HOOK_SIGNING", SECRET)
-    mappings = tmp_path / "mappings"
+@asynccontextmanager
+async def results_world(directory, sinks=SINKS):
+    """A world whose config and mappings send results, with Marketing Cloud and a receiver; the daemon is not started."""
+    mappings = directory / "mappings"
     shutil.copytree(ROOT / "mappings", mappings, ignore=lambda *_: ["more", "npsp", "nonprofit-cloud", "dynamics"])
     for name in ("strex-results.yaml", "strex-journey-events.yaml"):
         shutil.copy(ROOT / "mappings" / "more" / name, mappings)
     async with serving(marketing_cloud.build()) as mc, serving(webhook.build(SECRET)) as hook:
-        sinks = SINKS.format(mc=mc, hook=hook).replace("{", "{{").replace("}", "}}")
-        async with a_world(tmp_path, mappings=mappings, config=CONFIG + sinks) as world:
-            config = {
+        config = CONFIG + sinks.format(mc=mc, hook=hook).replace("{", "{{").replace("}", "}}")
+        async with a_world(directory, mappings=mappings, config=config) as world:
+            described = {
                 "extensions": {"SMS_Results": EXTENSION},
                 "events": {"SmsResult-Event": ["Result", "TransactionId"]},
             }
-            await world.post(f"{mc}/_sandbox/config", config, method="PUT")
-            async with world.running():
-                await world.poll()
-                yield Results(world, mc, hook)
+            await world.post(f"{mc}/_sandbox/config", described, method="PUT")
+            yield Results(world, mc, hook)
+
+
+@pytest.fixture
+async def results(tmp_path, secrets, monkeypatch):
+    monkeypatch.setenv("MC_SECRET", "sandbox")
+    monkeypatch.setenv("HOOK_SIGNING", SECRET)
+    async with results_world(tmp_path) as made, made.world.running():
+        await made.world.poll()
+        yield made
 
 
 async def test_a_final_result_reaches_record_row_event_and_webhook_once_each(results):
