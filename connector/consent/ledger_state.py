@@ -29,6 +29,11 @@ class LedgerState(Struct, frozen=True):
         """The active subscriptions."""
         return tuple(one.subscription for one in self.memberships if one.active)
 
+    @property
+    def out(self) -> bool:
+        """Whether the person has opted out: the last decision says so, and no subscription runs."""
+        return self.last is not None and self.last.decision.word is Verdict.OPT_OUT and not self.active
+
     def find(self, subscription: Subscription) -> Membership | None:
         """The membership with the subscription's identity."""
         return next((one for one in self.memberships if same(one.subscription, subscription)), None)

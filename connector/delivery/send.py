@@ -268,7 +268,10 @@ class _Batch:
             return task
         ours = [one for one in self.written if one.write.record == write.record]
         fields = {
-            name: value for one in ours for name, value in one.write.set.items() if name not in one.outcome.left_out
+            name: value
+            for one in ours
+            for name, value in {**(one.write.create if one.outcome.created else {}), **one.write.set}.items()
+            if name not in one.outcome.left_out
         }
         return replace(task, shadow={**(task.shadow or {}), **fields}) if ours else task
 

@@ -19,7 +19,7 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
-from connector.pipeline.planning import lane_of, people_of, plan_in_order, takes_back, units_of
+from connector.pipeline.planning import lane_of, plan_in_order, units_of
 from connector.pipeline.runtime import Runtime
 from connector.pipeline.stop_questions import StopQuestions
 from connector.store.agreements import begun_by
@@ -285,3 +285,19 @@ async def plan_batch(
     if any(one.not_reached for one in planned):
         runtime.wake("deadlines")
     return len(batch)
+
+
+def people_of(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
+    """By poll of a CRM: the people to whom commands go, or whose opt-out it takes back. Of many of them a person is asked first."""
+    people: dict[str, set[str]] = {}
+    for _, event, done in planned:
+        if event.batch is not None and (
+            takes_back(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
+        ):
+            people.setdefault(event.batch, set()).add(lane_of(event))
+    return people
+
+
+def takes_back(done: Plan) -> bool:
+    """Whether the plan takes an opt-out back."""
+    return any(decision.word is Verdict.OPT_IN for decision in done.decisions)

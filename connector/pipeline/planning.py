@@ -3,16 +3,14 @@
 Run, explain, test and replay call the same function. Nothing here reads a clock, a file or the store.
 """
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from msgspec.structs import replace
 
 from connector.consent.change_events import DELETED, as_released, author_question, number_question
 from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR
 from connector.consent.decide import Ruling, decide, not_seen_by, strongest
-from connector.consent.guard import carries_opt_out, permit
+from connector.consent.guard import carries_opt_out, out_at_creation, permit
 from connector.consent.ledger_state import LedgerState, decisions, fold_ledger, same
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_not_notified, ends_subscriptions, providers_not_notified
@@ -26,8 +24,11 @@ from connector.model.outcome import Reason
 from connector.model.plan import Intents, Known, Plan
 from connector.model.record_number import UNCLEAR_NUMBER
 from connector.model.states import EventState
+from connector.telemetry.error_location import place
 
 MAY_BE_A_STOP = "the text may be an opt-out: `connector parked list` shows how to say whether it was"
+
+OUT_IF_NEW = "this person has opted out: if a record must be made for this event, it gets the opt-out flag"
 
 ANSWERED = {
     Verdict.OPT_OUT: "a person said of this text that it was an opt-out (`connector parked answers`)",
@@ -60,13 +61,25 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
         wanted = _ask(event, rules, known, ledger_state, ruling, word, tracing=tracing)
     done = _conclude(wanted, ruling, word, rules.version)
+    if ledger_state.out and ruling.decision is None:
+        done = _out_if_new(done, rules)
     if word is not Verdict.OPT_OUT:
         return done
+    return _noting(done, _not_reached(event, ruling, done.operations, rules, known, ledger_state))
+
+
+def _out_if_new(done: Plan, rules: Ruleset) -> Plan:
+    operations = out_at_creation(done.operations, rules.context.consent_of)
+    return (
+        done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
+    )
+
+
+def _noting(done: Plan, not_reached: Sequence[str]) -> Plan:
+    """The plan of an opt-out with the systems that no rule sends it to."""
     # What a rule does tell, and only could not be made of this event, is a dead letter of its own.
     unplanned = {one.sink for one in done.unplanned}
-    missed = [
-        one for one in _not_reached(event, ruling, done.operations, rules, known, ledger_state) if one not in unplanned
-    ]
+    missed = [one for one in not_reached if one not in unplanned]
     notes = [f"no rule sends this opt-out to {system}" for system in missed]
     return replace(done, not_reached=tuple(missed), notes=(*done.notes, *notes)) if missed else done
 
@@ -356,30 +369,7 @@ def plan_in_order(
 
 def bug(error: Exception) -> Plan:
     """The plan of an event whose planning has failed with a bug: a dead letter."""
-    return Plan(state=EventState.DEAD, reason=Reason.BUG, detail=_place(error))
-
-
-def _place(error: Exception) -> str:
-    """Kind and place of a bug; its message may hold a donor's data."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(error).__name__}{where}"
-
-
-def people_of(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
-    """By poll of a CRM: the people to whom commands go, or whose opt-out it takes back. Of many of them a person is asked first."""
-    people: dict[str, set[str]] = {}
-    for _, event, done in planned:
-        if event.batch is not None and (
-            takes_back(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
-        ):
-            people.setdefault(event.batch, set()).add(lane_of(event))
-    return people
-
-
-def takes_back(done: Plan) -> bool:
-    """Whether the plan takes an opt-out back."""
-    return any(decision.word is Verdict.OPT_IN for decision in done.decisions)
+    return Plan(state=EventState.DEAD, reason=Reason.BUG, detail=place(error))
 
 
 def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:

@@ -109,7 +109,9 @@ async def test_a_replay_of_many_plans_those_that_change_and_says_how(scene, unma
     correct(scene)
     said = await scene.ask("replay", state="unmatched", dry_run=True)
     assert (said["found"], said["to_replay"], said["replayed"]) == (2, 1, 0)
-    assert words(said) == [("salesforce Contact.LastName", "added")]
+    # The donor has opted out since.
+    flag = "salesforce Contact.SMS_Opt_Out__c (only for a new record)"
+    assert words(said) == [("salesforce Contact.LastName", "added"), (flag, "added")]
     assert scene.state(unmatched[0]) == "unmatched"
     said = await scene.ask("replay", state="unmatched")
     assert (said["replayed"], said["refused"]) == (1, [])

@@ -3,8 +3,10 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from connector.consent.decide import Ruling
-from connector.consent.guard import as_sendable, carries_opt_out, permit
+from connector.consent.guard import as_sendable, carries_opt_out, out_at_creation, permit
+from connector.consent.ledger_state import fold_ledger
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
+from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.operation import RecordWrite, ServiceCommand
 from connector.model.phone import Phone
@@ -112,3 +114,34 @@ def test_nothing_is_left_of_consent_fields_that_were_to_go_out_alone():
     alone = replace(OUT, set={"Out": True}, create={"Name": "x"}, consent_only=True)
     assert now(alone, entry(1, Verdict.OPT_OUT)) == alone
     assert now(alone, entry(1, Verdict.OPT_OUT), overtaken=True) is None
+
+
+def test_who_has_opted_out_is_out_until_a_subscription_runs_or_the_crm_takes_it_back():
+    joined, left = entry(1, Verdict.OPT_IN), entry(2, Verdict.OPT_OUT)
+    other = replace(KATT, keyword="HUND")
+    back = entry(3, Verdict.OPT_IN, Scope.EVERYTHING)
+    said = {
+        "nothing": ((), False),
+        "joined": ((joined,), False),
+        "left": ((joined, left), True),
+        "left one of two": ((joined, entry(2, Verdict.OPT_IN, subscription=other), entry(3, Verdict.OPT_OUT)), False),
+        "taken back in the CRM": ((joined, left, back), False),
+    }
+    assert {name: fold_ledger(ledger).out for name, (ledger, _) in said.items()} == {
+        name: out for name, (_, out) in said.items()
+    }
+
+
+def test_only_a_record_that_is_made_gets_the_flag_and_no_rule_s_own_flag_is_replaced():
+    consent = ConsentFields(object="Contact", flag="Out", opted_out="yes")
+    kept = (
+        replace(PLAIN, may_create=False),
+        OUT,
+        CLEAR,
+        replace(PLAIN, create={"OUT": False}),
+        replace(PLAIN, object="Task"),
+        STOP,
+    )
+    made, *others = out_at_creation((PLAIN, *kept), lambda _, name: consent if name == "Contact" else None)
+    assert (made.set, made.create, made.consent) == ({"Name": "x"}, {"Out": "yes"}, ())
+    assert others == list(kept)

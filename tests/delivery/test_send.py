@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from connector.delivery.http_client import Client, FixedCredentials, Transport
 from connector.delivery.send import Sent, send
@@ -293,6 +294,18 @@ async def test_what_an_earlier_part_wrote_is_not_taken_for_somebody_elses_word(d
     await deliver(peer, *operations, known_shadow=lambda _: stored)
     assert peer.requests[-1][0].shadow == {"Out": True, "Since": "then", "By": "me", "B": 1}
     assert stored == {"Out": False, "Since": "then", "By": "me"}
+
+
+async def test_what_an_earlier_part_wrote_to_the_record_that_it_made_is_ours_too(deliver):
+    def judge(one):
+        if one.set.get("B") == "x":
+            return BAD
+        return Delivered(created=bool(one.create))
+
+    peer = Peer(judge)
+    made = replace(write("a", A=1), create={"Out": True})
+    await deliver(peer, made, write("a", B="x"), write("a", Out=False, B="x", clears=True), known_shadow=lambda _: None)
+    assert peer.requests[-1][0].shadow == {"Out": True, "A": 1}
 
 
 @pytest.mark.parametrize("early", [False, True])

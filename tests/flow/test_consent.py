@@ -213,6 +213,25 @@ async def test_a_late_opt_in_of_the_old_subscription_changes_nothing(world):
     assert await world.contact(DONOR) == contact
 
 
+async def test_a_contact_that_is_made_for_somebody_who_has_opted_out_is_opted_out(world):
+    """A person deletes the contact that held the flag. A report about the donor makes a new one."""
+    contact = await joined(world)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    await world.bin(contact["id"])
+    await world.poll()
+    assert await world.callback("dlr", report(DONOR, action="AlterPrice", price=200)) == 200
+    await world.settled()
+    (made,) = [one for one in await world.records() if not one["deleted"]]
+    assert (made["amount"], made["opted_out"]) == (200, True)
+    await world.poll()
+    assert await sent(world) == []
+    # Who joins again is in again.
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    assert [one["opted_out"] for one in await world.records() if not one["deleted"]] == [False]
+
+
 async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")

@@ -20,7 +20,8 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Known
 from connector.model.states import EventState
-from connector.pipeline.planning import MAY_BE_A_STOP, lane_of, people_of, plan, plan_in_order, to_whom, units_of
+from connector.pipeline.plan import people_of
+from connector.pipeline.planning import MAY_BE_A_STOP, lane_of, plan, plan_in_order, to_whom, units_of
 from connector.providers.strex.callback import Reader
 from connector.registry import load_config, mapping_context
 from connector.store.documents import event_from_json, event_to_json
