@@ -362,6 +362,9 @@ SENT_ALARMS = (
     ) WITHOUT ROWID""",
 )
 
+# Random ids of people, for addresses and logs. The row is deleted when the person is forgotten.
+PEOPLE = ("CREATE TABLE people (id TEXT PRIMARY KEY, msisdn TEXT NOT NULL UNIQUE) WITHOUT ROWID",)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -376,6 +379,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m011_charges": CHARGES,
     "m012_suspended_units": SUSPENDED,
     "m013_sent_alarms": SENT_ALARMS,
+    "m015_people": PEOPLE,
 }
 
 

@@ -29,6 +29,7 @@ from connector.store.notes import Notes
 from connector.store.outage import Outage
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
+from connector.store.people import People
 from connector.store.plans import Plans
 from connector.store.records import Records
 from connector.store.restore import Restored, restored
@@ -82,6 +83,7 @@ class Store:
         self.known_records = partial(KnownRecords, self._reader)  # of the records that some operations name
         self.charges = Charges(writer, self._reader)
         self.charge_runs = ChargeRuns(writer, self._reader)
+        self.people = People(writer, self._reader)
 
     @cached_property
     def restored(self) -> Restored | None:
