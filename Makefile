@@ -6,7 +6,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 # Tests start many processes: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast coverage lint fmt setup schema lock install clean bench
+.PHONY: help demo test test-fast coverage lint fmt setup schema vendor lock install clean bench
 
 help:  ## List the targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
@@ -54,6 +54,10 @@ bench: setup  ## Print the figures of benchmarks/README.md; about eight minutes 
 
 schema: setup  ## Write the JSON Schemas of the config and the mappings anew.
 	@$(BIN)/connector schema write
+
+# The hashes of vendor.json decide: a package that was changed at the registry is refused. It needs npm.
+vendor: setup  ## Fetch the console's third-party files again, as vendor.json names them.
+	@$(BIN)/python tests/console/fetch_vendored.py
 
 COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras \
   --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-annotate --no-header

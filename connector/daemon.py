@@ -52,8 +52,9 @@ from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Emit, Level, Lifecycle
 from connector.telemetry.logs import Log, take_over_libraries
 from connector.telemetry.metrics import Metrics
-from connector.web.admin_api import Admin, write_token
+from connector.web.admin_api import Admin, Command, write_token
 from connector.web.connections import Connections, SpareDescriptors
+from connector.web.console.console import Console
 from connector.web.listener import LINGER, Listener
 from connector.web.webhooks import MAX_LINE, Hooks
 
@@ -163,34 +164,7 @@ async def start_application(
             ),
             together=store.snapshot,
         )
-        control = Control(
-            store,
-            rules=lambda: pipeline.rules,
-            loaded=loaded,
-            now=clock.now,
-            sink_channels=app.sink_channels,
-            feed_channels=app.feed_channels,
-            faults=app.faults,
-            alarms=app.current_alarms.listing,
-            started=app.started,
-        )
-        admin = Admin(
-            {**control.commands(), "reload": app.reload_for_a_person, "reconcile": app.reconciler.for_a_person},
-            token=write_token(store.path.with_name(TOKEN_FILE)),
-            unhealthy=app.unhealthy,
-            not_ready=app.not_ready,
-            metrics=metrics.render,
-            emit=emit,
-        )
-        operators = Listener(
-            admin.handle,
-            host=settings.admin.host,
-            port=settings.admin.port,
-            linger=timedelta(0),
-            spare=stack.enter_context(SpareDescriptors(SPARE)),
-        )
-        stack.push_async_callback(operators.stop)
-        app.admin_url = await operators.start()
+        app.admin_url = await _start_admin(app, stack, metrics)
 
         hooks = Hooks(
             [endpoint for peer in peers.values() for endpoint in peer.endpoints],
@@ -224,6 +198,48 @@ async def start_application(
         emit(Lifecycle(message="listening", details={"hooks": app.url, "admin": app.admin_url}))
         yield app
         emit(Lifecycle(message="stopping"))
+
+
+async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics) -> str:
+    """Start the listener for operators, with the console; returns its address."""
+    control = Control(
+        app.store,
+        rules=lambda: app.pipeline.rules,
+        loaded=app.loaded,
+        now=app.clock.now,
+        sink_channels=app.sink_channels,
+        feed_channels=app.feed_channels,
+        faults=app.faults,
+        alarms=app.current_alarms.listing,
+        started=app.started,
+    )
+    commands: dict[str, Command] = {
+        **control.commands(),
+        "reload": app.reload_for_a_person,
+        "reconcile": app.reconciler.for_a_person,
+    }
+    console = Console(
+        control.context, commands, address=lambda: app.admin_url, monotonic=app.clock.monotonic, emit=app.emit
+    )
+    commands["console_login"] = console.login
+    admin = Admin(
+        commands,
+        token=write_token(app.store.path.with_name(TOKEN_FILE)),
+        unhealthy=app.unhealthy,
+        not_ready=app.not_ready,
+        metrics=metrics.render,
+        emit=app.emit,
+        console=console.handle,
+    )
+    operators = Listener(
+        admin.handle,
+        host=app.loaded.settings.admin.host,
+        port=app.loaded.settings.admin.port,
+        linger=timedelta(0),
+        spare=stack.enter_context(SpareDescriptors(SPARE)),
+    )
+    stack.push_async_callback(operators.stop)
+    return await operators.start()
 
 
 def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:

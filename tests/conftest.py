@@ -15,7 +15,7 @@ TESTS = Path(__file__).parent
 # A busy machine, or one that measures coverage, may take seconds for what is quick: time is no reason to fail.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
-SLOW_FOLDERS = {"acceptance", "cli", "flow", "sandbox"}
+SLOW_FOLDERS = {"acceptance", "cli", "console", "flow", "sandbox"}
 SLOW_FIXTURES = {"org"}
 PORT_FOLDERS = {"delivery", "web"}
 # Events of Python's audit hooks.

@@ -28,6 +28,7 @@ LEVELS = {
         ),
         7,
     ),
+    "web.console": 8,  # pages call the commands of admin/
     "application": 8,
     "daemon": 9,
     "cli": 10,
@@ -47,6 +48,8 @@ ROOMS = {
         "crm/sign_in.py",
     ),
     "click": ("cli/",),
+    "jinja2": ("web/console/render.py",),
+    "markupsafe": ("web/console/",),
     "rich": ("cli/",),
     "prometheus_client": ("telemetry/", "web/"),
 }

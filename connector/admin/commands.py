@@ -19,6 +19,7 @@ from connector.admin.charges import (
     charges_resume,
     charges_show,
 )
+from connector.admin.console import console_audit, console_logout
 from connector.admin.context import AdminContext
 from connector.admin.dead_letters import (
     dead_discard,
@@ -65,6 +66,8 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "explain": explain,
     "replay": replay,
     "events_list": events_list,
+    "console_audit": console_audit,
+    "console_logout": console_logout,
 }
 
 
@@ -89,7 +92,7 @@ class Control:
         `faults` returns in plain words what is wrong with the daemon itself, `alarms` those that are raised now. `started`
         is when the daemon started; None if none runs.
         """
-        self._context = AdminContext.of(
+        self.context = AdminContext.of(
             store,
             rules=rules,
             loaded=loaded,
@@ -103,4 +106,4 @@ class Control:
 
     def commands(self) -> dict[str, Command]:
         """All commands, by name."""
-        return {name: partial(command, self._context) for name, command in COMMANDS.items()}
+        return {name: partial(command, self.context) for name, command in COMMANDS.items()}

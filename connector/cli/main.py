@@ -19,6 +19,7 @@ COMMANDS = {
     "preview": ("preview", "Show what edited mappings would change for past events."),
     "explain": ("explain", "Explain an event, a file or a person in words."),
     "status": ("status", "Show the state of events, sinks and feeds."),
+    "console": ("console", "Sign in to the web console; sign people out; show its audit log."),
     "events": ("events", "List events of any state, by conditions."),
     "dead": ("dead", "List, retry or discard dead letters."),
     "parked": ("parked", "List, release or discard what waits for a person."),

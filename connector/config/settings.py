@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, SUPPORTED_REGIONS
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, create_model, model_validator
 
+from connector.config.console_settings import ConsoleSettings
 from connector.config.notify_settings import NotifySettings
 from connector.config.time_of_day import TimeOfDay
 from connector.config.validation import Duration, Size, Strict, did_you_mean, wrong
@@ -192,6 +193,17 @@ def _another_port(admin: Admin, info: ValidationInfo) -> Admin:
     return admin
 
 
+def _proxies_are_known(console: ConsoleSettings, info: ValidationInfo) -> ConsoleSettings:
+    listen = info.data.get("listen")
+    if console.proxy_header is not None and isinstance(listen, Listen) and not listen.trusted_proxies:
+        raise wrong(
+            "no-proxy",
+            "proxy_header: is set, and no proxy is trusted to send it",
+            "add the proxy's address to `listen: trusted_proxies`, such as [127.0.0.1]",
+        )
+    return console
+
+
 class Logs(Strict):
     """What is written to standard error."""
 
@@ -283,6 +295,8 @@ class Settings(Strict):
     """Where providers call."""
     admin: Annotated[Admin, AfterValidator(_another_port)] = Admin()
     """The listener for operator commands, health checks and metrics."""
+    console: Annotated[ConsoleSettings, AfterValidator(_proxies_are_known)] = ConsoleSettings()
+    """The console: pages for administrators on the admin listener, at /console/."""
     logs: Logs = Logs()
     """What is written to standard error."""
     consent: ConsentSettings = ConsentSettings()

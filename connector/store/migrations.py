@@ -362,6 +362,30 @@ SENT_ALARMS = (
     ) WITHOUT ROWID""",
 )
 
+CONSOLE = (
+    # Only the hash of a session's secret is stored. `how`: link, password or proxy.
+    """CREATE TABLE console_sessions (
+        hash TEXT PRIMARY KEY,
+        user TEXT NOT NULL,
+        role TEXT NOT NULL,
+        how TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL,
+        reveal_until INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID""",
+    # Who looked at numbers or did something in the console. It holds ids, never a phone number.
+    """CREATE TABLE audit (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        role TEXT NOT NULL,
+        action TEXT NOT NULL,
+        about TEXT NOT NULL,
+        why TEXT NOT NULL
+    )""",
+    "CREATE INDEX audit_at ON audit (at)",
+)
+
 # Random ids of people, for addresses and logs. The row is deleted when the person is forgotten.
 PEOPLE = ("CREATE TABLE people (id TEXT PRIMARY KEY, msisdn TEXT NOT NULL UNIQUE) WITHOUT ROWID",)
 
@@ -379,6 +403,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m011_charges": CHARGES,
     "m012_suspended_units": SUSPENDED,
     "m013_sent_alarms": SENT_ALARMS,
+    "m014_console": CONSOLE,
     "m015_people": PEOPLE,
 }
 

@@ -11,10 +11,12 @@ from typing import Self
 
 from connector.store.agreements import Agreements
 from connector.store.api_calls import Calls
+from connector.store.audit import Audit
 from connector.store.change_notices import Pointers
 from connector.store.charge_runs import ChargeRuns
 from connector.store.charges import Charges
 from connector.store.consents import Consents
+from connector.store.console_sessions import ConsoleSessions
 from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_of, open_reader, open_writer
 from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, OpenFiles, free_bytes
@@ -83,6 +85,8 @@ class Store:
         self.known_records = partial(KnownRecords, self._reader)  # of the records that some operations name
         self.charges = Charges(writer, self._reader)
         self.charge_runs = ChargeRuns(writer, self._reader)
+        self.console_sessions = ConsoleSessions(writer, self._reader)
+        self.audit = Audit(writer, self._reader)
         self.people = People(writer, self._reader)
 
     @cached_property

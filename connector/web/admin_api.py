@@ -1,7 +1,8 @@
-"""The operator's listener: health, metrics, and the commands that the CLI sends to the running daemon. Loopback only.
+"""The operator's listener: health, metrics, the console, and the commands that the CLI sends to the daemon. Loopback only.
 
 `GET /healthz` (the process works), `GET /readyz` (it can accept callbacks), `GET /metrics`, `POST /admin/{command}`
-with a JSON object. Every answer except the metrics is a JSON object; an error has `error`, and `cure` if there is one.
+with a JSON object. Every answer except the metrics and the console is a JSON object; an error has `error`, and `cure` if
+there is one. `/` and everything under `/console` is the console's, which has guards of its own.
 """
 
 import os
@@ -26,6 +27,9 @@ BODY_LIMIT = 1024 * 1024  # bytes of a command's object
 HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HEADERS = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
 
+CONSOLE = ("/console", "/favicon.ico")
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 Reasons = Callable[[], Iterable[str]]  # reasons for a failure; none means that all is well
 
@@ -55,6 +59,7 @@ class Admin:
         not_ready: Reasons,
         metrics: Callable[[], tuple[bytes, str]],
         emit: Emit,
+        console: Handle | None = None,
         hosts: Iterable[str] = (),
     ) -> None:
         self._commands = commands
@@ -63,10 +68,14 @@ class Admin:
         self._not_ready = not_ready
         self._metrics = metrics
         self._emit = emit
+        self._console = console
         self._hosts = HOSTS | {host.lower() for host in hosts}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. It raises nothing except cancellation."""
+        path = request.raw_path.partition("?")[0]
+        if self._console is not None and (path == "/" or path.startswith(CONSOLE)):
+            return await self._console(request)
         try:
             self._check_host(request)
             return await self._route(request)

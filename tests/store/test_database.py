@@ -146,6 +146,7 @@ async def test_tables_are_made_once(tmp_path):
         "m011_charges",
         "m012_suspended_units",
         "m013_sent_alarms",
+        "m014_console",
         "m015_people",
     ]
     await store.close()

@@ -1,0 +1,59 @@
+"""Pictures that the server draws: positions and sizes for the SVG in the templates. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+BOX_WIDTH, BOX_HEIGHT, GAP = 170, 52, 14
+COLUMNS = (0, 265, 530, 795)
+MARGIN = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """One station of the flow."""
+
+    name: str
+    text: str  # what it did or holds
+    paused: bool = False
+    x: int = 0
+    y: int = 0
+
+    @property
+    def middle(self) -> int:
+        """Its height above the bottom, halved: where lines meet it."""
+        return self.y + BOX_HEIGHT // 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """The flow from the providers to the sinks, with a place for each box and line."""
+
+    boxes: Sequence[Box]
+    lines: Sequence[tuple[int, int, int, int]]  # x and y of both ends
+    width: int
+    height: int
+
+
+def flow(sources: Sequence[Box], inbox: Box, outbox: Box, sinks: Sequence[Box]) -> Flow:
+    """Place the boxes in four columns, each in the middle of the height, and join them."""
+    columns = [list(sources), [inbox], [outbox], list(sinks)]
+    rows = max(len(column) for column in columns)
+    height = rows * (BOX_HEIGHT + GAP) - GAP
+    placed = [_placed(column, x, height) for column, x in zip(columns, COLUMNS, strict=True)]
+    lines = [
+        (left.x + BOX_WIDTH, left.middle, right.x, right.middle)
+        for here, there in pairwise(placed)
+        for left in here
+        for right in there
+    ]
+    boxes = [box for column in placed for box in column]
+    return Flow(boxes=boxes, lines=lines, width=COLUMNS[-1] + BOX_WIDTH + 2 * MARGIN, height=height + 2 * MARGIN)
+
+
+def _placed(column: Sequence[Box], x: int, height: int) -> list[Box]:
+    top = (height - (len(column) * (BOX_HEIGHT + GAP) - GAP)) // 2
+    return [
+        Box(name=one.name, text=one.text, paused=one.paused, x=x + MARGIN, y=MARGIN + top + row * (BOX_HEIGHT + GAP))
+        for row, one in enumerate(column)
+    ]

@@ -1,0 +1,353 @@
+"""The console's handler: guards, sign-in, and then the page or action at the address."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from ipaddress import ip_network
+from typing import Any
+from urllib.parse import quote, urlsplit
+from zoneinfo import ZoneInfo
+
+from aiohttp import hdrs, web
+from markupsafe import Markup
+
+from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.config.console_settings import Role
+from connector.model.errors import ConnectorError
+from connector.model.problem import ProblemsFound
+from connector.store.audit import AuditEntry
+from connector.telemetry.error_location import place
+from connector.telemetry.log_events import Emit, WorkerFailed
+from connector.telemetry.mask import mask
+from connector.web.console import guards
+from connector.web.console.guards import HEADERS, Refused
+from connector.web.console.render import render
+from connector.web.console.request import (
+    ActionRoute,
+    Answer,
+    Command,
+    ConsoleRequest,
+    Fields,
+    Forbidden,
+    NoSuchPage,
+    PageRoute,
+    Redirect,
+)
+from connector.web.console.screens.all_screens import SCREENS, find_action, find_page
+from connector.web.console.sessions import LINK, PASSWORD, PROXY, Session, Sessions
+from connector.web.console.sign_in import LINK_VALID, Attempts, OneTimeLinks, Passwords
+from connector.web.console.static_files import PREFIX, static_address, static_answer
+from connector.web.proxies import caller, within
+
+START = "/console/now"
+SIGN_IN, SIGN_OUT, NUMBERS = "/console/sign-in", "/console/sign-out", "/console/numbers"
+COOKIE = "connector"
+SECURE_COOKIE = "__Host-connector"  # browsers take it only from https, for this host alone
+MOST_WHY = 200  # characters of a reason that are kept
+MOST_IDS = 500  # characters of the ids of one action that are kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Visit:
+    """One HTTP request after the guards."""
+
+    request: web.BaseRequest
+    path: str
+    query: Fields
+    form: Fields
+    is_htmx: bool
+
+
+class Console:
+    """Serves the console. `address` gives that of the admin listener, which is known after its start."""
+
+    def __init__(
+        self,
+        context: AdminContext,
+        commands: Mapping[str, Command],
+        *,
+        address: Callable[[], str],
+        monotonic: Callable[[], float],
+        emit: Emit,
+    ) -> None:
+        settings = context.loaded.settings
+        self._context = context
+        self._commands = commands
+        self._address = address
+        self._emit = emit
+        self._settings = settings.console
+        self._zone = ZoneInfo(settings.timezone)
+        self._trusted = [ip_network(one, strict=False) for one in settings.listen.trusted_proxies]
+        public = urlsplit(settings.console.public_url or "")
+        self._public_host = public.netloc.lower()
+        self._is_secure = public.scheme == "https"
+        self._hosts = {
+            *(host.strip("[]").lower() for host in settings.console.hosts),
+            *([public.hostname] if public.hostname else []),
+        }
+        self._sessions = Sessions(context.store.console_sessions, settings.console.users, context.now)
+        self._links = OneTimeLinks(monotonic)
+        self._attempts = Attempts(monotonic)
+        self._passwords = Passwords(settings.console.users)
+        self._messages: dict[str, list[str]] = {}  # by the session's hash: shown on its next page
+
+    async def login(self, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The command that makes a one-time link. Whoever may call it may read the database too."""
+        reject_unknown(payload, "user", "role")
+        user = get_field(payload, "user", str, "administrator")
+        role = get_field(payload, "role", str, Role.ADMIN.value)
+        if role not in set(Role):
+            raise ConnectorError(f"`role` is one of {', '.join(Role)}")
+        base = self._settings.public_url or self._address()
+        secret = self._links.make(user, Role(role))
+        return {"url": f"{base}{SIGN_IN}?link={secret}", "seconds": int(LINK_VALID.total_seconds()), "role": role}
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request. It raises nothing except cancellation."""
+        try:
+            guards.check_host(request, self._hosts)
+            return await self._guarded(request)
+        except Refused as refused:
+            return self._error(request, refused.status, str(refused))
+        except NoSuchPage as missing:
+            return self._error(request, HTTPStatus.NOT_FOUND, str(missing))
+        except Forbidden as forbidden:
+            return self._error(request, HTTPStatus.FORBIDDEN, str(forbidden))
+        except ProblemsFound as found:
+            problems = [str(problem) for problem in found.problems]
+            return self._error(request, HTTPStatus.UNPROCESSABLE_ENTITY, "The files have problems.", problems)
+        except ConnectorError as error:
+            return self._error(request, HTTPStatus.CONFLICT, str(error))
+        except Exception as error:  # noqa: BLE001 - the listener must survive a bug in a page.
+            where = place(error)
+            self._emit(WorkerFailed(worker="console", error=where, seconds=0.0))
+            words = "This is a bug: please report it with this line. Nothing else is affected."
+            return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, words, [where])
+
+    async def _guarded(self, request: web.BaseRequest) -> web.StreamResponse:
+        path, _, query = request.raw_path.partition("?")
+        if path.startswith(PREFIX) or path == "/favicon.ico":
+            found = static_answer(static_address("favicon.svg") if path == "/favicon.ico" else path)
+            if found is None:
+                raise NoSuchPage("there is no such file")
+            return found
+        form = Fields()
+        if request.method == hdrs.METH_POST:
+            guards.check_site(request)
+            form = await guards.read_form(request)
+        elif request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
+            raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST are answered here")
+        is_htmx = request.headers.get("HX-Request") == "true"
+        visit = _Visit(request, path.rstrip("/"), guards.read_fields(query), form, is_htmx)
+        return await (self._sign_in(visit) if visit.path == SIGN_IN else self._as_person(visit))
+
+    # Signing in and out.
+
+    async def _sign_in(self, visit: _Visit) -> web.Response:
+        if visit.request.method != hdrs.METH_POST:
+            return self._sign_in_page(visit, link=visit.query.get("link"))
+        if link := visit.form.get("link"):
+            given = self._links.use(link)
+            if given is None:
+                wrong = "This link was used already, or is too old. `connector console login` prints a new one."
+                return self._sign_in_page(visit, wrong=wrong, status=HTTPStatus.FORBIDDEN)
+            return await self._begin(visit, given.user, given.role, LINK)
+        user, address = visit.form.get("user"), self._caller(visit.request)
+        keys = f"address {address}", f"user {user}"
+        if wait := self._attempts.wait(*keys):
+            words = f"There were too many wrong passwords. Wait {int(wait) + 1} seconds, then try again."
+            return self._sign_in_page(visit, wrong=words, status=HTTPStatus.TOO_MANY_REQUESTS)
+        self._attempts.fail(*keys)  # before the check, so that many at once are counted
+        if not await self._passwords.check(user, visit.form.get("password")):
+            return self._sign_in_page(visit, wrong="User or password is wrong.", status=HTTPStatus.FORBIDDEN)
+        self._attempts.succeed(*keys)
+        return await self._begin(visit, user, self._settings.users[user].role, PASSWORD)
+
+    def _sign_in_page(
+        self, visit: _Visit, *, link: str = "", wrong: str = "", status: HTTPStatus = HTTPStatus.OK
+    ) -> web.Response:
+        values = {
+            "title": "Sign in",
+            "person": None,
+            "link": link,
+            "wrong": wrong,
+            "next": visit.form.get("next") or visit.query.get("next"),
+            "has_passwords": any(one.password_hash for one in self._settings.users.values()),
+        }
+        return self._html("sign_in.html", values, status)
+
+    async def _begin(self, visit: _Visit, user: str, role: Role, how: str) -> web.Response:
+        if (old := self._session(visit)) is not None:
+            await self._sessions.end(old)
+        secret = await self._sessions.begin(user, role, how)
+        await self._audit(user, role, f"sign in by {how}")
+        response = _see_other(_own_page(visit.form.get("next") or visit.query.get("next")))
+        self._set_cookie(visit.request, response, secret)
+        return response
+
+    def _cookie(self, request: web.BaseRequest) -> str:
+        return SECURE_COOKIE if self._secure(request) else COOKIE
+
+    def _secure(self, request: web.BaseRequest) -> bool:
+        """Whether the browser reaches the console by https: then it asks for the public host."""
+        return self._is_secure and request.headers.get(hdrs.HOST, "").lower() == self._public_host
+
+    def _set_cookie(self, request: web.BaseRequest, response: web.Response, secret: str) -> None:
+        name, secure = self._cookie(request), self._secure(request)
+        response.set_cookie(name, secret, path="/", httponly=True, samesite="Lax", secure=secure)
+
+    def _session(self, visit: _Visit) -> Session | None:
+        secret = visit.request.cookies.get(self._cookie(visit.request))
+        return self._sessions.find(secret) if secret else None
+
+    def _caller(self, request: web.BaseRequest) -> str:
+        return caller(request.remote or "", request.headers.getall("X-Forwarded-For", []), self._trusted)
+
+    def _proxy_user(self, request: web.BaseRequest) -> str | None:
+        """Whom a trusted proxy has signed in."""
+        name = self._settings.proxy_header
+        return request.headers.get(name) if name and within(request.remote or "", self._trusted) else None
+
+    # Pages and actions of a person.
+
+    async def _as_person(self, visit: _Visit) -> web.Response:
+        session = self._session(visit)
+        named = self._proxy_user(visit.request)
+        if named is not None and (session is None or session.person.user != named):
+            if (user := self._settings.users.get(named)) is None:
+                raise Forbidden("the proxy names a user who is not in `console: users` in the config")
+            if visit.request.method != hdrs.METH_POST:
+                return await self._begin_here(visit, named, user.role)
+            session = None
+        if session is None:
+            return _to_sign_in(visit)
+        if visit.request.method == hdrs.METH_POST:
+            guards.check_csrf(visit.form, session.person.csrf)
+            return await self._post(visit, session)
+        if visit.path in {"", "/console"}:
+            return _see_other(START)
+        found = find_page(visit.path)
+        if found is None:
+            raise NoSuchPage("There is no such page.")
+        route, values = found
+        if not route.background:
+            await self._sessions.see(session)
+        return await self._show(visit, session, route, values)
+
+    async def _begin_here(self, visit: _Visit, user: str, role: Role) -> web.Response:
+        """Sign in whom the proxy names, and ask for the same page again."""
+        secret = await self._sessions.begin(user, role, PROXY)
+        await self._audit(user, role, f"sign in by {PROXY}")
+        response = _see_other(_own_page(visit.request.raw_path))
+        self._set_cookie(visit.request, response, secret)
+        return response
+
+    async def _post(self, visit: _Visit, session: Session) -> web.Response:
+        person = session.person
+        await self._sessions.see(session)
+        if visit.path == SIGN_OUT:
+            await self._sessions.end(session)
+            self._messages.pop(session.stored.hash, None)
+            await self._audit(person.user, person.role, "sign out")
+            response = _see_other(SIGN_IN)
+            response.del_cookie(self._cookie(visit.request), path="/", secure=self._secure(visit.request))
+            return response
+        if visit.path == NUMBERS:
+            return await self._numbers(visit, session)
+        found = find_action(visit.path)
+        if found is None:
+            raise NoSuchPage("There is no such action.")
+        return await self._show(visit, session, *found)
+
+    async def _numbers(self, visit: _Visit, session: Session) -> web.Response:
+        """Show numbers for ten minutes, or mask them again."""
+        person, shown = session.person, visit.form.get("show") == "yes"
+        _need(person.role, Role.OPERATOR)
+        await self._audit(person.user, person.role, "show numbers" if shown else "mask numbers", why=_why(visit.form))
+        await self._sessions.show_numbers(session, shown=shown)
+        return _see_other(_own_page(visit.form.get("next")))
+
+    async def _show(
+        self, visit: _Visit, session: Session, route: PageRoute | ActionRoute, values: Mapping[str, str]
+    ) -> web.Response:
+        person = session.person
+        _need(person.role, route.role)
+        request = ConsoleRequest(
+            person=person,
+            context=self._context,
+            commands=self._commands,
+            path=visit.path,
+            values=values,
+            query=visit.query,
+            form=visit.form,
+            is_htmx=visit.is_htmx,
+        )
+        if isinstance(route, ActionRoute):
+            if route.name is not None:
+                about = " ".join([*values.values(), *visit.form.all("id")])[:MOST_IDS]
+                await self._audit(person.user, person.role, route.name, about, _why(visit.form))
+            answer = await route.act(request)
+        else:
+            answer = await route.show(request)
+        if request.looked:
+            await self._audit(person.user, person.role, "look at numbers", visit.path)
+        return self._answer(request, session, answer)
+
+    def _answer(self, request: ConsoleRequest, session: Session, answer: Answer) -> web.Response:
+        key = session.stored.hash
+        if isinstance(answer, Redirect):
+            self._messages.setdefault(key, []).extend(answer.messages)
+            return _see_other(answer.to)
+        values = {
+            **answer.values,
+            "title": answer.title,
+            "person": request.person,
+            "path": request.path,
+            "messages": self._messages.pop(key, []),
+            "csrf_field": Markup('<input type="hidden" name="csrf" value="{}">').format(request.person.csrf),
+        }
+        if request.is_htmx and answer.fragment is not None:
+            return self._html("fragment.html", {**values, "fragment": answer.fragment}, answer.status)
+        return self._html(answer.template, values, answer.status)
+
+    def _html(self, template: str, values: dict[str, Any], status: int) -> web.Response:
+        text = render(template, {"screens": SCREENS, "zone": self._zone, "messages": [], **values})
+        return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
+
+    def _error(
+        self, request: web.BaseRequest, status: HTTPStatus, words: str, details: list[str] | None = None
+    ) -> web.Response:
+        """A page, or for htmx a message. It knows nothing of the session: that may be what failed."""
+        is_htmx = request.headers.get("HX-Request") == "true"
+        values = {"title": status.phrase, "person": None, "words": words, "details": details or []}
+        return self._html("error_message.html" if is_htmx else "error.html", values, status)
+
+    async def _audit(self, who: str, role: Role, action: str, about: str = "", why: str = "") -> None:
+        entry = AuditEntry(at=self._context.now(), who=who, role=role.value, action=action, about=about, why=why)
+        await self._context.store.audit.add(entry)
+
+
+def _need(role: Role, needed: Role) -> None:
+    if not role.may(needed):
+        raise Forbidden(f"This needs the role {needed.value}, and yours is {role.value}.")
+
+
+def _why(form: Fields) -> str:
+    return mask(form.get("why"))[:MOST_WHY]
+
+
+def _own_page(path: str) -> str:
+    """The page to go to, if it is one of the console's; else the first one. Another site's address is never taken."""
+    return path if path.startswith("/console/") and "\\" not in path and path.isprintable() else START
+
+
+def _see_other(to: str) -> web.Response:
+    return web.Response(status=HTTPStatus.SEE_OTHER, headers={**HEADERS, hdrs.LOCATION: to})
+
+
+def _to_sign_in(visit: _Visit) -> web.Response:
+    if visit.is_htmx:  # htmx would put the whole page into a part of this one
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers={**HEADERS, "HX-Redirect": SIGN_IN})
+    back = visit.request.raw_path if visit.request.method == hdrs.METH_GET else ""
+    known = back.startswith("/console/") and "?" not in back
+    return _see_other(f"{SIGN_IN}?next={quote(back)}" if known else SIGN_IN)
