@@ -28,6 +28,7 @@ from connector.registry import Loaded, number_reader
 from connector.sinks.external import ExternalSink
 from connector.store.outage import Outage, nearly_full
 from connector.store.store import Made, Store
+from connector.telemetry.activity import Activity
 from connector.telemetry.current_alarms import CurrentAlarms
 from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
@@ -70,7 +71,8 @@ class Application:
         self.clock = clock
         self.started = clock.now()
         self.current_alarms = CurrentAlarms(clock.now)
-        self.emit = fan_out(emit, self.current_alarms)
+        self.activity = Activity(clock.now)
+        self.emit = fan_out(emit, self.current_alarms, self.activity)
         self.url = ""  # of the public listener
         self.admin_url = ""
         self.broken = asyncio.Event()  # set when the database can no longer be trusted: the process must end
@@ -219,11 +221,12 @@ class Application:
         self.reconciler.check()
 
     async def keep_counts(self) -> int:
-        """Store the number of API calls made since the last time."""
+        """Store the number of API calls made since the last time, and what came in and went out."""
+        await self.store.activity.save(self.activity)
         return await keep_counts(self.budgets.values(), self.store)
 
     async def keep_last_counts(self) -> None:
-        """The same at shutdown. If it cannot be stored, the calls of the last minute are lost, as in a crash."""
+        """The same at shutdown. If it cannot be stored, the counts of the last minute are lost, as in a crash."""
         with suppress(StoreUnavailable):
             await self.keep_counts()
 

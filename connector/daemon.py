@@ -96,6 +96,7 @@ async def start_application(
             on_outage=app.tell_outage,
         )
         stack.push_async_callback(store.close)
+        app.activity.load(store.activity.all())
         transport = await stack.enter_async_context(Transport(answer_limit=settings.limits.answer))
         peers: dict[str, Provider | Crm | ExternalSink] = {**providers, **app.crms, **sinks}
         app.connect(transport, {**providers, **sinks})
@@ -211,6 +212,7 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
         feed_channels=app.feed_channels,
         faults=app.faults,
         alarms=app.current_alarms.listing,
+        activity=app.activity,
         started=app.started,
     )
     commands: dict[str, Command] = {

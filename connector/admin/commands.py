@@ -39,6 +39,7 @@ from connector.delivery.channels import FeedChannel, SinkChannel
 from connector.mapping.compile.ruleset import Ruleset
 from connector.registry import Loaded
 from connector.store.store import Store
+from connector.telemetry.activity import Activity
 from connector.telemetry.current_alarms import RaisedAlarm
 
 Command = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -85,12 +86,13 @@ class Control:
         feed_channels: Mapping[str, FeedChannel] | None = None,
         faults: Callable[[], Sequence[str]] = list,
         alarms: Callable[[], Sequence[RaisedAlarm]] = list,
+        activity: Activity | None = None,
         started: datetime | None = None,
     ) -> None:
         """`sink_channels` and `feed_channels` are those of the running daemon; both change with the mappings.
 
         `faults` returns in plain words what is wrong with the daemon itself, `alarms` those that are raised now. `started`
-        is when the daemon started; None if none runs.
+        is when the daemon started; None if none runs. `activity` is what it counts.
         """
         self.context = AdminContext.of(
             store,
@@ -101,6 +103,7 @@ class Control:
             feed_channels=feed_channels,
             faults=faults,
             alarms=alarms,
+            activity=activity,
             started=started,
         )
 

@@ -17,6 +17,7 @@ from connector.providers.provider import Provider
 from connector.registry import PROVIDERS, Loaded, number_reader
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
+from connector.telemetry.activity import Activity
 from connector.telemetry.current_alarms import RaisedAlarm
 from connector.telemetry.mask import mask
 
@@ -39,6 +40,7 @@ class AdminContext:
     feed_channels: Mapping[str, FeedChannel] = field(default_factory=dict)  # the feeds that the daemon follows
     faults: Callable[[], Sequence[str]] = list  # what is wrong with the daemon itself
     alarms: Callable[[], Sequence[RaisedAlarm]] = list  # those that are raised now
+    activity: Activity | None = None  # what the running daemon counts; without one, what the store has
     started: datetime | None = None  # when the daemon started; None if none runs
 
     @classmethod
@@ -53,6 +55,7 @@ class AdminContext:
         feed_channels: Mapping[str, FeedChannel] | None = None,
         faults: Callable[[], Sequence[str]] = list,
         alarms: Callable[[], Sequence[RaisedAlarm]] = list,
+        activity: Activity | None = None,
         started: datetime | None = None,
     ) -> Self:
         """Build it from the config alone, without secrets."""
@@ -71,6 +74,7 @@ class AdminContext:
             feed_channels=feed_channels or {},
             faults=faults,
             alarms=alarms,
+            activity=activity,
             started=started,
         )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -19,8 +19,10 @@ from connector.model.problem import ProblemsFound
 from connector.model.states import EventState, UnitState
 from connector.pipeline.reconcile import last_run
 from connector.store.backups import Backup
+from connector.telemetry.activity import FAILED, HOUR, IN, OUT, Activity
 from connector.telemetry.current_alarms import RaisedAlarm
 
+DAY = 24  # hours
 LISTED = 100  # open opt-outs that are listed one by one
 
 
@@ -60,6 +62,7 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
         "faults": list(context.faults()),
         "alarms": [_alarm(one, now) for one in context.alarms()],
         "backup": _backup(context, now, backups),
+        "activity": _activity(context),
     }
     return {**document, "problems": problems(document)}
 
@@ -69,6 +72,28 @@ def _daemon(context: AdminContext, now: datetime) -> dict[str, Any]:
         "running": context.started is not None,
         "since": when(context.started),
         "since_seconds": _age(context.started, now),
+    }
+
+
+def _activity(context: AdminContext) -> dict[str, Any]:
+    """What came in and was written in each of the last 24 hours, and when that was last for each provider and CRM."""
+    counted = context.activity or Activity(context.now, context.store.activity.all())
+    by_hour = {kind: dict(counted.by_hour(kind, DAY)) for kind in (IN, OUT, FAILED)}
+    names = dict.fromkeys((*context.loaded.providers, *context.sinks))
+    return {
+        "hours": [
+            {
+                "from": when(datetime.fromtimestamp(hour * HOUR, UTC)),
+                "received": by_hour[IN][hour],
+                "delivered": by_hour[OUT][hour],
+                "dead": by_hour[FAILED][hour],
+            }
+            for hour in by_hour[IN]
+        ],
+        "last": {
+            name: {"received": when(counted.last(IN, name)), "delivered": when(counted.last(OUT, name))}
+            for name in names
+        },
     }
 
 
@@ -218,13 +243,14 @@ def _backup(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> 
 
 def _mapping(context: AdminContext) -> dict[str, Any]:
     """The mappings in use, and the problems of the files that were refused since."""
-    refused = context.store.mappings.refused()
+    accepted, refused = context.store.mappings.accepted(), context.store.mappings.refused()
     try:
         version, problems = context.rules().version, 0
     except ProblemsFound as found:
         version, problems = None, len(found.problems)
     return {
         "version": version,
+        "accepted_at": when(accepted.accepted_at) if accepted else None,
         "problems": problems,
         "refused_at": when(refused.refused_at) if refused else None,
         "refused_for": list(refused.problems) if refused else [],

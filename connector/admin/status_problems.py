@@ -14,7 +14,10 @@ NOT_RUNNING = "start it: `systemctl start connector`, or `connector run`; then s
 
 
 def problems(document: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The problems of a status document. `severity` is `error`, or `warning` for what waits for a person without harm."""
+    """The problems of a status document. `severity` is `error`, or `warning` for what waits for a person without harm.
+
+    `about` is `opt_out` for an opt-out that is late, else blank.
+    """
     return [
         *_of_the_daemon(document),
         *_of_opt_outs(document),
@@ -25,8 +28,8 @@ def problems(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _problem(severity: str, message: str, cure: str, since: str | None = None) -> dict[str, Any]:
-    return {"severity": severity, "message": message, "cure": cure, "since": since}
+def _problem(severity: str, message: str, cure: str, since: str | None = None, about: str = "") -> dict[str, Any]:
+    return {"severity": severity, "message": message, "cure": cure, "since": since, "about": about}
 
 
 def _of_the_daemon(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -43,7 +46,9 @@ def _of_opt_outs(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         detail = f": {one['detail']}" if one["detail"] else ""
         what = "was refused by" if one["failed"] else "is not confirmed by"
         cure = f"see `connector explain {one['id']}`, which shows why and what to do"
-        yield _problem("error", f"the opt-out of event {one['id']} {what} {one['sink']}{detail}", cure, one["since"])
+        yield _problem(
+            "error", f"the opt-out of event {one['id']} {what} {one['sink']}{detail}", cure, one["since"], "opt_out"
+        )
 
 
 def _of_mappings(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

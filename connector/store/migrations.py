@@ -386,6 +386,18 @@ CONSOLE = (
     "CREATE INDEX audit_at ON audit (at)",
 )
 
+# `kind`: in, out or failed. `hour` is counted since 1970.
+ACTIVITY = (
+    """CREATE TABLE activity (
+        hour INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        last_at INTEGER NOT NULL,
+        PRIMARY KEY (hour, kind, name)
+    ) WITHOUT ROWID""",
+)
+
 # Random ids of people, for addresses and logs. The row is deleted when the person is forgotten.
 PEOPLE = ("CREATE TABLE people (id TEXT PRIMARY KEY, msisdn TEXT NOT NULL UNIQUE) WITHOUT ROWID",)
 
@@ -405,6 +417,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m013_sent_alarms": SENT_ALARMS,
     "m014_console": CONSOLE,
     "m015_people": PEOPLE,
+    "m016_activity": ACTIVITY,
 }
 
 

@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
+from connector.store.activity import StoredActivity
 from connector.store.agreements import Agreements
 from connector.store.api_calls import Calls
 from connector.store.audit import Audit
@@ -86,6 +87,7 @@ class Store:
         self.charges = Charges(writer, self._reader)
         self.charge_runs = ChargeRuns(writer, self._reader)
         self.console_sessions = ConsoleSessions(writer, self._reader)
+        self.activity = StoredActivity(writer, self._reader)
         self.audit = Audit(writer, self._reader)
         self.people = People(writer, self._reader)
 

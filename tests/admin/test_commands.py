@@ -67,7 +67,8 @@ async def test_status_balances_its_books_and_names_every_sink(scene):
     assert by_name["salesforce"]["units"]["ready"] == 1
     assert by_name["salesforce"]["oldest_open_seconds"] == 360
     assert by_name["strex"]["oldest_open"] is None
-    assert said["mapping"] == {"version": scene.rules.version, "problems": 0, "refused_at": None, "refused_for": []}
+    nothing = {"accepted_at": None, "refused_at": None, "refused_for": []}
+    assert said["mapping"] == {"version": scene.rules.version, "problems": 0, **nothing}
     json.dumps(said)
 
 

@@ -46,12 +46,17 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def console_world(base: Path, *, config: str = "") -> AsyncIterator[World]:
-    """A running daemon with three users of the console; `config` is added to its config."""
+async def console_world(base: Path, *, config: str = "", replaced: tuple[str, str] = ("", "")) -> AsyncIterator[World]:
+    """A running daemon with three users of the console.
+
+    `config` is added to its `console:`, and `replaced` puts other words in the place of some of its config.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in SECRETS.items():
             patch.setenv(name, value)
-        text = (config_of(SALESFORCE)).rstrip() + _braced(USERS + config)
+        old, new = replaced
+        text = config_of(SALESFORCE).replace(old, _braced(new)) if old else config_of(SALESFORCE)
+        text = text.rstrip() + _braced(USERS + config)
         async with a_world(base, config=text) as world, world.running():
             await world.poll()
             yield world

@@ -148,6 +148,7 @@ async def test_tables_are_made_once(tmp_path):
         "m013_sent_alarms",
         "m014_console",
         "m015_people",
+        "m016_activity",
     ]
     await store.close()
 

@@ -57,3 +57,44 @@ def _placed(column: Sequence[Box], x: int, height: int) -> list[Box]:
         Box(name=one.name, text=one.text, paused=one.paused, x=x + MARGIN, y=MARGIN + top + row * (BOX_HEIGHT + GAP))
         for row, one in enumerate(column)
     ]
+
+
+CHART_WIDTH, CHART_HEIGHT, AXIS = 960, 130, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One bar of a chart."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bars:
+    """Bars over time, and a label below some of them."""
+
+    bars: Sequence[Bar]
+    labels: Sequence[tuple[float, str]]  # x and text
+    width: int
+    height: int
+    most: int  # of all values
+
+
+def bars(values: Sequence[tuple[str, int, str]], *, every: int) -> Bars:
+    """A chart of values, each with its label and title. Every so many have their label shown."""
+    most = max((value for _, value, _ in values), default=0)
+    step = CHART_WIDTH / max(len(values), 1)
+    room = CHART_HEIGHT - AXIS
+    drawn = []
+    for place, (_, value, title) in enumerate(values):
+        # What is not nothing can be seen.
+        height = max(2.0, room * value / most) if value else 0.0
+        drawn.append(
+            Bar(x=round(place * step + 2, 1), y=room - height, width=round(step - 4, 1), height=height, title=title)
+        )
+    labels = [(round(place * step + 2, 1), label) for place, (label, _, _) in enumerate(values) if place % every == 0]
+    return Bars(bars=drawn, labels=labels, width=CHART_WIDTH, height=CHART_HEIGHT, most=most)
