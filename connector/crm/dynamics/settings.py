@@ -94,7 +94,7 @@ class DynamicsSettings(Strict):
     (msdynmkt_contactpointconsent4), or in both."""
     direction: Literal["two_way", "one_way"] = "two_way"
     """`one_way`: opt-outs come from the providers alone, and what people change in the CRM is told to no provider."""
-    batch: Annotated[int, Field(ge=1, le=5000)] = 3000
+    batch: Annotated[int, Field(ge=1, le=5000)] = 1500
     """How many operations go out together at the most, in requests of a hundred; fewer by itself while the org is slow."""
 
     @field_validator("url")

@@ -5,9 +5,7 @@ Source: "Execute batch operations using the Web API".
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from connector.sandbox.dynamics.errors import RefusedError, bad_syntax
 from connector.sandbox.dynamics.exchange import API, Answer, Call
@@ -16,6 +14,7 @@ MOST = 1000  # operations in one batch
 LONGEST_URL = 65_536
 BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 BAD_REQUEST = 400
+PHRASES = {one.value: one.phrase for one in HTTPStatus}
 
 Dispatch = Callable[[Call], Answer]
 Atomic = Callable[[Callable[[], list[bytes]]], list[bytes]]  # runs in one transaction
@@ -102,8 +101,8 @@ def _part(answer: Answer, content_id: str = "") -> bytes:
         "Content-Transfer-Encoding: binary",
         *((f"Content-ID: {content_id}",) if content_id else ()),
         "",
-        f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}",
-        *(f"{name}: {value}" for name, value in headers.items()),
+        f"HTTP/1.1 {answer.status} {PHRASES[answer.status]}",
+        *[f"{name}: {value}" for name, value in headers.items()],
         "",
         "",
     ]
@@ -144,7 +143,7 @@ def _inner(call: Call, raw: bytes, known: dict[str, str] | None = None) -> Call:
     head, _, body = raw.partition(b"\n\n")
     first, *lines = head.decode().split("\n")
     method, _, rest = first.partition(" ")
-    target = rest.removesuffix(" HTTP/1.1").strip()
+    target = rest.removesuffix(" HTTP/1.1").strip().partition("#")[0]
     if len(target) > LONGEST_URL:
         raise bad_syntax("The URL of an operation is too long.")
     headers = {}
@@ -153,11 +152,21 @@ def _inner(call: Call, raw: bytes, known: dict[str, str] | None = None) -> Call:
         headers[name.strip().lower()] = value.strip()
     if known is not None:
         target, body = _resolved(target, known), _resolved(body.decode(), known).encode()
-    parts = urlsplit(target)
-    path = parts.path.partition(API)[2].partition("/")[2] if API in parts.path else parts.path.lstrip("/")
+    address, _, query = target.partition("?")
+    path = address.partition(API)[2].partition("/")[2] if API in address else address.lstrip("/")
     if path.startswith("$batch"):
         raise bad_syntax("A batch cannot hold a batch.")
-    return replace(call, method=method, path=path, query=parts.query, headers=headers, raw=body.rstrip(b"\n"))
+    return Call(
+        method=method,
+        path=path,
+        query=query,
+        headers=headers,
+        raw=body.rstrip(b"\n"),
+        base_url=call.base_url,
+        user=call.user,
+        late=call.late,
+        refuse=call.refuse,
+    )
 
 
 def _resolved(text: str, known: dict[str, str]) -> str:

@@ -18,6 +18,7 @@ TOKEN = re.compile(
     r"|(?P<time>\d{4}-\d\d-\d\d(?:T[0-9:.]+(?:Z|[+-]\d\d:\d\d))?)|(?P<number>-?\d+(?:\.\d+)?)"
     r"|(?P<alias>@\w+)|(?P<name>[A-Za-z_][\w./]*)|(?P<mark>[(),\[\]=]))"
 )
+SPECIAL = re.compile(r"['()/]")
 Test = Callable[[Mapping[str, Any]], bool]
 
 
@@ -31,17 +32,22 @@ class Segment:
 
 def segments(path: str) -> list[Segment]:
     """The parts of a percent-encoded path. Raises RefusedError."""
-    parts: list[str] = [""]
+    path = path.strip("/")
+    parts: list[str] = []
     quoted = False
-    depth = 0
-    for character in path.strip("/"):
+    depth = start = 0
+    for found in SPECIAL.finditer(path):
+        character = found.group()
         if character == "'":
             quoted = not quoted
-        depth += 0 if quoted else (character == "(") - (character == ")")
-        if character == "/" and not quoted and depth == 0:
-            parts.append("")
+        elif quoted:
+            continue
+        elif character == "/" and depth == 0:
+            parts.append(path[start : found.start()])
+            start = found.end()
         else:
-            parts[-1] += character
+            depth += (character == "(") - (character == ")")
+    parts.append(path[start:])
     if quoted or depth:
         raise bad_syntax(f"There is an unterminated string literal or parenthesis at position {len(path)}.")
     made = []
@@ -129,7 +135,7 @@ class _Parser:
         sets: dict[str, set[Any]] = {}
         for one in equal:
             sets.setdefault(one.name, set()).add(one.value)
-        alternatives: list[Test] = [*others, *(_In(name, values) for name, values in sets.items())]
+        alternatives: list[Test] = [*others, *(AnyOf(name, values) for name, values in sets.items())]
         return alternatives[0] if len(alternatives) == 1 else lambda row: any(one(row) for one in alternatives)
 
     def _both(self) -> Test:
@@ -186,7 +192,7 @@ class _Parser:
             values.add(folded(self._value()))
         self._expect("]")
         self._expect(")")
-        return _In(name, values)
+        return AnyOf(name, values)
 
     def _comparison(self, name: str) -> Test:
         operator = self._next()[1]
@@ -239,12 +245,15 @@ class _Equals:
         return bool(folded(_resolved(row, self.name)) == self.value)
 
 
-class _In:
+class AnyOf:
+    """A test for one of several values of a property."""
+
     def __init__(self, name: str, values: set[Any]) -> None:
-        self._name, self._values = name, values
+        self.name, self.values = name, values
 
     def __call__(self, row: Mapping[str, Any]) -> bool:
-        return folded(_resolved(row, self._name)) in self._values
+        """Whether a record has one of the values."""
+        return folded(_resolved(row, self.name)) in self.values
 
 
 def _wildcards(text: str) -> str:

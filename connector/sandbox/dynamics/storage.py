@@ -2,10 +2,12 @@
 
 import time
 import uuid
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from connector.sandbox.dynamics.errors import duplicate_key
@@ -13,7 +15,6 @@ from connector.sandbox.dynamics.tables import Key, Table
 
 Row = dict[str, Any]
 HISTORY = 200_000  # accepted writes that are kept for tests
-SORTED_FROM = 64  # rows read in order of version from which a sort of a copy pays
 
 
 def folded(value: Any) -> Any:
@@ -23,7 +24,12 @@ def folded(value: Any) -> Any:
 
 def moment(seconds: float) -> str:
     """A time as the API writes it: in whole seconds."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(int(seconds))
+
+
+@lru_cache(maxsize=1000)
+def _written(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Storage:
@@ -36,6 +42,7 @@ class Storage:
         self.rows: dict[str, dict[str, Row]] = {name: {} for name in tables}
         self.history: deque[dict[str, Any]] = deque(maxlen=HISTORY)
         self._by_key: dict[tuple[str, str], dict[tuple[Any, ...], str]] = {}
+        self._changed: dict[str, list[tuple[int, str]]] = {}  # in order of version; a later change is a second entry
         self._deleted: dict[str, list[tuple[int, str]]] = {}
         self._kept: dict[str, Row] = {}  # deleted records by id, for as long as they can be restored
         self._undo: list[Callable[[], None]] | None = None
@@ -46,6 +53,7 @@ class Storage:
         """Delete all records and the history."""
         self.rows = {name: {} for name in self.tables}
         self.history.clear()
+        self._changed = {name: [] for name in self.tables}
         self._deleted = {name: [] for name in self.tables}
         self._kept = {}
         self._by_key = {(name, key.name): {} for name, known in self.tables.items() for key in known.keys.values()}
@@ -54,6 +62,7 @@ class Storage:
         """A new, empty table."""
         self.tables[known.name] = known
         self.rows[known.name] = {}
+        self._changed[known.name] = []
         self._deleted[known.name] = []
         for key in known.keys.values():
             self._by_key[known.name, key.name] = {}
@@ -89,12 +98,23 @@ class Storage:
         record_id = self._by_key.get((known.name, key.name), {}).get(wanted)
         return None if record_id is None else self.rows[known.name][record_id]
 
+    def named(self, known: Table, column: str, values: Iterable[Any]) -> list[Row] | None:
+        """The records with one of these values in the id column, or in a column that is an alternate key; else None."""
+        rows = self.rows[known.name]
+        if column == known.primary_id:
+            return [rows[value] for value in values if value in rows]
+        key = next((one for one in known.keys.values() if one.columns == (column,) and one.status == "Active"), None)
+        if key is None:
+            return None
+        by_key = self._by_key[known.name, key.name]
+        return [rows[by_key[value,]] for value in values if (value,) in by_key]
+
     def create(self, known: Table, record_id: str, values: Row, user: str, late: float = 0.0) -> Row:
         """Save a new record. Raises RefusedError for a duplicate key."""
         self.version += 1
         stamp = moment(self.clock() - late)
         row: Row = {
-            **{column.stored_as: column.default for column in known.columns.values()},
+            **known.defaults,
             "_ownerid_value": user,
             **values,
             known.primary_id: record_id,
@@ -106,7 +126,7 @@ class Storage:
         }
         _compute(known, row)
         self._check_keys(known, row, record_id)
-        self.rows[known.name][record_id] = row
+        self._keep(known, row, record_id)
         self._enter(known, row, record_id)
         self._log("created", known, record_id, values, user)
         self._on_undo(lambda: self._forget(known, record_id))
@@ -123,7 +143,7 @@ class Storage:
         if keyed:
             self._check_keys(known, new, record_id)
             self._leave(known, row)
-        self.rows[known.name][record_id] = new
+        self._keep(known, new, record_id)
         if keyed:
             self._enter(known, new, record_id)
         self._log("updated", known, record_id, values, user)
@@ -166,15 +186,17 @@ class Storage:
         self._check_keys(known, row, record_id)
         del self._kept[record_id]
         self.version += 1
-        self.rows[known.name][record_id] = {**row, "versionnumber": self.version, "modifiedon": moment(self.clock())}
+        row = {**row, "versionnumber": self.version, "modifiedon": moment(self.clock())}
+        self._keep(known, row, record_id)
         self._enter(known, row, record_id)
         self._log("restored", known, record_id, {}, user)
         self._on_undo(lambda: self._forget(known, record_id))
 
     def changed_since(self, known: Table, version: int) -> list[Row]:
         """The records with a later version, in order of version."""
-        rows = [row for row in self.rows[known.name].values() if row["versionnumber"] > version]
-        return sorted(rows, key=lambda row: row["versionnumber"])
+        rows, changed = self.rows[known.name], self._changed[known.name]
+        later = changed[bisect_right(changed, version, key=lambda one: one[0]) :]
+        return [row for at, record_id in later if (row := rows.get(record_id)) and row["versionnumber"] == at]
 
     def deleted_since(self, known: Table, version: int) -> list[str]:
         """The ids of the records deleted after a version."""
@@ -201,6 +223,10 @@ class Storage:
             self._undo.append(back)
             logged = self.history[-1]
             self._undo.append(lambda: self.history.remove(logged))
+
+    def _keep(self, known: Table, row: Row, record_id: str) -> None:
+        self.rows[known.name][record_id] = row
+        self._changed[known.name].append((row["versionnumber"], record_id))
 
     def _forget(self, known: Table, record_id: str) -> None:
         self._leave(known, self.rows[known.name].pop(record_id))

@@ -163,14 +163,25 @@ class Table:
     display: str = ""
     mergeable: bool = False
     by_property: dict[str, Column] = field(init=False)
+    defaults: dict[str, Any] = field(init=False)  # of a new record, by property
+    required: list[Column] = field(init=False)  # that a new record must have values for
 
     def __post_init__(self) -> None:
-        self.by_property = {column.stored_as: column for column in self.columns.values()}
+        self.by_property, self.defaults, self.required = {}, {}, []
+        for column in self.columns.values():
+            self._note(column)
 
     def add(self, column: Column) -> None:
         """Add a column."""
         self.columns[column.name] = column
+        self._note(column)
+
+    def _note(self, column: Column) -> None:
         self.by_property[column.stored_as] = column
+        self.defaults[column.stored_as] = column.default
+        given = column.default is not None or column.kind in {"Owner", "Uniqueidentifier"}
+        if column.required == "SystemRequired" and not given:
+            self.required.append(column)
 
     def navigation(self, name: str) -> Relationship | None:
         """The relationship of that navigation property; its letter case counts."""

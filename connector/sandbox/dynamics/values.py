@@ -34,7 +34,7 @@ def read_values(known: Table, body: Mapping[str, Any], resolve: Resolve, *, new:
             values[known.columns[relationship.column].stored_as] = resolve(relationship, str(value))
         elif "@" in name:
             continue
-        elif (relationship := known.navigation(name)) is not None and value is None:
+        elif value is None and (relationship := known.navigation(name)) is not None:
             values[known.columns[relationship.column].stored_as] = None
         else:
             column = known.columns.get(name)
@@ -43,9 +43,8 @@ def read_values(known: Table, body: Mapping[str, Any], resolve: Resolve, *, new:
             if not (column.on_create if new else column.on_update):
                 continue  # the API drops what may not be written
             values[name] = _checked(known, column, value)
-    for column in known.columns.values():
-        missing = new and values.get(column.stored_as) is None and column.default is None and column.kind != "Owner"
-        if column.required == "SystemRequired" and missing and column.kind != "Uniqueidentifier":
+    for column in known.required if new else ():
+        if values.get(column.stored_as) is None:
             raise required(column.name, known.name)
     return values
 
@@ -85,7 +84,7 @@ def _guid(column: Column, value: Any) -> str:
 def _text(known: Table, column: Column, value: Any) -> str | None:
     if not isinstance(value, str):
         raise wrong_type(column.name, value, "Edm.String")
-    if len(value.encode("utf-16-le")) // 2 > column.length:
+    if 2 * len(value) > column.length and len(value.encode("utf-16-le")) // 2 > column.length:
         raise too_long(column.name, known.name, column.length)
     return value or None  # an empty text is stored as null
 

@@ -7,6 +7,7 @@ reference a record", "Define alternate keys".
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -46,6 +47,7 @@ class Operation(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+@lru_cache(maxsize=1000)
 def identifier(name: str) -> str:
     """A name that is safe in an address. Raises BadName."""
     if not IDENTIFIER.fullmatch(name):
@@ -108,13 +110,14 @@ def batch(operations: Sequence[Operation]) -> HttpCall:
     reads = all(one.method == "GET" for one in operations)
     pieces: list[bytes] = []
     for one in operations:
-        pieces.append(_HEAD)
-        pieces.append(f"{one.method} {ROOT}{one.target} HTTP/1.1\r\nAccept: application/json\r\n".encode())
-        pieces.extend(f"{name}: {value}\r\n".encode() for name, value in one.headers.items())
+        head = f"{_HEAD}{one.method} {ROOT}{one.target} HTTP/1.1\r\nAccept: application/json\r\n"
+        for name, value in one.headers.items():
+            head += f"{name}: {value}\r\n"
         if one.body is not None:
-            pieces += (b"Content-Type: application/json; charset=utf-8\r\n\r\n", orjson.dumps(one.body), b"\r\n")
+            head += "Content-Type: application/json; charset=utf-8\r\n\r\n"
+            pieces += (head.encode(), orjson.dumps(one.body), b"\r\n")
         else:
-            pieces.append(b"\r\n\r\n")
+            pieces += (head.encode(), b"\r\n\r\n")
     pieces.append(f"--{BOUNDARY}--\r\n".encode())
     return HttpCall(
         method="POST",
@@ -131,7 +134,7 @@ def batch(operations: Sequence[Operation]) -> HttpCall:
     )
 
 
-_HEAD = f"--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n".encode()
+_HEAD = f"--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
 
 
 def _path(target: str) -> str:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from connector.crm.dynamics.client import error_codes
@@ -36,10 +36,10 @@ STATUS = re.compile(rb"HTTP/1\.1 (\d{3})")
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """An answer: alone, or one part of a batch. Header names are in lower case."""
+    """An answer: alone, or one part of a batch, whose headers nobody needs. Header names are in lower case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
 
 
@@ -92,19 +92,16 @@ def parts(reply: HttpReply, number: int) -> list[Answer | RequestFailed]:
 def _part(piece: bytes) -> Answer | RequestFailed:
     _, _, http = piece.partition(b"\r\n\r\n")
     head, _, body = http.partition(b"\r\n\r\n")
-    first, *lines = head.split(b"\r\n")
-    status = STATUS.match(first.strip())
+    status = STATUS.match(head.lstrip())
     if status is None:
         return RequestFailed(replace(not_theirs("a part of a batch without a status"), in_doubt=True))
-    headers = {
-        name.strip().lower().decode("latin-1"): value.strip().decode("latin-1")
-        for name, _, value in (line.partition(b":") for line in lines)
-    }
     number = int(status.group(1))
     if number not in OK:
+        lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+        headers = {name.strip().lower().decode("latin-1"): value.strip().decode("latin-1") for name, _, value in lines}
         return failed(number, headers, body)
     try:
-        return Answer(status=number, headers=headers, body=_json(body) if body.strip() else None)
+        return Answer(status=number, body=_json(body) if body.strip() else None)
     except RequestFailed as error:
         return error
 

@@ -55,12 +55,16 @@ class Batch:
         self._ask: set[int] = set()
         self._fresh: set[int] = set()  # assumed to be new
         self._again: set[int] = set()
+        self._own: dict[int, str | None] = {}  # the record's id if the write's key says it
         self._record_ids: dict[int, str] = {}
         self._unsent: set[int] = set()  # delivered without a call, because nothing was to be changed
         self.stale: set[str] = set()  # tables that lack what a write needs: they are asked for again next time
 
     async def run(self) -> None:
         """Give each write its outcome."""
+        for index in self._open():
+            write = self._writes[index]
+            self._own[index] = own_id(self._table(index), write.key_field, write.key)
         self._serialize_case()
         for index in self._open():
             self._assume(index)
@@ -91,7 +95,7 @@ class Batch:
         first: dict[tuple[str, str, str], int] = {}
         for index in self._open():
             write = self._writes[index]
-            if not write.exact or own_id(self._table(index), write.key_field, write.key) is not None:
+            if not write.exact or self._own[index] is not None:
                 continue
             key = (write.object, write.key_field, write.key.casefold())
             if first.setdefault(key, index) != index:
@@ -101,8 +105,7 @@ class Batch:
         """Decide what is assumed of the record before the first send."""
         if index in self._found:
             return
-        write, task, table = self._writes[index], self._tasks[index], self._table(index)
-        record_id = own_id(table, write.key_field, write.key)
+        write, task, record_id = self._writes[index], self._tasks[index], self._own[index]
         matters = write.may_create and (bool(write.create) or write.clears_flag)
         if write.clears_flag or task.gone is not None:
             self._ask.add(index)
@@ -140,16 +143,17 @@ class Batch:
     def _wanted(self, index: int) -> Wanted:
         write, table = self._writes[index], self._table(index)
         flag = self._consent[write.object].flag if write.clears_flag else None
-        record_id = own_id(table, write.key_field, write.key)
+        record_id = self._own[index]
         if record_id is not None:
             return Wanted(index=index, table=table, column=table.id_column, value=record_id, flag=flag)
         return Wanted(index=index, table=table, column=write.key_field, value=write.key, flag=flag)
 
     def _parents_to_find(self) -> dict[Place, Wanted]:
         found: dict[Place, Wanted] = {}
-        for index in self._open():
-            inside = self._family.fields.get(index, {})
-            found |= parents_to_find(index, self._writes[index], self._table(index), self._tables, inside)
+        for index in self._family.children:
+            if index in self._writes and index not in self._outcomes:
+                inside = self._family.fields.get(index, {})
+                found |= parents_to_find(index, self._writes[index], self._table(index), self._tables, inside)
         return found
 
     def _name_parents(self, wanted: Mapping[Place, Wanted], look_up: LookUp) -> None:
@@ -165,14 +169,14 @@ class Batch:
         for index in indexes:
             if index in self._outcomes:
                 continue
-            parents = self._family.parents[index]
-            if any(parent in self._again for parent in self._family.wait_for[index]):
-                self._again.add(index)
-                continue
-            blocked = self._parent_outcome(parents)
-            if blocked is not None:
-                self._outcomes[index] = blocked
-                continue
+            if index in self._family.children:
+                if any(parent in self._again for parent in self._family.wait_for[index]):
+                    self._again.add(index)
+                    continue
+                blocked = self._parent_outcome(self._family.parents[index])
+                if blocked is not None:
+                    self._outcomes[index] = blocked
+                    continue
             made = self._make(index)
             if isinstance(made, Item):
                 items.append(made)
@@ -195,8 +199,9 @@ class Batch:
 
     def _make(self, index: int) -> Item | Outcome:
         """The item to send, or the outcome if nothing is sent."""
-        table = self._table(index)
-        write = with_parents(self._writes[index], self._family.fields.get(index, {}), self._record_ids)
+        table, write = self._table(index), self._writes[index]
+        if inside := self._family.fields.get(index):
+            write = with_parents(write, inside, self._record_ids)
         try:
             if index in self._found:
                 found = self._found[index]
@@ -219,7 +224,7 @@ class Batch:
         if write.consent_only:
             left_out = tuple(name for name in write.create if not self._needed(table, write, name))
         fields = {name: value for name, value in {**write.create, **write.set}.items() if name not in left_out}
-        record_id = own_id(table, write.key_field, write.key)
+        record_id = self._own[index]
         fields.pop(write.key_field, None)
         return Item(
             index=index,
@@ -227,9 +232,7 @@ class Batch:
             record_id=record_id,
             insert=True,
             left_out=left_out,
-            operation=self._patch(
-                table, address(table, write.key_field, write.key), fields, {"If-None-Match": "*"}, record_id
-            ),
+            operation=self._patch(table, self._address(index, table, write), fields, {"If-None-Match": "*"}, record_id),
         )
 
     def _known(self, index: int, table: TableInfo, write: RecordWrite, found: Found) -> Item | Outcome:
@@ -240,8 +243,7 @@ class Batch:
             left_out = tuple(name for name in write.consent if name in fields)
             fields = {name: value for name, value in fields.items() if name not in left_out}
         before = None
-        keyed = own_id(table, write.key_field, write.key) is None
-        if found.merged is not None and keyed and not found.key:
+        if found.merged is not None and self._own[index] is None and not found.key:
             # The kept record gets the key, so that others find it by it.
             before = Operation(
                 method="PATCH",
@@ -267,22 +269,17 @@ class Batch:
 
     def _whichever(self, index: int, table: TableInfo, write: RecordWrite) -> Item | Outcome:
         """A record of which it does not matter whether it exists, or that may only be updated."""
-        record_id = own_id(table, write.key_field, write.key)
+        record_id = self._own[index]
         fields = {**write.create, **write.set}
         fields.pop(write.key_field, None)
-        only_update = write.key_field == ID_FIELD or not write.may_create
-        return Item(
-            index=index,
-            table=table,
-            record_id=record_id,
-            operation=self._patch(
-                table,
-                address(table, write.key_field, write.key),
-                fields,
-                {"If-Match": "*"} if only_update else {},
-                record_id,
-            ),
-        )
+        headers = {"If-Match": "*"} if write.key_field == ID_FIELD or not write.may_create else {}
+        operation = self._patch(table, self._address(index, table, write), fields, headers, record_id)
+        return Item(index=index, table=table, record_id=record_id, operation=operation)
+
+    def _address(self, index: int, table: TableInfo, write: RecordWrite) -> str:
+        """The address of a record by its key. Raises Unwritable."""
+        record_id = self._own[index]
+        return address(table, ID_FIELD, record_id) if record_id else address(table, write.key_field, write.key)
 
     def _patch(
         self, table: TableInfo, target: str, fields: Fields, headers: Mapping[str, str], record_id: str | None

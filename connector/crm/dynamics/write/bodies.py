@@ -59,10 +59,13 @@ def body(tables: Tables, table: TableInfo, fields: Fields) -> dict[str, Any]:
         column = table.columns.get(name)
         if column is None:
             raise Unwritable(missing_column(table, name))
-        if column.kind in LOOKUPS:
+        kind = column.kind
+        if type(value) is str and kind in TEXTS:
+            made[name] = value
+        elif kind in LOOKUPS:
             made.update(_lookup(tables, table, name, value))
         else:
-            made[name] = fitted(column.kind, value)
+            made[name] = fitted(kind, value)
     return made
 
 

@@ -1,6 +1,6 @@
 """Finds the parents of writes among the other writes of a batch. Pure: uses only the batch itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -18,28 +18,35 @@ class Dependencies:
     parents: Mapping[int, Sequence[int]]  # the part of `before` for which it is certain which record is meant
     stages: Mapping[int, int]  # 0: no parent in the batch
     fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship to each of `parents`
+    children: Collection[int] = ()  # the writes that have a parent, in the batch or not
 
 
-def find_dependencies(writes: Mapping[int, RecordWrite]) -> Dependencies:
-    """Find the parents of each write among the others."""
+def relations(write: RecordWrite) -> list[tuple[str, Parent]]:
+    """The lookup columns of a write that name a parent."""
+    found = [(name, value) for name, value in write.set.items() if type(value) is Parent]
+    if write.create:
+        found += [(name, value) for name, value in write.create.items() if type(value) is Parent]
+    return found
+
+
+def find_dependencies(
+    writes: Mapping[int, RecordWrite], related: Mapping[int, Sequence[tuple[str, Parent]]]
+) -> Dependencies:
+    """Find the parents of each write among the others. `related` are the relations of those that have any."""
     places: dict[tuple[str, str], list[int]] = {}
     for index, write in writes.items():
         places.setdefault((write.key_field.casefold(), write.key.lower()), []).append(index)
-    before: dict[int, Sequence[int]] = {}
-    parents: dict[int, Sequence[int]] = {}
+    before: dict[int, Sequence[int]] = dict.fromkeys(writes, ())
+    parents: dict[int, Sequence[int]] = dict.fromkeys(writes, ())
     fields: dict[int, Mapping[str, int]] = {}
-    for index, write in writes.items():
-        relations = _relations(write)
-        if not relations:
-            before[index] = parents[index] = ()
-            continue
-        groups = {name: [one for one in _meant(parent, writes, places) if one != index] for name, parent in relations}
+    for index, named in related.items():
+        groups = {name: [one for one in _meant(parent, writes, places) if one != index] for name, parent in named}
         before[index] = [one for group in groups.values() for one in group]
         known = {name: group[0] for name, group in groups.items() if len(group) == 1}
         parents[index] = list(known.values())
         if known:
             fields[index] = known
-    return Dependencies(wait_for=before, parents=parents, stages=_stages(before), fields=fields)
+    return Dependencies(wait_for=before, parents=parents, stages=_stages(before), fields=fields, children=related)
 
 
 def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
@@ -56,12 +63,6 @@ def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapp
     if record_ids.keys().isdisjoint(fields.values()):
         return write
     return replace(write, set=named(write.set), create=named(write.create))
-
-
-def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
-    return [
-        (name, value) for values in (write.set, write.create) for name, value in values.items() if type(value) is Parent
-    ]
 
 
 def _meant(

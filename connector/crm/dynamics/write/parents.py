@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from connector.crm.dynamics.client.api import GUID
 from connector.crm.dynamics.client.tables import TableInfo, Tables
 from connector.crm.dynamics.write.bodies import Unwritable, own_id, target_of
+from connector.crm.dynamics.write.dependencies import relations
 from connector.crm.dynamics.write.lookups import LookUp, Wanted
 from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
 from connector.model.outcome import Reason, Retry
@@ -23,7 +24,7 @@ def parents_to_find(
 ) -> dict[Place, Wanted]:
     """The parents of a write to look up; `inside` are the columns whose parents are in the batch."""
     wanted: dict[Place, Wanted] = {}
-    for name, parent in _parents(write):
+    for name, parent in relations(write):
         if name in inside:
             continue
         try:
@@ -48,7 +49,7 @@ def name_parents(
 ) -> RecordWrite | Retry:
     """The write with the parents that were found, by id; or its outcome if one does not exist."""
     named: dict[str, Parent | None] = {}
-    for name, parent in _parents(write):
+    for name, parent in relations(write):
         places = [(index, name, place) for place in range(len(parent.ways)) if (index, name, place) in wanted]
         if not places:
             continue
@@ -61,15 +62,6 @@ def name_parents(
             detail = f"no record has the key of {write.object}.{name}"
             return Retry(reason=Reason.PARENT_MISSING, detail=detail)
     return replace(write, set=_renamed(write.set, named), create=_renamed(write.create, named))
-
-
-def _parents(write: RecordWrite) -> list[tuple[str, Parent]]:
-    return [
-        (name, value)
-        for values in (write.set, write.create)
-        for name, value in values.items()
-        if isinstance(value, Parent)
-    ]
 
 
 def _renamed(fields: Fields, named: Mapping[str, Parent | None]) -> Fields:

@@ -15,7 +15,7 @@ from connector.crm.dynamics.client.web_api import WebApi
 from connector.model.outcome import Reason, Rejected, Retry
 
 # Operations of a batch run one after the other, so a large one gains nothing but takes longer than a request may.
-OPERATIONS = 120
+OPERATIONS = 125
 
 # After one of these nothing more is sent: the org or our user is concerned, and not a record.
 STOPPING = frozenset(

@@ -10,7 +10,7 @@ from connector.crm.dynamics.client.tables import Tables
 from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.crm.dynamics.traits import TRAITS
 from connector.crm.dynamics.write.batch import Batch, not_sent
-from connector.crm.dynamics.write.dependencies import find_dependencies
+from connector.crm.dynamics.write.dependencies import find_dependencies, relations
 from connector.crm.dynamics.write.match import Matching
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Http
@@ -33,7 +33,7 @@ class DynamicsSink:
         tables: Tables,
         consent_fields: Mapping[str, ConsentFields] | None = None,
         numbers: NumberReader = NO_REGION,
-        batch: int = 3000,
+        batch: int = 1500,
     ) -> None:
         """`numbers` reads the org's phone columns; `batch` is how many writes go out together at the most."""
         self.name = name
@@ -57,9 +57,11 @@ class DynamicsSink:
                 writes[index] = checked
             else:
                 outcomes[index] = checked
+        records = {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
+        related = {index: named for index, write in records.items() if (named := relations(write))}
         matching = Matching(web, self._tables.get, numbers=self._numbers, consent=self._consent_fields)
         try:
-            await self._learn(web, writes, outcomes)
+            await self._learn(web, writes, related, outcomes)
             await matching.run(
                 {
                     index: tasks[index]
@@ -72,9 +74,7 @@ class DynamicsSink:
             return [outcomes[index] for index in range(len(tasks))]
         writes |= matching.writes
         outcomes |= matching.outcomes
-        family = find_dependencies(
-            {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
-        )
+        family = find_dependencies(records, related)
         matching.link_children(family, writes, outcomes)
         batch = Batch(web, self._tables, self._consent_fields, tasks, writes, family, outcomes, dict(matching.found))
         await batch.run()
@@ -110,7 +110,13 @@ class DynamicsSink:
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
         return write
 
-    async def _learn(self, web: WebApi, writes: Mapping[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
+    async def _learn(
+        self,
+        web: WebApi,
+        writes: Mapping[int, RecordWrite],
+        related: Mapping[int, Sequence[tuple[str, Parent]]],
+        outcomes: dict[int, Outcome],
+    ) -> None:
         """Ask for the definitions of the tables, and of those that lookups point to."""
         await self._tables.learn(web, {write.object for write in writes.values()})
         targets: set[str] = set()
@@ -120,8 +126,6 @@ class DynamicsSink:
                 detail = f"the org has no table {write.object}, or the application user may not see it"
                 outcomes[index] = Rejected(reason=Reason.CONFIGURATION, detail=detail)
                 continue
-            for values in (write.set, write.create):
-                for name, value in values.items():
-                    if isinstance(value, Parent):
-                        targets |= table.lookups.get(name, {}).keys()
+            for name, _ in related.get(index, ()):
+                targets |= table.lookups.get(name, {}).keys()
         await self._tables.learn(web, targets)
