@@ -72,7 +72,16 @@ def _daemon(context: AdminContext, now: datetime) -> dict[str, Any]:
         "running": context.started is not None,
         "since": when(context.started),
         "since_seconds": _age(context.started, now),
+        "console": _console(context) if context.started else None,
     }
+
+
+def _console(context: AdminContext) -> str:
+    """The address of the console, as a browser reaches it."""
+    settings = context.loaded.settings
+    admin = settings.admin
+    host = f"[{admin.host}]" if ":" in admin.host else admin.host
+    return f"{settings.console.public_url or f'http://{host}:{admin.port}'}/console/"
 
 
 def _activity(context: AdminContext) -> dict[str, Any]:

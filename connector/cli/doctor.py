@@ -124,7 +124,8 @@ def _of_the_daemon(loaded: "Loaded") -> Finding:
     if problems:
         text = f"the daemon runs, and {problems} thing{'' if problems == 1 else 's'} went wrong"
         return Finding(area=DAEMON, level=Level.WARN, text=text, cure="`connector status` shows each with its cure")
-    return Finding(area=DAEMON, level=Level.OK, text=f"the daemon runs since {said['daemon']['since']}")
+    text = f"the daemon runs since {said['daemon']['since']}; `connector console login` opens its console"
+    return Finding(area=DAEMON, level=Level.OK, text=text)
 
 
 async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:

@@ -328,3 +328,4 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         if document["system"]
         else f"connector{config} run"
     )
+    paper.line(f"connector{config} console login")

@@ -31,6 +31,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     daemon = document["daemon"]
     if daemon["running"]:
         paper.line(f"daemon: running since {paper.time(daemon['since'])} ({ago(daemon['since_seconds'])})")
+        paper.line(f"console: {daemon['console']} (`connector console login` prints a link to sign in)")
     else:
         paper.line("daemon: NOT RUNNING", style="red")
     _show_problems(paper, document["problems"])

@@ -91,4 +91,5 @@ async def test_how_long_the_daemon_has_run_is_told(scene):
     scene.later(hours=2)
     control = Control(scene.store, rules=lambda: scene.rules, loaded=scene.loaded, now=lambda: scene.now, started=NOW)
     daemon = (await control.commands()["status"]({}))["daemon"]
+    assert daemon.pop("console").endswith("/console/")
     assert daemon == {"running": True, "since": "2026-11-22T12:00:00Z", "since_seconds": timedelta(hours=2).seconds}

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from contextlib import contextmanager
 
 import pytest
@@ -50,6 +51,10 @@ def test_the_daemon_runs_answers_reloads_and_ends_at_sigterm(ready):
         lines = iter(process.stderr.readline, "")
         assert any("listening" in line for line in lines)
         assert "Events: 0 received" in ready.run("status").stdout
+        assert "/console/ (`connector console login`" in ready.run("status").stdout
+        with urllib.request.urlopen(ready.json("console", "login")["url"]) as page:
+            assert b"This link works once" in page.read()
+        assert "-L " in ready.run("console", "login", "--role", "viewer").stdout
         assert ready.run("reload").exit_code == 0
         path = ready.mappings / "strex-log.yaml"
         path.write_text(path.read_text().replace("everything else", "all the rest"))

@@ -31,6 +31,19 @@ PHONE = {"viewport": {"width": 390, "height": 844}}
 DARK = {"color_scheme": "dark"}
 NO_SCRIPT = {"java_script_enabled": False}
 MARKS = ("4790000", "90000", "%2B47")  # of the tests' phone numbers: no address may hold one
+# What strangers may write: each must be shown as text, and the page must hold.
+HOSTILE = {
+    "script": "<script>document.title='pwned'</script>",
+    "image": "<img src=x onerror=\"document.title='pwned'\">",
+    "attribute": "\"' autofocus onfocus=document.title='pwned' x=\"",
+    "template": "{{ 7 * 7 }} {% include 'layout.html' %} ${7*7} #{7*7}",
+    "end": "</title></textarea></script></svg><svg onload=document.title='pwned'>",
+    "htmx": "<div hx-get=/console/now hx-trigger=load>x</div>",
+    "bidi": "pay \u202e0001 ynnep\u202c \u2067abc",
+    "controls": "a\x00b\x1b[31mc\r\nd\u2028e",
+    "one word": "W" * 65_536,
+    "marks": "Z" + "\u0301" * 300,
+}
 TABS = 200  # the most presses of Tab to reach something
 
 

@@ -35,7 +35,7 @@ def context(tmp_path):
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_block_works(block, context, tmp_path):
     content = yaml.safe_load(block)
-    if isinstance(content, dict) and {"providers", "sinks"} & content.keys():
+    if isinstance(content, dict) and {"providers", "sinks", "console"} & content.keys():
         rest = "" if "providers" in content else (ROOT / "config.example.yaml").read_text()
         load(yaml_document.parse(block + rest, "block.yaml"), CONFIG)
         return

@@ -1,0 +1,34 @@
+import pytest
+from click.testing import CliRunner
+
+from connector.cli.main import cli
+from connector.config.passwords import is_password
+
+
+def test_a_password_becomes_a_line_for_the_config():
+    written = "correct horse battery"
+    done = CliRunner().invoke(cli, ["console", "password"], input=f"{written}\n{written}\n")
+    assert done.exit_code == 0, done.output
+    (line,) = [one for one in done.stdout.splitlines() if one.startswith("password_hash: ")]
+    assert is_password(written, line.removeprefix("password_hash: "))
+    assert not is_password(written.upper(), line.removeprefix("password_hash: "))
+
+
+def test_a_short_password_is_refused():
+    done = CliRunner().invoke(cli, ["console", "password"], input="short\nshort\n")
+    assert (done.exit_code, "12 characters" in done.stderr) == (2, True)
+
+
+def test_without_a_daemon_there_is_no_link_but_the_log_can_be_read(home):
+    home.on_the_road(lambda scene: scene.plan())
+    done = home.run("console", "login")
+    assert (done.exit_code, "connector run" in done.stderr) == (3, True)
+    assert "the audit log is empty" in home.run("console", "audit").stdout
+    assert home.json("console", "audit") == {"entries": [], "more": False}
+    assert "0 sessions ended" in home.run("console", "logout", "--all").stdout
+
+
+@pytest.mark.parametrize("words", [(), ("--all", "--user", "kari")])
+def test_it_must_be_said_who_is_signed_out(home, words):
+    done = home.run("console", "logout", *words)
+    assert (done.exit_code, "--all, or --user NAME" in done.stderr) == (2, True)
