@@ -85,7 +85,7 @@ async def charges_list(context: AdminContext, payload: Mapping[str, Any]) -> dic
         limit=limit,
     )
     masked = Masked(reveal=get_field(payload, "reveal", bool, False))
-    return {"charges": [_shown(one, masked) for one in found], "more": len(found) == limit}
+    return {"charges": [charge_document(one, masked) for one in found], "more": len(found) == limit}
 
 
 async def charges_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,7 +95,7 @@ async def charges_show(context: AdminContext, payload: Mapping[str, Any]) -> dic
     masked = Masked(reveal=get_field(payload, "reveal", bool, False))
     agreement = charge.agreement
     return {
-        **_shown(charge, masked),
+        **charge_document(charge, masked),
         "last_day": charge.last_day.isoformat(),
         "attempts": charge.attempt,
         "sent_at": when(charge.sent_at),
@@ -340,7 +340,8 @@ def _hold(context: AdminContext, provider: str, rules: ChargeRules, day: date, s
     return checks.hold(size, last, previous, day, rules, runs.control(provider)) or None
 
 
-def _shown(charge: Charge, masked: Masked) -> dict[str, Any]:
+def charge_document(charge: Charge, masked: Masked) -> dict[str, Any]:
+    """One charge, ready for JSON."""
     return {
         "id": charge.id,
         "provider": charge.agreement.provider,

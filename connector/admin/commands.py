@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from connector.admin.actions import action_do, action_preview, action_show, actions_list
 from connector.admin.baseline import baseline
 from connector.admin.charges import (
     charges_approve,
@@ -31,7 +32,9 @@ from connector.admin.dead_letters import (
 )
 from connector.admin.events import events_list
 from connector.admin.explain import consents_show, explain
+from connector.admin.needs import needs_list
 from connector.admin.notes import notes_list
+from connector.admin.person_overview import person_find, person_overview
 from connector.admin.replays import dead_retry, replay
 from connector.admin.status import status
 from connector.admin.stop_questions import answer_stop, stop_answers
@@ -67,6 +70,13 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "explain": explain,
     "replay": replay,
     "events_list": events_list,
+    "needs_list": needs_list,
+    "person_find": person_find,
+    "person_overview": person_overview,
+    "action_preview": action_preview,
+    "action_do": action_do,
+    "action_show": action_show,
+    "actions_list": actions_list,
     "console_audit": console_audit,
     "console_logout": console_logout,
 }

@@ -19,8 +19,6 @@ from connector.pipeline.plan import made_clear
 from connector.pipeline.planning import plan
 from connector.store.inbox import StoredEvent
 
-ALL = 1_000_000  # open opt-outs; any of them may be the person's
-
 
 async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """An event by `event` (id or key), a person by `phone`, or either of them by `what`."""
@@ -129,7 +127,6 @@ def _person(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, A
 def _standing(context: AdminContext, phone: Phone, masked: Masked) -> dict[str, Any]:
     ledger = context.store.consents.of(phone.e164)
     ledger_state = fold_ledger(ledger)
-    keys = {one.event_key for one in ledger}
     return {
         "phone": masked.phone(phone),
         "last_word": None if ledger_state.last is None else labels.decision(ledger_state.last.decision),
@@ -147,8 +144,7 @@ def _standing(context: AdminContext, phone: Phone, masked: Masked) -> dict[str, 
         ],
         "open_opt_outs": [
             {"event": one.event_id, "sink": one.sink, "since": when(one.since), "failed": one.failed is not None}
-            for one in context.store.consents.open_opt_outs(context.now(), limit=ALL)
-            if one.event_key in keys
+            for one in context.store.consents.open_of([one.event_id for one in ledger], context.now())
         ],
         "ledger": [
             {

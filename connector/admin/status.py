@@ -54,7 +54,7 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
         "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
         "events_with_notes": store.notes.events(),
         "stopped": stopped(context),
-        "late_opt_outs": _late(context, now),
+        "late_opt_outs": late_opt_outs(context, now),
         "feeds": _feeds(context, now),
         "charging": charging(context),
         "mapping": _mapping(context),
@@ -174,7 +174,8 @@ def _budget(crm: str, stands: BudgetState, now: datetime) -> dict[str, Any]:
     }
 
 
-def _late(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
+def late_opt_outs(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
+    """The opt-outs that are not confirmed in time, refused, or without a rule, the oldest first."""
     deadline = context.loaded.settings.consent.deadline
     open_ones = context.store.consents.open_opt_outs(now)
     late = [one for one in open_ones if one.age >= deadline or one.failed or one.without_rule][:LISTED]

@@ -18,12 +18,21 @@ ANSWERS = {WAS: Verdict.OPT_OUT, WAS_NOT: Verdict.NONE}
 WORDS = {verdict: answer for answer, verdict in ANSWERS.items()}
 
 
+def asked_stop_questions(context: AdminContext) -> list[tuple[int, Event, int]]:
+    """The open questions, oldest first: the first event of each, and how many events ask it."""
+    return [(*several[0], len(several)) for several in _by_question(context)]
+
+
 def stop_questions(context: AdminContext) -> list[dict[str, Any]]:
     """The open questions, oldest first: each with an example, and how often it was asked."""
+    return [_question(several) for several in _by_question(context)]
+
+
+def _by_question(context: AdminContext) -> list[list[tuple[int, Event]]]:
     asked: dict[StopQuestion, list[tuple[int, Event]]] = {}
     for event_id, event in context.store.stop_answers.waiting():
         asked.setdefault(question_of(event), []).append((event_id, event))
-    return [_question(several) for several in asked.values()]
+    return list(asked.values())
 
 
 async def answer_stop(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,11 @@ class Agreements:
         found = row.fetchone()
         return agreement_of(found) if found else None
 
+    def of_phone(self, e164: str) -> list[Agreement]:
+        """The agreements of one number, ended ones too, the newest first."""
+        query = f"SELECT {AGREEMENT} FROM agreements AS agreement WHERE msisdn = ? ORDER BY id DESC"  # noqa: S608 - a constant.
+        return [agreement_of(row) for row in self._reader.execute(query, (e164,)).fetchall()]
+
     def counts(self, provider: str) -> tuple[int, int]:
         """How many agreements a provider has, and how many of them have ended."""
         query = "SELECT count(*), count(ended_at) FROM agreements WHERE provider = ?"

@@ -92,6 +92,14 @@ class Charges:
         query = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY charge.id DESC LIMIT ?"
         return [_charge(row) for row in self._reader.execute(query, (*values, limit))]
 
+    def all_in_doubt(self, limit: int) -> list[Charge]:
+        """The charges that may have been taken, which wait for a person: the newest first."""
+        query = SELECT.replace(" AS charge", " AS charge INDEXED BY charges_in_doubt", 1)
+        rows = self._reader.execute(
+            f"{query} WHERE charge.state = 'in_doubt' ORDER BY charge.id DESC LIMIT ?", (limit,)
+        )
+        return [_charge(row) for row in rows.fetchall()]
+
     def log(self, charge_id: int) -> list[LogEntry]:
         """The history of one charge, oldest first."""
         rows = self._reader.execute(

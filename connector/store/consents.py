@@ -58,6 +58,8 @@ ENTRIES = """SELECT entry.id, entry.event_id, entry.event_key, entry.phase, coal
     FROM ledger AS entry LEFT JOIN ledger AS decided ON decided.id = entry.of_id"""
 UNCONFIRMED = """SELECT event_id, event_key, sink, since, failed FROM obligations INDEXED BY obligations_open
     WHERE closed_at IS NULL AND (since <= :latest OR sink LIKE '%' || :no_rule) ORDER BY since LIMIT :limit"""
+UNCONFIRMED_OF = """SELECT event_id, event_key, sink, since, failed FROM obligations
+    WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL ORDER BY since"""
 CLOSE_ALL = (
     """UPDATE obligations SET closed_at = ? WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"""
 )
@@ -204,13 +206,12 @@ class Consents:
     ) -> list[OpenOptOut]:
         """Opt-outs that a sink has not confirmed, oldest first: those of at least this age, and all that no rule sends."""
         chosen = {"latest": micros(now - older_than), "no_rule": NO_RULE, "limit": limit}
-        rows = self._reader.execute(UNCONFIRMED, chosen).fetchall()
-        return [
-            OpenOptOut(
-                event_id=event_id, event_key=key, sink=sink, since=moment(since), age=now - moment(since), failed=failed
-            )
-            for event_id, key, sink, since, failed in rows
-        ]
+        return [_open(row, now) for row in self._reader.execute(UNCONFIRMED, chosen).fetchall()]
+
+    def open_of(self, event_ids: Sequence[int], now: datetime) -> list[OpenOptOut]:
+        """The opt-outs of these events that a sink has not confirmed, oldest first."""
+        rows = self._reader.execute(UNCONFIRMED_OF, (as_list(list(event_ids)),)).fetchall()
+        return [_open(row, now) for row in rows]
 
     def not_held(self, crm: str, name: str) -> int:
         """How many people are opted out in records of the object, but not by their latest entry in the ledger."""
@@ -223,6 +224,13 @@ class Consents:
         """Append the answer of a system that needs no unit, such as the provider where a person opted out."""
         row = (event_id, sink, phase.value, detail, micros(now))
         await self._writer.run(lambda connection: answer(connection, [row]))
+
+
+def _open(row: tuple[int, str, str, int, str | None], now: datetime) -> OpenOptOut:
+    event_id, key, sink, since, failed = row
+    return OpenOptOut(
+        event_id=event_id, event_key=key, sink=sink, since=moment(since), age=now - moment(since), failed=failed
+    )
 
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:

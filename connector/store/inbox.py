@@ -77,7 +77,11 @@ VERDICT, EVENT, MEANING = 3, 8, 10  # the same, in a row that has no id yet
 MASK = 2**64 - 1
 KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)) FROM inbox
     WHERE key IN (SELECT value FROM json_each(?))"""
+MAX_ID = 2**63 - 1
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"
+# Word by word the condition of the index: SQLite uses it for nothing less.
+NOT_DELIVERED = """INDEXED BY inbox_not_delivered
+    WHERE state IN ('ignored', 'unmatched', 'no_change', 'superseded', 'unreadable')"""
 PLANNABLE = "state = 'pending' AND asks = 0"
 URGENT_VERDICTS = "verdict IN ('opt_out', 'maybe_stop')"
 # While a question of a person is open, that person's later events wait. Opt-outs, and what may be one, never wait.
@@ -282,6 +286,23 @@ class Inbox:
     def of_phone(self, e164: str) -> list[StoredEvent]:
         """All events of one number, oldest first."""
         return self._read("WHERE msisdn = ? ORDER BY id", e164)
+
+    def page_of_phone(self, e164: str, *, limit: int, before: int | None = None) -> list[StoredEvent]:
+        """The newest events of one number with an id below `before`, the newest first."""
+        return self._read("WHERE msisdn = ? AND id < ? ORDER BY id DESC LIMIT ?", e164, before or MAX_ID, limit)
+
+    def maybe_stops_of(self, e164: str, *, limit: int) -> list[StoredEvent]:
+        """The newest events of one number whose text may be an opt-out, also those that were answered: the newest first."""
+        where = "INDEXED BY inbox_phone WHERE msisdn = ? AND verdict = 'maybe_stop' ORDER BY id DESC LIMIT ?"
+        return self._read(where, e164, limit)
+
+    def newest_unmatched(self, *, limit: int) -> list[StoredEvent]:
+        """The newest events for which there is no rule, the newest first."""
+        return self._read(f"{NOT_DELIVERED} AND state = 'unmatched' ORDER BY id DESC LIMIT ?", limit)
+
+    def newest_unreadable(self, *, limit: int) -> list[StoredEvent]:
+        """The newest events that could not be read, the newest first."""
+        return self._read(f"{NOT_DELIVERED} AND state = 'unreadable' ORDER BY id DESC LIMIT ?", limit)
 
     def newest(self, *, since: datetime, limit: int) -> list[StoredEvent]:
         """The newest events that were received since then, the newest first."""

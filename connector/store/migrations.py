@@ -401,6 +401,20 @@ ACTIVITY = (
 # Random ids of people, for addresses and logs. The row is deleted when the person is forgotten.
 PEOPLE = ("CREATE TABLE people (id TEXT PRIMARY KEY, msisdn TEXT NOT NULL UNIQUE) WITHOUT ROWID",)
 
+ACTIONS = (
+    # What people did to several events, so that it can be said what became of each. `events` is a JSON list of ids.
+    """CREATE TABLE actions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        who TEXT NOT NULL,
+        words TEXT NOT NULL,
+        events TEXT NOT NULL
+    )""",
+    # The few charges that a person must look at, among all that were ever made.
+    "CREATE INDEX charges_in_doubt ON charges (id) WHERE state = 'in_doubt'",
+    "CREATE INDEX agreements_phone ON agreements (msisdn)",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -418,6 +432,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m014_console": CONSOLE,
     "m015_people": PEOPLE,
     "m016_activity": ACTIVITY,
+    "m017_actions": ACTIONS,
 }
 
 

@@ -301,6 +301,15 @@ class Records:
         ).fetchone()
         return row is not None
 
+    def with_phone(self, crm: str, name: str, e164: str) -> list[tuple[str, bool]]:
+        """The ids of the existing records with this number, and whether each says that the person is opted out."""
+        rows = self._reader.execute(
+            "SELECT record_id, opted_out FROM shadows INDEXED BY shadows_phone WHERE crm = ? AND object = ? AND phone = ? "
+            "AND phone <> '' AND gone_at IS NULL ORDER BY record_id",
+            (crm, name, e164),
+        ).fetchall()
+        return [(record_id, bool(out)) for record_id, out in rows]
+
     def opted_out(self) -> list[OptedOut]:
         """All records that are known to have an opt-out, in the order of their ids."""
         rows = self._reader.execute(

@@ -12,6 +12,7 @@ from connector.consent.stop_questions import StopQuestion, question_of
 from connector.model.event import Event, Verdict
 from connector.model.states import EventState
 from connector.store.documents import event_from_json
+from connector.store.inbox import STORED, StoredEvent, stored_event
 from connector.store.sql import as_list, micros, moment
 from connector.store.writer import Writer
 
@@ -81,6 +82,12 @@ class StopAnswers:
         """The events that wait for an answer, oldest first."""
         rows = self._reader.execute(f"SELECT id, event {WAITING} ORDER BY id").fetchall()
         return [(event_id, event_from_json(event)) for event_id, event in rows]
+
+    def waiting_of(self, e164: str) -> list[StoredEvent]:
+        """The events of one number that wait for an answer, oldest first."""
+        where = WAITING.replace("INDEXED BY inbox_maybe_stop", "INDEXED BY inbox_phone", 1)
+        rows = self._reader.execute(f"SELECT {STORED} {where} AND msisdn = ? ORDER BY id", (e164,)).fetchall()
+        return [stored_event(row) for row in rows]
 
     def count_waiting(self) -> int:
         """How many events wait for an answer."""

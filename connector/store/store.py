@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Self
 
+from connector.store.actions import Actions
 from connector.store.activity import StoredActivity
 from connector.store.agreements import Agreements
 from connector.store.api_calls import Calls
@@ -90,6 +91,7 @@ class Store:
         self.activity = StoredActivity(writer, self._reader)
         self.audit = Audit(writer, self._reader)
         self.people = People(writer, self._reader)
+        self.actions = Actions(writer, self._reader)
 
     @cached_property
     def restored(self) -> Restored | None:

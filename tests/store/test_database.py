@@ -149,6 +149,7 @@ async def test_tables_are_made_once(tmp_path):
         "m014_console",
         "m015_people",
         "m016_activity",
+        "m017_actions",
     ]
     await store.close()
 

@@ -11,6 +11,8 @@ from connector.admin.context import AdminContext
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 
+MAX_DIGITS = 19  # SQLite's largest whole number has as many
+
 Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
 
@@ -88,10 +90,18 @@ class ConsoleRequest:
 
     def id(self, name: str = "id") -> int:
         """A whole number in the path. Raises NoSuchPage."""
-        text = self.values[name]
-        if not (text.isascii() and text.isdigit() and len(text) < 19):  # noqa: PLR2004 - SQLite's largest has 19 digits.
+        if (found := whole_number(self.values[name])) is None:
             raise NoSuchPage(f"there is no {name} like that")
-        return int(text)
+        return found
+
+    def form_ids(self) -> list[int]:
+        """The ids of what a form is about: its fields `id`."""
+        return [found for text in self.form.all("id") if (found := whole_number(text)) is not None]
+
+
+def whole_number(text: str) -> int | None:
+    """A whole number that the database can hold; None for any other text."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_DIGITS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from connector.web.console.request import ActionRoute, PageRoute, Screen
-from connector.web.console.screens import now
+from connector.web.console.screens import needs, now, people
 
-SCREENS: tuple[Screen, ...] = (now.SCREEN,)
+SCREENS: tuple[Screen, ...] = (now.SCREEN, needs.SCREEN, people.SCREEN)
 
 R = TypeVar("R", PageRoute, ActionRoute)
 

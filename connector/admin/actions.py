@@ -1,0 +1,241 @@
+"""Actions of people on what waits for them: what an action would do, doing it, and later what became of each event.
+
+The console calls them. Each action is one of the commands of dead_letters.py, replays.py and stop_questions.py.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from connector.admin import labels
+from connector.admin.advice import cure
+from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.dead_letters import dead_discard, parked_discard, parked_release
+from connector.admin.event_filter import event_filter
+from connector.admin.failure_groups import cause_of
+from connector.admin.masking import Masked, when
+from connector.admin.open_questions import DROP, RELEASE
+from connector.admin.replays import dead_retry, replay
+from connector.admin.stop_questions import WAS, WAS_NOT, answer_stop
+from connector.consent.stop_questions import question_of
+from connector.model.errors import ConnectorError
+from connector.model.event import Verdict
+from connector.model.outcome import Reason
+from connector.model.states import EventState
+from connector.registry import cure_of_code
+from connector.store.actions import EventNow, StateCount
+
+RETRY, DISCARD, REPLAY = "retry", "discard", "replay"
+LISTED = 100  # events that are listed one by one
+MOST = 10_000  # events of a replay that are followed
+UNDER_WAY = {EventState.PENDING, EventState.DELIVERING}
+NOTHING = {EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED}
+
+Which = Mapping[str, Any]
+Command = Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[str, Any]]]
+
+
+async def action_preview(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What an action would do. `what` is the action; `ids`, `group`, `rule` or a filter of events say to which events."""
+    what, which, reveal = _read(payload)
+    ids = await _concerned(context, what, which)
+    said: dict[str, Any] = {
+        "what": what,
+        "words": _words(what, which, len(ids)),
+        "events": len(ids),
+        "open_opt_outs": len({one.event_id for one in context.store.consents.open_of(ids, context.now())}),
+        "stops_tried": 0,
+        "may_be_done": [],
+        "preview": None,
+        "operations": [],
+    }
+    if what in {RETRY, REPLAY}:
+        command: Command = dead_retry if what == RETRY else replay
+        done = await command(context, {**which, "dry_run": True, "reveal": reveal})
+        said |= {"preview": done.get("preview"), "stops_tried": done.get("stops_tried", 0)}
+        if what == REPLAY and "to_replay" in done:
+            said["to_replay"] = done["to_replay"]
+    elif what == RELEASE:
+        said["operations"] = _operations(context, ids, reveal=reveal)
+    return said
+
+
+async def action_do(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Do it. `who` is the person. The answer has the `action`, by which action_show() says what became of each event."""
+    given = dict(payload)
+    who = get_field(given, "who", str) or "a person"
+    given.pop("who", None)
+    what, which, _ = _read(given)
+    ids = await _concerned(context, what, which)
+    left: list[int] = []
+    match what:
+        case "retry":
+            left = (await dead_retry(context, which))["may_be_done"]
+        case "discard":
+            await dead_discard(context, {"ids": ids})
+        case "release":
+            await parked_release(context, which)
+        case "drop":
+            await parked_discard(context, which)
+        case "replay":
+            await replay(context, which)
+        case _:
+            ids = (await answer_stop(context, {"id": _only(which), "answer": what}))["planned"] or [_only(which)]
+    words = _words(what, which, len(ids))
+    action = await context.store.actions.add(who, words, ids, context.now())
+    return {"action": action, "words": words, "events": len(ids), "may_be_done": left}
+
+
+async def action_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """What became of the events of an action until now."""
+    reject_unknown(payload, "id")
+    named = get_field(payload, "id", int)
+    found = context.store.actions.get(named) if named is not None and 0 <= named < 2**63 else None
+    if found is None:
+        raise ConnectorError("there is no such action, or it is older than 30 days")
+    counts = context.store.actions.states(found.event_ids)
+    lines = context.store.actions.lines(found.event_ids, LISTED)
+    return {
+        "id": found.id,
+        "at": when(found.at),
+        "seconds": max(0, round((context.now() - found.at).total_seconds())),
+        "who": found.who,
+        "words": found.words,
+        "events": len(found.event_ids),
+        "summary": _summary(len(found.event_ids), counts, lines),
+        "finished": not any(one.state in UNDER_WAY for one in counts),
+        "lines": [_line(context, one) for one in lines],
+        "more": len(found.event_ids) > LISTED,
+    }
+
+
+async def actions_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The newest actions."""
+    reject_unknown(payload)
+    found = context.store.actions.newest(20)
+    return {
+        "actions": [
+            {"id": one.id, "at": when(one.at), "who": one.who, "words": one.words, "events": len(one.event_ids)}
+            for one in found
+        ]
+    }
+
+
+def _read(payload: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool]:
+    """The action and what says to which events. Raises ConnectorError."""
+    which = {name: value for name, value in payload.items() if name not in {"what", "reveal"}}
+    what = get_field(payload, "what", str, "")
+    if what not in {RETRY, DISCARD, RELEASE, DROP, REPLAY, WAS, WAS_NOT}:
+        raise ConnectorError("there is no such action")
+    return what, which, bool(get_field(payload, "reveal", bool, False))
+
+
+async def _concerned(context: AdminContext, what: str, which: Which) -> list[int]:
+    """The events that the action concerns. Raises ConnectorError."""
+    if what == REPLAY:
+        found = await asyncio.to_thread(context.store.events.find, event_filter(context, which), MOST)
+        return sorted(one.id for one in found)
+    if what in {RETRY, DISCARD} and "ids" not in which:
+        reject_unknown(which, "group", "rule")
+        group = get_field(which, "group", str)
+        cause = {"rule": get_field(which, "rule", str)} if group is None else cause_of(context, group)
+        if not any(cause.values()):
+            raise ConnectorError("say which: events, a group or a rule")
+        return sorted(context.store.dead_letters.chosen(**cause))
+    if what in {WAS, WAS_NOT}:
+        asked = context.event(_only(which))
+        if asked.event is None or asked.event.verdict is not Verdict.MAYBE_STOP:
+            return [asked.id]
+        question = question_of(asked.event)
+        same = [event_id for event_id, event in context.store.stop_answers.waiting() if question_of(event) == question]
+        return sorted({asked.id, *same})
+    reject_unknown(which, "ids")
+    ids = get_field(which, "ids", list)
+    if not ids:
+        raise ConnectorError("choose at least one event")
+    return sorted({context.event(one).id for one in ids})
+
+
+def _only(which: Which) -> Any:
+    ids = get_field(which, "ids", list)
+    if not ids or len(ids) != 1:
+        raise ConnectorError("an answer is given for one event, and holds for all equal texts")
+    return ids[0]
+
+
+def _words(what: str, which: Which, count: int) -> str:
+    """The action in a few words, without personal data."""
+    events = f"{count} event" if count == 1 else f"{count} events"
+    about = f", rule {which['rule']}" if "rule" in which else f", group {which['group']}" if "group" in which else ""
+    match what:
+        case "retry":
+            return f"Retry {events}{about}"
+        case "discard":
+            return f"Discard the dead letters of {events}{about}"
+        case "release":
+            return f"Send what is parked of {events}"
+        case "drop":
+            return f"Discard what is parked of {events}"
+        case "replay":
+            return f"Replay {events}"
+        case "was":
+            return f"Answer for {events}: it was a stop"
+        case _:
+            return f"Answer for {events}: it was not a stop"
+
+
+def _operations(context: AdminContext, ids: Sequence[int], *, reveal: bool) -> list[dict[str, Any]]:
+    """What would be sent of parked events, of the first ones."""
+    letters = [one for event_id in ids[:LISTED] for one in context.store.dead_letters.show(event_id)]
+    masked = Masked(reveal=reveal)
+    return [
+        {"event": one.event_id, "sink": one.sink, "operations": [masked.operation(each) for each in one.operations]}
+        for one in letters
+        if one.reason is Reason.NEEDS_PERSON
+    ]
+
+
+def _summary(events: int, counts: Sequence[StateCount], lines: Sequence[EventNow]) -> str:
+    """`2 of 3 done, 1 refused again, because …`."""
+
+    def sum_of(*, waits: bool | None = None, states: set[EventState], discarded: bool = False) -> int:
+        return sum(
+            one.count
+            for one in counts
+            if one.state in states and one.discarded is discarded and (waits is None or one.waits is waits)
+        )
+
+    refused = sum_of(waits=False, states={EventState.DEAD})
+    why = next((one.detail or (one.reason.value if one.reason else "") for one in lines if _is_refused(one)), "")
+    numbers = [
+        (sum_of(states={EventState.DELIVERED}), "done"),
+        (sum(one.count for one in counts if one.discarded), "discarded"),
+        (refused, f"refused again, because {Masked().text(why)}" if why else "refused again"),
+        (sum_of(waits=True, states={EventState.DEAD}), "waiting for a decision"),
+        (sum_of(states=NOTHING), "with nothing to do"),
+        (sum_of(states={EventState.UNREADABLE}), "still not readable"),
+        (sum_of(states=UNDER_WAY), "under way"),
+        (events - sum(one.count for one in counts), "deleted since, because they are old"),
+    ]
+    parts = [f"{count} {words}" for count, words in numbers if count]
+    if not parts:
+        return "no event was concerned"
+    first, _, rest = parts[0].partition(" ")
+    return ", ".join([f"{first} of {events} {rest}", *parts[1:]])
+
+
+def _is_refused(one: EventNow) -> bool:
+    return one.state is EventState.DEAD and one.reason is not Reason.NEEDS_PERSON
+
+
+def _line(context: AdminContext, one: EventNow) -> dict[str, Any]:
+    own = cure_of_code(context.loaded, one.sink or "", one.code)
+    return {
+        "event": one.event_id,
+        "state": one.state.value,
+        "words": labels.EVENT_STATES[one.state],
+        "sink": one.sink,
+        "reason": one.reason.value if one.reason else None,
+        "detail": Masked().text(one.detail) if one.detail else None,
+        "cure": cure(one.reason, str(one.event_id), own) if one.state is EventState.DEAD else None,
+    }

@@ -1,0 +1,100 @@
+"""What needs a person, in one document: late opt-outs first, then failures by cause, questions, and what no rule takes."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from connector.admin.charges import DECISIONS, charge_document
+from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.failure_groups import groups, stopped
+from connector.admin.masking import Masked, when
+from connector.admin.open_questions import questions_of_letters, stop_question
+from connector.admin.status import late_opt_outs
+from connector.admin.stop_questions import asked_stop_questions
+from connector.model.outcome import Reason
+from connector.model.states import EventState
+from connector.store.inbox import StoredEvent
+
+DRIFT = "schema_drift"  # the kind of alarm that tells that a CRM lacks what the mappings write
+LISTED = 100  # of each kind
+NEWEST = 2000  # unmatched events that are counted by action
+GROUPS = 50  # kinds of unmatched events that are listed
+
+
+async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """All that waits for a person. `total` counts what must be decided or repaired."""
+    reject_unknown(payload, "reveal")
+    reveal = bool(get_field(payload, "reveal", bool, False))
+    masked = Masked(reveal=reveal)
+    store, now = context.store, context.now()
+    with store.snapshot():
+        parked = store.dead_letters.listing(limit=LISTED, parked=True)
+        counts = store.dead_letters.grouped()
+        document: dict[str, Any] = {
+            "late_opt_outs": late_opt_outs(context, now),
+            "dead": [{**one, "words": _words(context, one)} for one in groups(context)[:LISTED]],
+            "stop_questions": _stop_questions(context, reveal=reveal),
+            "parked": questions_of_letters(context, parked, masked),
+            "parked_more": len(parked) == LISTED,
+            "suspended": stopped(context),
+            "drift": [
+                {"message": one.alarm.message, "cure": one.alarm.cure, "since": when(one.since)}
+                for one in context.alarms()
+                if one.alarm.kind == DRIFT
+            ],
+            "charges": [
+                {**charge_document(one, masked), "decisions": DECISIONS[one.state]}
+                for one in store.charges.all_in_doubt(LISTED)
+            ],
+            "unmatched": _kinds(store.inbox.newest_unmatched(limit=NEWEST)),
+            "unmatched_count": _stored(context, EventState.UNMATCHED),
+            "unreadable": _kinds(store.inbox.newest_unreadable(limit=NEWEST)),
+            "unreadable_count": _stored(context, EventState.UNREADABLE),
+            "newest": NEWEST,
+        }
+    failed = sum(count for reason, count in counts.items() if reason is not Reason.NEEDS_PERSON)
+    waiting = len(document["late_opt_outs"]) + len(document["suspended"]) + len(document["charges"])
+    return {**document, "total": failed + counts.get(Reason.NEEDS_PERSON, 0) + waiting}
+
+
+def _words(context: AdminContext, group: Mapping[str, Any]) -> str | None:
+    """What the CRM or provider said about the first event of a group."""
+    letters = context.store.dead_letters.show(group["first"])
+    detail = next((one.detail for one in letters if one.sink == group["sink"] and one.reason == group["reason"]), None)
+    return Masked().text(detail) if detail else None
+
+
+def _stop_questions(context: AdminContext, *, reveal: bool) -> list[dict[str, Any]]:
+    """The questions about texts that may be opt-outs, each once, the oldest first."""
+    asked = [
+        stop_question(event_id, event, Masked(reveal=reveal, person=event.msisdn), count=count)
+        for event_id, event, count in asked_stop_questions(context)
+    ]
+    return asked[:LISTED]
+
+
+def _stored(context: AdminContext, state: EventState) -> int:
+    """How many events in the state are still stored."""
+    return context.store.inbox.counts().get(state, 0) - context.store.inbox.swept().get(state, 0)
+
+
+def _kinds(events: Iterable[StoredEvent]) -> list[dict[str, Any]]:
+    """The events by sender and action, the most frequent first, each with its newest event."""
+    counted: Counter[tuple[str, str, str]] = Counter()
+    newest: dict[tuple[str, str, str], StoredEvent] = {}
+    for one in events:
+        kind = (one.provider, one.shape, (one.event.action if one.event else None) or "")
+        counted[kind] += 1
+        newest.setdefault(kind, one)
+    return [
+        {
+            "provider": provider,
+            "shape": shape,
+            "action": action or None,
+            "count": count,
+            "event": newest[provider, shape, action].id,
+            "last_received_at": when(newest[provider, shape, action].received_at),
+            "detail": Masked().text(newest[provider, shape, action].detail or "") or None,
+        }
+        for (provider, shape, action), count in counted.most_common(GROUPS)
+    ]

@@ -1,0 +1,120 @@
+"""Screen 5, What needs you: what waits for a person, actions with a preview, and what became of each event."""
+
+from typing import Any
+
+from connector.admin.actions import DISCARD, REPLAY, RETRY
+from connector.admin.open_questions import DROP, RELEASE
+from connector.admin.stop_questions import WAS, WAS_NOT
+from connector.config.console_settings import Role
+from connector.model.errors import ConnectorError
+from connector.web.console.request import (
+    ActionRoute,
+    ConsoleRequest,
+    NoSuchPage,
+    Page,
+    PageRoute,
+    Redirect,
+    Screen,
+)
+
+PATH = "/console/needs"
+BUTTONS = {
+    RETRY: "Retry now",
+    DISCARD: "Discard now",
+    REPLAY: "Replay now",
+    RELEASE: "Send now",
+    DROP: "Discard now",
+    WAS: "It was a stop",
+    WAS_NOT: "It was not a stop",
+}
+FILTERS = ("state", "provider", "action")  # of a replay
+POLLED = 600  # seconds for which a page asks by itself what became of the events
+
+
+async def needs(request: ConsoleRequest) -> Page:
+    """All that waits."""
+    document = await request.call("needs_list", {"reveal": request.reveal})
+    actions = await request.call("actions_list")
+    return Page(template="needs.html", title="What needs you", values={"needs": document, **actions})
+
+
+async def preview(request: ConsoleRequest) -> Page:
+    """What an action would do, with the button that does it."""
+    which = _which(request)
+    found = await request.call("action_preview", {**which, "reveal": request.reveal})
+    values = {"found": found, "fields": _hidden(request), "button": BUTTONS[found["what"]]}
+    return Page(template="needs_preview.html", title="What will happen", values=values)
+
+
+async def act(request: ConsoleRequest) -> Redirect:
+    """Do it, and go to what becomes of each event."""
+    done = await request.call("action_do", {**_which(request), "who": request.person.user})
+    messages = [f"{done['words']}."]
+    if done["may_be_done"]:
+        left = ", ".join(str(one) for one in done["may_be_done"][:10])
+        messages.append(f"Left as they are, because they may have been done already: events {left}.")
+    return Redirect(f"{PATH}/actions/{done['action']}", messages)
+
+
+async def became(request: ConsoleRequest) -> Page:
+    """What became of the events of an action."""
+    return await _became(request, "needs_action.html")
+
+
+async def became_part(request: ConsoleRequest) -> Page:
+    """The same, asked for every two seconds."""
+    return await _became(request, "needs_action_result.html")
+
+
+async def _became(request: ConsoleRequest, fragment: str) -> Page:
+    try:
+        found = await request.call("action_show", {"id": request.id()})
+    except ConnectorError as error:
+        raise NoSuchPage(str(error)) from error
+    polls = not found["finished"] and found["seconds"] < POLLED
+    values = {"found": found, "polls": polls}
+    return Page(template="needs_action.html", fragment=fragment, title="What became of it", values=values)
+
+
+async def resolve(request: ConsoleRequest) -> Redirect:
+    """Decide about a charge that may have been taken."""
+    payload: dict[str, Any] = {"ids": request.form_ids(), "decision": request.form.get("decision")}
+    if transaction := request.form.get("transaction"):
+        payload["transaction"] = transaction
+    await request.call("charges_resolve", payload)
+    charge = await request.call("charges_show", {"id": request.form_ids()[0]})
+    detail = f": {charge['detail']}" if charge["detail"] else ""
+    return Redirect(PATH, [f"Charge {charge['id']} is {charge['state']} now{detail}."])
+
+
+def _which(request: ConsoleRequest) -> dict[str, Any]:
+    """What the form says: the action, and to which events."""
+    form = request.form
+    which: dict[str, Any] = {"what": form.get("what")}
+    for name in ("group", "rule", *FILTERS):
+        if form.get(name):
+            which[name] = form.get(name)
+    if "id" in form:
+        which["ids"] = request.form_ids()
+    return which
+
+
+def _hidden(request: ConsoleRequest) -> list[tuple[str, str]]:
+    names = ("what", "group", "rule", *FILTERS, "id")
+    return [(name, value) for name in names for value in request.form.all(name) if value]
+
+
+SCREEN = Screen(
+    label="What needs you",
+    path=PATH,
+    pages=[
+        PageRoute(path=PATH, show=needs),
+        PageRoute(path=f"{PATH}/actions/{{id}}", show=became),
+        PageRoute(path=f"{PATH}/actions/{{id}}/result", show=became_part, background=True),
+    ],
+    actions=[
+        ActionRoute(path=f"{PATH}/preview", act=preview, role=Role.OPERATOR, name=None),
+        ActionRoute(path=f"{PATH}/act", act=act, role=Role.OPERATOR, name="act on what waits"),
+        ActionRoute(path=f"{PATH}/charge", act=resolve, role=Role.OPERATOR, name="decide about a charge"),
+    ],
+)
