@@ -9,6 +9,7 @@ from admin.scene import DONOR, OTHER
 from connector.cli.main import cli
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
+from connector.store.audit import AuditEntry
 
 FORGED = "FORGED: all is well"
 NASTY = f"hei\n{FORGED}\r\n{FORGED}\u2028{FORGED}\x85{FORGED}\x1b[2J\x9b31m\u202e\u200b\x07\x7f"
@@ -38,12 +39,14 @@ SHOW = [
     "replay 3",
     "replay --state unmatched --reveal",
     "events --reveal",
+    "console audit",
     "dead retry 1 --dry-run --reveal",
 ]
 # They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
 OWN = {
     "run", "init", "check", "preview", "doctor", "test", "backup", "restore", "reload", "reconcile", "demo",
     "notify test", "notify digest",
+    "console login", "console logout", "console password",
     "completion", "manual", "sinks secret", "dynamics setup", "dynamics backfill",
     "charges approve", "charges pause", "charges resume", "charges resolve",
      "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
@@ -77,6 +80,8 @@ async def strangers(scene):
     await scene.plan()
     await scene.settle("salesforce", UnitState.DEAD, reason=Reason.VALIDATION, detail=NASTY)
     await scene.shadow(NASTY, phone=DONOR)
+    entry = AuditEntry(at=scene.now, who=NASTY, role="admin", action="replay", about=NASTY, why=NASTY)
+    await scene.store.audit.add(entry)
 
 
 @pytest.fixture
