@@ -1,13 +1,16 @@
 import re
+from datetime import timedelta
 
 import pytest
 from console.browserless import audit_of, client
 from console.harness import IN_ONE_LOOP
 
-from connector.web.console.console import NUMBERS, SIGN_IN, SIGN_OUT
+from connector.admin.commands import Control
+from connector.web.console.console import NUMBERS, SIGN_IN, SIGN_OUT, Console
 from connector.web.console.request import Role
 from connector.web.console.screens.all_screens import SCREENS
 from connector.web.console.static_files import static_files
+from connector.web.listener import Listener
 
 pytestmark = IN_ONE_LOOP
 PAGES = [one for screen in SCREENS for one in screen.pages]
@@ -158,4 +161,28 @@ async def test_a_refused_action_is_a_message_for_htmx(world):
     async with client(world, "viewer") as browser:
         reply = await browser.post(NUMBERS, {"show": "yes"}, HX_Request="true")
     assert reply.status == 403
-    assert reply.text.startswith('<p class="error">')
+    assert reply.text.startswith('<p class="error"')
+
+
+async def test_a_bug_in_a_page_is_told_without_the_data_and_the_listener_lives(world):
+    async def bug(payload):
+        raise KeyError("+4790000001")
+
+    facts = []
+    control = Control(
+        world.app.store, rules=lambda: world.app.pipeline.rules, loaded=world.app.loaded, now=world.clock.now
+    )
+    console = Console(control.context, {"status": bug}, address=str, monotonic=world.clock.monotonic, emit=facts.append)
+    listener = Listener(console.handle, host="127.0.0.1", port=0, linger=timedelta())
+    try:
+        base = await listener.start()
+        async with client(world, "viewer") as browser:
+            browser.base = base
+            reply = await browser.get("/console/now")
+            assert (reply.status, "This is a bug" in reply.text) == (500, True)
+            assert "90000001" not in reply.text
+            assert (await browser.get("/console/no-such-page")).status == 404
+        (fact,) = facts
+        assert (fact.worker, fact.error.startswith("KeyError")) == ("console", True)
+    finally:
+        await listener.stop()

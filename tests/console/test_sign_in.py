@@ -5,6 +5,7 @@ import pytest
 from console.browserless import ahead, audit_of, client, link_of
 from console.harness import IN_ONE_LOOP, SECRET, console_world, one_time_link
 
+from connector.telemetry.log_events import Lifecycle
 from connector.web.console.console import NUMBERS, SIGN_IN, SIGN_OUT
 
 pytestmark = IN_ONE_LOOP
@@ -137,6 +138,8 @@ async def test_wrong_passwords_make_the_next_attempt_wait(world):
         assert await attempt(SECRET) == 429
         ahead(world, seconds=2)
         assert await attempt(SECRET) == 303
+    failed = [one for one in world.emitted(Lifecycle) if one.message == "a sign-in to the console failed"]
+    assert [one.details for one in failed] == [{"address": "127.0.0.1"}] * 6
 
 
 async def test_an_unknown_user_is_refused_in_the_same_words(world):

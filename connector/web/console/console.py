@@ -17,19 +17,19 @@ from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
 from connector.store.audit import AuditEntry
 from connector.telemetry.error_location import place
-from connector.telemetry.log_events import Emit, WorkerFailed
+from connector.telemetry.log_events import Emit, Level, Lifecycle, WorkerFailed
 from connector.telemetry.mask import mask
 from connector.web.console import guards
 from connector.web.console.guards import HEADERS, Refused
 from connector.web.console.render import render
 from connector.web.console.request import (
     ActionRoute,
-    Answer,
     Command,
     ConsoleRequest,
     Fields,
     Forbidden,
     NoSuchPage,
+    Page,
     PageRoute,
     Redirect,
 )
@@ -107,22 +107,37 @@ class Console:
         try:
             guards.check_host(request, self._hosts)
             return await self._guarded(request)
-        except Refused as refused:
-            return self._error(request, refused.status, str(refused))
-        except NoSuchPage as missing:
-            return self._error(request, HTTPStatus.NOT_FOUND, str(missing))
-        except Forbidden as forbidden:
-            return self._error(request, HTTPStatus.FORBIDDEN, str(forbidden))
-        except ProblemsFound as found:
-            problems = [str(problem) for problem in found.problems]
-            return self._error(request, HTTPStatus.UNPROCESSABLE_ENTITY, "The files have problems.", problems)
-        except ConnectorError as error:
-            return self._error(request, HTTPStatus.CONFLICT, str(error))
         except Exception as error:  # noqa: BLE001 - the listener must survive a bug in a page.
-            where = place(error)
-            self._emit(WorkerFailed(worker="console", error=where, seconds=0.0))
-            words = "This is a bug: please report it with this line. Nothing else is affected."
-            return self._error(request, HTTPStatus.INTERNAL_SERVER_ERROR, words, [where])
+            page = self._failure(error)
+            return self._html(
+                _template(page, is_htmx=_is_htmx(request)),
+                {**page.values, "person": None, "fragment": page.fragment},
+                page.status,
+            )
+
+    def _failure(self, error: Exception) -> Page:
+        """What went wrong, as a page or as a message for htmx."""
+        words, details = str(error), []
+        match error:
+            case Refused():
+                status = error.status
+            case NoSuchPage():
+                status = HTTPStatus.NOT_FOUND
+            case Forbidden():
+                status = HTTPStatus.FORBIDDEN
+            case ProblemsFound():
+                status, words = HTTPStatus.UNPROCESSABLE_ENTITY, "The files have problems."
+                details = [str(problem) for problem in error.problems]
+            case ConnectorError():
+                status = HTTPStatus.CONFLICT
+            case _:
+                status, details = HTTPStatus.INTERNAL_SERVER_ERROR, [place(error)]
+                words = "This is a bug: please report it with this line. Nothing else is affected."
+                self._emit(WorkerFailed(worker="console", error=details[0], seconds=0.0))
+        values = {"title": status.phrase, "words": words, "details": details}
+        return Page(
+            template="error.html", fragment="error_message.html", title=status.phrase, status=status, values=values
+        )
 
     async def _guarded(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -137,8 +152,7 @@ class Console:
             form = await guards.read_form(request)
         elif request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST are answered here")
-        is_htmx = request.headers.get("HX-Request") == "true"
-        visit = _Visit(request, path.rstrip("/"), guards.read_fields(query), form, is_htmx)
+        visit = _Visit(request, path.rstrip("/"), guards.read_fields(query), form, _is_htmx(request))
         return await (self._sign_in(visit) if visit.path == SIGN_IN else self._as_person(visit))
 
     # Signing in and out.
@@ -159,6 +173,8 @@ class Console:
             return self._sign_in_page(visit, wrong=words, status=HTTPStatus.TOO_MANY_REQUESTS)
         self._attempts.fail(*keys)  # before the check, so that many at once are counted
         if not await self._passwords.check(user, visit.form.get("password")):
+            details = {"address": address}  # never the user: many type the password there
+            self._emit(Lifecycle(message="a sign-in to the console failed", level=Level.WARNING, details=details))
             return self._sign_in_page(visit, wrong="User or password is wrong.", status=HTTPStatus.FORBIDDEN)
         self._attempts.succeed(*keys)
         return await self._begin(visit, user, self._settings.users[user].role, PASSWORD)
@@ -221,6 +237,12 @@ class Console:
             session = None
         if session is None:
             return _to_sign_in(visit)
+        try:
+            return await self._serve(visit, session)
+        except Exception as error:  # noqa: BLE001 - the same as in handle(), with the navigation.
+            return self._page(visit, session, self._failure(error))
+
+    async def _serve(self, visit: _Visit, session: Session) -> web.Response:
         if visit.request.method == hdrs.METH_POST:
             guards.check_csrf(visit.form, session.person.csrf)
             return await self._post(visit, session)
@@ -291,40 +313,38 @@ class Console:
             answer = await route.show(request)
         if request.looked:
             await self._audit(person.user, person.role, "look at numbers", visit.path)
-        return self._answer(request, session, answer)
-
-    def _answer(self, request: ConsoleRequest, session: Session, answer: Answer) -> web.Response:
-        key = session.stored.hash
         if isinstance(answer, Redirect):
-            self._messages.setdefault(key, []).extend(answer.messages)
+            self._messages.setdefault(session.stored.hash, []).extend(answer.messages)
             return _see_other(answer.to)
+        return self._page(visit, session, answer)
+
+    def _page(self, visit: _Visit, session: Session, page: Page) -> web.Response:
         values = {
-            **answer.values,
-            "title": answer.title,
-            "person": request.person,
-            "path": request.path,
-            "messages": self._messages.pop(key, []),
-            "csrf_field": Markup('<input type="hidden" name="csrf" value="{}">').format(request.person.csrf),
+            **page.values,
+            "title": page.title,
+            "person": session.person,
+            "path": visit.path,
+            "messages": self._messages.pop(session.stored.hash, []),
+            "csrf_field": Markup('<input type="hidden" name="csrf" value="{}">').format(session.person.csrf),
+            "fragment": page.fragment,
         }
-        if request.is_htmx and answer.fragment is not None:
-            return self._html("fragment.html", {**values, "fragment": answer.fragment}, answer.status)
-        return self._html(answer.template, values, answer.status)
+        return self._html(_template(page, is_htmx=visit.is_htmx), values, page.status)
 
     def _html(self, template: str, values: dict[str, Any], status: int) -> web.Response:
         text = render(template, {"screens": SCREENS, "zone": self._zone, "messages": [], **values})
         return web.Response(status=status, text=text, content_type="text/html", headers=HEADERS)
 
-    def _error(
-        self, request: web.BaseRequest, status: HTTPStatus, words: str, details: list[str] | None = None
-    ) -> web.Response:
-        """A page, or for htmx a message. It knows nothing of the session: that may be what failed."""
-        is_htmx = request.headers.get("HX-Request") == "true"
-        values = {"title": status.phrase, "person": None, "words": words, "details": details or []}
-        return self._html("error_message.html" if is_htmx else "error.html", values, status)
-
     async def _audit(self, who: str, role: Role, action: str, about: str = "", why: str = "") -> None:
         entry = AuditEntry(at=self._context.now(), who=who, role=role.value, action=action, about=about, why=why)
         await self._context.store.audit.add(entry)
+
+
+def _is_htmx(request: web.BaseRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _template(page: Page, *, is_htmx: bool) -> str:
+    return "fragment.html" if is_htmx and page.fragment is not None else page.template
 
 
 def _need(role: Role, needed: Role) -> None:

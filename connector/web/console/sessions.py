@@ -3,10 +3,12 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from connector.config.console_settings import ConsoleUser, Role
+from connector.model.errors import StoreUnavailable
 from connector.store.console_sessions import ConsoleSessions, StoredSession
 from connector.web.console.guards import csrf_token
 from connector.web.console.request import Person
@@ -75,9 +77,10 @@ class Sessions:
         return None if user is None else user.role
 
     async def see(self, session: Session) -> None:
-        """The session's person did something."""
+        """The session's person did something. A full disk must not hide the page that says so."""
         if self._now() - session.stored.seen_at >= SEEN_EVERY:
-            await self._store.see(session.stored.hash, self._now())
+            with suppress(StoreUnavailable):
+                await self._store.see(session.stored.hash, self._now())
 
     async def show_numbers(self, session: Session, *, shown: bool) -> None:
         """Show the person unmasked numbers for ten minutes, or mask them again."""
