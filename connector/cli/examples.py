@@ -1,4 +1,7 @@
-"""Examples of every command, which its `--help` and the manual show. Each is a line that can be typed."""
+"""Examples of the commands, which their `--help` and the manual show. Each is a line that can be typed.
+
+A command of one CRM or of one sandbox names its examples beside itself.
+"""
 
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "run": ("connector run", "connector --config /etc/connector/config.yaml run"),
@@ -81,31 +84,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "keywords deactivate": ("connector keywords deactivate KATT",),
     "keywords reactivate": ("connector keywords reactivate KATT",),
     "keywords delete": ("connector keywords delete KATT --channel 2160",),
-    "salesforce": ("connector salesforce setup --dry-run", "connector salesforce backfill"),
-    "salesforce setup": ("connector salesforce setup --dry-run", "connector salesforce setup --assign"),
-    "salesforce backfill": (
-        "connector salesforce backfill --conflicts shared.csv",
-        "connector salesforce backfill --write",
-    ),
-    "dynamics": ("connector dynamics setup --dry-run", "connector dynamics backfill"),
-    "dynamics backfill": (
-        "connector dynamics backfill --conflicts shared.csv",
-        "connector dynamics backfill --write",
-    ),
-    "dynamics setup": (
-        "connector dynamics setup --dry-run",
-        "connector dynamics setup --token-env ADMIN_TOKEN",
-    ),
     "sandbox": ("connector sandbox strex", "connector sandbox salesforce --port 8090"),
-    "sandbox salesforce": ("connector sandbox salesforce --port 8090",),
-    "sandbox dynamics": ("connector sandbox dynamics",),
-    "sandbox strex": ("connector sandbox strex --compress 1000",),
-    "sandbox marketing-cloud": ("connector sandbox marketing-cloud",),
-    "sandbox twilio": ("connector sandbox twilio",),
-    "sandbox webhook": ("connector sandbox webhook --secret whsec_c2FtcGxl",),
-    "sandbox sumotext": ("connector sandbox sumotext",),
-    "sandbox messagecloud": ("connector sandbox messagecloud",),
-    "sandbox onlinefundraising": ("connector sandbox onlinefundraising",),
     "sinks": ("connector sinks secret",),
     "sinks secret": ("connector sinks secret",),
     "schema": ("connector schema pull", "connector schema write"),
@@ -118,7 +97,15 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
-def epilog(words: str) -> str | None:
-    r"""The examples of a command as click prints them line by line, which `\b` makes it do."""
-    lines = EXAMPLES.get(words)
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines) if lines else None
+HEAD = "\b\nExamples:\n"  # `\b` makes click print line by line
+
+
+def examples(*lines: str) -> str:
+    """The epilog of a command that has these examples."""
+    return HEAD + "\n".join(f"  {line}" for line in lines)
+
+
+def examples_of(epilog: str | None) -> list[str]:
+    """The examples that are in an epilog."""
+    _, _, lines = (epilog or "").partition(HEAD)
+    return [line.strip() for line in lines.splitlines()]

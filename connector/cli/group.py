@@ -2,11 +2,14 @@
 
 import difflib
 import json
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
 
 import click
 
 from connector.cli.completion_values import complete
-from connector.cli.examples import epilog
+from connector.cli.examples import EXAMPLES, examples
 from connector.model.terminal_text import escaped
 
 JSON = "--json"
@@ -21,7 +24,8 @@ class Group(click.Group):
         command = self.find(ctx, cmd_name)
         if command is not None:
             words = f"{ctx.command_path} {cmd_name}".split(maxsplit=1)[1]
-            command.epilog = command.epilog or epilog(words)
+            if words in EXAMPLES:
+                command.epilog = examples(*EXAMPLES[words])
             complete(command)
         return command
 
@@ -47,6 +51,27 @@ class Group(click.Group):
             cure = f"Did you mean `{close[0]}`?" if close else f"See `{ctx.command_path} --help`."
             raise click.UsageError(f"There is no command `{name}`. {cure}", ctx)
         return super().resolve_command(ctx, args)
+
+
+class PackageGroup(Group):
+    """A group whose commands are modules of a package, each imported when it is called."""
+
+    def __init__(self, *, package: str, names: Sequence[str], **more: Any) -> None:
+        """Each of `names` is a module of `package`, and the command in it."""
+        super().__init__(**more)
+        self._package = package
+        self._names = names
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature.
+        """The commands, in the order in which they are needed."""
+        return list(self._names)
+
+    def find(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same.
+        """The command, imported now."""
+        if cmd_name not in self._names:
+            return None
+        command: click.Command = getattr(import_module(f"{self._package}.{cmd_name}"), cmd_name)
+        return command
 
 
 def json_wanted(args: list[str]) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from connector.cli import exit_codes
-from connector.cli.group import JSON, Group, json_wanted, print_error
+from connector.cli.group import JSON, WIDEST, Group, json_wanted, print_error
 from connector.cli.setup import Setup
 
 # Name → (module, one line of help). The help is here, so that the list of commands imports none of them.
@@ -33,10 +33,8 @@ COMMANDS = {
     "reload": ("reload", "Reload the mappings of the running daemon."),
     "notify": ("notify", "Test the messages of alarms, and show the weekly digest."),
     "keywords": ("keywords", "List, reserve and switch keywords at the provider."),
-    "salesforce": ("salesforce", "Set up the Salesforce org, and fill its external IDs."),
     "sinks": ("sinks", "Make signing secrets for webhooks."),
-    "dynamics": ("dynamics", "Set up the Dynamics 365 org, and fill the keys of its contacts."),
-    "sandbox": ("sandbox", "Run a stand-in for Salesforce or a provider, to try things out."),
+    "sandbox": ("sandbox", "Run a stand-in for a CRM or a provider, to try things out."),
     "schema": ("schema", "Write or print JSON Schemas; pull the schema of the CRM."),
     "completion": ("completion", "Print the script by which a shell completes the commands."),
     "manual": ("manual", "Print the man page."),
@@ -44,12 +42,22 @@ COMMANDS = {
 }
 
 
+CRMS = Path(__file__).parents[1] / "crm"
+
+
+def crm_commands() -> list[str]:
+    """The CRMs with commands of their own, each of which is a folder in crm/ with a package `commands`."""
+    return sorted(one.parent.name for one in CRMS.glob("*/commands"))
+
+
 class LazyGroup(Group):
     """A group that imports a command only when it is called, and ends with the documented exit codes."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature.
         """The commands, in the order in which a new user needs them."""
-        return list(COMMANDS)
+        names = list(COMMANDS)
+        place = names.index("sandbox")
+        return [*names[:place], *crm_commands(), *names[place:]]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the options before the command. `--json` may stand there too."""
@@ -60,16 +68,22 @@ class LazyGroup(Group):
 
     def find(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature.
         """The command, imported now."""
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        command: click.Command = getattr(import_module(f"connector.cli.{module}"), module)
+        command: click.Command | None = None
+        if cmd_name in COMMANDS:
+            module, _ = COMMANDS[cmd_name]
+            command = getattr(import_module(f"connector.cli.{module}"), module)
+        elif cmd_name in crm_commands():
+            command = import_module(f"connector.crm.{cmd_name}.commands").group
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same.
-        """Print the commands from the table, without importing them."""
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Print the commands, without importing those of the table."""
+        lines = []
+        for name in self.list_commands(ctx):
+            command = None if name in COMMANDS else self.find(ctx, name)
+            lines.append((name, command.get_short_help_str(WIDEST) if command else COMMANDS[name][1]))
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(lines)
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command. This is the only place where errors become messages and exit codes."""

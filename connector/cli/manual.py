@@ -7,7 +7,7 @@ from typing import cast
 
 import click
 
-from connector.cli.examples import EXAMPLES
+from connector.cli.examples import examples_of
 from connector.cli.exit_codes import HELP
 
 FILES = (
@@ -57,7 +57,7 @@ def _commands(group: click.Group, ctx: click.Context, path: str) -> Iterator[str
             record = parameter.get_help_record(here)
             if record is not None:
                 yield from (".TP", f".B {_plain(record[0])}", _plain(record[1]) or ".br")
-        examples = EXAMPLES.get(words.partition(" ")[2], ())
+        examples = examples_of(command.epilog)
         if examples:
             yield ".PP"
             yield "Examples:"

@@ -11,6 +11,7 @@ from aiohttp import web
 LONGEST_LINE = (
     65_536  # bytes of a request line or header; a sandbox rejects shorter ones itself if the real server does
 )
+TLS: web.AppKey[SSLContext] = web.AppKey("tls", SSLContext)  # an application with it is served by https
 STOP_GRACE = 1.0  # seconds for open requests when a sandbox stops
 
 
@@ -19,6 +20,7 @@ async def serving(
     app: web.Application, host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None
 ) -> AsyncIterator[str]:
     """Serve `app` during the block, and yield its base URL; port 0 uses a free one, and `tls` makes it https."""
+    tls = tls or app.get(TLS)
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -39,16 +41,14 @@ async def serving(
         await runner.cleanup()
 
 
-async def serve_until_stopped(
-    app: web.Application, host: str, port: int, announce: Callable[[str], None], tls: SSLContext | None = None
-) -> None:
+async def serve_until_stopped(app: web.Application, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serve `app` until SIGTERM or SIGINT; `announce` gets the base URL once it listens."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
-        async with serving(app, host, port, tls) as url:
+        async with serving(app, host, port) as url:
             announce(url)
             await stop.wait()
     finally:

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from connector.cli.exit_codes import Exit, exit_on_error
-from connector.cli.main import COMMANDS, cli
+from connector.cli.main import COMMANDS, cli, crm_commands
 from connector.model.errors import StoreUnavailable
 
 HEAVY = {
@@ -45,9 +45,10 @@ def test_help_documents_the_exit_codes_and_every_command():
     for name, (_, line) in COMMANDS.items():
         assert f"{name} " in words
         assert line in words
+    assert "Set up the Dynamics 365 org" in words
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "demo"])
+@pytest.mark.parametrize("name", [name for name in (*COMMANDS, *crm_commands()) if name != "demo"])
 def test_every_command_is_there(name):
     assert CliRunner().invoke(cli, [name, "--help"], prog_name="connector").exit_code == 0
 
@@ -55,8 +56,16 @@ def test_every_command_is_there(name):
 def test_every_command_but_run_takes_json():
     here = click.Context(cli, info_name="connector")
     silent = {"demo", "run", "completion", "manual"}  # scripts and pages are no JSON
-    commands = {name: cli.get_command(here, name) for name in set(COMMANDS) - silent}
-    leaves = [one for name, top in commands.items() for one in getattr(top, "commands", {name: top}).values()]
+    tops = [cli.get_command(here, name) for name in cli.list_commands(here) if name not in silent]
+    leaves = [
+        one
+        for top in tops
+        for one in (
+            [top.get_command(here, name) for name in top.list_commands(here)]
+            if hasattr(top, "list_commands")
+            else [top]
+        )
+    ]
     without = [one.name for one in leaves if "--json" not in {word for param in one.params for word in param.opts}]
     assert without == []
 

@@ -5,20 +5,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from connector.cli.examples import examples
 from connector.cli.exit_codes import Exit, Misused, Unreachable
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.model.errors import PeerUnavailable
 
 if TYPE_CHECKING:
-    from connector.cli.salesforce_deploy import OrgSetup
     from connector.cli.setup import Setup
+    from connector.crm.salesforce.commands.deploy import OrgSetup
     from connector.crm.salesforce.setup.survey import Survey
 
 MARKS = {"there": " ", "hidden": " ", "add": "+", "change": "~", "in_the_way": "!"}
 STYLES = {"add": "green", "change": "yellow", "in_the_way": "red"}
 
 
-@click.command()
+@click.command(epilog=examples("connector salesforce setup --dry-run", "connector salesforce setup --assign"))
 @click.option("--dry-run", is_flag=True, help="Let the org check everything, but change nothing.")
 @click.option("--assign", is_flag=True, help="Assign the permission set to the integration user too.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -58,7 +59,7 @@ async def _set_up(
     setup: "Setup", named: tuple[str | None, str | None], *, assign: bool, dry_run: bool, yes: bool, quiet: bool
 ) -> dict[str, Any]:
     from connector.cli.orgs import token_of  # noqa: PLC0415 - see the package's docstring.
-    from connector.cli.salesforce_deploy import working  # noqa: PLC0415 - the same.
+    from connector.crm.salesforce.commands.deploy import working  # noqa: PLC0415 - the same.
 
     crm, token_env = named
     async with working(setup.config(), crm, token=token_of(token_env)) as work:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.cli.backfill import Kind, backfill_options, run
+from connector.cli.examples import examples
 from connector.model.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from connector.registry import Loaded
 
 
-@click.command()
+@click.command(
+    epilog=examples("connector salesforce backfill --conflicts shared.csv", "connector salesforce backfill --write")
+)
 @backfill_options
 @click.pass_context
 def backfill(ctx: click.Context, /, **options: Any) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct
 
+from connector.cli.examples import examples
 from connector.cli.exit_codes import Exit, Misused, Unreachable
 from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json
@@ -39,7 +40,9 @@ class OrgSetup(Struct, frozen=True, kw_only=True):
     wanted: tuple["TablePart", ...]
 
 
-@click.command()
+@click.command(
+    epilog=examples("connector dynamics setup --dry-run", "connector dynamics setup --token-env ADMIN_TOKEN")
+)
 @click.option("--dry-run", is_flag=True, help="Show what is missing, but create nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--token-env", metavar="NAME", help="The environment variable with an administrator's access token.")

@@ -1,0 +1,27 @@
+"""The options of `connector sandbox messagecloud`."""
+
+import click
+from aiohttp import web
+
+from connector.sandbox.messagecloud.app import build
+from connector.sandbox.strex.body import RefusedError
+
+PORT = 8094
+
+
+@click.command()
+@click.option(
+    "--hooks",
+    default="http://127.0.0.1:8080/hooks/messagecloud",
+    show_default=True,
+    help="The address of MessageCloud's endpoints.",
+)
+@click.option("--secret", help="The path secret of the endpoints mo and dlr.")
+@click.option("--campaign-name", default="sandbox", show_default=True, help="The account that calls must name.")
+@click.option("--api-key", default="sandbox-key", show_default=True, help="The key that calls must have.")
+def command(*, hooks: str, secret: str | None, campaign_name: str, api_key: str) -> web.Application:
+    """MessageCloud: creates one-click windows and tells their status; POST /_sandbox/window plays the donor."""
+    try:
+        return build(hooks=hooks, secret=secret, campaign_name=campaign_name, api_key=api_key)
+    except RefusedError as refused:
+        raise click.UsageError(str(refused)) from refused

@@ -1,0 +1,36 @@
+"""The options of `connector sandbox salesforce`."""
+
+import click
+from aiohttp import web
+
+from connector.sandbox.salesforce import build
+
+PORT = 8090
+
+
+@click.command(epilog="connector sandbox salesforce --port 8090")
+@click.option("--data", default=":memory:", help="A file for the records; without it they are kept in memory.")
+@click.option(
+    "--preset",
+    type=click.Choice(["plain", "npsp", "nonprofit-cloud"]),
+    default="plain",
+    show_default=True,
+    help="The kind of org: with NPSP, or with Nonprofit Cloud.",
+)
+@click.option("--bare", is_flag=True, help="Without custom fields and objects, like a new org.")
+@click.option(
+    "--currency",
+    "currencies",
+    multiple=True,
+    help="An org with several currencies: name each, such as NOK, the users' own first.",
+)
+@click.option(
+    "--language",
+    type=click.Choice(["en", "fr", "pt", "ja", "no", "nb"]),
+    default="en",
+    show_default=True,
+    help="The language of the org's error messages.",
+)
+def command(*, data: str, preset: str, bare: bool, currencies: tuple[str, ...], language: str) -> web.Application:
+    """An org: sign in with client id and secret `sandbox`."""
+    return build(data, preset=preset, bare=bare, currencies=currencies, language=language)

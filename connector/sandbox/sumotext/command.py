@@ -1,0 +1,25 @@
+"""The options of `connector sandbox sumotext`."""
+
+import click
+from aiohttp import web
+
+from connector.sandbox.sumotext.app import build
+from connector.sandbox.sumotext.callbacks import RefusedError
+
+PORT = 8092
+
+
+@click.command()
+@click.option(
+    "--hooks",
+    default="http://127.0.0.1:8080/hooks/sumotext",
+    show_default=True,
+    help="The address of Sumotext's endpoints.",
+)
+@click.option("--secret", help="The path secret, the last part of the endpoints' addresses.")
+def command(*, hooks: str, secret: str | None) -> web.Application:
+    """Sumotext: POST /_sandbox/send plays a web form, a poll reply or a text message."""
+    try:
+        return build(hooks=hooks, secret=secret)
+    except RefusedError as refused:
+        raise click.UsageError(str(refused)) from refused

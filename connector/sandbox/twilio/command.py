@@ -1,0 +1,26 @@
+"""The options of `connector sandbox twilio`."""
+
+import click
+from aiohttp import web
+
+from connector.sandbox.twilio.app import RefusedError, build
+
+PORT = 8096
+
+
+@click.command()
+@click.option(
+    "--hooks",
+    default="http://127.0.0.1:8080/hooks/twilio",
+    show_default=True,
+    help="The address of Twilio's endpoints.",
+)
+@click.option("--secret", help="The path secret, the last part of the endpoints' addresses.")
+@click.option("--auth-token", default="sandbox-token", show_default=True, help="The token that signs the webhooks.")
+@click.option("--no-advanced-opt-out", is_flag=True, help="Send STOP without OptOutType.")
+def command(*, hooks: str, secret: str | None, auth_token: str, no_advanced_opt_out: bool) -> web.Application:
+    """Twilio: POST /_sandbox/phone plays a donor who writes, /_sandbox/message a message to a donor."""
+    try:
+        return build(hooks=hooks, auth_token=auth_token, secret=secret, advanced=not no_advanced_opt_out)
+    except RefusedError as refused:
+        raise click.UsageError(str(refused)) from refused
