@@ -1,4 +1,4 @@
-"""What `connector salesforce backfill` and `connector dynamics backfill` share: options, steps, output."""
+"""What the commands `backfill` of the CRMs share: options, steps, output."""
 
 import asyncio
 import csv

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from connector.cli.demo.environment import Environment
-from connector.cli.demo.script import play
+from connector.cli.demo.script import PARTS, play
 
 PLACE = Path(".demo")
 
@@ -26,7 +26,7 @@ def demo(context: click.Context, *, keep: bool, directory: Path, as_json: bool) 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     os.umask(0o077)  # only the current user can read the demo's files
-    with Environment(directory) as environment:
+    with Environment(directory, PARTS) as environment:
         report = play(environment, quiet=as_json)
         if as_json:
             click.echo(json.dumps(report))

@@ -1,6 +1,5 @@
 """The demo's processes: the sandboxes and the daemon, in a temporary directory, on free ports of the loopback address."""
 
-import base64
 import json
 import os
 import secrets
@@ -10,27 +9,24 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from connector.model.errors import ConnectorError
 
+if TYPE_CHECKING:
+    from connector.cli.demo.scenario import Scenario
+
 HERE = "127.0.0.1"
+KEY = "demo-key"  # of every provider
 TIMEOUT = 60.0  # seconds: a busy machine starts three interpreters slowly
 LOOK = 0.05  # seconds between two checks
-OTHERS = (
-    "sumotext",
-    "onlinefundraising",
-    "messagecloud",
-    "twilio",
-    "strex-results",
-    "strex-journey-events",
-)  # optional mappings, which users copy
 EVERY = "every: 1s"  # the feed's interval in the demo; the shipped mapping polls twice a minute
 SHIPPED = Path(__file__).parents[3] / "mappings"
 
@@ -44,49 +40,9 @@ mappings: mappings
 timezone: Europe/Oslo
 default_region: "NO"
 providers:
-  strex:
-    path_secrets: [{{file: hook-secret}}]
-    signature: {{mode: if_present}}
-    api: {{url: "{strex}", key: {{file: provider-key}}}}
-    subscriptions:
-      - {{short_number: "2002", keyword: MYKEYWORD}}
-      - {{short_number: "2002", keyword: KATT}}
-      - {{short_number: "2002", keyword: HUND}}
-  sumotext:
-    path_secrets: [{{file: hook-secret}}]
-  onlinefundraising:
-    path_secrets: [{{file: hook-secret}}]
-    api: {{url: "{onlinefundraising}", key: {{file: provider-key}}}}
-  twilio:
-    auth_tokens: [{{file: hook-secret}}]
-  messagecloud:
-    path_secrets: [{{file: hook-secret}}]
-    api: {{url: "{messagecloud}", campaign_name: sandbox, key: {{file: provider-key}}}}
-    offers:
-      tiger:
-        service_id: demo
-        short_number: "2172"
-        keyword: TIGER
-        price: 100
-        thank_you: "{messagecloud}/_sandbox/page"
-        cancelled: "{messagecloud}/_sandbox/page"
-        recurring: {{day: anniversary}}
-    charges: {{enabled: true, hours: {{from: "00:00", to: "23:59"}}}}
+{providers}
 sinks:
-  mc:
-    type: marketing_cloud
-    auth_url: "{marketing_cloud}"
-    client_id: sandbox
-    client_secret: {{file: salesforce-secret}}
-    events: {{Sent from journey: SmsResult-Event}}
-    event_delay: 1s
-    strex_agreed: true
-  result_hook:
-    type: webhook
-    url: "{webhook}/results"
-    secret: {{file: webhook-secret}}
-    names: [default]
-    allow_private: true
+{sinks}
 crm:
   salesforce:
     url: "{salesforce}"
@@ -108,34 +64,49 @@ class DemoFailed(ConnectorError):  # noqa: N818 - named after what happened.
     """The demo failed."""
 
 
+def nothing(_: Any) -> None:
+    """Do nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of the demo: what it adds to the config, its sandboxes, and its scenes."""
+
+    play: Callable[["Scenario"], None]
+    prepare: Callable[["Scenario"], None] = nothing  # before all scenes
+    mappings: Sequence[str] = ()  # optional ones, which users copy
+    providers: str = ""  # of the config; {name} is the address of a sandbox
+    sinks: str = ""
+    start: Callable[["Environment"], None] = nothing  # its sandboxes, before the daemon
+    connect: Callable[["Environment"], None] = nothing  # its sandboxes to the daemon
+    sent: Callable[["Environment"], None] = nothing  # returns when its sandboxes have sent what they had to
+
+
 class Environment:
     """Starts the demo's processes, and ends them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, parts: Sequence[Part]) -> None:
         self.directory = directory.resolve()
-        self.salesforce = self.strex = self.onlinefundraising = self.sumotext = self.messagecloud = ""
-        self.twilio = self.marketing_cloud = self.webhook = ""
+        self.parts = parts
+        self.sandboxes: dict[str, str] = {}  # their addresses
         self.hooks = self.admin = ""
         self.secret = secrets.token_urlsafe(16)
-        self.signing_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
         self._undo = ExitStack()
+
+    @property
+    def salesforce(self) -> str:
+        """The address of the org."""
+        return self.sandboxes["salesforce"]
 
     def __enter__(self) -> Self:
         with self._undo:
             self._prepare()
-            key = ("--api-key", "demo-key", "--compress", "1000")
-            self.salesforce = self.sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
-            self.strex = self.sandbox("strex", *key)
-            self.onlinefundraising = self.sandbox("onlinefundraising", *key)
-            self.messagecloud = self.sandbox("messagecloud", *key[:2])
-            self.marketing_cloud = self.sandbox("marketing-cloud")
-            self.webhook = self.sandbox("webhook", "--secret", self.signing_secret)
+            self.sandbox("salesforce", "--data", str(self.directory / "salesforce.db"))
+            for part in self.parts:
+                part.start(self)
             self._daemon()
-            # These call others and are never called: they need their target at the start.
-            endpoints = ("--hooks", f"{self.hooks}/sumotext", "--secret", self.secret)
-            self.sumotext = self.sandbox("sumotext", *endpoints)
-            endpoints = ("--hooks", f"{self.hooks}/twilio", "--auth-token", self.secret)
-            self.twilio = self.sandbox("twilio", *endpoints)
+            for part in self.parts:
+                part.connect(self)
             # Keep the processes only if all have started; an earlier exit ends them.
             self._undo = self._undo.pop_all()
         return self
@@ -155,55 +126,45 @@ class Environment:
         self.directory.mkdir(parents=True)
         marker.touch()
         shutil.copytree(SHIPPED, self.directory / "mappings", ignore=shutil.ignore_patterns("more"))
-        for provider in OTHERS:
-            shutil.copy(SHIPPED / "more" / f"{provider}.yaml", self.directory / "mappings")
+        for name in (name for part in self.parts for name in part.mappings):
+            shutil.copy(SHIPPED / "more" / f"{name}.yaml", self.directory / "mappings")
         for path in (self.directory / "mappings").glob("*.yaml"):
             path.write_text(path.read_text(encoding="utf-8").replace("every: 30s", EVERY), encoding="utf-8")
-        words = {
-            "hook-secret": self.secret,
-            "provider-key": "demo-key",
-            "salesforce-secret": "sandbox",
-            "webhook-secret": self.signing_secret,
-        }
+        words = {"hook-secret": self.secret, "provider-key": KEY, "salesforce-secret": "sandbox"}
         for name, word in words.items():
-            path = self.directory / name
-            path.touch(mode=0o600)
-            path.write_text(word, encoding="utf-8")
+            self.keep_secret(name, word)
+
+    def keep_secret(self, name: str, word: str) -> None:
+        """Write a secret into a file, for the config to name."""
+        path = self.directory / name
+        path.touch(mode=0o600)
+        path.write_text(word, encoding="utf-8")
 
     def sandbox(self, kind: str, *options: str, name: str = "") -> str:
-        """Start a sandbox; returns its address. `name` is that of its log, where two of a kind run."""
+        """Start a sandbox; returns its address. `name` is its name here, where two of a kind run."""
         name = name or kind
         process = self._start(name, "-m", "connector", "sandbox", kind, "--port", "0", *options)
         assert process.stdout is not None  # noqa: S101 - requested two lines above.
         line = process.stdout.readline()
         if "listening on " not in line:
             raise DemoFailed(f"the {name} sandbox did not start: see {self.directory}/{name}.log")
-        return line.rpartition(" ")[2].strip()
+        self.sandboxes[name] = line.rpartition(" ")[2].strip()
+        return self.sandboxes[name]
+
+    def control(self, sandbox: str, what: str, body: Any = None, method: str | None = None) -> Any:
+        """Call the control interface of a sandbox."""
+        return self.call(f"{self.sandboxes[sandbox]}/_sandbox/{what}", body, method)
 
     def _daemon(self) -> None:
         port, admin = free_ports(2)
         config = self.directory / "config.yaml"
-        config.write_text(
-            CONFIG.format(
-                port=port,
-                admin=admin,
-                strex=self.strex,
-                onlinefundraising=self.onlinefundraising,
-                messagecloud=self.messagecloud,
-                marketing_cloud=self.marketing_cloud,
-                webhook=self.webhook,
-                salesforce=self.salesforce,
-            ),
-            encoding="utf-8",
-        )
+        added = {
+            name: "".join(getattr(part, name) for part in self.parts).format(**self.sandboxes).rstrip()
+            for name in ("providers", "sinks")
+        }
+        config.write_text(CONFIG.format(port=port, admin=admin, salesforce=self.salesforce, **added), encoding="utf-8")
         self.hooks, self.admin = f"http://{HERE}:{port}/hooks", f"http://{HERE}:{admin}"
         self.daemon(config, self.admin)
-        addresses = {f"{endpoint}_url": f"{self.hooks}/strex/{endpoint}/{self.secret}" for endpoint in ("mo", "dlr")}
-        self.call(f"{self.strex}/_sandbox/config", {**addresses, "lookup": "nested"}, method="PUT")
-        webhook = f"{self.hooks}/onlinefundraising/sms/{self.secret}"
-        self.call(f"{self.onlinefundraising}/_sandbox/config", {"webhook_url": webhook}, method="PUT")
-        endpoints = {"hooks": f"{self.hooks}/messagecloud", "secret": self.secret}
-        self.call(f"{self.messagecloud}/_sandbox/config", endpoints, method="PUT")
 
     def daemon(self, config: Path, admin: str, *, name: str = "connector") -> None:
         """Start a daemon, and wait until it is ready; `admin` is the address of its admin listener."""
@@ -272,16 +233,17 @@ class Environment:
 
     def wait(self, say: Callable[[list[str]], None]) -> None:
         """Explain how to try things by hand, and wait for Ctrl-C."""
+        strex = self.sandboxes["strex"]
         say(
             [
                 "Everything is still running. Try, in another terminal:",
                 "",
                 "# a phone sends KATT to 2002",
-                f'curl -s {self.strex}/_sandbox/phone -d \'{{"from": "+4790000042", "to": "2002", "text": "KATT"}}\'',
+                f'curl -s {strex}/_sandbox/phone -d \'{{"from": "+4790000042", "to": "2002", "text": "KATT"}}\'',
                 "# the contacts in Salesforce",
                 f"curl -s {self.salesforce}/_sandbox/records/Contact",
                 "# what Strex was told",
-                f"curl -s {self.strex}/_sandbox/commands",
+                f"curl -s {strex}/_sandbox/commands",
                 "# everything about that number, in plain words",
                 f".venv/bin/connector --config {self.directory}/config.yaml explain +4790000042",
                 "# a callback by hand: the example of the Strex document",

@@ -4,13 +4,36 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from connector.cli.demo.environment import KEY, Environment, Part
 from connector.cli.demo.scenario import Scenario
 
 NORA, PER = "+4790000004", "+4790000005"
+PROVIDER = """\
+  messagecloud:
+    path_secrets: [{{file: hook-secret}}]
+    api: {{url: "{messagecloud}", campaign_name: sandbox, key: {{file: provider-key}}}}
+    offers:
+      tiger:
+        service_id: demo
+        short_number: "2172"
+        keyword: TIGER
+        price: 100
+        thank_you: "{messagecloud}/_sandbox/page"
+        cancelled: "{messagecloud}/_sandbox/page"
+        recurring: {{day: anniversary}}
+    charges: {{enabled: true, hours: {{from: "00:00", to: "23:59"}}}}
+"""
 
 
-def prepare(_: Scenario) -> None:
-    """Prepare nothing."""
+def start(environment: Environment) -> None:
+    """Start the sandbox."""
+    environment.sandbox("messagecloud", "--api-key", KEY)
+
+
+def connect(environment: Environment) -> None:
+    """Tell the sandbox where the daemon is."""
+    endpoints = {"hooks": f"{environment.hooks}/messagecloud", "secret": environment.secret}
+    environment.control("messagecloud", "config", endpoints, method="PUT")
 
 
 def play(scenario: Scenario) -> None:
@@ -22,12 +45,12 @@ def play(scenario: Scenario) -> None:
     begun = [one["SMS_Key__c"] for one in scenario.records("Contact")]
     scenario.promise("nothing is written while her status is not known", NORA not in begun)
     body = {"transaction_id": window, "phone": NORA}
-    environment.call(environment.call(f"{environment.messagecloud}/_sandbox/window", body)["redirect"])
+    environment.call(environment.control("messagecloud", "window", body)["redirect"])
     scenario.settled()
     gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, window)]
     scenario.promise("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
     scenario.scene("She texts STOP TIGER")
-    environment.call(f"{environment.messagecloud}/_sandbox/phone", {"from": NORA, "text": "STOP TIGER"})
+    environment.control("messagecloud", "phone", {"from": NORA, "text": "STOP TIGER"})
     scenario.settled()
     scenario.promise("she is opted out, and will not be charged again", bool(scenario.contact(NORA)["SMS_Opt_Out__c"]))
 
@@ -37,7 +60,7 @@ def _recurring(scenario: Scenario) -> None:
     environment = scenario.environment
     scenario.scene("Per has given to TIGER since last month: his next gift is due today")
     body = {"transaction_id": _window(scenario), "phone": PER, "created": _a_month_ago().isoformat()}
-    environment.call(environment.call(f"{environment.messagecloud}/_sandbox/window", body)["redirect"])
+    environment.call(environment.control("messagecloud", "window", body)["redirect"])
     scenario.settled()
     shown = environment.until(lambda: _waiting(scenario), "the first run of charges")
     planned = [(one["what"], one["amount"]) for one in shown["charges"]]
@@ -56,7 +79,7 @@ def _window(scenario: Scenario) -> str:
     """A donor follows the link; the transaction of the new window."""
     environment = scenario.environment
     environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")
-    transactions = environment.call(f"{environment.messagecloud}/_sandbox/transactions")
+    transactions = environment.control("messagecloud", "transactions")
     windows = [one["transaction_id"] for one in transactions if not one["charge"]]
     return str(windows[-1])
 
@@ -71,7 +94,7 @@ def _waiting(scenario: Scenario) -> dict[str, Any] | None:
 
 def _charges(scenario: Scenario) -> list[dict[str, Any]]:
     """What MessageCloud's own books say was charged."""
-    taken = scenario.environment.call(f"{scenario.environment.messagecloud}/_sandbox/taken")
+    taken = scenario.environment.control("messagecloud", "taken")
     return [one for one in taken if one["charge"]]
 
 
@@ -89,3 +112,6 @@ def _a_month_ago() -> datetime:
 
 def _is(gift: dict[str, object], transaction_id: str) -> bool:
     return gift["SMS_Transaction__c"] == transaction_id
+
+
+PART = Part(mappings=("messagecloud",), providers=PROVIDER, start=start, connect=connect, play=play)

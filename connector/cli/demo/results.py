@@ -1,7 +1,10 @@
 """The demo's part about results of sendings: Marketing Cloud, and a webhook that gets signed messages."""
 
+import base64
+import secrets
 from typing import Any
 
+from connector.cli.demo.environment import Environment, Part
 from connector.cli.demo.scenario import Scenario
 
 COLUMNS = ["TransactionId", "ContactKey", "JourneyId", "Name", "Result", "Status", "StatusDetail", "OccurredAt"]
@@ -13,6 +16,30 @@ SENDING = {
     "SfWebhook": "default",
     "SystemAction": "SfMcSMS",
 }
+SINKS = """\
+  mc:
+    type: marketing_cloud
+    auth_url: "{marketing-cloud}"
+    client_id: sandbox
+    client_secret: {{file: salesforce-secret}}
+    events: {{Sent from journey: SmsResult-Event}}
+    event_delay: 1s
+    strex_agreed: true
+  result_hook:
+    type: webhook
+    url: "{webhook}/results"
+    secret: {{file: webhook-secret}}
+    names: [default]
+    allow_private: true
+"""
+
+
+def start(environment: Environment) -> None:
+    """Start both sandboxes."""
+    signing_secret = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+    environment.keep_secret("webhook-secret", signing_secret)
+    environment.sandbox("marketing-cloud")
+    environment.sandbox("webhook", "--secret", signing_secret)
 
 
 def prepare(scenario: Scenario) -> None:
@@ -21,7 +48,7 @@ def prepare(scenario: Scenario) -> None:
         "extensions": {"SMS_Results": {"key": "TransactionId", "columns": COLUMNS}},
         "events": {"SmsResult-Event": ["Result", "TransactionId"]},
     }
-    scenario.environment.call(f"{scenario.environment.marketing_cloud}/_sandbox/config", config, method="PUT")
+    scenario.environment.control("marketing-cloud", "config", config, method="PUT")
 
 
 def play(scenario: Scenario) -> None:
@@ -39,8 +66,8 @@ def play(scenario: Scenario) -> None:
         }
         scenario.environment.call(f"{scenario.environment.hooks}/strex/dlr/{scenario.environment.secret}", report)
     scenario.settled()
-    state = scenario.environment.call(f"{scenario.environment.marketing_cloud}/_sandbox/state")
-    messages = scenario.environment.call(f"{scenario.environment.webhook}/_sandbox/messages")["messages"]
+    state = scenario.environment.control("marketing-cloud", "state")
+    messages = scenario.environment.control("webhook", "messages")["messages"]
     scenario.promise(
         "a row of the data extension holds the final result", _results(state["rows"]["SMS_Results"]) == ["ok"]
     )
@@ -52,3 +79,6 @@ def play(scenario: Scenario) -> None:
 
 def _results(rows: list[dict[str, Any]]) -> list[Any]:
     return [row["Result"] for row in rows]
+
+
+PART = Part(mappings=("strex-results", "strex-journey-events"), sinks=SINKS, start=start, prepare=prepare, play=play)

@@ -34,16 +34,16 @@ class Scenario:
 
     def strex(self, what: str, **body: Any) -> None:
         """Send a control request to the Strex sandbox."""
-        self.environment.call(f"{self.environment.strex}/_sandbox/{what}", body)
+        self.environment.control("strex", what, body)
 
     def person(self, **fields: Any) -> None:
         """Create or edit a contact in Salesforce as a person would."""
         body = {"records": [fields], "by": "person"}
-        self.environment.call(f"{self.environment.salesforce}/_sandbox/records/Contact", body)
+        self.environment.control("salesforce", "records/Contact", body)
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """All records of an object in Salesforce."""
-        answer = self.environment.call(f"{self.environment.salesforce}/_sandbox/records/{name}")
+        answer = self.environment.control("salesforce", f"records/{name}")
         records: list[dict[str, Any]] = answer["records"] if isinstance(answer, dict) else answer
         return records
 
@@ -57,7 +57,7 @@ class Scenario:
 
     def commands(self) -> list[dict[str, Any]]:
         """The service commands that Strex received, and its responses."""
-        answer = self.environment.call(f"{self.environment.strex}/_sandbox/commands")
+        answer = self.environment.control("strex", "commands")
         return [{**one["command"], "answer": one["status"]} for one in answer]
 
     def states(self) -> dict[str, int]:
@@ -73,12 +73,12 @@ class Scenario:
             environment.until(
                 lambda: not {"pending", "delivering"} & self.states().keys(), "the events to be delivered"
             )
-            environment.call(f"{environment.strex}/_sandbox/forwards?wait=1")
-            environment.call(f"{environment.onlinefundraising}/_sandbox/webhooks?wait=1")
+            for part in environment.parts:
+                part.sent(environment)
 
     def looks(self) -> int:
         """How often the feed has polled Salesforce."""
-        routes = self.environment.call(f"{self.environment.salesforce}/_sandbox/stats")["requests"]
+        routes = self.environment.control("salesforce", "stats")["requests"]
         return sum(count for route, count in routes.items() if "query" in route.lower())
 
     def quiet(self) -> None:

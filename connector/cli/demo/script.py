@@ -1,4 +1,4 @@
-"""The demo's story and its expected results. Each provider's part is in its own file."""
+"""The demo's story and its expected results. Each part is in its own file."""
 
 from typing import Any
 
@@ -8,15 +8,7 @@ from connector.cli.demo import messagecloud, onlinefundraising, results, strex, 
 from connector.cli.demo.environment import Environment
 from connector.cli.demo.scenario import Scenario
 
-SCENES = (
-    strex,
-    sumotext,
-    onlinefundraising,
-    messagecloud,
-    twilio,
-    results,
-    two_crms,
-)  # each has prepare(scenario) and play(scenario)
+PARTS = tuple(module.PART for module in (strex, sumotext, onlinefundraising, messagecloud, twilio, results, two_crms))
 
 
 def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
@@ -25,13 +17,13 @@ def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
     scenario.say(
         "\n[bold]A donor's story[/]: phones → provider stand-ins → this connector → Salesforce stand-in, and back.\n"
     )
-    for scenes in SCENES:
-        scenes.prepare(scenario)
+    for part in PARTS:
+        part.prepare(scenario)
     environment.until(lambda: scenario.looks() > 0, "the first poll of Salesforce")
     before = scenario.contacts()
     scenario.show_contacts("Contacts in Salesforce before", before)
-    for scenes in SCENES:
-        scenes.play(scenario)
+    for part in PARTS:
+        part.play(scenario)
     _look_back(scenario, before)
     kept = all(held for _, held in scenario.promises)
     word = "[green]Everything is as promised.[/]" if kept else "[red]Not everything is as promised.[/]"

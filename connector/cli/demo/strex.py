@@ -1,5 +1,6 @@
 """Strex Connect's part of the demo: joining, giving and leaving by SMS, leaving in Salesforce, and the document's example."""
 
+from connector.cli.demo.environment import KEY, Environment, Part
 from connector.cli.demo.scenario import Scenario
 
 KARI, OLA, DOCUMENT = "+4790000001", "+4790000002", "+4798079008"
@@ -9,6 +10,16 @@ PEOPLE = {
     DOCUMENT: {"firstName": "Nina", "lastName": "Dahl"},
 }
 CHARGES = 2
+PROVIDER = """\
+  strex:
+    path_secrets: [{{file: hook-secret}}]
+    signature: {{mode: if_present}}
+    api: {{url: "{strex}", key: {{file: provider-key}}}}
+    subscriptions:
+      - {{short_number: "2002", keyword: MYKEYWORD}}
+      - {{short_number: "2002", keyword: KATT}}
+      - {{short_number: "2002", keyword: HUND}}
+"""
 # The example in the Strex document, as printed there: not JSON, and without an envelope.
 BARE_BLOCK = (
     'Properties: { "ServiceType": "Subscription", "ServiceId": "d2455b83-f471-4f8e-9332-2387b23adbhd", '
@@ -16,9 +27,26 @@ BARE_BLOCK = (
 )
 
 
+def start(environment: Environment) -> None:
+    """Start the sandbox."""
+    environment.sandbox("strex", "--api-key", KEY, "--compress", "1000")
+
+
+def connect(environment: Environment) -> None:
+    """Tell the sandbox where the daemon is."""
+    hooks = f"{environment.hooks}/strex"
+    addresses = {f"{endpoint}_url": f"{hooks}/{endpoint}/{environment.secret}" for endpoint in ("mo", "dlr")}
+    environment.control("strex", "config", {**addresses, "lookup": "nested"}, method="PUT")
+
+
+def sent(environment: Environment) -> None:
+    """Wait until the sandbox has sent its reports."""
+    environment.control("strex", "forwards?wait=1")
+
+
 def prepare(scenario: Scenario) -> None:
     """Set up the people in the number register and in Salesforce."""
-    scenario.environment.call(f"{scenario.environment.strex}/_sandbox/config", {"people": PEOPLE}, method="PUT")
+    scenario.environment.control("strex", "config", {"people": PEOPLE}, method="PUT")
     scenario.person(FirstName="Ola", LastName="Bø", SMS_Key__c=OLA, MobilePhone=OLA)
 
 
@@ -77,11 +105,7 @@ def _leaving_in_salesforce(scenario: Scenario) -> None:
     scenario.quiet()
     sent = [(one["action"], one["phone"], one["keyword"]) for one in scenario.commands()]
     scenario.promise("Strex was sent one service command", sent == [("unsubscribe", OLA, "KATT")])
-    ola = [
-        one
-        for one in scenario.environment.call(f"{scenario.environment.strex}/_sandbox/subscribers")
-        if one["phone"] == OLA
-    ]
+    ola = [one for one in scenario.environment.control("strex", "subscribers") if one["phone"] == OLA]
     scenario.promise("Ola's subscription has ended there", [one["active"] for one in ola] == [False])
 
 
@@ -94,3 +118,6 @@ def _the_document(scenario: Scenario) -> None:
     scenario.promise(
         "the bare block is stored as unreadable, and was answered 200", scenario.states().get("unreadable") == 1
     )
+
+
+PART = Part(providers=PROVIDER, start=start, connect=connect, sent=sent, prepare=prepare, play=play)

@@ -1,14 +1,20 @@
 """Sumotext's part of the demo: the callbacks of its document, with its numbers."""
 
+from connector.cli.demo.environment import Environment, Part
 from connector.cli.demo.scenario import Scenario
 
 NUMBER, BILL = "2125551212", "+12125551212"
 FORM = {"country": "USA", "shortcode": "84700", "key": "SOMEKEY", "mobile": NUMBER, "carrierId": "VERIZONUS"}
 POLL = {"mobile": NUMBER, "carrier": "VERIZONUS", "shortcode": "84700", "key": "FB1", "reply": "A", "label": "Tampa"}
+PROVIDER = """\
+  sumotext:
+    path_secrets: [{{file: hook-secret}}]
+"""
 
 
-def prepare(_: Scenario) -> None:
-    """Prepare nothing."""
+def connect(environment: Environment) -> None:
+    """Start the sandbox, which calls the daemon and is called by nobody."""
+    environment.sandbox("sumotext", "--hooks", f"{environment.hooks}/sumotext", "--secret", environment.secret)
 
 
 def play(scenario: Scenario) -> None:
@@ -29,4 +35,7 @@ def play(scenario: Scenario) -> None:
 
 
 def _send(scenario: Scenario, kind: str, fields: dict[str, str]) -> None:
-    scenario.environment.call(f"{scenario.environment.sumotext}/_sandbox/send", {"kind": kind, "fields": fields})
+    scenario.environment.control("sumotext", "send", {"kind": kind, "fields": fields})
+
+
+PART = Part(mappings=("sumotext",), providers=PROVIDER, connect=connect, play=play)

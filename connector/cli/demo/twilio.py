@@ -1,12 +1,18 @@
 """Twilio's part of the demo: a donor's STOP, and a message that Twilio refuses because of it."""
 
+from connector.cli.demo.environment import Environment, Part
 from connector.cli.demo.scenario import Scenario
 
 ANN = "+15005550006"
+PROVIDER = """\
+  twilio:
+    auth_tokens: [{{file: hook-secret}}]
+"""
 
 
-def prepare(_: Scenario) -> None:
-    """Prepare nothing."""
+def connect(environment: Environment) -> None:
+    """Start the sandbox, which calls the daemon and is called by nobody."""
+    environment.sandbox("twilio", "--hooks", f"{environment.hooks}/twilio", "--auth-token", environment.secret)
 
 
 def play(scenario: Scenario) -> None:
@@ -23,4 +29,7 @@ def play(scenario: Scenario) -> None:
 
 
 def _post(scenario: Scenario, path: str, body: dict[str, str]) -> None:
-    scenario.environment.call(f"{scenario.environment.twilio}/_sandbox/{path}", body)
+    scenario.environment.control("twilio", path, body)
+
+
+PART = Part(mappings=("twilio",), providers=PROVIDER, connect=connect, play=play)

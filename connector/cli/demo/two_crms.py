@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from connector.cli.demo.environment import EVERY, HERE, SHIPPED, Environment, free_ports
+from connector.cli.demo.environment import EVERY, HERE, KEY, SHIPPED, Environment, Part, free_ports
 from connector.cli.demo.scenario import QUIET_LOOKS, Scenario
 
 LIV = "+4790000005"
@@ -45,8 +45,7 @@ class TwoCrms:
         self._environment = environment
         self.salesforce = environment.sandbox("salesforce", name="second-salesforce")
         self.dynamics = environment.sandbox("dynamics")
-        key = ("--api-key", "demo-key", "--compress", "1000")
-        self.strex = environment.sandbox("strex", *key, name="second-strex")
+        self.strex = environment.sandbox("strex", "--api-key", KEY, "--compress", "1000", name="second-strex")
         directory = environment.directory / "two-crms"
         shutil.copytree(SHIPPED / "dynamics" / "both", directory / "mappings")
         for path in (directory / "mappings").glob("*.yaml"):
@@ -114,10 +113,6 @@ class TwoCrms:
         )
 
 
-def prepare(_: Scenario) -> None:
-    """Prepare nothing: this part has processes of its own."""
-
-
 def play(scenario: Scenario) -> None:
     """Run this part."""
     scenario.scene(
@@ -148,3 +143,6 @@ def play(scenario: Scenario) -> None:
     before = both.written()
     both.quiet()
     scenario.promise("and nothing echoes between the three in two more polls", both.written() == before)
+
+
+PART = Part(play=play)  # it has processes of its own

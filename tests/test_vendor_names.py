@@ -1,0 +1,33 @@
+"""What a provider or a CRM costs outside its own folders: the lines that name it, counted."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "connector"
+REGISTRY_LINES = 3  # two imports, and the entry of the table
+
+
+def lines_that_name(vendor: str) -> dict[str, int]:
+    """Lines by file, without the vendor's folders and the demo, which tells a story with names."""
+    own = (f"providers/{vendor}/", f"crm/{vendor}/", f"sandbox/{vendor}/", "cli/demo/")
+    found = {}
+    for path in sorted(ROOT.rglob("*.py")):
+        here = path.relative_to(ROOT).as_posix()
+        lines = [line for line in path.read_text().splitlines() if vendor in line.casefold()]
+        if lines and not here.startswith(own):
+            found[here] = len(lines)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("vendor", "sources"),
+    [("dynamics", {}), ("twilio", {"consent/opt_out_table.py": 2})],  # where the words of the table come from
+)
+def test_only_the_registry_names_a_vendor(vendor, sources):
+    assert lines_that_name(vendor) == {"registry.py": REGISTRY_LINES} | sources
+
+
+def test_a_vendor_that_is_named_is_found():
+    assert lines_that_name("strex")["registry.py"] == REGISTRY_LINES
+    assert lines_that_name("salesforce").keys() > {"registry.py"}
