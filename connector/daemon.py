@@ -30,6 +30,7 @@ from connector.model.states import EventState
 from connector.pipeline.charge import ChargeRunner, charge_worker
 from connector.pipeline.deadlines import Deadlines
 from connector.pipeline.enrich import enrich_worker
+from connector.pipeline.forget import FORGET_WORKER, forget_the_rest
 from connector.pipeline.gauges import gauges
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.poll import PollState
@@ -60,6 +61,7 @@ from connector.web.webhooks import MAX_LINE, Hooks
 
 DEADLINE_INTERVAL = timedelta(seconds=15)  # between two checks of the deadlines
 NOTE_CALLS = timedelta(minutes=1)  # a crash loses the count of at most one minute of calls
+FORGET_INTERVAL = timedelta(minutes=1)  # between two looks whether a forgotten person's rest can be erased
 PROBE = timedelta(seconds=5)  # between two checks whether the writer answers
 SPARE = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
@@ -149,6 +151,8 @@ async def start_application(
         app.start_worker("writer", app.probe, idle=PROBE)
         app.start_worker("calls", app.keep_counts, idle=NOTE_CALLS)
         app.start_worker("deadlines", deadlines.check, idle=DEADLINE_INTERVAL)
+        forget = partial(forget_the_rest, store, runtime, app.alarms, settings.store.retention.delivered)
+        app.start_worker(FORGET_WORKER, forget, idle=FORGET_INTERVAL)
         backup = _begin_calendar(
             app, stack, Drift(loaded, app.crms, app.clients, rules=lambda: pipeline.rules, emit=emit)
         )

@@ -49,7 +49,7 @@ ROOMS = {
         "crm/sign_in.py",
     ),
     "click": ("cli/", "sandbox/", *COMMANDS),
-    "jinja2": ("web/console/render.py",),
+    "jinja2": ("web/console/render.py", "admin/person_page.py"),
     "markupsafe": ("web/console/",),
     "rich": ("cli/", *COMMANDS),
     "prometheus_client": ("telemetry/", "web/"),

@@ -239,6 +239,8 @@ def _decided(context: AdminContext, charge: Charge, decision: str, transaction: 
     if decision not in allowed:
         other = f"only {' or '.join(allowed)} is possible" if allowed else "nothing is to be decided"
         raise ConnectorError(f"charge {charge.id} is {charge.state}: {other}")
+    if decision in {AGAIN, ASK} and charge.agreement.phone.is_forgotten:
+        raise ConnectorError(f"charge {charge.id} is of a person who was forgotten: nothing can be charged or asked")
     rules = _chargers(context).get(charge.agreement.provider)
     if rules is None:
         raise ConnectorError(f"the config has no provider {charge.agreement.provider} that charges donors any more")

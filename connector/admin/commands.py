@@ -34,6 +34,7 @@ from connector.admin.events import events_list
 from connector.admin.explain import consents_show, explain
 from connector.admin.needs import needs_list
 from connector.admin.notes import notes_list
+from connector.admin.person import person_export, person_forget, person_new_key, person_show
 from connector.admin.person_overview import person_find, person_overview
 from connector.admin.replays import dead_retry, replay
 from connector.admin.status import status
@@ -77,6 +78,10 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "action_do": action_do,
     "action_show": action_show,
     "actions_list": actions_list,
+    "person_show": person_show,
+    "person_export": person_export,
+    "person_forget": person_forget,
+    "person_new_key": person_new_key,
     "console_audit": console_audit,
     "console_logout": console_logout,
 }

@@ -27,14 +27,14 @@ async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str
     if len(payload.keys() & {"event", "phone", "what"}) == 1 and "what" in payload:
         found = context.event_or_phone(str(payload["what"]))
         return (
-            _person(context, found, reveal=reveal)
+            person_document(context, found, reveal=reveal)
             if isinstance(found, Phone)
             else _event(context, found, reveal=reveal)
         )
     if ("event" in payload) == ("phone" in payload):
         raise ConnectorError("say what to explain: an event by its id or key, or a phone number")
     if "phone" in payload:
-        return _person(context, context.phone(payload["phone"]), reveal=reveal)
+        return person_document(context, context.phone(payload["phone"]), reveal=reveal)
     return _event(context, context.event(payload["event"]), reveal=reveal)
 
 
@@ -94,7 +94,8 @@ def _unread(stored: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _person(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
+def person_document(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
+    """What is stored about a person: consent, and each event with what became of it."""
     masked = Masked(reveal=reveal, person=phone)
     ledger_state = _standing(context, phone, masked)
     entries: dict[int, list[dict[str, Any]]] = {}

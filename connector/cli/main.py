@@ -25,6 +25,7 @@ COMMANDS = {
     "parked": ("parked", "List, release or discard what waits for a person."),
     "notes": ("notes", "List the fields that events were delivered without."),
     "consents": ("consents", "Show a person's consent; send opt-outs that the CRM had before."),
+    "person": ("person", "Show, export or forget all data of a person."),
     "charges": ("charges", "Show, approve and resolve recurring charges."),
     "reconcile": ("reconcile", "Compare all records of the CRM with the stored ones."),
     "replay": ("replay", "Plan events again by the mappings in use."),

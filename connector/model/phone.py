@@ -11,6 +11,7 @@ from phonenumbers import ValidationResult
 from connector.model.written_number import WrittenNumber, written_numbers
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+FORGOTTEN = "forgotten-"  # with a keyed hash it stands in the place of a forgotten person's number
 # Numbers of most callbacks, in countries whose numbers have one length. They need no check against the number plans.
 # Norway's longer numbers need none either, such as the machine numbers of twelve digits, which libphonenumber does not
 # know.
@@ -58,8 +59,15 @@ class Phone:
     __str__ = __repr__
 
     @property
+    def is_forgotten(self) -> bool:
+        """Whether it is what is kept in the place of a forgotten person's number: nobody can be called by it."""
+        return self.e164.startswith(FORGOTTEN)
+
+    @property
     def masked(self) -> str:
         """Country code and last three digits, for a screen that a person requested."""
+        if self.is_forgotten:
+            return "a forgotten person"
         return f"{self.e164[:3]}…{self.e164[-3:]}"
 
 

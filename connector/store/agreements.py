@@ -28,11 +28,16 @@ PUT = """INSERT INTO agreements (provider, msisdn, service_id, short_number, key
         subscription_id = excluded.subscription_id, amount = excluded.amount, amount_event_id = excluded.event_id,
         event_id = excluded.event_id, began_at = excluded.began_at, failed_periods = 0, ended_at = NULL, ended_why = NULL
         WHERE excluded.event_id > agreements.event_id"""
+HAS = "SELECT 1 FROM agreements WHERE provider = :provider AND msisdn = :msisdn AND service_id = :service_id"
+# Somebody who was forgotten has joined again: no period of the old agreement is charged twice.
+RECOGNISE = """UPDATE agreements SET msisdn = :msisdn
+    WHERE provider = :provider AND msisdn = pseudonym(:msisdn) AND service_id = :service_id"""
 CHANGE = """UPDATE agreements SET amount = :amount, amount_event_id = :event_id
     WHERE provider = :provider AND msisdn = :msisdn AND short_number = :short_number
     AND keyword = :keyword COLLATE NOCASE AND amount_event_id <= :event_id"""
 OPT_INS = """SELECT ledger.event_id, ledger.decision, inbox.event ->> '$.price' FROM ledger
     LEFT JOIN inbox ON inbox.id = ledger.event_id WHERE ledger.phase = 'decided'
+    AND substr(ledger.msisdn, 1, 1) = '+'
     AND json_extract(ledger.decision, '$.word') = 'opt_in' AND json_extract(ledger.decision, '$.origin') = ?
     ORDER BY ledger.event_id"""
 ADOPTED = "agreements of "  # and the provider: in `cursors`, when its older opt-ins have been read
@@ -93,6 +98,8 @@ def put(connection: sqlite3.Connection, new: Iterable[NewAgreement]) -> None:
     for one in new:
         given = {name: getattr(one, name) for name in NewAgreement.__struct_fields__}
         given |= {"amount": None if one.amount is None else str(one.amount), "began_at": micros(one.began_at)}
+        if not connection.execute(HAS, given).fetchone():
+            connection.execute(RECOGNISE, given)
         connection.execute(PUT, given)
 
 
@@ -122,8 +129,8 @@ class Agreements:
         return agreement_of(found) if found else None
 
     def of_phone(self, e164: str) -> list[Agreement]:
-        """The agreements of one number, ended ones too, the newest first."""
-        query = f"SELECT {AGREEMENT} FROM agreements AS agreement WHERE msisdn = ? ORDER BY id DESC"  # noqa: S608 - a constant.
+        """The agreements of one number, ended ones too, also what is kept of a forgotten person; the newest first."""
+        query = f"SELECT {AGREEMENT} FROM agreements AS agreement WHERE msisdn IN (?1, pseudonym(?1)) ORDER BY id DESC"  # noqa: S608 - a constant.
         return [agreement_of(row) for row in self._reader.execute(query, (e164,)).fetchall()]
 
     def counts(self, provider: str) -> tuple[int, int]:

@@ -44,7 +44,7 @@ TO_ASK = f"""{SELECT} WHERE charge.provider = :provider AND charge.state = 'aski
 OPEN_EVENTS = """SELECT key FROM inbox INDEXED BY inbox_phone WHERE msisdn = :phone
         AND (state = 'pending' OR (verdict IN ('opt_out', 'maybe_stop') AND state IN ('delivering', 'dead')))
     UNION SELECT event_key FROM obligations WHERE closed_at IS NULL AND event_id IN
-        (SELECT event_id FROM ledger INDEXED BY ledger_phone WHERE msisdn = :phone) LIMIT 3"""
+        (SELECT event_id FROM ledger INDEXED BY ledger_phone WHERE msisdn IN (:phone, pseudonym(:phone))) LIMIT 3"""
 FLAGGED = """SELECT DISTINCT crm || '.' || object FROM shadows INDEXED BY shadows_out_phone
     WHERE phone = ? AND opted_out = 1 AND gone_at IS NULL"""
 MOVE = """UPDATE charges SET state = :state, detail = :detail, changed_at = :at, started_at = :started, next_at = :next,
@@ -85,10 +85,12 @@ class Charges:
         if states:
             where.append(f"charge.state IN ({','.join('?' * len(states))})")
             values += [state.value for state in states]
-        for column, value in (("agreement.msisdn", phone), ("charge.period", period)):
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)
+        if phone is not None:
+            where.append("agreement.msisdn IN (?, pseudonym(?))")
+            values += [phone, phone]
+        if period is not None:
+            where.append("charge.period = ?")
+            values.append(period)
         query = f"{SELECT} WHERE {' AND '.join(where)} ORDER BY charge.id DESC LIMIT ?"
         return [_charge(row) for row in self._reader.execute(query, (*values, limit))]
 

@@ -56,6 +56,7 @@ FAIL = """WITH answer (event_id, sink, detail) AS (VALUES {rows})
 ENTRIES = """SELECT entry.id, entry.event_id, entry.event_key, entry.phase, coalesce(entry.decision, decided.decision),
     entry.recorded_at, entry.sink, entry.of_id, entry.detail, entry.msisdn
     FROM ledger AS entry LEFT JOIN ledger AS decided ON decided.id = entry.of_id"""
+IN_ORDER = "ORDER BY entry.event_id, entry.id"
 UNCONFIRMED = """SELECT event_id, event_key, sink, since, failed FROM obligations INDEXED BY obligations_open
     WHERE closed_at IS NULL AND (since <= :latest OR sink LIKE '%' || :no_rule) ORDER BY since LIMIT :limit"""
 UNCONFIRMED_OF = """SELECT event_id, event_key, sink, since, failed FROM obligations
@@ -67,16 +68,19 @@ FORGET = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each
 
 # Marks the failure of an opt-out whose flag the CRM showed unset after we had set it; the record's name follows.
 TAKEN_BACK = "automation of the CRM has taken the flag back"
-LAST_DECIDED = """SELECT entry.msisdn, entry.event_id, entry.event_key, entry.recorded_at FROM json_each(?) AS number
-    CROSS JOIN ledger AS entry ON entry.id = (SELECT id FROM ledger INDEXED BY ledger_phone WHERE msisdn = number.value
-    AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1) AND json_extract(entry.decision, '$.word') = 'opt_out'"""
+LAST_DECIDED = """SELECT number.value, entry.event_id, entry.event_key, entry.recorded_at FROM json_each(?) AS number
+    CROSS JOIN ledger AS entry ON entry.id = (SELECT id FROM ledger INDEXED BY ledger_phone
+    WHERE msisdn IN (number.value, pseudonym(number.value)) AND phase = 'decided'
+    ORDER BY event_id DESC, id DESC LIMIT 1)
+    AND json_extract(entry.decision, '$.word') = 'opt_out'"""
 REOPEN = """INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows}
     ON CONFLICT (event_id, sink) DO UPDATE SET closed_at = NULL, failed = NULL"""
 ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
     FROM obligations AS obligation INDEXED BY obligations_taken_back
     CROSS JOIN ledger ON ledger.event_id = obligation.event_id AND ledger.phase = 'decided'
     WHERE obligation.closed_at IS NULL AND substr(obligation.failed, 1, {len(TAKEN_BACK)}) = '{TAKEN_BACK}'
-    AND ledger.msisdn IN (SELECT value FROM json_each(:numbers)) AND (:sink IS NULL OR obligation.sink = :sink)"""  # noqa: S608 - a constant.
+    AND ledger.msisdn IN (SELECT value FROM json_each(:numbers) UNION SELECT pseudonym(value) FROM json_each(:numbers))
+    AND (:sink IS NULL OR obligation.sink = :sink)"""  # noqa: S608 - a constant.
 # People who are opted out in a CRM, and whose latest entry in the ledger is missing or different.
 DECIDED_SINCE = """SELECT json_extract(decision, '$.word'), count(*) FROM ledger
     WHERE phase = 'decided' AND recorded_at >= ? GROUP BY 1"""
@@ -84,8 +88,9 @@ LATE_SINCE = """SELECT count(DISTINCT event_id) FROM obligations
     WHERE since >= ?1 AND coalesce(closed_at, ?2) - since > ?3"""
 NOT_HELD = """SELECT count(DISTINCT shadow.phone) FROM shadows AS shadow INDEXED BY shadows_out
     WHERE shadow.crm = ? AND shadow.object = ? AND shadow.opted_out = 1 AND shadow.gone_at IS NULL AND shadow.phone <> ''
-    AND coalesce((SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn = shadow.phone
-    AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1), '') <> 'opt_out'"""
+    AND coalesce((SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone
+    WHERE msisdn IN (shadow.phone, pseudonym(shadow.phone)) AND phase = 'decided'
+    ORDER BY event_id DESC, id DESC LIMIT 1), '') <> 'opt_out'"""
 
 
 def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str, str, str, int]]) -> None:
@@ -161,8 +166,8 @@ def _taken_back(connection: sqlite3.Connection, crm: str | None, numbers: Sequen
 
 
 def read_ledger(connection: sqlite3.Connection, e164: str) -> tuple[LedgerEntry, ...]:
-    """The ledger of one number, oldest event first, as the connection sees it now."""
-    rows = connection.execute(f"{ENTRIES} WHERE entry.msisdn = ? ORDER BY entry.event_id, entry.id", (e164,))
+    """The ledger of one number, oldest event first, as the connection sees it now; also what is kept of it if it was forgotten."""
+    rows = connection.execute(f"{ENTRIES} WHERE entry.msisdn IN (?1, pseudonym(?1)) {IN_ORDER}", (e164,))
     return tuple(_entry(row) for row in rows.fetchall())
 
 
@@ -180,13 +185,18 @@ class Consents:
     def of_many(self, numbers: Sequence[str]) -> dict[str, tuple[LedgerEntry, ...]]:
         """The ledgers of many numbers; a number without entries has an empty one."""
         found: dict[str, list[LedgerEntry]] = {number: [] for number in numbers}
+        whose = {name: number for number in numbers for name in (number, self._pseudonym(number))}
         rows = self._reader.execute(
-            f"{ENTRIES} WHERE entry.msisdn IN (SELECT value FROM json_each(?)) ORDER BY entry.event_id, entry.id",  # noqa: S608 - a constant of this file.
-            (as_list(list(found)),),
+            f"{ENTRIES} WHERE entry.msisdn IN (SELECT value FROM json_each(?)) {IN_ORDER}",  # noqa: S608 - constants of this file.
+            (as_list([name for name in whose if name]),),
         ).fetchall()
         for row in rows:
-            found[row[-1]].append(_entry(row))
+            found[whose[row[-1]]].append(_entry(row))
         return {number: tuple(entries) for number, entries in found.items()}
+
+    def _pseudonym(self, number: str) -> str | None:
+        (pseudonym,) = self._reader.execute("SELECT pseudonym(?)", (number,)).fetchone()
+        return None if pseudonym is None else str(pseudonym)
 
     def decided_since(self, since: datetime) -> tuple[int, int]:
         """How many opt-ins and opt-outs were decided since then."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from connector.model.errors import AlreadyRunning, StoreUnavailable
+from connector.store.person_key import add_functions, key_file
 from connector.store.private_files import OTHERS, create_private, tighten
 
 # Each setting is written and read back, because SQLite silently ignores a pragma that it does not know. Only FULL keeps
@@ -108,7 +109,8 @@ def keep_private(path: Path) -> tuple[Path, ...]:
     """
     try:
         create_private(path)
-        return tighten(Path(f"{path}{end}") for end in ("", "-wal", "-shm", "-journal", ".ballast"))
+        ends = ("", "-wal", "-shm", "-journal", ".ballast")
+        return tighten([*(Path(f"{path}{end}") for end in ends), key_file(path)])
     except OSError as error:
         raise StoreUnavailable(
             f"cannot make {path} private to its user: {error}. Check that its directory exists, "
@@ -145,9 +147,11 @@ def open_writer(
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write. Raises StoreUnavailable if there is nothing to read."""
     try:
-        return _connect(f"{path.absolute().as_uri()}?mode=ro", READER_PRAGMAS)
+        connection = _connect(f"{path.absolute().as_uri()}?mode=ro", READER_PRAGMAS)
+        add_functions(connection, path)
     except sqlite3.Error as error:
         raise StoreUnavailable(f"cannot read {path}: {error}. Has the connector run with this file yet?") from error
+    return connection
 
 
 def _connect(

@@ -4,8 +4,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -15,6 +14,7 @@ from connector.model.event import Event, Verdict, joined_key
 from connector.model.states import EventState
 from connector.store.documents import event_from_json, event_to_json
 from connector.store.enrichment_queue import Question, Row, open_questions, row_of
+from connector.store.repeats import EVENT, MEANING, PHONE, VERDICT, Known, known_events, meaning_of
 from connector.store.replay import Replay, replay
 from connector.store.sql import as_list, execute_rows, micros, moment, read_rows
 from connector.store.writer import Writer
@@ -72,11 +72,8 @@ class Arrival(Struct, frozen=True):
     questions: Mapping[str, Question] = field(default_factory=dict)  # by key; mostly none
 
 
-PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their positions in a row that is inserted
-VERDICT, EVENT, MEANING = 3, 8, 10  # the same, in a row that has no id yet
+PROVIDER, RECEIVED, STATE = 2, 6, 7  # their positions in a row that is inserted
 MASK = 2**64 - 1
-KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)) FROM inbox
-    WHERE key IN (SELECT value FROM json_each(?))"""
 MAX_ID = 2**63 - 1
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"
 # Word by word the condition of the index: SQLite uses it for nothing less.
@@ -122,44 +119,11 @@ def _row(entry: Entry) -> tuple[Any, ...]:
         entry.unreadable,
         event_to_json(event) if event else None,
         entry.raw,
-        _meaning(event) if event else None,
+        meaning_of(event) if event else None,
     )
 
 
-def _meaning(event: Event) -> int:
-    """A digest of the person and the meaning.
-
-    The same id with another digest is not a repeat: a counter restarted, or the id is a filler.
-
-    It leaves out what may differ in a provider's repeat: times, counts of attempts, look-ups, properties.
-    """
-    phone = event.msisdn.e164 if event.msisdn else ""
-    said = (phone, event.verdict.value, event.action or "", (event.text or "").strip(), str(event.price or ""))
-    digest = blake2b("\x00".join(said).encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
-class _Known(NamedTuple):
-    """What is stored under a key. `meaning` is None for rows of earlier versions and for unreadable entries."""
-
-    id: int
-    meaning: int | None
-    msisdn: str | None
-    verdict: str
-
-    def is_repeated_by(self, row: Sequence[Any]) -> bool:
-        """Whether the row (without its id) says the same again."""
-        meaning = row[MEANING]
-        if meaning is None or self.meaning == meaning:
-            return True
-        if self.meaning is not None:
-            return False
-        # Rows of an earlier version allow comparing only the person and the opt-out.
-        said_stop = row[VERDICT] == Verdict.OPT_OUT.value and self.verdict != Verdict.OPT_OUT.value
-        return self.msisdn == row[PHONE - 1] and not said_stop
-
-
-def _under_own_key(row: tuple[Any, ...], known: _Known) -> tuple[Any, ...]:
+def _under_own_key(row: tuple[Any, ...], known: Known) -> tuple[Any, ...]:
     """The row of an event whose id was used before. It gets a key of its own, and so its own event record in the CRM.
 
     Another person's transaction gets an id of its own too: with the old one it would overwrite the first person's gift.
@@ -176,7 +140,7 @@ def _under_own_key(row: tuple[Any, ...], known: _Known) -> tuple[Any, ...]:
 def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tuple[Kept, ...] | Exception]:
     """Store what is new of the arrivals; returns one answer for each. Runs inside the writer."""
     keys = [key for each in arrivals for key in each.keys]
-    known = _known(connection, keys)
+    known = known_events(connection, keys)
     nonces = [each.nonce[0] for each in arrivals if each.nonce]
     used = set(used_nonces(connection, nonces)) if nonces else set()
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
@@ -201,7 +165,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
                 kept.append(Kept(before.id, True))
                 continue
             last += 1
-            known[row[0]] = _Known(last, row[MEANING], row[PHONE - 1], row[VERDICT])
+            known[row[0]] = Known(last, row[MEANING], row[PHONE - 1], row[VERDICT])
             fresh.append((last, *row))
             if question := each.questions.get(key) if each.questions else None:
                 opened.append(row_of(question, last, row[PROVIDER - 1], row[PHONE - 1], row[RECEIVED - 1]))
@@ -219,18 +183,14 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
 
 
 def _as_known(
-    connection: sqlite3.Connection, known: Mapping[str, _Known], key: str, row: tuple[Any, ...]
-) -> tuple[tuple[Any, ...], _Known | None]:
+    connection: sqlite3.Connection, known: Mapping[str, Known], key: str, row: tuple[Any, ...]
+) -> tuple[tuple[Any, ...], Known | None]:
     """The row as it will be stored, and what is stored of it already."""
     before = known.get(key)
-    if before is None or before.is_repeated_by(row):
+    if before is None or before.is_repeated_by(row, connection):
         return row, before
     row = _under_own_key(row, before)
-    return row, known.get(row[0]) or _known(connection, [row[0]]).get(row[0])
-
-
-def _known(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[str, _Known]:
-    return {key: _Known(*rest) for key, *rest in read_rows(connection, KNOWN, (as_list(list(keys)),))}
+    return row, known.get(row[0]) or known_events(connection, [row[0]]).get(row[0])
 
 
 def used_nonces(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:

@@ -415,6 +415,28 @@ ACTIONS = (
     "CREATE INDEX agreements_phone ON agreements (msisdn)",
 )
 
+FORGOTTEN = (
+    # People who are forgotten, by their pseudonym (person_key.py). The number is here only until all is erased.
+    """CREATE TABLE forgotten (
+        person TEXT PRIMARY KEY,
+        number TEXT,
+        last_event_id INTEGER NOT NULL,
+        asked_at INTEGER NOT NULL,
+        erased_at INTEGER
+    ) WITHOUT ROWID""",
+    "CREATE INDEX forgotten_unfinished ON forgotten (asked_at) WHERE number IS NOT NULL",
+    # Erased events: a provider's repeat is recognised by the hashes of key and meaning.
+    """CREATE TABLE erased_events (
+        key TEXT PRIMARY KEY,
+        meaning INTEGER,
+        event_id INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX erased_events_expiry ON erased_events (expires_at)",
+    # The pseudonym of the person by whose text the question was named: the text is theirs.
+    "ALTER TABLE stop_answers ADD COLUMN person TEXT",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -433,6 +455,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m015_people": PEOPLE,
     "m016_activity": ACTIVITY,
     "m017_actions": ACTIONS,
+    "m018_forgotten": FORGOTTEN,
 }
 
 

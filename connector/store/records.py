@@ -310,6 +310,13 @@ class Records:
         ).fetchall()
         return [(record_id, bool(out)) for record_id, out in rows]
 
+    def of_phone(self, e164: str) -> list[tuple[str, str, str, KnownRecord]]:
+        """All records that are known to have this number: CRM, object, id, and what is known of each."""
+        rows = self._reader.execute(
+            "SELECT crm, object, record_id FROM shadows WHERE phone = ? ORDER BY 1, 2, 3", (e164,)
+        ).fetchall()
+        return [(*row, records_of(self._reader, row[0], row[1], [row[2]])[row[2]]) for row in rows]
+
     def opted_out(self) -> list[OptedOut]:
         """All records that are known to have an opt-out, in the order of their ids."""
         rows = self._reader.execute(

@@ -22,6 +22,7 @@ from connector.store.backups import STAMP, TAKEN_AT, Contents
 from connector.store.database import keep_private, open_writer
 from connector.store.disk import free_bytes
 from connector.store.documents import operations_from_json
+from connector.store.forgotten_list import ask_again
 from connector.store.lanes import promote
 from connector.store.migrations import migrate
 from connector.store.private_files import create_private, give_to_owner_of
@@ -83,7 +84,7 @@ def restore(backup: Path, database: Path, *, now: datetime) -> Path | None:
     try:
         _discard(staged)
         _copy(backup, staged)
-        _mark(staged, now)
+        _mark(staged, database, now)
         _sync(staged)
         give_to_owner_of(database.parent, staged)
         aside = _set_aside(database, now)
@@ -111,8 +112,11 @@ def _copy(backup: Path, staged: Path) -> None:
         source.backup(copy)
 
 
-def _mark(staged: Path, now: datetime) -> None:
-    """Migrate the copy to the newest version, and record in it that its open units may have been done already."""
+def _mark(staged: Path, database: Path, now: datetime) -> None:
+    """Migrate the copy to the newest version, and record in it that its open units may have been done already.
+
+    Who was forgotten since the backup was taken is to be forgotten again.
+    """
     with closing(open_writer(staged)) as connection:
         migrate(connection)
         taken = connection.execute("SELECT value FROM cursors WHERE name = ?", (TAKEN_AT,)).fetchone()
@@ -121,6 +125,7 @@ def _mark(staged: Path, now: datetime) -> None:
         document = {"taken_at": taken_at, "restored_at": micros(now), "last_event_id": last_id or 0}
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(DOUBT)
+        ask_again(connection, database, moment(taken_at))
         _hold_back(connection, now)
         connection.execute(
             "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",

@@ -62,6 +62,9 @@ class Retention:
         nonces = await self._writer.run(
             lambda connection: connection.execute("DELETE FROM nonces WHERE expires_at < ?", (micros(now),)).rowcount
         )
+        await self._writer.run(
+            lambda connection: connection.execute("DELETE FROM erased_events WHERE expires_at < ?", (micros(now),))
+        )
         gone_before = micros(now - deleted_kept)
         await self._writer.run(
             lambda connection: connection.execute("DELETE FROM shadows WHERE gone_at < ?", (gone_before,))

@@ -18,7 +18,8 @@ from connector.store.writer import Writer
 
 FIELDS = "provider, keyword, text, answer, event_id, answered_at"
 SAME = "provider = ? AND keyword = ? AND text = ?"
-PUT = f"""INSERT INTO stop_answers ({FIELDS}) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (provider, keyword, text)
+PUT = f"""INSERT INTO stop_answers ({FIELDS}, person)
+    VALUES (?, ?, ?, ?, ?5, ?, (SELECT pseudonym(msisdn) FROM inbox WHERE id = ?5)) ON CONFLICT (provider, keyword, text)
     DO UPDATE SET answer = excluded.answer, answered_at = excluded.answered_at"""  # noqa: S608 - constants of this file.
 WAITING = """FROM inbox INDEXED BY inbox_maybe_stop WHERE verdict = 'maybe_stop' AND state = 'dead' AND reason = 'needs_person'
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
@@ -93,6 +94,15 @@ class StopAnswers:
         """How many events wait for an answer."""
         (count,) = self._reader.execute(f"SELECT count(*) {WAITING}").fetchone()
         return int(count)
+
+    def of_person(self, e164: str) -> list[StopAnswer]:
+        """The answers about texts of this person, oldest first."""
+        rows = self._reader.execute(
+            f"SELECT {FIELDS} FROM stop_answers WHERE person = pseudonym(?1) "  # noqa: S608 - a constant of this file.
+            "OR event_id IN (SELECT id FROM inbox WHERE msisdn = ?1) ORDER BY answered_at",
+            (e164,),
+        )
+        return [_answer(row) for row in rows.fetchall()]
 
     async def answer(self, question: StopQuestion, verdict: Verdict, event_id: int, *, now: datetime) -> AnsweredText:
         """Store the answer, replacing an earlier one, and let all events with such a text be planned with it.

@@ -25,6 +25,7 @@ from connector.store.disk import Disk, OpenFiles, free_bytes
 from connector.store.enrichment_queue import Questions
 from connector.store.event_search import Events
 from connector.store.feeds import Following
+from connector.store.forgetting import Forgetting
 from connector.store.inbox import Inbox
 from connector.store.known_records import KnownRecords
 from connector.store.mappings import AcceptedFiles
@@ -34,6 +35,7 @@ from connector.store.outage import Outage
 from connector.store.outbox import Outbox
 from connector.store.overview import Overview
 from connector.store.people import People
+from connector.store.person_key import add_functions, ensure_key
 from connector.store.plans import Plans
 from connector.store.records import Records
 from connector.store.restore import Restored, restored
@@ -90,6 +92,7 @@ class Store:
         self.console_sessions = ConsoleSessions(writer, self._reader)
         self.activity = StoredActivity(writer, self._reader)
         self.audit = Audit(writer, self._reader)
+        self.forgetting = Forgetting(path, writer, self._reader)
         self.people = People(writer, self._reader)
         self.actions = Actions(writer, self._reader)
 
@@ -126,6 +129,8 @@ class Store:
             connection = open_writer(path, factory=factory, busy_timeout=busy_timeout)
             undo.callback(connection.close)
             migrate(connection)
+            ensure_key(connection, path)
+            add_functions(connection, path)
             guard(connection)
             disk = Disk(path, ballast=ballast, floor=floor, free=free)
             writer = Writer(connection, disk, files=OpenFiles(path), on_broken=on_broken, on_outage=on_outage)

@@ -28,6 +28,7 @@ GROUP = 512  # jobs in a commit: limits the wait of one of them, far above what 
 # Seconds that a disk may fail: then the process ends. A new process opens the files again, and checks them first.
 LONGEST_IO_ERROR = 30.0
 
+EMPTYING = 100  # milliseconds that emptying the log waits for readers; callbacks wait meanwhile
 CHECKPOINT = 1000  # pages that are moved at once: limits how long callbacks wait for it
 ROLLBACK_ONE = ("ROLLBACK TO piece", "RELEASE piece")
 BEGIN_NEW = ("ROLLBACK", "BEGIN IMMEDIATE")
@@ -106,6 +107,7 @@ class Writer:
         self.outage: Outage | None = None  # why writes fail now
         self._failed_at: float | None = None  # when the disk began to fail, monotonic seconds
         self._checkpoints = Checkpoints()
+        self._emptied: SimpleQueue[asyncio.Future[bool]] = SimpleQueue()  # who waits for an empty log
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -147,6 +149,16 @@ class Writer:
         with suppress(StoreUnavailable):
             await self._put(_Job(self._future(), _write_nothing, tries=True))
         return not self.broken
+
+    async def empty_log(self) -> bool:
+        """Move all pages of the write-ahead log into the database, and cut the log to nothing.
+
+        False if a reader, such as a backup, still needs the log. Raises StoreUnavailable.
+        """
+        done: asyncio.Future[bool] = self._future()
+        self._emptied.put(done)
+        await self._put(_Job(self._future(), _write_nothing))
+        return await done
 
     async def close(self) -> None:
         """Finish the accepted jobs, then end the thread and its connection. Closing twice does no harm."""
@@ -203,6 +215,7 @@ class Writer:
         No second connection may do it: before SQLite 3.51.3 one that checkpoints while another writes can damage the
         file (sqlite.org/wal.html, "The WAL-Reset Bug").
         """
+        self._empty_log()
         if self.broken or self.outage or not self._checkpoints.due(jobs):
             return
         try:
@@ -212,6 +225,28 @@ class Writer:
             self._checkpoints.put_off()
         else:
             self._checkpoints.done(frames, moved)
+
+    def _empty_log(self) -> None:
+        """Empty the log for those who wait for that."""
+        with suppress(Empty):
+            while True:
+                done = self._emptied.get_nowait()
+                emptied = not self.broken and not self.outage and self._truncate()
+                with suppress(RuntimeError):
+                    done.get_loop().call_soon_threadsafe(_set, done, emptied)
+
+    def _truncate(self) -> bool:
+        (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
+        try:
+            self._connection.execute(f"PRAGMA busy_timeout = {EMPTYING}")
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error:
+            return False
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {patience}")
+        if not busy:
+            self._checkpoints = Checkpoints()
+        return not busy
 
     def _next_group(self) -> list[_Job]:
         """Wait for a job and take all that wait after it, without waiting to fill a group. Empty at the end."""
@@ -304,6 +339,11 @@ class Writer:
         if found is not None and (self.outage is None or self.outage.kind != found.kind):
             self.outage = found
         _fail(jobs, self.broken or (found.why if found else f"nothing was stored: {error}"))
+
+
+def _set(future: asyncio.Future[bool], result: bool) -> None:  # noqa: FBT001 - call_soon_threadsafe takes no keywords.
+    if not future.done():
+        future.set_result(result)
 
 
 def _write_nothing(connection: sqlite3.Connection) -> None:

@@ -41,6 +41,8 @@ SHOW = [
     "events --reveal",
     "console audit",
     "dead retry 1 --dry-run --reveal",
+    f"person show {DONOR} --reveal",
+    f"person forget {DONOR} --dry-run --reveal",
 ]
 # They show nothing that a stranger wrote: files of the administrator, answers of their own provider, or progress.
 OWN = {
@@ -48,6 +50,7 @@ OWN = {
     "notify test", "notify digest",
     "console login", "console logout", "console password",
     "completion", "manual", "sinks secret", "dynamics setup", "dynamics backfill",
+    "person export", "person new-key",
     "charges approve", "charges pause", "charges resume", "charges resolve",
      "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip

@@ -150,6 +150,7 @@ async def test_tables_are_made_once(tmp_path):
         "m015_people",
         "m016_activity",
         "m017_actions",
+        "m018_forgotten",
     ]
     await store.close()
 
