@@ -6,10 +6,10 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 # Tests start many processes: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-fast coverage lint fmt setup schema vendor lock install clean bench
+.PHONY: help demo test test-fast coverage lint fmt setup schema screenshots vendor lock install clean bench
 
 help:  ## List the targets.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: setup  ## Start the daemon with its sandboxes and play a donor's story; KEEP=1 leaves it running.
 	@$(BIN)/connector demo $(if $(KEEP),--keep)
@@ -54,6 +54,9 @@ bench: setup  ## Print the figures of benchmarks/README.md; about eight minutes 
 
 schema: setup  ## Write the JSON Schemas of the config and the mappings anew.
 	@$(BIN)/connector schema write
+
+screenshots: setup  ## Take the pictures of the console for README and docs (needs Chromium).
+	@$(BIN)/python tests/console/screenshots.py
 
 # The hashes of vendor.json decide: a package that was changed at the registry is refused. It needs npm.
 vendor: setup  ## Fetch the console's third-party files again, as vendor.json names them.

@@ -16,20 +16,13 @@ NOT_RUNNING = "start it: `systemctl start connector`, or `connector run`; then s
 def problems(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The problems of a status document. `severity` is `error`, or `warning` for what waits for a person without harm.
 
-    `about` is `opt_out` for an opt-out that is late, else blank.
+    `about` is `opt_out` for a late opt-out, `mapping` for the mapping files, `events` for stored events, else blank.
     """
-    return [
-        *_of_the_daemon(document),
-        *_of_opt_outs(document),
-        *_of_mappings(document),
-        *_of_channels(document),
-        *_of_alarms(document),
-        *_of_events(document),
-    ]
+    return [{**one, "about": about} for part, about in PARTS for one in part(document)]
 
 
-def _problem(severity: str, message: str, cure: str, since: str | None = None, about: str = "") -> dict[str, Any]:
-    return {"severity": severity, "message": message, "cure": cure, "since": since, "about": about}
+def _problem(severity: str, message: str, cure: str, since: str | None = None) -> dict[str, Any]:
+    return {"severity": severity, "message": message, "cure": cure, "since": since}
 
 
 def _of_the_daemon(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -46,9 +39,7 @@ def _of_opt_outs(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         detail = f": {one['detail']}" if one["detail"] else ""
         what = "was refused by" if one["failed"] else "is not confirmed by"
         cure = f"see `connector explain {one['id']}`, which shows why and what to do"
-        yield _problem(
-            "error", f"the opt-out of event {one['id']} {what} {one['sink']}{detail}", cure, one["since"], "opt_out"
-        )
+        yield _problem("error", f"the opt-out of event {one['id']} {what} {one['sink']}{detail}", cure, one["since"])
 
 
 def _of_mappings(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -103,3 +94,13 @@ def _of_events(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for state, cure in LISTED.items():
         if count := document["states"][state]:
             yield _problem("warning", f"{count} events are {state}", cure)
+
+
+PARTS = (
+    (_of_the_daemon, ""),
+    (_of_opt_outs, "opt_out"),
+    (_of_mappings, "mapping"),
+    (_of_channels, ""),
+    (_of_alarms, ""),
+    (_of_events, "events"),
+)

@@ -1,5 +1,6 @@
 """Makes HTML of templates. Everything is escaped: donors' texts and CRM's answers stand in the pages."""
 
+import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from connector.model.phone import Phone
 from connector.web.console.static_files import static_address
@@ -16,6 +17,7 @@ from connector.web.console.static_files import static_address
 TEMPLATES = Path(__file__).parent / "templates"
 NONE = "\u2013"  # a dash
 NARROW_BLANK = "\u202f"
+CODE = re.compile(r"`([^`\n]{1,200})`")
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -48,6 +50,13 @@ def donor(text: object, most: int = 500) -> Markup:
     return Markup('<bdi class="donor">{}</bdi>').format(cut)
 
 
+def prose(text: object) -> Markup:
+    """A message or a cure: what stands in `backquotes` is shown as code. It may hold what a stranger wrote."""
+    parts = CODE.split(str(text))
+    shown = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
+    return Markup('<bdi class="donor">{}</bdi>').format(Markup("").join(shown))
+
+
 def local_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:
     """A `<time>` in the config's time zone; the second is in its title."""
     if not value:
@@ -75,7 +84,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"time": _time, "age": age, "number": number, "masked": masked, "donor": donor}
+    made.filters |= {"time": _time, "age": age, "number": number, "masked": masked, "donor": donor, "prose": prose}
     made.globals["static"] = static_address
     return made
 

@@ -1,0 +1,97 @@
+"""`make screenshots`: the six screens as pictures for README and docs, of made-up donors with numbers +4790000xxx."""
+
+import asyncio
+import random
+import sys
+import tempfile
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from console.harness import Visits, chromium, console_world
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+SIZE = {"viewport": {"width": 1200, "height": 820}, "locale": "en-GB"}
+HOURS = 24
+REFUSED, ASKED = "+4790000101", "+4790000102"
+
+
+def report(number, action, turn, **properties):
+    return {
+        "transactionId": f"{number[1:]}-{turn}",
+        "sender": "2002",
+        "recipient": number,
+        "statusCode": "Ok",
+        "detailedStatusCode": "Delivered",
+        "delivered": True,
+        "properties": {"SystemAction": action, "Keyword": "KATT", **properties},
+    }
+
+
+def message(number, text, turn):
+    return {"transactionId": f"m-{number[1:]}-{turn}", "sender": number, "recipient": "2002", "content": text}
+
+
+async def a_day(world):
+    """Some hundred events over a day, more of them in the afternoon."""
+    dice = random.Random(2002)
+    for hour in range(HOURS):
+        for turn in range(dice.randint(1, 4) + (6 if hour > HOURS / 2 else 0)):
+            number = f"+4790000{dice.randint(200, 299)}"
+            action = dice.choice(("Subscribe", "Subscribe", "Subscribe", "Unsubscribe"))
+            await world.callback("dlr", report(number, action, f"{hour}-{turn}"))
+        await world.settled()
+        world.clock.ahead += timedelta(hours=1)
+    # The workers rest by the real clock: they look again before anything is called stuck.
+    for name in world.app.workers:
+        world.app.wake(name)
+    await world.until(lambda: not world.app.unhealthy())
+
+
+async def what_needs_a_person(world):
+    """Dead letters that the CRM refused, a question, and a late hour."""
+    fault = {"fault": "refuse", "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": "Mobile: enter 8 digits"}
+    await world.fault(world.crm_url, **fault, records=[world.crm.key(number) for number in (REFUSED, "+4790000103")])
+    await world.callback("dlr", report(REFUSED, "Subscribe", "late"))
+    await world.callback("dlr", report("+4790000103", "Subscribe", "late"))
+    await world.callback("dlr", report(ASKED, "Subscribe", "first"))
+    await world.settled()
+    await world.callback("mo", message(ASKED, "stopp krigen!", "question"))
+    await world.settled()
+
+
+async def take(page, name, *, whole=False):
+    await page.evaluate("document.fonts.ready")
+    await page.screenshot(path=IMAGES / f"console-{name}.png", full_page=whole)
+    sys.stdout.write(f"docs/images/console-{name}.png\n")
+
+
+async def main():
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        async with chromium() as browser, console_world(base) as world:
+            await a_day(world)
+            await what_needs_a_person(world)
+            visits = Visits(browser, world)
+            page = await visits("operator", **SIZE)
+            await take(page, "now", whole=True)
+            await page.goto("/console/events")
+            await take(page, "events")
+            await page.get_by_role("main").get_by_role("link", name="17").first.click()
+            await take(page, "event")
+            await page.goto("/console/people")
+            await page.get_by_role("textbox", name="Phone number").fill(ASKED)
+            await page.get_by_role("button", name="Show", exact=True).click()
+            await page.wait_for_url("**/console/people/*")
+            await take(page, "person")
+            await page.goto("/console/needs")
+            await take(page, "needs")
+            await page.goto("/console/mappings")
+            await take(page, "mappings")
+            await visits.close()
+
+
+asyncio.run(main())
