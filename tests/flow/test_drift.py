@@ -1,10 +1,10 @@
 """The org changes while the daemon runs: reported once before events fail, and cleared when it is correct again."""
 
-import shutil
 from datetime import timedelta
 
 import pytest
-from flow.world import ROOT, a_world
+from contract.crms import DYNAMICS, SALESFORCE
+from flow.world import a_world
 
 from connector.application import SCHEMA_DRIFT_WORKER
 from connector.checks.crm_requirements import needs
@@ -15,15 +15,16 @@ from connector.model.problem import ProblemsFound
 from connector.telemetry.log_events import Alarm, Lifecycle, Reloaded
 
 DAY = timedelta(hours=27)  # behind LONGEST_GAP of the calendar
+# API calls of one look: Salesforce describes one object a call, Dataverse all of them in one batch.
+DESCRIBES = {"salesforce": ("GET /sobjects/{object}/describe", 3), "dynamics": ("POST $batch", 1)}
+# Words of the tests that not each CRM has in the same form.
+TEXT = {"salesforce": 32_000, "dynamics": 4_000}  # characters of an event's text
+BIRTHDAY = {"salesforce": "Birthdate", "dynamics": "birthdate"}
 
-SINK = 3  # objects of which the sink asks at its start what it must know: Contact, Opportunity and SMS_Event__c
 
-
-@pytest.fixture
-async def world(tmp_path, secrets):
-    mappings = tmp_path / "mappings"
-    shutil.copytree(ROOT / "mappings", mappings, ignore=lambda *_: ["more"])
-    async with a_world(tmp_path, mappings=mappings) as made:
+@pytest.fixture(params=[SALESFORCE, DYNAMICS], ids=lambda crm: crm.name)
+async def world(request, tmp_path, secrets):
+    async with a_world(tmp_path, crm=request.param) as made:
         yield made
 
 
@@ -33,17 +34,17 @@ def drifts(world):
 
 async def pulled(world):
     """What `connector schema pull` does, by the running daemon's own client."""
-    crm = world.app.crms["salesforce"]
-    wanted = needs(world.app.pipeline.rules)["salesforce"]
-    made = await pull(world.app.clients["salesforce"], crm, wanted)
-    path = lock_path(world.base / "schema", "salesforce")
+    name = world.crm.name
+    wanted = needs(world.app.pipeline.rules)[name]
+    made = await pull(world.app.clients[name], world.app.crms[name], wanted)
+    path = lock_path(world.base / "schema", name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(lock_text(made.schema), encoding="utf-8")
 
 
 async def describes(world):
-    stats = await world.get(f"{world.salesforce}/_sandbox/stats")
-    return stats["requests"].get("GET /sobjects/{object}/describe", 0)
+    stats = await world.get(f"{world.crm_url}/_sandbox/stats")
+    return stats["requests"].get(DESCRIBES[world.crm.name][0], 0)
 
 
 def looks(world):
@@ -63,33 +64,42 @@ async def a_day(world):
     return await next_look(world, loop="calendar")
 
 
-async def change(world, path, **signals):
-    await world.post(f"{world.salesforce}/_sandbox/fields/{path}", signals, method="PATCH")
+async def change(world, record, field, **signals):
+    path = f"{world.crm.named(record)}/{world.crm.named(field)}"
+    await world.post(f"{world.crm_url}/_sandbox/fields/{path}", signals, method="PATCH")
 
 
 async def learned(world, before=0):
-    return await describes(world) == before + SINK
+    """Wait until the sink and the feed know what they ask the org for at their start; the calls until now."""
+    await world.until(lambda: _more(world, before))
+    await world.poll()
+    return await describes(world)
 
 
-async def test_an_org_that_keeps_what_is_needed_raises_no_alarm_and_costs_three_calls_a_day(world):
+async def _more(world, before):
+    return await describes(world) > before
+
+
+async def test_an_org_that_keeps_what_is_needed_raises_no_alarm_and_costs_few_calls_a_day(world):
     async with world.running():
-        await world.until(lambda: learned(world))
+        before = await learned(world)
         assert (await a_day(world))["lacks"] == "0"
-        assert await describes(world) == SINK + 3
+        assert await describes(world) == before + DESCRIBES[world.crm.name][1]
         assert drifts(world) == []
 
 
 async def test_a_field_that_loses_its_name_is_told_once_and_taken_back(world):
     async with world.running():
-        await change(world, "Contact/SMS_Keywords__c", name="SMS_Words__c")
+        await change(world, "contact", "keywords", name="words__c")
         await a_day(world)
         await a_day(world)
         (alarm,) = drifts(world)
-        assert (alarm.about, alarm.lasts) == ("salesforce", True)
-        assert "strex-subscription.yaml:45:11: `Contact` has no field `SMS_Keywords__c`" in alarm.message
+        assert (alarm.about, alarm.lasts) == (world.crm.name, True)
+        lost = world.crm.text("strex-subscription.yaml:45:11: `$contact` has no field `$keywords`")
+        assert lost in alarm.message
         assert "connector check --live" in alarm.cure
         assert not world.cleared(KIND)
-        await change(world, "Contact/SMS_Words__c", name="SMS_Keywords__c")
+        await change(world, "contact", "words__c", name=world.crm.named("keywords"))
         await a_day(world)
         assert world.cleared(KIND)
         assert len(drifts(world)) == 1
@@ -98,13 +108,14 @@ async def test_a_field_that_loses_its_name_is_told_once_and_taken_back(world):
 async def test_what_no_rule_shows_is_seen_by_the_lock(world):
     async with world.running():
         await pulled(world)
-        await change(world, "Contact/Birthdate", name="Born__c")
+        await change(world, "contact", BIRTHDAY[world.crm.name], name="born__c")
         assert (await a_day(world))["changes"] == "2"
         assert drifts(world) == [], "no mapping uses it"
-        await change(world, "SMS_Event__c/Text__c", length=200)
+        await change(world, "sms_event", "text", length=200)
         await a_day(world)
         (alarm,) = drifts(world)
-        assert "SMS_Event__c.Text__c holds 200 characters, and held 32000" in alarm.message
+        shorter = world.crm.text(f"$sms_event.$text holds 200 characters, and held {TEXT[world.crm.name]}")
+        assert shorter in alarm.message
         await pulled(world)
         await next_look(world, loop=SCHEMA_DRIFT_WORKER)
         assert world.cleared(KIND), "who pulls has seen it"
@@ -112,39 +123,38 @@ async def test_what_no_rule_shows_is_seen_by_the_lock(world):
 
 async def test_an_org_that_does_not_answer_neither_raises_nor_clears_an_alarm(world):
     async with world.running():
-        await change(world, "Contact/SMS_Keywords__c", name="SMS_Words__c")
+        await change(world, "contact", "keywords", name="words__c")
         await a_day(world)
-        await world.fault(world.salesforce, fault="unavailable", times=1000)
-        await change(world, "Contact/SMS_Words__c", name="SMS_Keywords__c")
+        await world.fault(world.crm_url, fault="unavailable", times=1000)
+        await change(world, "contact", "words__c", name=world.crm.named("keywords"))
         before = len(looks(world))
         world.clock.ahead += DAY
         world.app.wake("calendar")
         await world.until(lambda: any(one.message == NOT_COMPARED for one in world.emitted(Lifecycle)))
         assert not world.cleared(KIND)
         assert len(looks(world)) == before
-        await world.no_faults(world.salesforce)
+        await world.no_faults(world.crm_url)
         await next_look(world, loop=SCHEMA_DRIFT_WORKER)
         assert world.cleared(KIND), "it does not wait for the next day"
 
 
 async def test_a_start_compares_nothing_where_the_lock_fits(world):
     async with world.running():
-        await world.until(lambda: learned(world))
+        await learned(world)
         await pulled(world)
-    asked = await describes(world)
     async with world.running() as app:
-        await world.until(lambda: learned(world, asked))
+        asked = await learned(world, await describes(world))
         app.wake(SCHEMA_DRIFT_WORKER)
         await world.poll()
-        assert await describes(world) == asked + SINK
+        assert await describes(world) == asked
         assert drifts(world) == looks(world) == []
 
 
 async def test_a_lock_that_does_not_fit_is_told_at_the_start_and_keeps_no_callback_out(world):
     async with world.running():
-        await change(world, "Contact/SMS_Keywords__c", name="SMS_Words__c")
+        await change(world, "contact", "keywords", name="words__c")
         await pulled(world)
-    await world.fault(world.salesforce, fault="unavailable", times=1000)
+    await world.fault(world.crm_url, fault="unavailable", times=1000)
     async with world.running():
         await world.until(lambda: drifts(world), "the org does not answer, and the lock is believed")
         assert await world.callback("dlr", {"transactionId": "t-1", "statusCode": "Ok", "properties": {}}) == 200
@@ -152,9 +162,9 @@ async def test_a_lock_that_does_not_fit_is_told_at_the_start_and_keeps_no_callba
 
 async def test_at_the_start_the_org_is_believed_more_than_its_lock(world):
     async with world.running():
-        await change(world, "Contact/SMS_Keywords__c", name="SMS_Words__c")
+        await change(world, "contact", "keywords", name="words__c")
         await pulled(world)
-        await change(world, "Contact/SMS_Words__c", name="SMS_Keywords__c")
+        await change(world, "contact", "words__c", name=world.crm.named("keywords"))
     async with world.running():
         await world.until(lambda: looks(world))
         assert drifts(world) == []
@@ -163,10 +173,10 @@ async def test_at_the_start_the_org_is_believed_more_than_its_lock(world):
 async def test_a_broken_lock_is_told_at_the_start_too(world):
     async with world.running():
         await pulled(world)
-    lock_path(world.base / "schema", "salesforce").write_text("<<<<<<< HEAD")
+    lock_path(world.base / "schema", world.crm.name).write_text("<<<<<<< HEAD")
     async with world.running():
         (alarm,) = await world.until(lambda: drifts(world))
-        assert "salesforce.lock.json:1:1: this is not a schema lock" in alarm.message
+        assert f"{world.crm.name}.lock.json:1:1: this is not a schema lock" in alarm.message
 
 
 async def test_a_reload_that_does_not_fit_the_lock_is_refused_and_one_that_fits_is_compared_at_once(world):
@@ -174,8 +184,9 @@ async def test_a_reload_that_does_not_fit_the_lock_is_refused_and_one_that_fits_
     good = path.read_text()
     async with world.running() as app:
         await pulled(world)
-        path.write_text(good.replace("SMS_Keywords__c", "SMS_Keyword__c"))
-        with pytest.raises(ProblemsFound, match="did you mean `SMS_Keywords__c`"):
+        keywords = world.crm.named("keywords")
+        path.write_text(good.replace(keywords, keywords.replace("ords", "ord")))
+        with pytest.raises(ProblemsFound, match=f"did you mean `{keywords}`"):
             await app.reload()
         assert world.emitted(Reloaded)[-1].accepted is False
         path.write_text(good.replace("truncate: 255", "truncate: 200"))

@@ -138,14 +138,28 @@ class Control:
         return _json({"tracked": known.tracked, "bulk": known.bulk})
 
     async def set_column(self, request: web.Request) -> web.Response:
-        """Change how many decimals a column of numbers keeps: {"scale": 0}."""
+        """Change a column: {"scale": 0} (decimals), {"length": 200} (characters), or {"name": "crmc_words"}.
+
+        A name cannot be changed in an org: the column is deleted, and one with the new name is made.
+        """
         known = self._table(request.match_info["table"])
         column = known.columns.get(request.match_info["column"])
-        scale = (await _document(request)).get("scale")
-        if column is None or isinstance(scale, bool) or not isinstance(scale, int):
-            raise ControlError("scale must be a whole number, and the column one of the table.")
-        known.add(replace(column, precision=scale))
-        return _json({"scale": scale})
+        body = await _document(request)
+        numbers = [body[name] for name in ("scale", "length") if name in body]
+        if column is None or any(isinstance(one, bool) or not isinstance(one, int) for one in numbers):
+            raise ControlError("scale and length must be whole numbers, and the column one of the table.")
+        name = str(body.get("name", column.name))
+        known.remove(column)
+        known.add(
+            replace(
+                column,
+                name=name,
+                schema_name=name if "name" in body else column.schema_name,
+                precision=body.get("scale", column.precision),
+                length=body.get("length", column.length),
+            )
+        )
+        return _json(body)
 
     async def set_keys(self, request: web.Request) -> web.Response:
         """{"pending": true} leaves new keys Pending; {"pending": false} finishes them, as the system job would."""

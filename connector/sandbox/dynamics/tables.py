@@ -176,6 +176,16 @@ class Table:
         self.columns[column.name] = column
         self._note(column)
 
+    def remove(self, column: Column) -> None:
+        """Remove a column; records keep what they have in it, out of sight."""
+        for kept, name in (
+            (self.columns, column.name),
+            (self.by_property, column.stored_as),
+            (self.defaults, column.stored_as),
+        ):
+            del kept[name]
+        self.required = [one for one in self.required if one.name != column.name]
+
     def _note(self, column: Column) -> None:
         self.by_property[column.stored_as] = column
         self.defaults[column.stored_as] = column.default
