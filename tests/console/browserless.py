@@ -81,9 +81,9 @@ def link_of(url: str) -> str:
     return parse_qs(urlsplit(url).query)["link"][0]
 
 
-def audit_of(world) -> list[tuple[str, str, str]]:
+def audit_of(world, limit=100) -> list[tuple[str, str, str]]:
     """Who did what, and about what, the newest first."""
-    return [(one.who, one.action, one.about) for one in world.app.store.audit.listing(limit=100)]
+    return [(one.who, one.action, one.about) for one in world.app.store.audit.listing(limit=limit)]
 
 
 def ahead(world, **span) -> None:

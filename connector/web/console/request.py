@@ -148,9 +148,10 @@ class ActionRoute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screen:
-    """Pages and actions that belong together. A screen with a `label` stands in the navigation."""
+    """Pages and actions that belong together. A screen with a `label` stands in the navigation, for who has its role."""
 
     label: str
     path: str  # of its first page
     pages: Sequence[PageRoute]
     actions: Sequence[ActionRoute] = ()
+    role: Role = Role.VIEWER

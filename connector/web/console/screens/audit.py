@@ -1,0 +1,19 @@
+"""The audit log: who did what in the console, and who looked at unmasked numbers."""
+
+from connector.config.console_settings import Role
+from connector.web.console.request import ConsoleRequest, Page, PageRoute, Screen, whole_number
+
+PATH = "/console/audit"
+SHOWN = 50  # entries of one page
+
+
+async def audit(request: ConsoleRequest) -> Page:
+    """The newest entries, or those before an entry."""
+    before = whole_number(request.query.get("before"))
+    said = await request.call("console_audit", {"limit": SHOWN, **({} if before is None else {"before": before})})
+    return Page(template="audit.html", title="Audit log", values={**said, "before": before})
+
+
+SCREEN = Screen(
+    label="Audit log", path=PATH, pages=[PageRoute(path=PATH, show=audit, role=Role.ADMIN)], role=Role.ADMIN
+)
