@@ -177,6 +177,12 @@ def cure_of_code(loaded: Loaded, sink: str, code: str) -> str:
     return cure
 
 
+def record_address(loaded: Loaded, crm: str, name: str, record_id: str) -> str | None:
+    """Where a person sees a record of a CRM: a web address. None for a CRM that is not in the config."""
+    settings = loaded.crms.get(crm)
+    return None if settings is None else loaded.crm_types[type(settings)].record_address(settings, name, record_id)
+
+
 def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
     """The CRMs' schemas, for those that have a lock file. Raises ProblemsFound for a broken lock file."""
     directory = loaded.resolve_path(loaded.settings.schemas)

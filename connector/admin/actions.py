@@ -3,19 +3,18 @@
 The console calls them. Each action is one of the commands of dead_letters.py, replays.py and stop_questions.py.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from connector.admin import labels
 from connector.admin.advice import cure
 from connector.admin.context import AdminContext, get_field, reject_unknown
 from connector.admin.dead_letters import dead_discard, parked_discard, parked_release
-from connector.admin.event_filter import event_filter
 from connector.admin.failure_groups import cause_of
 from connector.admin.masking import Masked, when
 from connector.admin.open_questions import DROP, RELEASE
-from connector.admin.replays import dead_retry, replay
+from connector.admin.replays import UNDER_WAY, dead_retry, for_replay, replay
 from connector.admin.stop_questions import WAS, WAS_NOT, answer_stop
 from connector.consent.stop_questions import question_of
 from connector.model.errors import ConnectorError
@@ -28,8 +27,13 @@ from connector.store.actions import EventNow, StateCount
 RETRY, DISCARD, REPLAY = "retry", "discard", "replay"
 LISTED = 100  # events that are listed one by one
 MOST = 10_000  # events of a replay that are followed
-UNDER_WAY = {EventState.PENDING, EventState.DELIVERING}
 NOTHING = {EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED}
+
+NONE_CONCERNED = {
+    RETRY: "none of the chosen events has a dead letter: there is nothing to retry",
+    DISCARD: "none of the chosen events has a dead letter: there is nothing to discard",
+    REPLAY: "none of the chosen events can be replayed: they are under way, discarded, or wait for a decision",
+}
 
 Which = Mapping[str, Any]
 Command = Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[str, Any]]]
@@ -39,10 +43,14 @@ async def action_preview(context: AdminContext, payload: Mapping[str, Any]) -> d
     """What an action would do. `what` is the action; `ids`, `group`, `rule` or a filter of events say to which events."""
     what, which, reveal = _read(payload)
     ids = await _concerned(context, what, which)
+    named = len(set(which["ids"])) if "ids" in which else len(ids)
+    if not ids and named:
+        raise ConnectorError(NONE_CONCERNED[what])
     said: dict[str, Any] = {
         "what": what,
         "words": _words(what, which, len(ids)),
         "events": len(ids),
+        "left_out": max(0, named - len(ids)) if what in NONE_CONCERNED else 0,
         "open_opt_outs": len({one.event_id for one in context.store.consents.open_of(ids, context.now())}),
         "stops_tried": 0,
         "may_be_done": [],
@@ -133,7 +141,9 @@ def _read(payload: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool]:
 async def _concerned(context: AdminContext, what: str, which: Which) -> list[int]:
     """The events that the action concerns. Raises ConnectorError."""
     if what == REPLAY:
-        found = await asyncio.to_thread(context.store.events.find, event_filter(context, which), MOST)
+        found, _ = await for_replay(context, which)
+        if len(found) > MOST:
+            raise ConnectorError(f"these are more than {MOST} events: choose fewer, or use `connector replay`")
         return sorted(one.id for one in found)
     if what in {RETRY, DISCARD} and "ids" not in which:
         reject_unknown(which, "group", "rule")
@@ -153,7 +163,10 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
     ids = get_field(which, "ids", list)
     if not ids:
         raise ConnectorError("choose at least one event")
-    return sorted({context.event(one).id for one in ids})
+    named = {context.event(one).id for one in ids}
+    return sorted(
+        named & context.store.dead_letters.chosen(event_ids=sorted(named)).keys() if what in {RETRY, DISCARD} else named
+    )
 
 
 def _only(which: Which) -> Any:
@@ -198,7 +211,7 @@ def _operations(context: AdminContext, ids: Sequence[int], *, reveal: bool) -> l
 def _summary(events: int, counts: Sequence[StateCount], lines: Sequence[EventNow]) -> str:
     """`2 of 3 done, 1 refused again, because …`."""
 
-    def sum_of(*, waits: bool | None = None, states: set[EventState], discarded: bool = False) -> int:
+    def sum_of(*, waits: bool | None = None, states: AbstractSet[EventState], discarded: bool = False) -> int:
         return sum(
             one.count
             for one in counts

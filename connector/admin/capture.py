@@ -1,6 +1,8 @@
 """A stored event as a test of a mapping file: its personal data replaced, and what the rules make of it expected."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -51,6 +53,28 @@ def capture(
             "write this test by hand"
         )
     return name, test
+
+
+def case_text(test: Mapping[str, Any], indent: str) -> str:
+    """The test as YAML: JSON is YAML too, and needs no care with quotes."""
+    lines = [f"{indent}- name: {_json(test['name'])}"]
+    lines += [f"{indent}  {part}: {_json(test[part])}" for part in ("given", "event") if part in test]
+    lines.append(f"{indent}  expect:")
+    for name, value in test["expect"].items():
+        if name != "operations":
+            lines.append(f"{indent}    {name}: {_json(value)}")
+            continue
+        lines.append(f"{indent}    operations:")
+        lines += [f"{indent}      - {_json(one)}" for one in value]
+    return "\n".join(lines) + "\n"
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    return float(value) if isinstance(value, Decimal) else str(value)
 
 
 def _test(rules: Ruleset, file: CompiledFile, event: Event, known: Known, event_id: int) -> dict[str, Any]:

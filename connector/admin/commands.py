@@ -30,7 +30,8 @@ from connector.admin.dead_letters import (
     parked_list,
     parked_release,
 )
-from connector.admin.events import events_list
+from connector.admin.event_show import event_person, event_show
+from connector.admin.events import events_counts, events_list, events_page
 from connector.admin.explain import consents_show, explain
 from connector.admin.needs import needs_list
 from connector.admin.notes import notes_list
@@ -82,6 +83,10 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "person_export": person_export,
     "person_forget": person_forget,
     "person_new_key": person_new_key,
+    "events_page": events_page,
+    "events_counts": events_counts,
+    "event_show": event_show,
+    "event_person": event_person,
     "console_audit": console_audit,
     "console_logout": console_logout,
 }

@@ -14,7 +14,7 @@ from connector.registry import Loaded
 from connector.store.event_search import EventFilter
 from connector.telemetry.mask import mask
 
-FILTERS = ("state", "provider", "keyword", "action", "rule", "phone", "since", "until")
+FILTERS = ("state", "provider", "keyword", "action", "rule", "phone", "person", "since", "until", "text")
 SPAN = re.compile(r"(\d{1,6})\s*(s|min|m|h|d|w)", re.ASCII)
 UNITS = {"s": "seconds", "min": "minutes", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -23,17 +23,30 @@ def event_filter(context: AdminContext, payload: Mapping[str, Any], *others: str
     """The filter of a command's object, which may have the `others` too. Raises ConnectorError."""
     reject_unknown(payload, *FILTERS, *others)
     given = {name: get_field(payload, name, str) for name in FILTERS if name not in {"state", "phone"}}
-    phone, since, until = payload.get("phone"), given["since"], given["until"]
+    since, until = given["since"], given["until"]
     return EventFilter(
         states=_states(payload.get("state")),
         provider=_provider(context, given["provider"]),
         keyword=given["keyword"],
         action=given["action"],
         rule=given["rule"],
-        phone=context.phone(phone).e164 if phone is not None else None,
+        phone=_phone(context, payload.get("phone"), given["person"]),
         since=None if since is None else time_of(context.loaded, "since", since, context.now()),
         until=None if until is None else time_of(context.loaded, "until", until, context.now()),
+        text=given["text"],
     )
+
+
+def _phone(context: AdminContext, phone: object, person: str | None) -> str | None:
+    """A number as a person writes it, or that of a person by the opaque id. Raises ConnectorError."""
+    if person is None:
+        return None if phone is None else context.phone(phone).e164
+    if phone is not None:
+        raise ConnectorError("a person is named by `phone` or by `person`, not by both")
+    found = context.store.people.phone_of(person)
+    if found is None:
+        raise ConnectorError("there is no such person, or the person was forgotten")
+    return found
 
 
 def _states(given: object) -> tuple[EventState, ...]:

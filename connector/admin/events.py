@@ -1,7 +1,7 @@
-"""Lists events of any state, by the conditions that a person gives."""
+"""Lists events of any state by the conditions that a person gives: the newest ones, or page by page."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from connector.admin import labels
@@ -28,18 +28,60 @@ async def events_list(context: AdminContext, payload: Mapping[str, Any]) -> dict
     }
 
 
+async def events_page(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """One page of the events that meet all conditions, the newest first: `before` or `after` an id.
+
+    It takes a bounded time. If that was over, `searched_to` tells the time back to which it has looked.
+    """
+    wanted = event_filter(context, payload, "limit", "reveal", "before", "after")
+    before, after = get_field(payload, "before", int), get_field(payload, "after", int)
+    reveal = bool(get_field(payload, "reveal", bool, False))
+    found = await asyncio.to_thread(
+        context.store.event_pages.page, wanted, get_limit(payload), before=before, after=after
+    )
+    rules = await asyncio.to_thread(context.store.events.rules_of, [one.id for one in found.events])
+    phone = None if wanted.phone is None else Masked(reveal=reveal).phone(wanted.phone)
+    return {
+        "events": [_line(one, rules.get(one.id, []), reveal=reveal) for one in found.events],
+        "older": found.older,
+        "newer": found.newer,
+        "searched_to": when(found.searched_to),
+        "phone": phone,
+    }
+
+
+async def events_counts(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """How many events each choice of a filter has, the other filters as they are: of the newest events, not of all."""
+    found = await asyncio.to_thread(context.store.event_pages.counts, event_filter(context, payload))
+    rules = [rule.label for file in context.rules().files for rule in file.rules]
+    return {
+        "states": {one.value: found.states.get(one.value, 0) for one in EventState},
+        "providers": {name: found.providers.get(name, 0) for name in _known(context, found.providers)},
+        "keywords": dict(sorted(found.keywords.items())),
+        "rules": {name: found.rules.get(name, 0) for name in dict.fromkeys((*rules, *sorted(found.rules)))},
+        "all_states": found.all_states,
+        "counted": found.counted,
+        "more": found.more,
+    }
+
+
+def _known(context: AdminContext, counted: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys((*context.providers, *context.loaded.crms, *sorted(counted))))
+
+
 def _line(one: StoredEvent, rules: list[str], *, reveal: bool) -> dict[str, Any]:
     event = one.event
     masked = Masked(reveal=reveal, person=event.msisdn if event else None)
     return {
         "id": one.id,
-        "key": one.key,
+        "key": masked.text(one.key),
         "received_at": when(one.received_at),
         "provider": one.provider,
         "shape": one.shape,
         "action": event.action if event else None,
         "keyword": event.keyword if event else None,
         "phone": masked.phone(event.msisdn) if event else None,
+        "text": masked.text(event.text) if event and event.text else None,
         "verdict": event.verdict.value if event else None,
         "state": one.state.value,
         "words": labels.EVENT_STATES[one.state],

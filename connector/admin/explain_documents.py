@@ -29,7 +29,7 @@ def event_document(event: Event, masked: Masked) -> dict[str, Any]:
     fields = {name: getattr(event, name) for name in EVENT_FIELDS}
     phone = masked.phone(event.msisdn)
     return {
-        "key": event.key,
+        "key": masked.text(event.key),  # a provider may put the number into its ids
         "source": event.source,
         "words": labels.came(event, phone),
         "received_at": when(event.received_at),

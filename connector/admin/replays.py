@@ -26,6 +26,7 @@ from connector.store.replay import Replay
 
 NO_LETTER = "there is no such dead letter: see `connector dead list`; what is parked, `connector parked list`"
 MOST = 100_000  # events of one replay
+UNDER_WAY = frozenset({EventState.PENDING, EventState.DELIVERING})
 CHUNK = 500  # events that are marked in one transaction
 
 
@@ -80,7 +81,7 @@ async def _foresee_letters(context: AdminContext, concerned: Mapping[int, frozen
 
 
 async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Plan events again: one by `id`, or all that a filter selects. One that was not understood is parsed again first.
+    """Plan events again: one by `id`, some by `ids`, or all that a filter selects. One that was not understood is parsed again first.
 
     With `dry_run` nothing changes. Of many, only those are planned again for which something changes.
     """
@@ -90,10 +91,7 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
     if "id" in given:
         reject_unknown(given, "id")
         return await _replay_one(context, context.event(given["id"]), dry_run=dry_run, reveal=reveal)
-    wanted = event_filter(context, given)
-    if wanted == EventFilter():
-        raise ConnectorError("say which: an event by its id or key, or a filter such as a state or a time")
-    stored = await asyncio.to_thread(_find, context, wanted)
+    stored, wanted = await for_replay(context, given)
     read, unreadable = _read_again(context, stored)
     events = [(one, event) for one in stored if (event := one.event or _first(read, one)) is not None]
     foreseen = await foresee(context, [(one.id, event) for one, event in events])
@@ -120,15 +118,33 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
     return {**said, "replayed": len(going) - len(refused), "refused": refused}
 
 
+async def for_replay(context: AdminContext, given: Mapping[str, Any]) -> tuple[list[StoredEvent], EventFilter]:
+    """The events that may be meant by `ids` or a filter, and the filter. Raises ConnectorError.
+
+    Of a rule those of any rule are meant. What is under way or waits for a decision is left out, and what was discarded.
+    """
+    if "ids" in given:
+        ids, _ = chosen(context, given)
+        named = [one for event_id in dict.fromkeys(ids or ()) if (one := context.store.inbox.get(event_id)) is not None]
+        return [one for one in named if _may_be_replayed(one)], EventFilter()
+    wanted = event_filter(context, given)
+    if wanted == EventFilter():
+        raise ConnectorError("say which: an event by its id or key, or a filter such as a state or a time")
+    return await asyncio.to_thread(_find, context, wanted), wanted
+
+
 def _find(context: AdminContext, wanted: EventFilter) -> list[StoredEvent]:
-    """The events that may be meant: whatever rule they are of, and not what is under way or waits for a decision."""
-    states = wanted.states or tuple(one for one in EventState if one not in {EventState.PENDING, EventState.DELIVERING})
+    states = wanted.states or tuple(one for one in EventState if one not in UNDER_WAY)
     found: list[StoredEvent] = []
     for page in context.store.events.pages(replace(wanted, states=states, rule=None)):
-        found += [one for one in page if one.reason != Reason.NEEDS_PERSON and one.detail != DISCARDED]
+        found += [one for one in page if _may_be_replayed(one)]
         if len(found) > MOST:
             raise ConnectorError(f"these are more than {MOST} events: choose fewer, such as those since a day ago")
     return found
+
+
+def _may_be_replayed(one: StoredEvent) -> bool:
+    return one.state not in UNDER_WAY and one.reason != Reason.NEEDS_PERSON and one.detail != DISCARDED
 
 
 def _read_again(

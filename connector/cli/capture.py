@@ -1,8 +1,6 @@
 """Writes a stored event as a test into a mapping file: `connector explain EVENT --as-test`."""
 
-import json
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from connector.cli.exit_codes import Unreachable
@@ -59,36 +57,16 @@ def _store(loaded: "Loaded") -> "Store":
 
 def _with_test(text: str, test: dict[str, Any]) -> str:
     """The text of the file with the test as the last one."""
+    from connector.admin.capture import case_text  # noqa: PLC0415 - see the package's docstring.
+
     found = TESTS.search(text)
     if found is None:
-        return f"{text.rstrip()}\n\ntests:\n{_lines(test, '  ')}"
+        return f"{text.rstrip()}\n\ntests:\n{case_text(test, '  ')}"
     following = NEXT_KEY.search(text, found.end())
     end = following.start() if following else len(text)
     first = re.search(r"^( *)- ", text[found.end() : end], re.MULTILINE)
     block, rest = text[:end].rstrip(), text[end:]
-    return f"{block}\n\n{_lines(test, first[1] if first else '  ')}" + (f"\n{rest}" if rest else "")
-
-
-def _lines(test: dict[str, Any], indent: str) -> str:
-    """The test as YAML: JSON is YAML too, and needs no care with quotes."""
-    lines = [f"{indent}- name: {_json(test['name'])}"]
-    lines += [f"{indent}  {part}: {_json(test[part])}" for part in ("given", "event") if part in test]
-    lines.append(f"{indent}  expect:")
-    for name, value in test["expect"].items():
-        if name != "operations":
-            lines.append(f"{indent}    {name}: {_json(value)}")
-            continue
-        lines.append(f"{indent}    operations:")
-        lines += [f"{indent}      - {_json(one)}" for one in value]
-    return "\n".join(lines) + "\n"
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: object) -> object:
-    return float(value) if isinstance(value, Decimal) else str(value)
+    return f"{block}\n\n{case_text(test, first[1] if first else '  ')}" + (f"\n{rest}" if rest else "")
 
 
 def _check(loaded: "Loaded", file: str, name: str) -> None:

@@ -15,6 +15,7 @@ OPTIONS = (
     click.option("--action", help="With this action, such as Unsubscribe."),
     click.option("--rule", help="Of this rule (`file: rule`) or file."),
     click.option("--phone", help="Of this phone number."),
+    click.option("--text", help="With this text in what the person wrote, or in a body that could not be read."),
     click.option("--since", help="Received since: a span such as 12h or 7d, a date or a time."),
     click.option("--until", help="Received before: the same forms."),
 )
@@ -29,7 +30,7 @@ def event_filters(command: F) -> F:
 
 def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions that were given, as an admin command takes them."""
-    names = ("provider", "keyword", "action", "rule", "phone", "since", "until")
+    names = ("provider", "keyword", "action", "rule", "phone", "text", "since", "until")
     payload: dict[str, Any] = {name: given[name] for name in names if given.get(name) is not None}
     if given.get("states"):
         payload["state"] = list(given["states"])

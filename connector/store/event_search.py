@@ -1,4 +1,4 @@
-"""Finding events: by state, time, provider, keyword, action, rule and number.
+"""Finding events: by state, time, provider, keyword, action, rule, text and number.
 
 A search may read millions of rows, so it has a connection of its own and runs in a thread.
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
 from msgspec import Struct
 
 from connector.model.states import EventState
@@ -31,6 +32,10 @@ RULE = "json_extract(one.value, '$.rule')"
 OF_RULE = f"""(EXISTS (SELECT 1 FROM units INDEXED BY units_event, json_each(units.operations) AS one
     WHERE units.event_id = inbox.id AND {NAMED.format(RULE)}) OR {NAMED.format("coalesce(detail, '')")})"""  # noqa: S608 - constants.
 
+HAS_TEXT = """(CASE WHEN event IS NULL THEN instr(fold(CAST(raw AS TEXT)), fold(:text))
+    ELSE instr(fold(coalesce(json_extract(event, '$.text'), '')), fold(:text)) OR instr(fold(coalesce(
+        json_extract(event, '$.properties'), '') || coalesce(json_extract(event, '$.record'), '')), fold(:quoted)) END)"""
+
 
 class EventFilter(Struct, frozen=True, kw_only=True):
     """Which events; a condition that is None selects all. Letter case makes no difference in keyword and action."""
@@ -43,6 +48,9 @@ class EventFilter(Struct, frozen=True, kw_only=True):
     phone: str | None = None  # E.164
     since: datetime | None = None
     until: datetime | None = None
+    text: str | None = (
+        None  # it stands in what the person wrote, in a form or record, or in a body that could not be read
+    )
 
 
 class Events:
@@ -57,7 +65,7 @@ class Events:
 
     def count(self, wanted: EventFilter) -> int:
         """How many events meet all conditions."""
-        with closing(self._reader()) as reader:
+        with closing(open_search(self._path)) as reader:
             where, parameters = _where(wanted, reader)
             (count,) = reader.execute(f"SELECT count(*) FROM inbox WHERE {where}", parameters).fetchone()  # noqa: S608 - constants of this file.
         return int(count)
@@ -69,18 +77,13 @@ class Events:
     def rules_of(self, event_ids: Sequence[int]) -> dict[int, list[str]]:
         """The rules that made the operations of each event."""
         rules: dict[int, list[str]] = {}
-        with closing(self._reader()) as reader:
+        with closing(open_reader(self._path)) as reader:
             for event_id, rule in reader.execute(RULES_OF, (as_list(list(event_ids)),)):
                 rules.setdefault(event_id, []).append(rule)
         return rules
 
-    def _reader(self) -> sqlite3.Connection:
-        reader = open_reader(self._path)
-        reader.create_function("fold", 1, _fold, deterministic=True)
-        return reader
-
     def _pages(self, wanted: EventFilter, order: str, size: int) -> Iterator[list[StoredEvent]]:
-        with closing(self._reader()) as reader:
+        with closing(open_search(self._path)) as reader:
             where, parameters = _where(wanted, reader)
             query = f"SELECT {STORED} FROM inbox WHERE {where} AND id < :before ORDER BY id {order} LIMIT :size"  # noqa: S608 - constants of this file.
             parameters |= {"before": MAX_ID, "size": size}
@@ -94,38 +97,55 @@ class Events:
                 parameters |= {"before": rows[-1][0]} if order == "DESC" else {"first": rows[-1][0] + 1}
 
 
+def open_search(path: Path) -> sqlite3.Connection:
+    """A connection for searches: it knows the function `fold`."""
+    reader = open_reader(path)
+    reader.create_function("fold", 1, _fold, deterministic=True)
+    return reader
+
+
 def _fold(value: str | float | None) -> str | float | None:
     return value.casefold() if isinstance(value, str) else value
 
 
 def _where(wanted: EventFilter, reader: sqlite3.Connection) -> tuple[str, dict[str, Any]]:
-    """The conditions of a query, and their parameters."""
-    conditions = ["id >= :first"]
-    parameters: dict[str, Any] = {"first": 0 if wanted.since is None else _first(wanted.since, reader)}
+    """The conditions of a query, and their parameters with the first id that may be meant."""
+    where, parameters = conditions(wanted)
+    return where, {**parameters, "first": 0 if wanted.since is None else first_since(wanted.since, reader)}
+
+
+def conditions(wanted: EventFilter) -> tuple[str, dict[str, Any]]:
+    """The conditions of a query, one of which is `id >= :first`, and their parameters but for that one."""
+    several = ["id >= :first"]
+    parameters: dict[str, Any] = {}
     if wanted.states:
         # Written out, so that SQLite sees that a partial index fits.
-        conditions.append(f"state IN ({', '.join(repr(one.value) for one in wanted.states)})")
+        several.append(f"state IN ({', '.join(repr(one.value) for one in wanted.states)})")
     for column, value in (("msisdn", wanted.phone), ("provider", wanted.provider)):
         if value is not None:
-            conditions.append(f"{column} = :{column}")
+            several.append(f"{column} = :{column}")
             parameters[column] = value
     for name, value in (("keyword", wanted.keyword), ("action", wanted.action)):
         if value is not None:
-            conditions.append(f"fold(json_extract(event, '$.{name}')) = fold(:{name})")
+            several.append(f"fold(json_extract(event, '$.{name}')) = fold(:{name})")
             parameters[name] = value
     if wanted.rule is not None:
-        conditions.append(OF_RULE)
+        several.append(OF_RULE)
         parameters["rule"] = wanted.rule
     if wanted.since is not None:
-        conditions.append("received_at >= :since")
+        several.append("received_at >= :since")
         parameters["since"] = micros(wanted.since)
     if wanted.until is not None:
-        conditions.append("received_at < :until")
+        several.append("received_at < :until")
         parameters["until"] = micros(wanted.until)
-    return " AND ".join(conditions), parameters
+    if wanted.text is not None:
+        several.append(HAS_TEXT)
+        # Texts in a document are stored as JSON strings.
+        parameters |= {"text": wanted.text, "quoted": orjson.dumps(wanted.text).decode()[1:-1]}
+    return " AND ".join(several), parameters
 
 
-def _first(since: datetime, reader: sqlite3.Connection) -> int:
+def first_since(since: datetime, reader: sqlite3.Connection) -> int:
     """An id before which no event was received since then: found by halving, because the time has no index."""
     low, high = 0, reader.execute("SELECT coalesce(max(id), 0) FROM inbox").fetchone()[0] + 1
     while low < high:

@@ -437,6 +437,9 @@ FORGOTTEN = (
     "ALTER TABLE stop_answers ADD COLUMN person TEXT",
 )
 
+# The newest dead letters.
+EVENT_PAGES = ("CREATE INDEX inbox_dead_newest ON inbox (id) WHERE state = 'dead'",)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -456,6 +459,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m016_activity": ACTIVITY,
     "m017_actions": ACTIONS,
     "m018_forgotten": FORGOTTEN,
+    "m019_event_pages": EVENT_PAGES,
 }
 
 

@@ -279,6 +279,10 @@ class Records:
         """The shadow of one record of the object; None if nothing is known of it."""
         return shadows(self._reader, crm, name, [record_id]).get(record_id)
 
+    def ids_by_key(self, crm: str, name: str, key_field: str, keys: Sequence[str]) -> dict[str, str]:
+        """The ids of records by their key, where they are known."""
+        return {key: key for key in keys} if key_field == ID_FIELD else links(self._reader, crm, name, key_field, keys)
+
     def number(self, crm: str, name: str, record_id: str) -> str | None:
         """The number of one record in E.164; None if it has none that is understood."""
         return records_of(self._reader, crm, name, [record_id]).get(record_id, NOTHING).phone or None

@@ -23,6 +23,7 @@ from connector.store.database import BUSY_TIMEOUT, FileLock, keep_private, lock_
 from connector.store.dead_letters import DeadLetters
 from connector.store.disk import Disk, OpenFiles, free_bytes
 from connector.store.enrichment_queue import Questions
+from connector.store.event_pages import EventPages
 from connector.store.event_search import Events
 from connector.store.feeds import Following
 from connector.store.forgetting import Forgetting
@@ -83,6 +84,7 @@ class Store:
         self.calls = Calls(writer, self._reader)
         self.notes = Notes(self._reader)
         self.events = Events(path)
+        self.event_pages = EventPages(path)
         self.mappings = AcceptedFiles(writer, self._reader)
         self.sent_alarms = SentAlarms(writer, self._reader)
         self.agreements = Agreements(writer, self._reader)

@@ -151,6 +151,7 @@ async def test_tables_are_made_once(tmp_path):
         "m016_activity",
         "m017_actions",
         "m018_forgotten",
+        "m019_event_pages",
     ]
     await store.close()
 

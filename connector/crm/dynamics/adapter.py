@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 from connector.crm.crm import Crm, FeedSpec, Needs
 from connector.crm.dynamics.client import error_codes
@@ -29,6 +30,11 @@ QUOTA = Quota(share=1.0, reserve=0)
 def cure_of(code: str) -> str:
     """What a person does about an error code; empty if the advice for its reason is enough."""
     return error_codes.cure_of(code)
+
+
+def record_address(settings: DynamicsSettings, name: str, record_id: str) -> str:
+    """Where a person sees the record (learn.microsoft.com, open-forms-views-dialogs-reports-url)."""
+    return f"{settings.url}/main.aspx?{urlencode({'pagetype': 'entityrecord', 'etn': name, 'id': record_id})}"
 
 
 def build(name: str, settings: DynamicsSettings, base: Path, numbers: NumberReader) -> Crm:

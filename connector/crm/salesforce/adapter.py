@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import quote
 
 from connector.config.secrets import resolve
 from connector.crm.crm import Crm, FeedSpec, Needs
@@ -26,6 +27,11 @@ from connector.ports import Feed
 def cure_of(code: str) -> str:
     """What a person does about an error code; empty if the advice for its reason is enough."""
     return error_catalogue.cure_of(code)
+
+
+def record_address(settings: SalesforceSettings, _object: str, record_id: str) -> str:
+    """Where a person sees the record: Salesforce leads from /ID to the page of any object."""
+    return f"{settings.url}/{quote(record_id)}"
 
 
 def build(name: str, settings: SalesforceSettings, base: Path, numbers: NumberReader) -> Crm:

@@ -398,6 +398,11 @@ def cure_of(code: str) -> str:
     return CURES.get(code, "")
 
 
+def record_address(settings: MadeUpSettings, name: str, record_id: str) -> str:
+    """Where a person sees the record."""
+    return f"{settings.url}/show/{name}/{record_id}"
+
+
 def build(name: str, settings: MadeUpSettings, base: Path, numbers: NumberReader) -> Crm:
     """Build the CRM of that name."""
     credentials = Credentials(settings.url, resolve(settings.secret, base).get_secret_value())

@@ -27,7 +27,7 @@ BUTTONS = {
     WAS: "It was a stop",
     WAS_NOT: "It was not a stop",
 }
-FILTERS = ("state", "provider", "action")  # of a replay
+FILTERS = ("state", "provider", "action", "keyword", "rule", "since", "until", "text", "person")  # of a replay
 POLLED = 600  # seconds for which a page asks by itself what became of the events
 
 
@@ -42,7 +42,7 @@ async def preview(request: ConsoleRequest) -> Page:
     """What an action would do, with the button that does it."""
     which = _which(request)
     found = await request.call("action_preview", {**which, "reveal": request.reveal})
-    values = {"found": found, "fields": _hidden(request), "button": BUTTONS[found["what"]]}
+    values = {"found": found, "fields": _hidden(request), "button": BUTTONS[found["what"]], "back": _back(request)}
     return Page(template="needs_preview.html", title="What will happen", values=values)
 
 
@@ -87,11 +87,17 @@ async def resolve(request: ConsoleRequest) -> Redirect:
     return Redirect(PATH, [f"Charge {charge['id']} is {charge['state']} now{detail}."])
 
 
+def _back(request: ConsoleRequest) -> str:
+    """The page that the person came from: the events, or this screen. Another site's address is never taken."""
+    back = request.form.get("back")
+    return back if back.startswith("/console/events") else PATH
+
+
 def _which(request: ConsoleRequest) -> dict[str, Any]:
     """What the form says: the action, and to which events."""
     form = request.form
     which: dict[str, Any] = {"what": form.get("what")}
-    for name in ("group", "rule", *FILTERS):
+    for name in ("group", *FILTERS):
         if form.get(name):
             which[name] = form.get(name)
     if "id" in form:
@@ -100,7 +106,7 @@ def _which(request: ConsoleRequest) -> dict[str, Any]:
 
 
 def _hidden(request: ConsoleRequest) -> list[tuple[str, str]]:
-    names = ("what", "group", "rule", *FILTERS, "id")
+    names = ("what", "group", *FILTERS, "id", "back")
     return [(name, value) for name in names for value in request.form.all(name) if value]
 
 
