@@ -21,11 +21,17 @@ def lines_that_name(vendor: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("vendor", "sources"),
-    [("dynamics", {}), ("twilio", {"consent/opt_out_table.py": 2})],  # where the words of the table come from
+    ("vendor", "comments"),
+    [
+        ("dynamics", {}),
+        ("twilio", {"consent/opt_out_table.py": 2}),  # where the words of the table come from
+        ("sumotext", {"providers/form_endpoint.py": 1}),
+        ("onlinefundraising", {"ports.py": 1}),
+        ("messagecloud", {"admin/charges.py": 1, "providers/form_endpoint.py": 1}),
+    ],
 )
-def test_only_the_registry_names_a_vendor(vendor, sources):
-    assert lines_that_name(vendor) == {"registry.py": REGISTRY_LINES} | sources
+def test_only_the_registry_and_comments_name_a_vendor(vendor, comments):
+    assert lines_that_name(vendor) == {"registry.py": REGISTRY_LINES} | comments
 
 
 def test_a_vendor_that_is_named_is_found():

@@ -3,8 +3,9 @@
 import os
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,26 @@ import click
 from connector.cli.exit_codes import Misused
 from connector.cli.render import Paper, answer, as_json
 from connector.cli.setup import Setup
+from connector.config.new_config import NewCrm, NewProvider, Secret
 
 SYSTEM = Path("/etc/connector")
 STATE = "/var/lib/connector/connector.db"
 DROP_IN = Path("/etc/systemd/system/connector.service.d/credentials.conf")
 SHIPPED = Path(__file__).parent / "shipped_mappings"  # in an installed package; else the repository's
-PROVIDERS = ("strex", "sumotext", "onlinefundraising", "messagecloud")
-REGIONS = {"strex": "NO", "sumotext": "US", "onlinefundraising": "DK", "messagecloud": "NO"}
+ADAPTERS = Path(__file__).parents[1]
 ZONES = {"NO": "Europe/Oslo", "DK": "Europe/Copenhagen", "SE": "Europe/Stockholm", "US": "America/New_York"}
-# Provider → the shipped files that a new installation uses.
-FILES: Mapping[str, Sequence[str]] = {
-    "strex": (
-        "strex-subscription.yaml",
-        "strex-messages.yaml",
-        "strex-stops.yaml",
-        "strex-log.yaml",
-        "salesforce-to-strex.yaml",
-    ),
-    "sumotext": ("more/sumotext.yaml", "more/salesforce-to-sumotext.yaml"),
-    "onlinefundraising": ("more/onlinefundraising.yaml",),
-    "messagecloud": ("more/messagecloud.yaml", "more/salesforce-to-messagecloud.yaml"),
-}
-# Providers without commands: an opt-out that is made in the CRM can be sent to none of them.
-NO_COMMANDS = frozenset({"onlinefundraising"})
+FIRST_PROVIDER, FIRST_CRM = "strex", "salesforce"  # unless others are named
+
+
+def _known(room: str) -> dict[str, Any]:
+    """The providers or CRMs that a new config may have: each folder with a `new_config.py`."""
+    found = sorted(path.parent.name for path in (ADAPTERS / room).glob("*/new_config.py"))
+    return {name: import_module(f"connector.{room}.{name}.new_config").NEW for name in found}
+
+
+PROVIDERS: Mapping[str, NewProvider] = _known("providers")
+CRMS: Mapping[str, NewCrm] = _known("crm")
+QUESTIONS = tuple(dict.fromkeys(one.name for crm in CRMS.values() for one in crm.questions))
 
 
 @dataclass(slots=True)
@@ -44,23 +42,36 @@ class Answers:
 
     providers: list[str]
     keywords: list[tuple[str, str]]  # short number, keyword
-    org: str
-    client_id: str
+    crm: str
+    of_crm: dict[str, str]  # the CRM's own questions
     region: str
     public_url: str
     secrets: dict[str, str] = field(default_factory=dict)  # name → value; blank: to be written by hand
 
 
+def _of_each_crm(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The questions of all CRMs as options."""
+    for name in reversed(QUESTIONS):
+        asked = [(crm.label, one) for crm in CRMS.values() for one in crm.questions if one.name == name]
+        choices = asked[0][1].choices
+        command = click.option(
+            f"--{name}",
+            type=click.Choice(choices) if choices else None,
+            help=f"{'; '.join(f'{label}: {one.help}' for label, one in asked)}.",
+        )(command)
+    return command
+
+
 @click.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--provider", "providers", multiple=True, type=click.Choice(PROVIDERS), help="May be given several times."
+    "--provider", "providers", multiple=True, type=click.Choice(tuple(PROVIDERS)), help="May be given several times."
 )
 @click.option(
     "--keyword", "keywords", multiple=True, help="SHORT_NUMBER/KEYWORD, such as 2002/KATT; may be given several times."
 )
-@click.option("--org", help="The address of the Salesforce org: https://acme.my.salesforce.com.")
-@click.option("--client-id", help="The consumer key of the External Client App.")
+@click.option("--crm", type=click.Choice(tuple(CRMS)), help="The CRM.")
+@_of_each_crm
 @click.option("--region", help="The country of numbers without a country code, such as NO.")
 @click.option(
     "--public-url", help="The address under which providers reach the connector, such as https://sms.example.org."
@@ -105,49 +116,57 @@ def _given(given: Sequence[str]) -> dict[str, str]:
 def _answers(options: Mapping[str, Any], given: Mapping[str, str], *, ask: bool) -> Answers:
     providers = list(options["providers"])
     while ask and not providers:
-        words = click.prompt(f"Providers ({', '.join(PROVIDERS)}), separated by blanks", default="strex")
+        words = click.prompt(f"Providers ({', '.join(PROVIDERS)}), separated by blanks", default=FIRST_PROVIDER)
         providers = [word for word in words.replace(",", " ").split() if word in PROVIDERS]
-    providers = providers or ["strex"]
+    providers = providers or [FIRST_PROVIDER]
     written = list(options["keywords"])
-    if ask and not written and set(providers) != {"sumotext"}:
+    if ask and not written and any(PROVIDERS[name].asks_keywords for name in providers):
         written = click.prompt("Keywords as SHORT_NUMBER/KEYWORD, separated by blanks", default="2002/KATT").split()
-    region = options["region"] or (
-        click.prompt("Country of numbers without a country code", default=REGIONS[providers[0]])
-        if ask
-        else REGIONS[providers[0]]
-    )
-    org = options["org"] or (
-        click.prompt("Address of the Salesforce org (My Domain)") if ask else "https://acme.my.salesforce.com"
-    )
-    client_id = options["client_id"] or (
-        click.prompt("Consumer key of the External Client App", default="") if ask else ""
-    )
-    public_url = options["public_url"] or (
-        click.prompt("Address under which providers reach the connector", default="https://sms.example.org")
-        if ask
-        else "https://sms.example.org"
-    )
+    keywords = [_keyword(one) for one in written]
+
+    def said(option: str, prompt: str, default: str, choices: Sequence[str] = ()) -> str:
+        if given := options[option]:
+            return str(given)
+        kind = click.Choice(choices) if choices else None
+        return str(click.prompt(prompt, default=default, type=kind)) if ask else default
+
+    region = said("region", "Country of numbers without a country code", PROVIDERS[providers[0]].region)
+    crm = said("crm", "CRM", FIRST_CRM, tuple(CRMS))
+    _refuse_others(options, crm)
+    of_crm = {}
+    for one in CRMS[crm].questions:
+        answer = said(
+            one.name.replace("-", "_"), one.prompt, one.default if one.offered or not ask else "", one.choices
+        )
+        of_crm[one.name] = answer or one.default
+    address = said("public_url", "Address under which providers reach the connector", "https://sms.example.org")
     made = Answers(
-        providers=providers,
-        keywords=[_keyword(one) for one in written],
-        org=org,
-        client_id=client_id or "the-consumer-key-of-the-app",
-        region=region,
-        public_url=public_url.rstrip("/"),
+        providers=providers, keywords=keywords, crm=crm, of_crm=of_crm, region=region, public_url=address.rstrip("/")
     )
-    for name in secret_names(providers):
-        if name.endswith("path-secret"):
-            made.secrets[name] = given.get(name) or secrets.token_urlsafe(24)
-        else:
-            asked = ask and name not in given
-            made.secrets[name] = given.get(name) or (
-                click.prompt(
-                    f"{name} (blank: write it into the file later)", default="", hide_input=True, show_default=False
-                )
-                if asked
-                else ""
-            )
+    for name in path_secrets(providers):
+        made.secrets[name] = given.get(name) or secrets.token_urlsafe(24)
+    for name, secret in named_secrets(providers, crm, of_crm).items():
+        made.secrets[name] = given.get(name) or (_asked(name, secret) if ask and name not in given else "")
+    if unknown := given.keys() - made.secrets.keys():
+        raise Misused(f"no secret is called {min(unknown)}: this config has {', '.join(made.secrets)}")
     return made
+
+
+def _refuse_others(options: Mapping[str, Any], crm: str) -> None:
+    """Refuse answers to questions that this CRM does not have. Raises Misused."""
+    own = {one.name for one in CRMS[crm].questions}
+    for name in QUESTIONS:
+        if options[name.replace("-", "_")] and name not in own:
+            others = [other for other, one in CRMS.items() if name in {each.name for each in one.questions}]
+            raise Misused(f"--{name} is not for {CRMS[crm].label}: remove it, or add --crm {others[0]}")
+
+
+def _asked(name: str, secret: Secret) -> str:
+    if secret.is_file:
+        file = click.prompt(f"{name}: its file (blank: write it into the file later)", default="", show_default=False)
+        return _given([f"{name}={file}"])[name] if file else ""
+    later = f"{name} (blank: write it into the file later)"
+    return str(click.prompt(later, default="", hide_input=True, show_default=False))
 
 
 def _keyword(written: str) -> tuple[str, str]:
@@ -157,11 +176,15 @@ def _keyword(written: str) -> tuple[str, str]:
     return number, word
 
 
-def secret_names(providers: Sequence[str]) -> list[str]:
-    """The secrets that these providers and the org need."""
-    names = [f"{name}-path-secret" for name in providers]
-    names += [f"{name}-api-key" for name in providers if name != "sumotext"]
-    return [*names, "salesforce-client-secret"]
+def path_secrets(providers: Sequence[str]) -> list[str]:
+    """The secrets that are made here: the last parts of the addresses that providers call."""
+    return [f"{name}-path-secret" for name in providers]
+
+
+def named_secrets(providers: Sequence[str], crm: str, of_crm: Mapping[str, str]) -> dict[str, Secret]:
+    """The secrets that these providers and the org have given, by their names."""
+    found = {f"{name}-{one.name}": one for name in providers for one in PROVIDERS[name].secrets}
+    return found | {f"{crm}-{one.name}": one for one in CRMS[crm].secrets(of_crm)}
 
 
 def _files(answers: Answers, target: Path, *, system: bool) -> dict[Path, str]:
@@ -170,8 +193,8 @@ def _files(answers: Answers, target: Path, *, system: bool) -> dict[Path, str]:
     for name, value in answers.secrets.items():
         files[target / "credentials" / name] = f"{value}\n" if value else ""
     shipped = SHIPPED if SHIPPED.is_dir() else Path(__file__).parents[2] / "mappings"
-    for name in (one for provider in answers.providers for one in FILES[provider]):
-        files[target / "mappings" / Path(name).name] = (shipped / name).read_text(encoding="utf-8")
+    for path in (one for provider in answers.providers for one in _mappings(shipped, provider, answers.crm)):
+        files[target / "mappings" / path.name] = path.read_text(encoding="utf-8")
     drop_in = DROP_IN if system else target / "systemd" / DROP_IN.parent.name / DROP_IN.name
     lines = [f"LoadCredential={name}:{target.resolve() / 'credentials' / name}" for name in answers.secrets]
     files[drop_in] = "\n".join(
@@ -180,12 +203,26 @@ def _files(answers: Answers, target: Path, *, system: bool) -> dict[Path, str]:
     return files
 
 
+def _mappings(shipped: Path, provider: str, crm: str) -> list[Path]:
+    """The shipped files for a provider and a CRM, which their names tell. Raises Misused."""
+    for directory in CRMS[crm].mapping_sets:
+        files = sorted((shipped / directory).glob("*.yaml"))
+        own = [one for one in files if f"{one.stem}-".startswith(f"{provider}-") or one.stem == f"{crm}-to-{provider}"]
+        if own:
+            return own
+    raise Misused(
+        f"there are no shipped mappings from {provider} to {CRMS[crm].label}: choose another --provider or --crm, or write "
+        "your own, as docs/mapping-language.md says"
+    )
+
+
 def _config(answers: Answers, *, system: bool) -> str:
     from connector.config.validation import load  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import parse  # noqa: PLC0415 - see the package's docstring.
     from connector.registry import CONFIG  # noqa: PLC0415 - the same.
 
-    back = any(one not in NO_COMMANDS for one in answers.providers)
+    one_way = not any(PROVIDERS[name].commands for name in answers.providers)
+    crm = CRMS[answers.crm]
     text = "\n".join(
         [
             "# Written by `connector init`. config.example.yaml shows every setting; `connector check` reads this file.",
@@ -199,17 +236,8 @@ def _config(answers: Answers, *, system: bool) -> str:
             *(line for name in answers.providers for line in _provider(name, answers)),
             "",
             "crm:",
-            "  salesforce:",
-            f"    url: {answers.org}",
-            "    sign_in:",
-            f"      client_id: {answers.client_id}",
-            "      client_secret: {credential: salesforce-client-secret}",
-            "    consent_fields:",
-            "      Contact:",
-            "        flag: SMS_Opt_Out__c",
-            "        phone: MobilePhone",
-            "        along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]",
-            *([] if back else ["    consent: one_way           # this provider takes no commands"]),
+            f"  {answers.crm}:",
+            *_indented(crm.lines(answers.of_crm, _references(answers.crm, crm.secrets(answers.of_crm)), one_way)),
             "",
         ]
     )
@@ -218,44 +246,18 @@ def _config(answers: Answers, *, system: bool) -> str:
 
 
 def _provider(name: str, answers: Answers) -> list[str]:
+    own = PROVIDERS[name]
     head = [f"  {name}:", f"    path_secrets: [{{credential: {name}-path-secret}}]"]
-    key = f"{{credential: {name}-api-key}}"
-    numbers, words = [one for one, _ in answers.keywords], [word for _, word in answers.keywords]
-    match name:
-        case "strex":
-            listed = [f'      - {{short_number: "{number}", keyword: {word}}}' for number, word in answers.keywords]
-            return [*head, f"    api: {{key: {key}}}", *(["    subscriptions:", *listed] if listed else [])]
-        case "sumotext":
-            return [
-                *head,
-                f'    short_number: "{numbers[0] if numbers else "84700"}"',
-                f"    start_words: [{', '.join(words)}]",
-            ]
-        case "onlinefundraising":
-            return [
-                *head,
-                f"    api: {{url: https://api.example.org, key: {key}}}   # your own base address",
-                f"    keywords: [{', '.join(words)}]",
-            ]
-        case _:
-            offers = [
-                line
-                for number, word in answers.keywords
-                for line in (
-                    f"      {word.lower()}:",
-                    "        service_id: the-id-of-your-service",
-                    f'        short_number: "{number}"',
-                    f"        keyword: {word}",
-                    "        price: 100",
-                    "        thank_you: https://www.example.org/thank-you",
-                    "        cancelled: https://www.example.org/another-time",
-                )
-            ]
-            return [
-                *head,
-                f"    api: {{campaign_name: your-campaign, key: {key}}}",
-                *(["    offers:", *offers] if offers else []),
-            ]
+    return [*head, *_indented(own.lines(answers.keywords, _references(name, own.secrets)))]
+
+
+def _references(owner: str, found: Sequence[Secret]) -> dict[str, str]:
+    """Where each secret is, as the config names it."""
+    return {one.name: f"{{credential: {owner}-{one.name}}}" for one in found}
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}" for line in lines]
 
 
 def _write(files: Mapping[Path, str], target: Path) -> None:
@@ -299,6 +301,7 @@ def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
         "config": str(config),
         "system": system,
         "addresses": addresses,
+        "next_steps": list(CRMS[answers.crm].next_steps),
         "to_write": [str(target / "credentials" / name) for name, value in answers.secrets.items() if not value],
         "problems": [one["text"] for one in checked["problems"] if one["code"] != "secret-missing"],
     }
@@ -319,7 +322,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     config = "" if document["system"] else f" --config {document['config']}"
     for line in (
         f"connector{config} check --live",
-        f"connector{config} salesforce setup --assign",
+        *(f"connector{config} {step}" for step in document["next_steps"]),
         f"connector{config} doctor",
     ):
         paper.line(line)

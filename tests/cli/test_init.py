@@ -2,15 +2,17 @@
 
 import json
 import stat
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from connector.cli.init import PROVIDERS, secret_names
+from connector.cli.init import PROVIDERS
 from connector.cli.main import cli
 from connector.registry import load_config
 
 KEYWORD = "2002/KATT"
+ROOT = Path(__file__).parent.parent.parent
 
 
 def init(*words, **more):
@@ -55,17 +57,18 @@ def test_secrets_are_for_the_owner_alone_and_the_drop_in_loads_each(tmp_path):
     init(target, "--keyword", KEYWORD, "--secret", f"strex-api-key={tmp_path / 'key.txt'}", "--yes")
     credentials = target / "credentials"
     assert stat.S_IMODE(credentials.stat().st_mode) == 0o700
-    assert {path.name for path in credentials.iterdir()} == set(secret_names(["strex"]))
+    names = ["strex-path-secret", "strex-api-key", "salesforce-client-secret"]
+    assert {path.name for path in credentials.iterdir()} == set(names)
     assert {stat.S_IMODE(path.stat().st_mode) for path in credentials.iterdir()} == {0o600}
     assert (credentials / "strex-api-key").read_text() == "the-key\n"
     drop_in = (target / "systemd/connector.service.d/credentials.conf").read_text().splitlines()
     assert drop_in[1] == "[Service]"
-    assert drop_in[2:] == [f"LoadCredential={name}:{credentials / name}" for name in secret_names(["strex"])]
+    assert drop_in[2:] == [f"LoadCredential={name}:{credentials / name}" for name in names]
     assert "the-key" not in (target / "config.yaml").read_text()
 
 
 def test_it_asks_for_what_is_not_given(tmp_path):
-    said = "strex\n2002/KATT 2002/HUND\nDK\nhttps://acme.my.salesforce.com\napp\nhttps://sms.acme.example\nthe-key\n\n"
+    said = "strex\n2002/KATT 2002/HUND\nDK\nsalesforce\nhttps://acme.my.salesforce.com\napp\nhttps://sms.acme.example\nthe-key\n\n"
     done = init(tmp_path, input=said)
     assert done.exit_code == 0, done.output
     loaded = load_config(tmp_path / "config.yaml")
@@ -74,6 +77,71 @@ def test_it_asks_for_what_is_not_given(tmp_path):
     assert "the-key" not in done.output
     assert "https://sms.acme.example/hooks/strex/dlr/" in done.output
     assert str(tmp_path / "credentials" / "salesforce-client-secret") in done.output  # it was left blank
+
+
+DYNAMICS = (
+    "--crm",
+    "dynamics",
+    "--org",
+    "https://acme.crm4.dynamics.com",
+    "--tenant",
+    "acme.example",
+    "--client-id",
+    "app",
+)
+
+
+def test_an_installation_for_dynamics_passes_check_and_names_its_own_next_step(tmp_path):
+    said = json.loads(init(tmp_path, *DYNAMICS, "--keyword", KEYWORD, "--yes", "--json").stdout)
+    assert (said["ok"], said["problems"], said["next_steps"]) == (True, [], ["dynamics setup"])
+    loaded = load_config(tmp_path / "config.yaml")
+    org = loaded.crms["dynamics"]
+    assert (org.url, org.sign_in.tenant, org.sign_in.client_id) == (
+        "https://acme.crm4.dynamics.com",
+        "acme.example",
+        "app",
+    )
+    assert org.consent["contact"].flag == "crmc_smsoptout"
+    assert {path.name for path in (tmp_path / "mappings").iterdir()} == {
+        path.name for path in (ROOT / "mappings" / "dynamics" / "plain").glob("*.yaml")
+    }
+    secret = tmp_path / "credentials" / "dynamics-client-secret"
+    assert said["to_write"] == [str(tmp_path / "credentials" / "strex-api-key"), str(secret)]
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_a_certificate_is_taken_from_its_file(tmp_path):
+    pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
+    (tmp_path / "app.pem").write_text(pem)
+    home = tmp_path / "home"
+    given = f"dynamics-certificate={tmp_path / 'app.pem'}"
+    done = init(home, *DYNAMICS, "--sign-in", "certificate", "--secret", given, "--yes")
+    assert done.exit_code == 0, done.output
+    sign_in = load_config(home / "config.yaml").crms["dynamics"].sign_in
+    assert (sign_in.client_secret, sign_in.certificate.credential) == (None, "dynamics-certificate")
+    assert (home / "credentials" / "dynamics-certificate").read_text() == f"{pem}\n"
+    assert pem not in (home / "config.yaml").read_text()
+
+
+def test_it_asks_what_dynamics_needs(tmp_path):
+    (tmp_path / "app.pem").write_text("the certificate")
+    answers = (
+        "strex", KEYWORD, "NO", "dynamics", "https://acme.crm4.dynamics.com", "acme.example", "app", "certificate",
+        "https://sms.acme.example", "the-key", str(tmp_path / "app.pem"),
+    )  # fmt: skip
+    done = init(tmp_path / "home", input="\n".join(answers) + "\n")
+    assert done.exit_code == 0, done.output
+    assert load_config(tmp_path / "home" / "config.yaml").crms["dynamics"].sign_in.tenant == "acme.example"
+    assert (tmp_path / "home" / "credentials" / "dynamics-certificate").read_text() == "the certificate\n"
+    assert f"connector --config {tmp_path / 'home' / 'config.yaml'} dynamics setup\n" in done.output
+    assert "Write these secrets" not in done.output
+
+
+def test_opt_outs_go_one_way_where_no_provider_takes_commands(tmp_path):
+    init(tmp_path / "a", "--provider", "onlinefundraising", "--yes")
+    init(tmp_path / "b", "--provider", "onlinefundraising", "--provider", "strex", "--yes")
+    directions = [load_config(tmp_path / one / "config.yaml").crms["salesforce"].direction for one in "ab"]
+    assert directions == ["one_way", "two_way"]
 
 
 def test_nothing_is_written_over(tmp_path):
@@ -90,6 +158,13 @@ def test_nothing_is_written_over(tmp_path):
         (["--region", "Norge"], "did you mean `NO`?"),
         (["--org", "acme"], "this is not the address of a Salesforce org"),
         (["--secret", "strex-api-key"], "write NAME=FILE"),
+        (
+            ["--secret", "api-key=/dev/null"],
+            "no secret is called api-key: this config has strex-path-secret, strex-api-key",
+        ),
+        (["--tenant", "acme"], "--tenant is not for Salesforce: remove it, or add --crm dynamics"),
+        (["--crm", "dynamics", "--org", "https://acme.my.salesforce.com"], "not the address of a Dynamics 365 org"),
+        (["--crm", "dynamics", "--provider", "sumotext"], "no shipped mappings from sumotext to Dynamics 365"),
     ],
 )
 def test_a_wrong_answer_writes_nothing(tmp_path, words, message):
