@@ -83,7 +83,7 @@ install:  ## Install the program, the unit and the user on this machine (as root
 	@install -m 644 systemd/connector.sysusers $(DESTDIR)/usr/lib/sysusers.d/connector.conf
 	@$(DESTDIR)$(PREFIX)/bin/connector completion bash > $(DESTDIR)/etc/bash_completion.d/connector
 	@$(DESTDIR)$(PREFIX)/bin/connector manual > $(DESTDIR)/usr/local/share/man/man1/connector.1
-	@test -n "$(DESTDIR)" || systemd-sysusers connector.conf
+	@test -n "$(DESTDIR)" || { systemd-sysusers connector.conf && install -d -o connector -g connector -m 700 /var/lib/connector; }
 	@echo "Installed. Next: connector init"
 
 clean:  ## Remove .venv and what the demo left.

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from connector.config.yaml_document import parse
 from connector.delivery.channels import OpenAlarms
@@ -46,6 +47,7 @@ class CurrentMappings:
         """The mappings to start with. Never raises for bad files: callbacks are taken in with any mappings, or none."""
         try:
             rules = load_rules(self._loaded)
+            refuse_failing(rules)
         except ProblemsFound as found:
             return await self._instead_of(found)
         await self._accept(rules)
@@ -70,7 +72,7 @@ class CurrentMappings:
         with suppress(ProblemsFound):
             if accepted is not None:
                 rules = accepted_rules(self._loaded, accepted)
-                since = accepted.accepted_at.astimezone().strftime("%Y-%m-%d %H:%M")
+                since = f"{accepted.accepted_at.astimezone(ZoneInfo(self._loaded.settings.timezone)):%Y-%m-%d %H:%M}"
                 message = f"the mapping files have errors, so those that were accepted at {since} are in use"
                 self._alarm("mappings_refused", message, problems)
                 return rules

@@ -11,6 +11,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from time import sleep
+from typing import Any
 
 from connector.admin import Control
 from connector.admin.nightly_backup import NightlyBackup
@@ -24,7 +26,7 @@ from connector.crm.crm import Crm
 from connector.current_mappings import CurrentMappings
 from connector.delivery.channels import EnricherChannel
 from connector.delivery.http_client import Transport
-from connector.model.errors import StoreUnavailable
+from connector.model.errors import AlreadyRunning, StoreUnavailable
 from connector.model.problem import ProblemsFound
 from connector.model.states import EventState
 from connector.pipeline.charge import ChargeRunner, charge_worker
@@ -45,7 +47,7 @@ from connector.process import (
     watchdog_interval,
 )
 from connector.providers.provider import Provider
-from connector.registry import Loaded, build_crms, build_providers, build_sinks, load_config, number_reader
+from connector.registry import Loaded, build_crms, build_providers, build_sinks, number_reader
 from connector.scheduler import Job, Scheduler
 from connector.sinks.external import ExternalSink
 from connector.store.store import Store
@@ -64,6 +66,8 @@ NOTE_CALLS = timedelta(minutes=1)  # a crash loses the count of at most one minu
 FORGET_INTERVAL = timedelta(minutes=1)  # between two looks whether a forgotten person's rest can be erased
 PROBE = timedelta(seconds=5)  # between two checks whether the writer answers
 SPARE = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
+LOCK_PAUSE = 0.25  # seconds between two tries to open a database that another process holds
+LOCK_TRIES = 20  # a command that reads the database of a stopped service holds it for a second or two
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
 
 
@@ -291,7 +295,13 @@ async def serve(loaded: Loaded) -> None:
     notifier, sockets = Notifier.from_environment(), passed_sockets()
     with Signals() as signals:
         async with (
-            start_application(loaded, emit=emit, metrics=metrics, passed=sockets[0] if sockets else None) as app,
+            start_application(
+                loaded,
+                emit=emit,
+                metrics=metrics,
+                passed=sockets[0] if sockets else None,
+                open_store=open_when_free,
+            ) as app,
             asyncio.TaskGroup() as side,
         ):
             tasks = [side.create_task(_reload_on_signal(app, signals, notifier))]
@@ -311,6 +321,19 @@ async def serve(loaded: Loaded) -> None:
                 task.cancel()
         if app.broken.is_set():
             raise StoreUnavailable(f"the database cannot be used: {app.store.writer.broken}")
+
+
+def open_when_free(path: Path, *, pause: Callable[[float], None] = sleep, **options: Any) -> Store:
+    """Open the database as Store.open() does, and wait a few seconds where another process holds it.
+
+    `pause` waits that many seconds. Raises what Store.open() raises.
+    """
+    for _ in range(LOCK_TRIES):
+        try:
+            return Store.open(path, **options)
+        except AlreadyRunning:
+            pause(LOCK_PAUSE)
+    return Store.open(path, **options)
 
 
 def _messenger(loaded: Loaded) -> tuple[Messenger, list[str]]:
@@ -344,8 +367,8 @@ async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifi
         notifier.ready()
 
 
-def run(path: Path) -> int:
-    """The process of `connector run`; returns its exit code. Raises what serve() and load_config() raise."""
+def run(loaded: Loaded) -> int:
+    """The process of `connector run`; returns its exit code. Raises what serve() raises."""
     os.umask(0o077)  # only this process's user may read the files that it makes
-    asyncio.run(serve(load_config(path)))
+    asyncio.run(serve(loaded))
     return 0

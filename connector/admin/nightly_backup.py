@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from connector.delivery.channels import OpenAlarms
 from connector.registry import Loaded
@@ -44,6 +45,7 @@ class NightlyBackup:
     ) -> None:
         """`free` measures the free space of a file system, in bytes."""
         self._settings = loaded.settings.store.backup
+        self._zone = ZoneInfo(loaded.settings.timezone)
         self._database = loaded.resolve_path(loaded.settings.store.path)
         self._directory = backup_directory(loaded)
         self._reserve = loaded.settings.store.free_space_floor
@@ -134,7 +136,8 @@ class NightlyBackup:
         newest = max(self._since, self.kept[0].taken_at) if self.kept else self._since
         if self._now() - newest > OVERDUE:
             self._failed_at = self._failed_at or self._now()
-            which = f"the last one is from {self.kept[0].taken_at:%Y-%m-%d %H:%M} UTC" if self.kept else "there is none"
+            newest_at = self.kept[0].taken_at.astimezone(self._zone) if self.kept else None
+            which = f"the last one is from {newest_at:%Y-%m-%d %H:%M}" if newest_at else "there is none"
             cure = f"the log says why none was made at {self._settings.at}; {NOW}"
             self._raise("backup_overdue", f"no backup for more than a day: {which}", cure)
 

@@ -157,10 +157,11 @@ def _show_one(paper: Paper, document: dict[str, Any]) -> None:
     paper.line(
         f"amount {document['amount']}, attempts {document['attempts']}, transaction {document['transaction_id']}"
     )
-    paper.line(f"subscription {given['id']}, begun {given['began_at']}, now {given['amount']} each time")
+    paper.line(f"subscription {given['id']}, begun {paper.time(given['began_at'])}, now {given['amount']} each time")
     if given["ended_at"]:
-        paper.line(f"ended {given['ended_at']}: {given['ended_why']}")
-    paper.table(["when", "state", "what"], [(one["at"], one["state"], one["detail"]) for one in document["history"]])
+        paper.line(f"ended {paper.time(given['ended_at'])}: {given['ended_why']}")
+    history = [(paper.time(one["at"]), one["state"], one["detail"]) for one in document["history"]]
+    paper.table(["when", "state", "what"], history)
     for command in document["decisions"]:
         paper.line(command)
 

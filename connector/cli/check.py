@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from connector.model.crm_schema import CrmSchema
     from connector.registry import Loaded
 
+LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
+
 
 @click.command()
 @click.option("--live", is_flag=True, help="Ask each CRM and provider whether it has what the mappings need.")
@@ -65,7 +67,8 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         if rules is not None and not _bad_consent_fields(loaded, all_problems):
             found += lost_opt_outs(loaded, rules)
         if rules is not None and not any(one.severity is Severity.ERROR for one in found):
-            found += placed(loaded, [replace(one, severity=Severity.WARNING) for one in failing_tests(rules)])
+            found += placed(loaded, failing_tests(rules))
+    found = list(dict.fromkeys(found))  # a record of `records:` is compared once for each rule that uses it
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     excerpts = Excerpts(path)
     return {
@@ -76,8 +79,16 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         "problems": [one | {"excerpt": excerpts.of(one)} for one in map(_problem, found)],
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
+        "set_up": set_up(loaded) if loaded and any(one.code in LACKS for one in found) else None,
         "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live=live) for name in loaded.crms},
     }
+
+
+def set_up(loaded: "Loaded") -> str:
+    """How a CRM gets what the shipped mappings need: the command of each type that is configured."""
+    commands = dict.fromkeys(f"`connector {one.type} setup`" for one in loaded.crms.values())
+    adds = "adds" if len(commands) == 1 else "add"
+    return f"{' and '.join(commands)} {adds} to the org what the shipped mappings need"
 
 
 def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, list[Problem]]":
@@ -274,5 +285,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             paper.line(
                 f"{crm}: fields were not checked, because its objects are not known; run `connector schema pull`"
             )
+    if document["set_up"]:
+        paper.line(document["set_up"])
     counts = f"{document['errors']} error(s), {document['warnings']} warning(s)"
     paper.line(f"{document['config']}: {'ok' if document['ok'] else 'not usable'}; {counts}", style="bold")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 120.0  # seconds: planning thousands of old opt-outs takes a few
 TOKEN_FILE = "admin-token"  # noqa: S105 - the file beside the database in which the daemon stores its token
+START = "start it: `systemctl start connector`, or `connector run`"
 LATER = "The connector is not running: this takes effect when it starts."
 
 
@@ -113,9 +114,7 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
 
     path = loaded.resolve_path(loaded.settings.store.path)
     if not path.exists():
-        raise Unreachable(
-            f"the connector is not running, and there is no database at {path} yet: start it with `connector run`"
-        )
+        raise Unreachable(f"the connector is not running, and there is no database at {path} yet: {START}")
     become_owner(path)
     try:
         store = Store.open(path)
@@ -133,17 +132,17 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
 
 
 def become_owner(path: Path) -> None:
-    """Let root go on as the owner of the database: the service could not open files that root leaves beside it."""
-    about = path.stat()
-    if os.geteuid() != 0 or about.st_uid == 0:
+    """Let root go on as the owner of the database, or of its folder: the service could not open files that root leaves there."""
+    place = path if path.exists() else path.parent
+    if os.geteuid() != 0 or not place.exists() or (about := place.stat()).st_uid == 0:
         return
     os.umask(0o077)
     os.setgroups([about.st_gid])
     os.setgid(about.st_gid)
     os.setuid(about.st_uid)
-    if not os.access(path, os.R_OK | os.W_OK):
+    if not os.access(place, os.R_OK | os.W_OK):
         raise Unreachable(
-            f"the connector is not running, and the owner of {path} may not open it: let it own the folder too, {_as_owner(path)}"
+            f"the connector is not running, and the owner of {place} may not open it: let it own the folder too, {_as_owner(place)}"
         )
 
 

@@ -23,12 +23,7 @@ def consents() -> None:
 @click.pass_context
 def show(ctx: click.Context, *, phone: str, reveal: bool, as_json: bool) -> None:
     """Show the subscriptions and the ledger of a PHONE number (+47…)."""
-    answer(
-        ask(ctx.obj, "consents_show", {"phone": phone, "reveal": reveal}),
-        show_consents,
-        json_wanted=as_json,
-        zone=ctx.obj.zone(),
-    )
+    answer(ask(ctx.obj, "consents_show", {"phone": phone, "reveal": reveal}), show_consents, json_wanted=as_json)
 
 
 @consents.command()

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from connector.cli.client import ask, ask_daemon
+from connector.cli.client import START, ask, ask_daemon
 from connector.cli.dead import LIMIT
 from connector.cli.exit_codes import Misused, Unreachable
 from connector.cli.group import Group
@@ -28,7 +28,7 @@ def login(ctx: click.Context, *, user: str | None, role: str, as_json: bool) -> 
     """Print a link that signs you in to the console once. It is valid for five minutes."""
     said = ask_daemon(ctx.obj.config(), "console_login", {"user": user or getpass.getuser(), "role": role})
     if said is None:
-        raise Unreachable("the connector does not run, and so its console does not: start it with `connector run`")
+        raise Unreachable(f"the connector does not run, and so its console does not: {START}")
     answer(said, _show_login, json_wanted=as_json)
 
 
@@ -74,7 +74,9 @@ def _show_audit(paper: Paper, document: dict[str, Any]) -> None:
         paper.line("the audit log is empty")
         return
     columns = ["id", "at", "who", "role", "action", "about", "why"]
-    paper.table(columns, [tuple(one[column] for column in columns) for one in entries])
+    paper.table(
+        columns, [tuple((one | {"at": paper.time(one["at"])})[column] for column in columns) for one in entries]
+    )
     if document["more"]:
         paper.line(f"there are older ones: use --before {entries[-1]['id']}")
 

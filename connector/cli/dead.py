@@ -26,12 +26,7 @@ def dead() -> None:
 @click.pass_context
 def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) -> None:
     """List dead letters, oldest first, and their causes, each with its cure and the rule's line."""
-    answer(
-        ask(ctx.obj, "dead_list", {"reason": reason, "limit": limit}),
-        _show_list,
-        json_wanted=as_json,
-        zone=ctx.obj.zone(),
-    )
+    answer(ask(ctx.obj, "dead_list", {"reason": reason, "limit": limit}), _show_list, json_wanted=as_json)
 
 
 @dead.command()
@@ -41,12 +36,7 @@ def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) 
 @click.pass_context
 def show(ctx: click.Context, *, event: str, reveal: bool, as_json: bool) -> None:
     """Show the dead letters of one EVENT, and what they were to do."""
-    answer(
-        ask(ctx.obj, "dead_show", {"id": event, "reveal": reveal}),
-        _show_letters,
-        json_wanted=as_json,
-        zone=ctx.obj.zone(),
-    )
+    answer(ask(ctx.obj, "dead_show", {"id": event, "reveal": reveal}), _show_letters, json_wanted=as_json)
 
 
 @dead.command()

@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import click
 
-from connector.cli.check import examine
+from connector.cli.check import LACKS, examine, set_up
 from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, load_rules
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from connector.registry import Loaded
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 LIVE = "live"  # the code for findings that need a live check
 DAEMON = "daemon"
 CONFIG = "config"  # the place of a live finding that concerns no org, such as a missing secret
@@ -47,7 +47,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
             looked = asyncio.run(_of_crms(loaded))
         shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
         findings = [
-            *_of_files(checked, shut_out, _set_up(loaded)),
+            *_of_files(checked, shut_out, set_up(loaded)),
             _of_the_daemon(loaded),
             *check_environment(loaded),
             *(replace(one, area=f"{name} {one.area}") for name, found in looked.items() for one in found),
@@ -65,13 +65,6 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
 
 def _shuts_out(finding: Finding) -> bool:
     return finding.area == SIGN_IN and finding.level is Level.FAIL
-
-
-def _set_up(loaded: "Loaded") -> str:
-    """How a CRM gets what the shipped mappings need: the command of each type that is configured."""
-    commands = dict.fromkeys(f"`connector {one.type} setup`" for one in loaded.crms.values())
-    adds = "adds" if len(commands) == 1 else "add"
-    return f"{' and '.join(commands)} {adds} to the org what the shipped mappings need"
 
 
 def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str) -> list[Finding]:
@@ -110,7 +103,7 @@ def _listed(places: Sequence[str]) -> str:
 
 def _of_the_daemon(loaded: "Loaded") -> Finding:
     """Whether the daemon runs, and whether it has problems itself."""
-    from connector.cli.client import ask_daemon  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.client import START, ask_daemon  # noqa: PLC0415 - see the package's docstring.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
 
     try:
@@ -118,13 +111,14 @@ def _of_the_daemon(loaded: "Loaded") -> Finding:
     except ConnectorError as error:
         return Finding(area=DAEMON, level=Level.WARN, text="it is not known whether the daemon runs", cure=str(error))
     if said is None:
-        cure = "start it: `systemctl start connector`, or `connector run`; its log says why if it ends"
+        cure = f"{START}; its log says why if it ends"
         return Finding(area=DAEMON, level=Level.WARN, text="the daemon does not run", cure=cure)
     problems = sum(one["severity"] == Severity.ERROR.value for one in said["problems"])
     if problems:
         text = f"the daemon runs, and {problems} thing{'' if problems == 1 else 's'} went wrong"
         return Finding(area=DAEMON, level=Level.WARN, text=text, cure="`connector status` shows each with its cure")
-    text = f"the daemon runs since {said['daemon']['since']}; `connector console login` opens its console"
+    since = datetime.fromisoformat(said["daemon"]["since"]).astimezone(ZoneInfo(loaded.settings.timezone))
+    text = f"the daemon runs since {since:%Y-%m-%d %H:%M}; `connector console login` opens its console"
     return Finding(area=DAEMON, level=Level.OK, text=text)
 
 

@@ -27,7 +27,7 @@ def events(ctx: click.Context, /, *, limit: int, reveal: bool, as_json: bool, **
     """List events, the newest first. Conditions are combined."""
     setup: Setup = ctx.obj
     said = ask(setup, "events_list", {**chosen(given), "limit": limit, "reveal": reveal})
-    answer(said, _show, json_wanted=as_json, zone=None if as_json else setup.zone())
+    answer(said, _show, json_wanted=as_json)
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:

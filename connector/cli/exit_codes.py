@@ -28,6 +28,7 @@ HELP = """Exit codes: 0 done; 1 problems found, tests failed, or nothing matched
 
 
 OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # for an address to listen on
+FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})  # for a file
 
 
 class Unreachable(ConnectorError):  # noqa: N818 - named after the state that it reports.
@@ -76,6 +77,9 @@ def exit_on_error() -> Iterator[None]:
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
     except OSError as error:
+        if error.filename is not None and error.errno in FORBIDDEN:
+            said = f"{error.filename}: {error.strerror}: run this as root, or as a user who may use this file"
+            raise Ended(said, Exit.USAGE) from error
         if error.errno not in OCCUPIED:
             raise Ended(_bug(error), Exit.INTERNAL) from error
         cure = "the port is in use, or needs root: stop the other program, or set another `port` in the config"

@@ -35,7 +35,7 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
                 one["id"],
                 one["key"],
                 one["state"],
-                one["received_at"],
+                paper.time(one["received_at"]),
                 f"{one['operation']}: {one['field']}",
                 one["why"],
                 one["rule"],

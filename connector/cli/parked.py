@@ -109,7 +109,7 @@ def _show_answers(paper: Paper, document: dict[str, Any]) -> None:
                 one["keyword"],
                 one["text"],
                 one["answer"],
-                one["answered_at"],
+                paper.time(one["answered_at"]),
                 one["change"],
             )
             for one in document["answers"]
@@ -125,7 +125,7 @@ def _show_questions(paper: Paper, questions: list[dict[str, Any]]) -> None:
         to = " ".join(filter(None, (one["keyword"], place, f"({one['provider']})")))
         paper.heading(f"Was this an opt-out? {one['count']} event(s), {to}")
         paper.line(one["text"], indent=2)
-        paper.line(f"event {one['event']}, first received {one['first_received_at']}", indent=2)
+        paper.line(f"event {one['event']}, first received {paper.time(one['first_received_at'])}", indent=2)
         paper.line(f"it was:     {one['answers']['was']}", indent=2)
         paper.line(f"it was not: {one['answers']['was-not']}", indent=2)
 
@@ -143,7 +143,7 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
                 one["id"],
                 one["key"],
                 one["sink"],
-                one["received_at"],
+                paper.time(one["received_at"]),
                 [*(describe(each) for each in one["operations"]), *filter(None, [one["detail"]])],
             )
             for one in document["parked"]

@@ -28,7 +28,7 @@ def person() -> None:
 def show(ctx: click.Context, *, number: str, reveal: bool, as_json: bool) -> None:
     """Show everything that is held about the person of NUMBER. With --reveal it is noted in the audit log."""
     payload = {"phone": number, "reveal": reveal, "by": getpass.getuser()}
-    answer(ask(ctx.obj, "person_show", payload), _show, json_wanted=as_json, zone=ctx.obj.zone())
+    answer(ask(ctx.obj, "person_show", payload), _show, json_wanted=as_json)
 
 
 @person.command()
@@ -80,12 +80,12 @@ def forget(ctx: click.Context, *, number: str, yes: bool, dry_run: bool, reveal:
     if not yes or dry_run:
         preview = ask(ctx.obj, "person_forget", payload)
         if as_json or dry_run:
-            answer(preview, _show_preview, json_wanted=as_json, zone=ctx.obj.zone())
+            answer(preview, _show_preview, json_wanted=as_json)
             return
-        answer(preview, _show_preview, json_wanted=False, zone=ctx.obj.zone())
+        answer(preview, _show_preview, json_wanted=False)
         click.confirm("Erase this person's data for good?", abort=True)
     done = ask(ctx.obj, "person_forget", {**payload, "confirm": True})
-    answer(done, _show_done, json_wanted=as_json, zone=ctx.obj.zone())
+    answer(done, _show_done, json_wanted=as_json)
 
 
 @person.command("new-key")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from connector.cli.client import ask_daemon
+from connector.cli.client import START, ask_daemon
 from connector.cli.exit_codes import Exit, Unreachable
 from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json
@@ -41,9 +41,7 @@ def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_jso
 def _ask(setup: Setup, payload: dict[str, Any]) -> dict[str, Any]:
     said = ask_daemon(setup.config(), "reconcile", payload)
     if said is None:
-        raise Unreachable(
-            "the connector is not running, and the daemon does the comparison: start it with `connector run`"
-        )
+        raise Unreachable(f"the connector is not running, and the daemon does the comparison: {START}")
     return said
 
 

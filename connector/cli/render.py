@@ -5,12 +5,16 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cached_property
 from threading import Timer
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
 
+from connector.cli.setup import Setup
+from connector.model.errors import ConnectorError
+from connector.model.problem import ProblemsFound
 from connector.model.terminal_text import escaped, on_one_line
 
 LONG = 24  # columns of a cell; in a wide table a column with longer ones stands below the rows
@@ -25,22 +29,28 @@ revealing = click.option("--reveal", is_flag=True, help="Show phone numbers unma
 class Paper:
     """Prints results. Their content is never interpreted as markup or as terminal commands."""
 
-    def __init__(self, zone: ZoneInfo | None = None) -> None:
-        """`zone` is that of the times that it prints; without one they are in UTC."""
+    def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
 
         self._console = Console(
             width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
         )
         self._begun = False  # whether something was printed
-        self._zone = zone
+
+    @cached_property
+    def _zone(self) -> ZoneInfo | None:
+        """The config's `timezone`; None where the command has no usable config."""
+        ctx = click.get_current_context(silent=True)
+        setup = ctx.find_object(Setup) if ctx else None
+        try:
+            return setup.zone() if setup else None
+        except (ConnectorError, ProblemsFound):
+            return None
 
     def time(self, text: str | None) -> str:
         """A time of a document, in the config's time zone."""
-        if text is None:
-            return ""
-        if self._zone is None:
-            return text
+        if text is None or self._zone is None:
+            return text or ""
         return f"{datetime.fromisoformat(text).astimezone(self._zone):%Y-%m-%d %H:%M}"
 
     def line(self, text: object, *, indent: int = 0, style: str = "") -> None:
@@ -107,18 +117,12 @@ def _cell(value: object) -> str:
     return on_one_line("" if value is None else value)
 
 
-def answer(
-    document: Mapping[str, Any],
-    show: Callable[[Paper, Any], None],
-    *,
-    json_wanted: bool,
-    zone: ZoneInfo | None = None,
-) -> None:
-    """Print a result as JSON, or as text with times in this zone."""
+def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, json_wanted: bool) -> None:
+    """Print a result as JSON, or as text with times in the config's time zone."""
     if json_wanted:
         click.echo(escaped(json.dumps(document, ensure_ascii=False, indent=2)))
     else:
-        show(Paper(zone), document)
+        show(Paper(), document)
 
 
 def ago(seconds: float | None) -> str:

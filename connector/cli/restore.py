@@ -71,12 +71,11 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
-    taken = document["taken_at"] or "an unknown time"
+    taken = paper.time(document["taken_at"]) or "an unknown time"
     paper.heading(f"The backup is from {taken}: {document['events']:,} events, checked")
     count = "their number is not known" if document["missing_events"] is None else f"{document['missing_events']:,}"
-    paper.line(
-        f"these events will be missing: from {document['missing_since'] or 'the beginning'} to {document['missing_until']}: {count}"
-    )
+    begin, end = paper.time(document["missing_since"]) or "the beginning", paper.time(document["missing_until"])
+    paper.line(f"these events will be missing: from {begin} to {end}: {count}")
     paper.line(
         "What they changed in Salesforce and at the providers stays. The CRM may have records that the backup does not have."
     )

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from connector.cli.client import become_owner
 from connector.cli.exit_codes import Ended, exit_on_error
 from connector.cli.setup import Setup
 
@@ -24,7 +25,9 @@ def run(ctx: click.Context) -> None:
     setup: Setup = ctx.obj
     try:
         with exit_on_error():
-            ctx.exit(run_daemon(setup.path()))
+            loaded = setup.config()
+            become_owner(loaded.resolve_path(loaded.settings.store.path))
+            ctx.exit(run_daemon(loaded))
     except Ended as error:
         code = error.exit_code + (UNDER_SYSTEMD if "INVOCATION_ID" in os.environ else 0)
         priority = ERROR if "JOURNAL_STREAM" in os.environ else ""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -20,9 +20,9 @@ VARIABLE = "CONNECTOR_CONFIG"
 PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Setup:
-    """The start of every command: where its config is."""
+    """The start of every command: where its config is. It is read once: root may not read it again as the database's owner."""
 
     given: Path | None = None
 
@@ -33,7 +33,7 @@ class Setup:
         if named := environ.get(VARIABLE):
             return Path(named)
         for place in PLACES:
-            if place.exists():
+            if os.path.exists(place):  # noqa: PTH110 - Path.exists() raises where we may not look.
                 return place
         places = ", ".join(str(place) for place in PLACES)
         raise Misused(
@@ -42,6 +42,10 @@ class Setup:
 
     def config(self) -> "Loaded":
         """The config. Raises ProblemsFound."""
+        return self._loaded
+
+    @cached_property
+    def _loaded(self) -> "Loaded":
         from connector.registry import load_config  # noqa: PLC0415 - heavy; see the package's docstring.
 
         return load_config(self.path())

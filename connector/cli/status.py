@@ -22,7 +22,7 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     """
     setup: Setup = ctx.obj
     said = ask(setup, "status")
-    answer(said, _show, json_wanted=as_json, zone=setup.zone())
+    answer(said, _show, json_wanted=as_json)
     if not said["daemon"]["running"]:
         ctx.exit(Exit.UNREACHABLE)
 

@@ -82,7 +82,7 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
         directory = environ.get(CREDENTIALS)
         if not directory:
             beside = base / BESIDE / ref.credential
-            if not beside.is_file():
+            if not _exists(beside):
                 raise SecretMissing(
                     f"the {ref} is not there, as ${CREDENTIALS} is not set and {beside} is no file: start the service by "
                     f"systemd with LoadCredential={ref.credential}:{beside}, or use file: instead"
@@ -93,6 +93,14 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
     else:
         value = _read(base / Path(ref.file or "").expanduser(), ref, private=True)
     return _plain(value, ref)
+
+
+def _exists(path: Path) -> bool:
+    """Whether this is a file, or one in a folder that only another user may open: reading it says so."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
 
 
 def _plain(value: str, ref: SecretRef) -> SecretStr:

@@ -1924,7 +1924,7 @@ CASES = [
             (
                 "config.yaml:61:1",
                 "unknown-key",
-                "known: admin, consent, crm, default_region, limits, listen, logs, mapp",
+                "known: admin, console, consent, crm, ",
             ),
         ],
     ),

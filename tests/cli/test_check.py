@@ -170,7 +170,9 @@ def test_a_one_way_set_up_is_accepted_when_the_config_says_so(home):
     assert home.run("test").exit_code == 0
     text = home.config.read_text()
     home.config.write_text(text[: text.index("    consent_fields:")] + "    consent: one_way\n")
-    assert home.json("check")["ok"] is True
+    # Without consent_fields nothing knows that this field is a flag, and a test of the shipped file holds that it is one.
+    (failing,) = errors(home.json("check", code=1))
+    assert "`one of two subscriptions ends, and the flag stays` fails" in failing["message"]
 
 
 def test_a_flag_that_the_org_lacks_is_told_once_and_not_for_every_opt_out(home, org, monkeypatch):
@@ -182,3 +184,22 @@ def test_a_flag_that_the_org_lacks_is_told_once_and_not_for_every_opt_out(home, 
         True,
         False,
     )
+
+
+def test_a_test_of_the_mappings_that_fails_is_an_error_as_it_is_for_a_reload(home):
+    home.edit("strex-subscription.yaml", "StageName: Closed Won ", "StageName: Closed ")
+    failing = [one for one in errors(home.json("check", code=1)) if one["code"] == "failing-test"]
+    assert failing
+    assert all(one["line"] and one["file"].endswith("strex-subscription.yaml") for one in failing)
+
+
+def test_what_the_org_lacks_is_told_once_a_place_with_the_command_that_adds_it(home, org, monkeypatch):
+    at_org(home, org, monkeypatch)
+    home.edit("strex-subscription.yaml", "SMS_Key__c", "Unknown_Key__c")
+    said = home.json("check", "--live", code=1)
+    places = [one["text"] for one in said["problems"]]
+    assert len(places) == len(set(places))
+    assert said["set_up"] == "`connector salesforce setup` adds to the org what the shipped mappings need"
+    assert said["set_up"] in home.run("check", "--live").stdout
+    home.edit("strex-subscription.yaml", "Unknown_Key__c", "SMS_Key__c")
+    assert home.json("check", "--live")["set_up"] is None

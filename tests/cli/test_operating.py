@@ -198,7 +198,7 @@ def test_consents_are_shown_of_a_number(home):
 def test_without_a_store_nothing_is_made_up(home):
     done = home.run("status")
     assert done.exit_code == 3
-    assert "start it with `connector run`" in done.stderr
+    assert "start it: `systemctl start connector`, or `connector run`" in done.stderr
     assert not home.store.exists()
 
 
