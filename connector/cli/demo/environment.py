@@ -236,7 +236,10 @@ class Environment:
         strex = self.sandboxes["strex"]
         say(
             [
-                "Everything is still running. Try, in another terminal:",
+                "Everything is still running. Open the console in a browser (the link works once, for five minutes):",
+                f"{self.ask('console_login', user='demo')['url']}",
+                "",
+                "Or try, in another terminal:",
                 "",
                 "# a phone sends KATT to 2002",
                 f'curl -s {strex}/_sandbox/phone -d \'{{"from": "+4790000042", "to": "2002", "text": "KATT"}}\'',
