@@ -26,6 +26,7 @@ from connector.crm.crm import Crm
 from connector.current_mappings import CurrentMappings
 from connector.delivery.channels import EnricherChannel
 from connector.delivery.http_client import Transport
+from connector.editing.editor import Editor
 from connector.model.errors import AlreadyRunning, StoreUnavailable
 from connector.model.problem import ProblemsFound
 from connector.model.states import EventState
@@ -228,6 +229,9 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
         "reload": app.reload_for_a_person,
         "reconcile": app.reconciler.for_a_person,
     }
+    editor = Editor(control.context, app.reload_for_a_person)
+    stack.push_async_callback(editor.close)
+    commands |= editor.commands()
     console = Console(
         control.context, commands, address=lambda: app.admin_url, monotonic=app.clock.monotonic, emit=app.emit
     )

@@ -27,6 +27,7 @@ LEVELS = {
         ),
         7,
     ),
+    "editing": 8,  # uses the commands of admin/ and the files of the mappings
     "web.console": 8,  # pages call the commands of admin/
     "application": 8,
     "daemon": 9,

@@ -29,13 +29,13 @@ async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str
         return (
             person_document(context, found, reveal=reveal)
             if isinstance(found, Phone)
-            else _event(context, found, reveal=reveal)
+            else explain_by(context, found, context.rules(), reveal=reveal)
         )
     if ("event" in payload) == ("phone" in payload):
         raise ConnectorError("say what to explain: an event by its id or key, or a phone number")
     if "phone" in payload:
         return person_document(context, context.phone(payload["phone"]), reveal=reveal)
-    return _event(context, context.event(payload["event"]), reveal=reveal)
+    return explain_by(context, context.event(payload["event"]), context.rules(), reveal=reveal)
 
 
 async def consents_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,8 +56,9 @@ def draft(event: Event, rules: Ruleset, configured: Sequence[Subscription], *, r
     }
 
 
-def _event(context: AdminContext, stored: StoredEvent, *, reveal: bool) -> dict[str, Any]:
-    event, rules = stored.event, context.rules()
+def explain_by(context: AdminContext, stored: StoredEvent, rules: Ruleset, *, reveal: bool) -> dict[str, Any]:
+    """A stored event: what came, what these rules plan for it, and what became of it."""
+    event = stored.event
     masked = Masked(reveal=reveal, person=event.msisdn if event else None)
     units = context.store.overview.units_of(stored.id)
     became = became_document(

@@ -70,6 +70,9 @@ class ConsoleSettings(Strict):
     """The header in which a proxy that signs people in names the user, such as X-Forwarded-User. It counts only from
     `listen: trusted_proxies`, and only for names in `users`."""
 
+    edit_mappings: bool = True
+    """Whether the console may write mapping files. Set it to false where the files come from git or a package."""
+
     @model_validator(mode="after")
     def _can_sign_in(self) -> Self:
         for name, user in self.users.items():

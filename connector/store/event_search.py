@@ -70,9 +70,9 @@ class Events:
             (count,) = reader.execute(f"SELECT count(*) FROM inbox WHERE {where}", parameters).fetchone()  # noqa: S608 - constants of this file.
         return int(count)
 
-    def pages(self, wanted: EventFilter) -> Iterator[list[StoredEvent]]:
-        """All events that meet the conditions, oldest first, in pages."""
-        yield from self._pages(wanted, "ASC", PAGE)
+    def pages(self, wanted: EventFilter, *, newest_first: bool = False) -> Iterator[list[StoredEvent]]:
+        """All events that meet the conditions in pages, oldest first unless `newest_first` is set."""
+        yield from self._pages(wanted, "DESC" if newest_first else "ASC", PAGE)
 
     def rules_of(self, event_ids: Sequence[int]) -> dict[int, list[str]]:
         """The rules that made the operations of each event."""

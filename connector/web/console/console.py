@@ -23,6 +23,7 @@ from connector.web.console import guards
 from connector.web.console.guards import HEADERS, Refused
 from connector.web.console.render import render
 from connector.web.console.request import (
+    FORM_LIMIT,
     ActionRoute,
     Command,
     ConsoleRequest,
@@ -149,7 +150,8 @@ class Console:
         form = Fields()
         if request.method == hdrs.METH_POST:
             guards.check_site(request)
-            form = await guards.read_form(request)
+            action = find_action(path.rstrip("/"))
+            form = await guards.read_form(request, FORM_LIMIT if action is None else action[0].form_limit)
         elif request.method not in {hdrs.METH_GET, hdrs.METH_HEAD}:
             raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "only GET and POST are answered here")
         visit = _Visit(request, path.rstrip("/"), guards.read_fields(query), form, _is_htmx(request))

@@ -12,7 +12,6 @@ from connector.model.errors import ConnectorError
 from connector.web.console.request import Fields
 
 LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
-BODY_LIMIT = 64 * 1024  # bytes of a form
 MAX_FIELDS = 5000
 FORM = "application/x-www-form-urlencoded"
 POLICY = (
@@ -75,15 +74,16 @@ def check_csrf(form: Fields, token: str) -> None:
         )
 
 
-async def read_form(request: web.BaseRequest) -> Fields:
-    """The fields of a form. Raises Refused for another type, and for more than 64 KiB."""
+async def read_form(request: web.BaseRequest, limit: int) -> Fields:
+    """The fields of a form. Raises Refused for another type, and for more bytes than the limit."""
     if request.content_type != FORM or hdrs.CONTENT_ENCODING in request.headers:
         raise Refused(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "only forms are taken here")
     body = bytearray()
     async for part in request.content.iter_any():
         body += part
-        if len(body) > BODY_LIMIT:
-            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the form is too large: 64 KiB is the most")
+        if len(body) > limit:
+            most = f"the form is too large: {limit // 1024} KiB is the most"
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most)
     return read_fields(body.decode("utf-8", "replace"))
 
 

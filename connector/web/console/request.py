@@ -11,6 +11,7 @@ from connector.admin.context import AdminContext
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 
+FORM_LIMIT = 64 * 1024  # bytes of a form
 MAX_DIGITS = 19  # SQLite's largest whole number has as many
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
@@ -35,6 +36,10 @@ class Fields:
     def get(self, name: str, default: str = "") -> str:
         """The first value of a field, without blanks at its ends."""
         return self._values.get(name, [default])[0].strip()
+
+    def text(self, name: str) -> str:
+        """A text of several lines as it was typed, with plain ends of lines: browsers send those of Windows."""
+        return self._values.get(name, [""])[0].replace("\r\n", "\n")
 
     def all(self, name: str) -> list[str]:
         """All values of a field, such as those of ticked boxes."""
@@ -144,6 +149,7 @@ class ActionRoute:
     act: Callable[[ConsoleRequest], Awaitable[Answer]]
     role: Role
     name: str | None
+    form_limit: int = FORM_LIMIT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

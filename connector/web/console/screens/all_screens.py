@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 from connector.web.console.request import ActionRoute, PageRoute, Screen
-from connector.web.console.screens import audit, events, needs, now, people
+from connector.web.console.screens import audit, events, mappings, needs, now, people
 
-SCREENS: tuple[Screen, ...] = (now.SCREEN, needs.SCREEN, events.SCREEN, people.SCREEN, audit.SCREEN)
+SCREENS: tuple[Screen, ...] = (now.SCREEN, needs.SCREEN, events.SCREEN, people.SCREEN, mappings.SCREEN, audit.SCREEN)
 
 R = TypeVar("R", PageRoute, ActionRoute)
 
