@@ -79,6 +79,46 @@ def test_it_asks_for_what_is_not_given(tmp_path):
     assert str(tmp_path / "credentials" / "salesforce-client-secret") in done.output  # it was left blank
 
 
+def test_a_wrong_answer_is_told_at_once_and_asked_for_again(tmp_path):
+    said = [
+        "strexx",
+        "strex",
+        "KATT",
+        KEYWORD,
+        "Norge",
+        "NO",
+        "sap",
+        "salesforce",
+        "acme",
+        "https://acme.my.salesforce.com",
+    ]
+    done = init(tmp_path, input="\n".join([*said, "app", "sms.example.org", "https://sms.acme.example/", "", "", ""]))
+    assert done.exit_code == 0, done.output
+    for cure in (
+        "`strexx` is no provider: write one or more of ",
+        "write SHORT_NUMBER/KEYWORD",
+        "did you mean `NO`?",
+        "`sap` is no CRM: write one of ",
+        "this is not the address of a Salesforce org",
+        "this is not an address under which a provider can call",
+    ):
+        assert done.output.count(cure) == 1, done.output
+    settings = load_config(tmp_path / "config.yaml").settings
+    assert (settings.default_region, settings.listen.public_url) == ("NO", "https://sms.acme.example")
+
+
+def test_what_is_made_up_is_listed_with_its_line(tmp_path):
+    said = json.loads(init(tmp_path, "--provider", "messagecloud", "--keyword", KEYWORD, "--yes", "--json").stdout)
+    text = (tmp_path / "config.yaml").read_text().splitlines()
+    for line in said["to_edit"]:
+        path, number, words = line.split(":", 2)
+        assert (path, text[int(number) - 1].strip()) == (str(tmp_path / "config.yaml"), words.strip())
+    listed = "\n".join(said["to_edit"])
+    assert all(
+        word in listed for word in ("url", "client_id", "campaign_name", "service_id", "thank_you", "public_url")
+    )
+
+
 DYNAMICS = (
     "--crm",
     "dynamics",
