@@ -17,6 +17,7 @@ from connector.model.errors import ConnectorError
 from connector.model.event import Event, Result, Verdict
 from connector.model.phone import Phone
 from connector.model.states import EventState
+from connector.registry import record_address
 from connector.store.consents import OpenOptOut
 from connector.store.inbox import StoredEvent
 
@@ -168,7 +169,13 @@ def _actions(context: AdminContext, event_ids: set[int]) -> list[dict[str, Any]]
 def _records(context: AdminContext, phone: Phone) -> list[dict[str, Any]]:
     """The CRM's records with the number, as last written or seen."""
     return [
-        {"crm": crm, "object": name, "record": record_id, "opted_out": out}
+        {
+            "crm": crm,
+            "object": name,
+            "record": record_id,
+            "opted_out": out,
+            "address": record_address(context.loaded, crm, name, record_id),
+        }
         for crm, objects in context.consent.items()
         for name in objects
         for record_id, out in context.store.records.with_phone(crm, name, phone.e164)

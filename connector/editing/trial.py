@@ -58,7 +58,7 @@ def run(job: Mapping[str, Any], say: Say, *, yields: bool = False) -> dict[str, 
     before = _in_use(loaded, store)
     if (what := job.get("try")) is not None:
         say("trying the event")
-        return {**result, "tried": _try(loaded, store, before, rules, what, reveal=bool(job.get("reveal")))}
+        return {**result, "tried": _try(loaded, store, before, rules, what)}
     say("running the tests")
     result["tests"] = _tests(rules)
     result["ok"] = result["ok"] and not result["tests"]["failed"]
@@ -66,7 +66,7 @@ def run(job: Mapping[str, Any], say: Say, *, yields: bool = False) -> dict[str, 
         changes = rule_changes(before, rules)
         result["changes"] = {name: list(getattr(changes, name)) for name in ("added", "changed", "removed", "moved")}
     if result["ok"] and before is not None and job.get("preview"):
-        result["preview"] = _preview(loaded, store, before, rules, say, reveal=bool(job.get("reveal")), yields=yields)
+        result["preview"] = _preview(loaded, store, before, rules, say, yields=yields)
     return result
 
 
@@ -149,10 +149,10 @@ def _in_use(loaded: Loaded, store: Store) -> Ruleset | None:
 
 
 def _preview(
-    loaded: Loaded, store: Store, before: Ruleset, after: Ruleset, say: Say, *, reveal: bool, yields: bool
+    loaded: Loaded, store: Store, before: Ruleset, after: Ruleset, say: Say, *, yields: bool
 ) -> dict[str, Any]:
     """What the edited files would have done otherwise in the last month. The newest events are compared first."""
-    backtest = Backtest(before, after, configured=opt_outs(loaded).subscriptions, reveal=reveal)
+    backtest = Backtest(before, after, configured=opt_outs(loaded).subscriptions)
     wanted = EventFilter(since=datetime.now(UTC) - MONTH)
     total = store.events.count(wanted)
     begin = last_step = time.monotonic()
@@ -189,11 +189,11 @@ def _give_way() -> bool:
 
 
 def _try(
-    loaded: Loaded, store: Store, before: Ruleset | None, after: Ruleset, what: Mapping[str, Any], *, reveal: bool
+    loaded: Loaded, store: Store, before: Ruleset | None, after: Ruleset, what: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """What the edited files make of a stored event, or of a body; and what those in use make of it."""
     if what.get("event") is not None:
-        return [_tried(explain, before, after) for explain in [_stored(loaded, store, what["event"], reveal=reveal)]]
+        return [_tried(explain, before, after) for explain in [_stored(loaded, store, what["event"])]]
     endpoint = find_endpoint(unlocked(loaded), str(what.get("endpoint")))
     try:
         parts = read_body(endpoint, str(what.get("body", "")).encode("utf-8", "replace"), datetime.now(UTC))
@@ -205,12 +205,12 @@ def _try(
     configured = opt_outs(loaded).subscriptions
 
     def unstored(event: Event) -> Callable[[Ruleset], dict[str, Any]]:
-        return lambda rules: draft(event, rules, configured, reveal=reveal)
+        return lambda rules: draft(event, rules, configured, reveal=False)
 
     return [_tried(unstored(event), before, after) for event in events[:MOST_PARTS]]
 
 
-def _stored(loaded: Loaded, store: Store, named: object, *, reveal: bool) -> Callable[[Ruleset], dict[str, Any]]:
+def _stored(loaded: Loaded, store: Store, named: object) -> Callable[[Ruleset], dict[str, Any]]:
     def no_rules() -> Ruleset:
         raise ConnectorError("the rules are given")
 
@@ -218,7 +218,7 @@ def _stored(loaded: Loaded, store: Store, named: object, *, reveal: bool) -> Cal
     stored = context.event(named)
     if stored.event is None:
         raise ConnectorError(f"event {stored.id} could not be read: try its body instead")
-    return lambda rules: explain_by(context, stored, rules, reveal=reveal)
+    return lambda rules: explain_by(context, stored, rules, reveal=False)
 
 
 def _tried(explain: Callable[[Ruleset], dict[str, Any]], before: Ruleset | None, after: Ruleset) -> dict[str, Any]:

@@ -225,6 +225,12 @@ async def test_records_of_the_crm_and_gifts_are_listed(scene):
     event_id = await scene.receive(json.dumps({**body, "price": 150}).encode())
     one = await scene.ask("person_overview", id=person["id"])
     assert one["records"] == [
-        {"crm": "salesforce", "object": "Contact", "record": "0035f0000000001AAA", "opted_out": True}
+        {
+            "crm": "salesforce",
+            "object": "Contact",
+            "record": "0035f0000000001AAA",
+            "opted_out": True,
+            "address": "https://acme.my.salesforce.com/0035f0000000001AAA",
+        }
     ]
     assert [(each["event"], each["amount"], each["currency"]) for each in one["gifts"]] == [(event_id, "150", "NOK")]

@@ -1,6 +1,7 @@
 """Screens 4 and 5 in a real browser: a person, and what needs a person."""
 
 import re
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -8,7 +9,7 @@ from console.harness import DARK, HOSTILE, IN_ONE_LOOP, NO_SCRIPT, PHONE, fits, 
 
 pytestmark = IN_ONE_LOOP
 
-DONOR, OTHER, THIRD = "+4790000101", "+4790000102", "+4790000103"
+DONOR, OTHER, THIRD, FOURTH = "+4790000101", "+4790000102", "+4790000103", "+4790000104"
 # A callback holds 64 KiB at most.
 TEXTS = " ".join(HOSTILE.values())[:60_000]
 QUESTION = "stopp <b>ulven</b> {{7*7}} \u202e!"
@@ -60,6 +61,10 @@ async def open_person(page, number):
     await page.get_by_role("textbox", name="Phone number").fill(number)
     await page.get_by_role("button", name="Show", exact=True).click()
     await page.wait_for_url(re.compile("/console/people/[0-9a-f]{24}$"))
+
+
+def read(path):
+    return Path(path).read_text()
 
 
 async def main_text(page):
@@ -174,3 +179,38 @@ async def test_a_viewer_sees_no_button_and_every_action_is_refused(visit, waitin
         answer = await page.request.post(path, form=form, headers=headers)
         assert answer.status == 403, path
     assert waiting.counts() == before
+    for path in ("export", "forget", "forget-for-good"):
+        answer = await page.request.post(f"{page.url}/{path}", form={"csrf": csrf}, headers=headers)
+        assert answer.status == 403, path
+
+
+async def test_an_admin_exports_a_person_and_forgets_them_after_a_preview(visit, waiting):
+    await waiting.callback("dlr", report(FOURTH, "Subscribe", 1))
+    await waiting.settled()
+    page = await visit("admin")
+    await open_person(page, FOURTH)
+    address = page.url
+    for button, ending in (("Export as JSON", ".json"), ("Export as a page for the person", ".html")):
+        async with page.expect_download() as started:
+            await page.get_by_role("button", name=button).click()
+        saved = await started.value
+        assert saved.suggested_filename.endswith(ending)
+        assert FOURTH in read(await saved.path())
+    await page.get_by_role("button", name="Forget this person").click()
+    shown = await main_text(page)
+    assert "events with text, body, and what the CRM answered" in shown
+    assert "goes on charging" in shown  # the subscription runs
+    await is_accessible(page)
+    assert waiting.app.store.inbox.of_phone(FOURTH)
+    await page.get_by_role("button", name="Erase for good").click()
+    await page.get_by_text("All data of this person is erased").wait_for()
+    assert waiting.app.store.inbox.of_phone(FOURTH) == []
+    visit.allow("404")
+    await page.goto(address)
+    assert "there is no such person, or the person was forgotten" in await page.content()
+    done = [(one.who, one.action) for one in waiting.app.store.audit.listing(limit=10)]
+    assert [one for one in done if "person" in one[1]] == [
+        ("tester", "forget a person"),
+        ("tester", "export a person"),
+        ("tester", "export a person"),
+    ]

@@ -7,8 +7,8 @@ How to add a page:
    connector/admin/ (pass `request.reveal` on where it takes `reveal`), or from `request.context`, the AdminContext. Never
    write SQL here.
 2. An action is an `async def` for POST. Its ActionRoute names the role that it needs and its name in the audit log. It
-   returns `Redirect(to, messages)`, which works with and without JavaScript, or a Page, such as a preview. Every action is
-   written to the audit log before it runs, with the path's values, the form's `id` fields and its `why`.
+   returns `Redirect(to, messages)`, which works with and without JavaScript, a Page, such as a preview, or a Download. Every
+   action is written to the audit log before it runs, with the path's values, the form's `id` fields and its `why`.
 3. Give the file a `SCREEN = Screen(...)` with its pages and actions, and add it to SCREENS in `screens/all_screens.py`.
 4. Write `templates/NAME.html`, which extends `layout.html` and has one `<h1>`. Every button is a real form with
    `method="post"` and `{{ csrf_field }}`. Never use `|safe`, a style attribute, an inline script, `hx-on` or `hx-vals="js:"`.

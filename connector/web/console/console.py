@@ -27,6 +27,7 @@ from connector.web.console.request import (
     ActionRoute,
     Command,
     ConsoleRequest,
+    Download,
     Fields,
     Forbidden,
     NoSuchPage,
@@ -318,6 +319,9 @@ class Console:
         if isinstance(answer, Redirect):
             self._messages.setdefault(session.stored.hash, []).extend(answer.messages)
             return _see_other(answer.to)
+        if isinstance(answer, Download):
+            headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{answer.name}"'}
+            return web.Response(body=answer.body, content_type=answer.content_type, headers=headers)
         return self._page(visit, session, answer)
 
     def _page(self, visit: _Visit, session: Session, page: Page) -> web.Response:

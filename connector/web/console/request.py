@@ -128,7 +128,16 @@ class Redirect:
     messages: Sequence[str] = ()
 
 
-Answer = Page | Redirect
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A file that the browser saves. It is never shown as a page of the console."""
+
+    name: str
+    content_type: str
+    body: bytes
+
+
+Answer = Page | Redirect | Download
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,6 @@ async def _start(request: ConsoleRequest, wish: dict[str, Any]) -> Redirect:
         "name": form.get("name"),
         "text": form.text("text"),
         "opened": form.get("opened"),
-        "reveal": request.reveal,
         "who": request.person.user,
         **wish,
     }

@@ -2,12 +2,17 @@
 
 from typing import Any
 
+import orjson
+
+from connector.admin.person_overview import phone_of
+from connector.admin.person_page import person_page
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 from connector.web.console.request import (
     ActionRoute,
     Answer,
     ConsoleRequest,
+    Download,
     NoSuchPage,
     Page,
     PageRoute,
@@ -17,6 +22,7 @@ from connector.web.console.request import (
 )
 
 PATH = "/console/people"
+JSON, HTML = "application/json", "text/html"
 
 
 async def search(_: ConsoleRequest) -> Page:
@@ -55,6 +61,41 @@ async def answer(request: ConsoleRequest) -> Redirect:
     return Redirect(f"{PATH}/{request.values['id']}", [f"{done['words']}."])
 
 
+async def export(request: ConsoleRequest) -> Download:
+    """Everything that is held, as JSON or as a page that the person can read. The command writes it to the audit log."""
+    document = await request.call("person_export", {"phone": _phone(request), "by": request.person.user})
+    name = f"person-{document['exported_at'].replace(':', '')}"
+    if request.form.get("as") == "json":
+        body = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str)
+        return Download(name=f"{name}.json", content_type=JSON, body=body)
+    text = person_page(document)
+    return Download(name=f"{name}.html", content_type=HTML, body=text.encode("utf-8", "replace"))
+
+
+async def forget(request: ConsoleRequest) -> Page:
+    """What forgetting erases, keeps and waits for; nothing is erased yet."""
+    payload = {"phone": _phone(request), "by": request.person.user, "reveal": request.reveal}
+    found = await request.call("person_forget", payload)
+    values = {"found": found, "id": request.values["id"]}
+    return Page(template="person_forget.html", title="Forget a person", values=values)
+
+
+async def forget_for_good(request: ConsoleRequest) -> Page:
+    """Erase it. The command writes it to the audit log."""
+    payload = {"phone": _phone(request), "by": request.person.user, "confirm": True}
+    found = await request.call("person_forget", payload)
+    values = {"found": found, "id": request.values["id"]}
+    return Page(template="person_forgotten.html", title="Forget a person", values=values)
+
+
+def _phone(request: ConsoleRequest) -> str:
+    """The number of the person of the page. Raises NoSuchPage."""
+    try:
+        return phone_of(request.context, request.values["id"]).e164
+    except ConnectorError as error:
+        raise NoSuchPage(str(error)) from error
+
+
 SCREEN = Screen(
     label="A person",
     path=PATH,
@@ -62,5 +103,8 @@ SCREEN = Screen(
     actions=[
         ActionRoute(path=f"{PATH}/find", act=find, role=Role.VIEWER, name=None),
         ActionRoute(path=f"{PATH}/{{id}}/answer", act=answer, role=Role.OPERATOR, name="answer a question"),
+        ActionRoute(path=f"{PATH}/{{id}}/export", act=export, role=Role.ADMIN, name=None),
+        ActionRoute(path=f"{PATH}/{{id}}/forget", act=forget, role=Role.ADMIN, name=None),
+        ActionRoute(path=f"{PATH}/{{id}}/forget-for-good", act=forget_for_good, role=Role.ADMIN, name=None),
     ],
 )
