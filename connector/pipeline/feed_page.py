@@ -185,7 +185,7 @@ def read_page(
         shadows=known,
         under_way=seen.in_doubt,
         numbers=asked.numbers,
-        no_news=taken_over(merges, consent, found.number),
+        no_news={**taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
         in_review={merge.kept_id for merge, _ in lost}
         | {row.record_id for row in forgotten if consent and not is_out(row.fields, consent)},
         last_writes=last_writes,
@@ -235,6 +235,19 @@ def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> li
         and first <= row.stamp <= last
         and not ((known := seen.records.get(row.record_id)) and known.seen_at > micros(restored.restored_at))
     ]
+
+
+def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None) -> dict[str, dict[str, Sequence[Any]]]:
+    """Rows whose person was forgotten: their fields are no change. A flag that was set since then counts all the same."""
+    return {
+        row.record_id: {
+            name: [value]
+            for name, value in row.fields.items()
+            if consent is None or name != consent.flag or seen.erased[row.record_id]
+        }
+        for row in rows
+        if row.record_id in seen.erased
+    }
 
 
 def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:

@@ -14,6 +14,7 @@ from connector.store.records import (
     Gone,
     KnownRecord,
     ShadowWrite,
+    erased_records,
     mark_deleted,
     records_of,
     unlink_records,
@@ -28,6 +29,8 @@ class Seen:
 
     records: Mapping[str, KnownRecord]  # by record id; only records of which something is known
     pointed: frozenset[str]  # record ids of which a change notice has come
+    # Records of which nothing is known because a person was forgotten, and whether each said "opted out" then.
+    erased: Mapping[str, bool]
     in_doubt: tuple[RecordWrite, ...]  # our writes that are under way, or may have been done
 
 
@@ -112,8 +115,10 @@ class Following:
 
 
 def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> Seen:
+    records = records_of(connection, crm, name, record_ids)
     return Seen(
-        records=records_of(connection, crm, name, record_ids),
+        records=records,
+        erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
         pointed=pointed(connection, crm, name, record_ids),
         in_doubt=in_doubt_writes(connection, crm, name),
     )

@@ -23,7 +23,16 @@ from connector.model.phone import Phone
 from connector.store.documents import decision_to_json, operations_from_json
 from connector.store.forgotten_list import note
 from connector.store.mentions import Mentions
-from connector.store.naming_rows import UNDECIDED, UNIT_IS_OPEN, Hit, event_of, is_others_open, search, take_out
+from connector.store.naming_rows import (
+    REMEMBER_RECORD,
+    UNDECIDED,
+    UNIT_IS_OPEN,
+    Hit,
+    event_of,
+    is_others_open,
+    search,
+    take_out,
+)
 from connector.store.people import forget_id
 from connector.store.person_key import PersonKey, PersonKeyMissing, key_file, key_is_missing, remember_key, write_key
 from connector.store.sql import as_list, micros, moment
@@ -76,6 +85,7 @@ LAST_WORD = """SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY le
 KEEP_FLAG = """INSERT INTO ledger (event_id, event_key, msisdn, phase, decision, recorded_at)
     VALUES (:last, pseudonym(:key), pseudonym(:number), 'decided', :decision, :now)"""
 ERASE_RECORDS = (
+    REMEMBER_RECORD,
     "DELETE FROM shadows WHERE crm = ? AND object = ? AND record_id = ?",
     "DELETE FROM links WHERE crm = ? AND object = ? AND record_id = ?",
     "DELETE FROM pointers WHERE crm = ? AND object = ? AND record_id = ?",

@@ -1,6 +1,7 @@
 """Finds a phone number in stored texts, in every form in which people and programs write it, and takes it out."""
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 
 from connector.model.phone import Phone, national_part
@@ -14,6 +15,7 @@ CODED = {
     b"\\": (b"\\u00a0", b"\\u00A0", b"\\n", b"\\r", b"\\t"),
     b"&": (b"&nbsp;",),
 }
+BETWEEN = b"x"  # no gap of a number
 ERASED = "0"  # it is valid wherever a number is: inside a text, and as a number in JSON
 
 
@@ -33,7 +35,7 @@ class Mentions:
 
     def are_in(self, value: str | bytes | None) -> bool:
         """Whether the number stands in it."""
-        if value is None or not self._may_be_in(value):
+        if value is None or not self.may_be_in([value]):
             return False
         return self._pattern.search(_text(value)) is not None
 
@@ -42,9 +44,11 @@ class Mentions:
         changed = self._pattern.sub(ERASED, _text(value))
         return changed if isinstance(value, str) else changed.encode("latin-1")
 
-    def _may_be_in(self, value: str | bytes) -> bool:
-        """A quick look, which most texts end: whether the digits stand in it in this order."""
-        data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    def may_be_in(self, values: Sequence[str | bytes]) -> bool:
+        """A quick look, which is enough for most texts: whether the digits stand in one of them in this order."""
+        data = BETWEEN.join(
+            value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values
+        )
         digits = self._national.encode()
         if digits in data:
             return True

@@ -440,6 +440,18 @@ FORGOTTEN = (
 # The newest dead letters.
 EVENT_PAGES = ("CREATE INDEX inbox_dead_newest ON inbox (id) WHERE state = 'dead'",)
 
+ERASED_RECORDS = (
+    # Hashes of the ids of erased records. When a feed shows one again, its fields are no change of a person, and neither
+    # is the flag if it was set.
+    """CREATE TABLE erased_records (
+        crm TEXT NOT NULL,
+        object TEXT NOT NULL,
+        record TEXT NOT NULL,
+        opted_out INTEGER NOT NULL,
+        PRIMARY KEY (crm, object, record)
+    ) WITHOUT ROWID""",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -460,6 +472,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m017_actions": ACTIONS,
     "m018_forgotten": FORGOTTEN,
     "m019_event_pages": EVENT_PAGES,
+    "m020_erased_records": ERASED_RECORDS,
 }
 
 

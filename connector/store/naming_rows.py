@@ -28,6 +28,9 @@ SEARCHED: Mapping[str, tuple[str, ...]] = {
     "charges": ("detail",),
     "charge_log": ("detail",),
 }
+REMEMBER_RECORD = """INSERT INTO erased_records (crm, object, record, opted_out) VALUES (?1, ?2, pseudonym(?3), coalesce(
+        (SELECT opted_out FROM shadows WHERE crm = ?1 AND object = ?2 AND record_id = ?3), 0))
+    ON CONFLICT (crm, object, record) DO UPDATE SET opted_out = excluded.opted_out"""
 GO = frozenset({"shadows", "links", "stop_answers"})
 
 
@@ -49,6 +52,9 @@ def _search(reader: sqlite3.Connection, table: str, columns: Sequence[str], ment
     key = _key_of(reader, table)
     rows = reader.execute(f"SELECT {', '.join((*key, *columns))} FROM {table}")  # noqa: S608 - names of our own tables.
     while page := rows.fetchmany(PAGE):
+        # One look at all of them together: nearly always the number is in none.
+        if not mentions.may_be_in([value for row in page for value in row[len(key) :] if value]):
+            continue
         for row in page:
             if any(mentions.are_in(value) for value in row[len(key) :]):
                 yield Hit(table, row[: len(key)])
@@ -95,6 +101,8 @@ def take_out(connection: sqlite3.Connection, hit: Hit, mentions: Mentions, given
         query = "SELECT msisdn IS :number FROM ledger WHERE id = :id"
         if connection.execute(query, {**given, "id": hit.key[0]}).fetchone()[0]:
             return
+    if hit.table == "shadows":
+        connection.execute(REMEMBER_RECORD, hit.key)
     if hit.table in GO:
         connection.execute(f"DELETE FROM {hit.table} WHERE {where}", hit.key)  # noqa: S608 - names of our own tables.
         return

@@ -71,6 +71,7 @@ TREATMENTS: Mapping[str, Mapping[str, Treatment]] = {
     },
     "charge_log": {"id": KEPT, "charge_id": KEPT, "at": KEPT, "state": KEPT, "detail": EMPTY},
     "forgotten": {"person": HASH, "number": EMPTY, "last_event_id": KEPT, "asked_at": KEPT, "erased_at": KEPT},
+    "erased_records": {"crm": KEPT, "object": KEPT, "record": HASH, "opted_out": KEPT},
     "erased_events": {"key": HASH, "meaning": HASH, "event_id": KEPT, "expires_at": KEPT},
     # An administrator wrote these: samples and remarks may name a donor.
     "mappings": {

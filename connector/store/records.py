@@ -101,6 +101,10 @@ REDIRECT_LINKS = (
     "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
     "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
+ERASED = (
+    "SELECT each.value, erased.opted_out FROM json_each(?) AS each CROSS JOIN erased_records AS erased "
+    "ON erased.crm = ? AND erased.object = ? AND erased.record = pseudonym(each.value)"
+)
 OUT_BY_PHONE = (
     "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
     "WHERE crm = ? AND object = ? AND opted_out = 1 AND gone_at IS NULL AND phone IN (SELECT value FROM json_each(?))"
@@ -214,6 +218,15 @@ def records_of(
         )
         for record_id, fields, phone, out, seen_at, gone_at, merged_into, last_write in rows
     }
+
+
+def erased_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> dict[str, bool]:
+    """Those of the records whose person was forgotten, and whether each said "opted out" then."""
+    (any_erased,) = connection.execute("SELECT EXISTS (SELECT 1 FROM erased_records)").fetchone()
+    if not any_erased or not record_ids:
+        return {}
+    rows = connection.execute(ERASED, (as_list(record_ids), crm, name))
+    return {record_id: bool(out) for record_id, out in rows.fetchall()}
 
 
 def shadows(

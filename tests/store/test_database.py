@@ -152,6 +152,7 @@ async def test_tables_are_made_once(tmp_path):
         "m017_actions",
         "m018_forgotten",
         "m019_event_pages",
+        "m020_erased_records",
     ]
     await store.close()
 

@@ -1,6 +1,8 @@
 """Forgetting a person: what goes, what stays under a hash, and that no opt-out, gift or count is lost."""
 
+import asyncio
 import json
+import random
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -23,7 +25,7 @@ from connector.store.personal_data import TREATMENTS
 from connector.store.records import Link, ShadowWrite
 from connector.store.restore import restore
 from connector.store.store import Store
-from connector.store.units import Confirmation, Planned
+from connector.store.units import Confirmation, NewUnit, Planned, Settlement
 
 PERSON = Phone(ANNA)
 FORMS = ("4790000001", "90000001", "900 00 001", "90 00 00 01", "%2B4790000001")
@@ -279,3 +281,94 @@ async def test_who_was_forgotten_since_a_backup_is_forgotten_again_after_its_res
     restore(later, path, now=scene.now)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*), count(number) FROM forgotten").fetchone() == (1, 0)
+
+
+class Crowd:
+    """A thousand people whose events arrive, are planned and are delivered in any order, and who are forgotten meanwhile."""
+
+    def __init__(self, scene, seed, people):
+        self.scene, self.store, self.dice = scene, scene.store, random.Random(seed)
+        self.numbers = [f"+47900{place:05}" for place in range(people)]
+        self.stopped = set(self.dice.sample(self.numbers, people // 3))
+        self.delivered = set()  # event keys of what has reached the CRM
+        self.pending = []
+
+    async def arrive(self, numbers):
+        both = [(number, word) for number in numbers for word in (Verdict.OPT_IN, Verdict.OPT_OUT)]
+        come = [(number, word) for number, word in both if word is Verdict.OPT_IN or number in self.stopped]
+        entries = [
+            make_entry(
+                f"{word.value}{number[1:]}", phone=number, verdict=word, raw=raw_of(number),
+                text=f"{WORDS} {number[:3]} {number[3:6]} {number[6:8]} {number[8:]}",
+            )
+            for number, word in come
+        ]  # fmt: skip
+        kept = await self.store.inbox.keep(entries)
+        self.pending += [(one.id, *about) for one, about in zip(kept, come, strict=True)]
+
+    async def plan(self):
+        several, self.pending = self.pending, []
+        plans = [
+            Planned(
+                event_id=event_id,
+                state=EventState.DELIVERING,
+                units=(
+                    NewUnit(
+                        sink=CRM, lane=number, operations=(write(number, Name=NAME),), urgent=word is Verdict.OPT_OUT
+                    ),
+                ),
+                decisions=(decision(word, number),),
+            )
+            for event_id, number, word in several
+        ]
+        await self.store.plans.commit(plans, now=self.scene.now)
+
+    async def deliver(self, share):
+        units = await self.scene.claim(limit=10_000)
+        done = [unit for unit in units if self.dice.random() < share]
+        await self.store.outbox.settle([self.settled(unit) for unit in done], now=self.scene.now)
+        await self.store.outbox.give_back([unit for unit in units if unit not in done], self.scene.now)
+        self.delivered |= {unit.event_key for unit in done}
+
+    def settled(self, unit):
+        shadow = ShadowWrite(
+            crm=CRM, object="Contact", record_id=f"003{unit.lane[3:]}", fields={"P": unit.lane, "Name": NAME},
+            phone=unit.lane, key_field="SMS_Key__c", key=unit.lane,
+        )  # fmt: skip
+        return Settlement(
+            unit_id=unit.id,
+            state=UnitState.DELIVERED,
+            confirmations=(Confirmation(phase=Phase.CONFIRMED, detail=NAME),),
+            shadows=(shadow,),
+        )
+
+    async def live(self):
+        """Batches of people: they arrive, a part of what waits is planned and delivered, and they are forgotten."""
+        for start in range(0, len(self.numbers), 100):
+            batch = self.numbers[start : start + 100]
+            await self.arrive(batch)
+            if self.dice.random() < 0.7:
+                await self.plan()
+            await self.deliver(self.dice.random())
+            await asyncio.gather(*(forget(self.scene, Phone(number)) for number in batch))
+        await self.plan()
+        await self.deliver(1)
+        rest = self.store.forgetting.unfinished()
+        erase = self.store.forgetting.erase
+        await asyncio.gather(*(erase(phone, now=self.scene.now, recognise=LONG) for phone in rest))
+
+
+async def test_a_thousand_people_are_forgotten_while_their_events_are_under_way(scene):
+    crowd = Crowd(scene, seed=15, people=1000)
+    await crowd.live()
+    store = scene.store
+    assert store.forgetting.counts() == (1000, 0)
+    assert {f"opt_out{number[1:]}" for number in crowd.stopped} <= crowd.delivered
+    assert await store.forgetting.empty_log()
+    data = b"".join(one.read_bytes() for one in store.path.parent.glob("c.db*"))
+    assert [number for number in crowd.numbers if number[1:].encode() in data] == []
+    assert WORDS.encode() not in data
+    assert NAME.encode() not in data
+    for number in crowd.numbers:
+        assert fold_ledger(store.consents.of(number)).out == (number in crowd.stopped), number
+    assert sum(store.inbox.swept().values()) == store.inbox.received() == 1333
