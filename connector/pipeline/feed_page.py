@@ -237,16 +237,13 @@ def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> li
     ]
 
 
-def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None) -> dict[str, dict[str, Sequence[Any]]]:
+def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None) -> dict[str, dict[str, list[Any]]]:
     """Rows whose person was forgotten: their fields are no change. A flag that was set since then counts all the same."""
+    flag = None if consent is None else consent.flag
+    again = {row.record_id: row.fields for row in rows if row.record_id in seen.erased}
     return {
-        row.record_id: {
-            name: [value]
-            for name, value in row.fields.items()
-            if consent is None or name != consent.flag or seen.erased[row.record_id]
-        }
-        for row in rows
-        if row.record_id in seen.erased
+        record: {name: [value] for name, value in fields.items() if name != flag or seen.erased[record]}
+        for record, fields in again.items()
     }
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from connector.model.consent import NO_RULE, LedgerEntry, Phase
+from connector.model.phone import FORGOTTEN
 from connector.store.documents import decision_from_json
 from connector.store.sql import as_list, execute_rows, micros, moment
 from connector.store.writer import Writer
@@ -56,6 +57,7 @@ FAIL = """WITH answer (event_id, sink, detail) AS (VALUES {rows})
 ENTRIES = """SELECT entry.id, entry.event_id, entry.event_key, entry.phase, coalesce(entry.decision, decided.decision),
     entry.recorded_at, entry.sink, entry.of_id, entry.detail, entry.msisdn
     FROM ledger AS entry LEFT JOIN ledger AS decided ON decided.id = entry.of_id"""
+ANY_FORGOTTEN = f"SELECT 1 FROM ledger INDEXED BY ledger_phone WHERE msisdn >= '{FORGOTTEN}' LIMIT 1"  # noqa: S608 - a constant.
 IN_ORDER = "ORDER BY entry.event_id, entry.id"
 UNCONFIRMED = """SELECT event_id, event_key, sink, since, failed FROM obligations INDEXED BY obligations_open
     WHERE closed_at IS NULL AND (since <= :latest OR sink LIKE '%' || :no_rule) ORDER BY since LIMIT :limit"""
@@ -185,7 +187,11 @@ class Consents:
     def of_many(self, numbers: Sequence[str]) -> dict[str, tuple[LedgerEntry, ...]]:
         """The ledgers of many numbers; a number without entries has an empty one."""
         found: dict[str, list[LedgerEntry]] = {number: [] for number in numbers}
-        whose = {name: number for number in numbers for name in (number, self._pseudonym(number))}
+        whose = dict(zip(found, found, strict=True))
+        # Pseudonyms stand behind all numbers in the index.
+        if self._reader.execute(ANY_FORGOTTEN).fetchone():
+            hashed = self._reader.execute("SELECT pseudonym(value), value FROM json_each(?)", (as_list(list(found)),))
+            whose |= dict(hashed.fetchall())
         rows = self._reader.execute(
             f"{ENTRIES} WHERE entry.msisdn IN (SELECT value FROM json_each(?)) {IN_ORDER}",  # noqa: S608 - constants of this file.
             (as_list([name for name in whose if name]),),
@@ -193,10 +199,6 @@ class Consents:
         for row in rows:
             found[whose[row[-1]]].append(_entry(row))
         return {number: tuple(entries) for number, entries in found.items()}
-
-    def _pseudonym(self, number: str) -> str | None:
-        (pseudonym,) = self._reader.execute("SELECT pseudonym(?)", (number,)).fetchone()
-        return None if pseudonym is None else str(pseudonym)
 
     def decided_since(self, since: datetime) -> tuple[int, int]:
         """How many opt-ins and opt-outs were decided since then."""

@@ -283,7 +283,7 @@ async def test_who_was_forgotten_since_a_backup_is_forgotten_again_after_its_res
         assert connection.execute("SELECT count(*), count(number) FROM forgotten").fetchone() == (1, 0)
 
 
-class Crowd:
+class Thousand:
     """A thousand people whose events arrive, are planned and are delivered in any order, and who are forgotten meanwhile."""
 
     def __init__(self, scene, seed, people):
@@ -359,16 +359,16 @@ class Crowd:
 
 
 async def test_a_thousand_people_are_forgotten_while_their_events_are_under_way(scene):
-    crowd = Crowd(scene, seed=15, people=1000)
-    await crowd.live()
+    thousand = Thousand(scene, seed=15, people=1000)
+    await thousand.live()
     store = scene.store
     assert store.forgetting.counts() == (1000, 0)
-    assert {f"opt_out{number[1:]}" for number in crowd.stopped} <= crowd.delivered
+    assert {f"opt_out{number[1:]}" for number in thousand.stopped} <= thousand.delivered
     assert await store.forgetting.empty_log()
     data = b"".join(one.read_bytes() for one in store.path.parent.glob("c.db*"))
-    assert [number for number in crowd.numbers if number[1:].encode() in data] == []
+    assert [number for number in thousand.numbers if number[1:].encode() in data] == []
     assert WORDS.encode() not in data
     assert NAME.encode() not in data
-    for number in crowd.numbers:
-        assert fold_ledger(store.consents.of(number)).out == (number in crowd.stopped), number
+    for number in thousand.numbers:
+        assert fold_ledger(store.consents.of(number)).out == (number in thousand.stopped), number
     assert sum(store.inbox.swept().values()) == store.inbox.received() == 1333
