@@ -45,6 +45,7 @@ START = "/console/now"
 SIGN_IN, SIGN_OUT, NUMBERS = "/console/sign-in", "/console/sign-out", "/console/numbers"
 COOKIE = "connector"
 SECURE_COOKIE = "__Host-connector"  # browsers take it only from https, for this host alone
+LONGEST_USER = 64  # characters; no user of the config has more
 MOST_WHY = 200  # characters of a reason that are kept
 MOST_IDS = 500  # characters of the ids of one action that are kept
 
@@ -170,7 +171,7 @@ class Console:
                 return self._sign_in_page(visit, wrong=wrong, status=HTTPStatus.FORBIDDEN)
             return await self._begin(visit, given.user, given.role, LINK)
         user, address = visit.form.get("user"), self._caller(visit.request)
-        keys = f"address {address}", f"user {user}"
+        keys = f"address {address}", f"user {user[:LONGEST_USER]}"
         if wait := self._attempts.wait(*keys):
             words = f"There were too many wrong passwords. Wait {int(wait) + 1} seconds, then try again."
             return self._sign_in_page(visit, wrong=words, status=HTTPStatus.TOO_MANY_REQUESTS)
