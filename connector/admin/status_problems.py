@@ -86,14 +86,14 @@ def _of_events(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     dead = sum(count for reason, count in document["dead"].items() if reason != "needs_person")
     if dead:
         cure = "`connector dead list` shows each cause with its cure"
-        yield _problem("error", f"{dead} dead letters wait for a person", cure)
+        words = f"{dead} dead letters wait" if dead > 1 else "1 dead letter waits"
+        yield _problem("error", f"{words} for a person", cure)
     if parked := document["dead"].get("needs_person"):
-        yield _problem(
-            "warning", f"{parked} events wait for a decision", "`connector parked list` shows each with its command"
-        )
+        words = f"{parked} events wait" if parked > 1 else "1 event waits"
+        yield _problem("warning", f"{words} for a decision", "`connector parked list` shows each with its command")
     for state, cure in LISTED.items():
         if count := document["states"][state]:
-            yield _problem("warning", f"{count} events are {state}", cure)
+            yield _problem("warning", f"{count} event{'s are' if count > 1 else ' is'} {state}", cure)
 
 
 PARTS = (

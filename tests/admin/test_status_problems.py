@@ -82,9 +82,9 @@ async def test_what_waits_for_a_person_is_told_with_the_command_that_lists_it(sc
         await scene.settle("salesforce", UnitState.DEAD, reason=reason)
     await scene.store.inbox.keep([UNREADABLE])
     said = {one["message"]: one["cure"] for one in await problems(scene, started=NOW)}
-    assert "`connector dead list`" in said["1 dead letters wait for a person"]
-    assert "`connector parked list`" in said["1 events wait for a decision"]
-    assert "`connector events --state unreadable`" in said["1 events are unreadable"]
+    assert "`connector dead list`" in said["1 dead letter waits for a person"]
+    assert "`connector parked list`" in said["1 event waits for a decision"]
+    assert "`connector events --state unreadable`" in said["1 event is unreadable"]
 
 
 async def test_how_long_the_daemon_has_run_is_told(scene):

@@ -42,7 +42,7 @@ def test_status_shows_the_books(home):
     assert done.stdout.startswith("daemon: NOT RUNNING")
     for words in (
         "Events: 1 received",
-        "1 dead letters wait for a person",
+        "1 dead letter waits for a person",
         "salesforce.Contact",
         "not started",
         "connector dead list",
