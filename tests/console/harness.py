@@ -48,12 +48,12 @@ TABS = 200  # the most presses of Tab to reach something
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(executable: Path = CHROMIUM) -> AsyncIterator[Browser]:
     """The browser. Without one the test is skipped, but fails in CI."""
-    if not os.access(CHROMIUM, os.X_OK):
+    if not os.access(executable, os.X_OK):
         (pytest.fail if os.environ.get("CI") else pytest.skip)(MISSING)
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM)
+        browser = await playwright.chromium.launch(executable_path=executable)
         yield browser
         await browser.close()
 

@@ -1,7 +1,7 @@
 """The watch over each page sees what it must see; else the other tests prove nothing."""
 
 import pytest
-from console.harness import IN_ONE_LOOP, PHONE, fits, is_accessible
+from console.harness import IN_ONE_LOOP, PHONE, chromium, fits, is_accessible
 
 pytestmark = IN_ONE_LOOP
 BAD = """() => {
@@ -33,6 +33,17 @@ async def test_the_watch_sees_scripts_styles_other_hosts_numbers_and_bugs(visit)
     ):
         assert words in said, said
     assert await page.title() != "pwned"
+
+
+async def test_without_the_browser_ci_fails_and_a_person_reads_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match=r"apt-get install .* chromium"):
+        async with chromium(tmp_path / "chromium"):
+            pass
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match=r"apt-get install .* chromium"):
+        async with chromium(tmp_path / "chromium"):
+            pass
 
 
 async def test_a_wide_page_and_a_bad_one_are_found(visit):
