@@ -88,7 +88,7 @@ async def crawl(browser, start):
             + "?"
             + ",".join(sorted(re.findall(r"[?&](\w+)=", path)))
         )
-        if path.startswith("/console/mappings/") or path in seen or kinds.get(kind, 0) >= 4:
+        if path in seen or kinds.get(kind, 0) >= 4:
             continue
         kinds[kind] = kinds.get(kind, 0) + 1
         seen.add(path)

@@ -6,7 +6,7 @@ from typing import TypeVar
 from connector.web.console.request import ActionRoute, PageRoute, Screen
 from connector.web.console.screens import audit, events, mappings, needs, now, people
 
-SCREENS: tuple[Screen, ...] = (now.SCREEN, needs.SCREEN, events.SCREEN, people.SCREEN, mappings.SCREEN, audit.SCREEN)
+SCREENS: tuple[Screen, ...] = (now.SCREEN, events.SCREEN, people.SCREEN, needs.SCREEN, mappings.SCREEN, audit.SCREEN)
 
 R = TypeVar("R", PageRoute, ActionRoute)
 
