@@ -1,6 +1,7 @@
 """`connector check`: reports all errors in config and mappings together."""
 
 import asyncio
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -11,7 +12,16 @@ import click
 
 from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
-from connector.cli.setup import Setup, lock_file, lost_opt_outs, placed, read_locks, read_rules, short
+from connector.cli.setup import (
+    Setup,
+    lock_file,
+    lost_opt_outs,
+    placed,
+    read_locks,
+    read_rules,
+    shipped_mappings,
+    short,
+)
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
@@ -19,6 +29,7 @@ if TYPE_CHECKING:
     from connector.model.crm_schema import CrmSchema
     from connector.registry import Loaded
 
+NAMED = re.compile(r"`(\w+)`")
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 
 
@@ -79,9 +90,18 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         "problems": [one | {"excerpt": excerpts.of(one)} for one in map(_problem, found)],
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
-        "set_up": set_up(loaded) if loaded and any(one.code in LACKS for one in found) else None,
+        "set_up": set_up(loaded)
+        if loaded and any(one.code in LACKS and is_shipped(one.message) for one in found)
+        else None,
         "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live=live) for name in loaded.crms},
     }
+
+
+def is_shipped(message: str) -> bool:
+    """Whether the object or field that the CRM lacks, the last name of the message, stands in a shipped mapping."""
+    name = NAMED.findall(message)[-1]
+    texts = (path.read_text(encoding="utf-8") for path in shipped_mappings().rglob("*.yaml"))
+    return any(re.search(rf"\b{name}\b", text) for text in texts)
 
 
 def set_up(loaded: "Loaded") -> str:

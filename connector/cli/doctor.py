@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from connector.cli.check import LACKS, examine, set_up
+from connector.cli.check import LACKS, examine, is_shipped, set_up
 from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, load_rules
@@ -84,7 +84,7 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str)
             level=Level.FAIL if severity == Severity.ERROR.value else Level.WARN,
             text=f"{message} ({_listed(where)})",
             cure=f"{set_up}; or {hint}"
-            if code in LACKS
+            if code in LACKS and is_shipped(message)
             else hint or (set_up if code == LIVE and CONFIG not in where else ""),
         )
         for (code, severity, message, hint), where in places.items()

@@ -11,11 +11,11 @@ from typing import Any
 import click
 
 from connector.cli.exit_codes import Misused
+from connector.cli.setup import shipped_mappings
 from connector.config.new_config import NewCrm, NewProvider, Question, Secret
 from connector.model.problem import ProblemsFound
 
 STATE = "/var/lib/connector/connector.db"
-SHIPPED = Path(__file__).parent / "shipped_mappings"  # in an installed package; else the repository's
 ADAPTERS = Path(__file__).parents[1]
 ZONES = {"NO": "Europe/Oslo", "DK": "Europe/Copenhagen", "SE": "Europe/Stockholm", "US": "America/New_York"}
 FIRST_PROVIDER, FIRST_CRM = "strex", "salesforce"  # unless others are named
@@ -202,14 +202,10 @@ def named_secrets(providers: Sequence[str], crm: str, of_crm: Mapping[str, str])
     return found | {f"{crm}-{one.name}": one for one in CRMS[crm].secrets(of_crm)}
 
 
-def _shipped() -> Path:
-    return SHIPPED if SHIPPED.is_dir() else ADAPTERS.parent / "mappings"
-
-
 def mappings_for(provider: str, crm: str) -> list[Path]:
     """The shipped files for a provider and a CRM, which their names tell. Raises Misused."""
     for directory in CRMS[crm].mapping_sets:
-        files = sorted((_shipped() / directory).glob("*.yaml"))
+        files = sorted((shipped_mappings() / directory).glob("*.yaml"))
         own = [one for one in files if f"{one.stem}-".startswith(f"{provider}-") or one.stem == f"{crm}-to-{provider}"]
         if own:
             return own

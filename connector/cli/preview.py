@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from connector.cli.check import examine
 from connector.cli.exit_codes import Exit, Misused, Unreachable
 from connector.cli.preview_view import show_changes
 from connector.cli.progress import progress
@@ -66,6 +67,7 @@ def preview(
     before = _in_use(loaded, store) if against is None else _folder(loaded, against)
     with ThreadPoolExecutor(max_workers=1, initializer=_give_way) as idle:
         document = idle.submit(_compare, loaded, store, before, after, since=since, file=file, reveal=reveal).result()
+    document["errors"] = examine(setup, live=False, strict=False)["errors"]
     answer(document, _show, json_wanted=as_json)
     if document["opt_outs"] or document["worse"] or (strict and document["changed"]):
         ctx.exit(Exit.NO)
@@ -89,6 +91,7 @@ def _compare(
 ) -> dict[str, Any]:
     from connector.admin.backtest import Backtest  # noqa: PLC0415 - see the package's docstring.
     from connector.admin.event_filter import time_of  # noqa: PLC0415 - the same.
+    from connector.mapping.compile.ruleset_changes import rule_changes  # noqa: PLC0415 - the same.
     from connector.registry import opt_outs  # noqa: PLC0415 - the same.
     from connector.store.event_search import EventFilter  # noqa: PLC0415 - the same.
 
@@ -105,6 +108,7 @@ def _compare(
                 say(f"compared {summary.events} of {total} events: {summary.changed} would be treated otherwise")
     return {
         **summary.document(),
+        "rules_differ": bool(rule_changes(before, after)),
         "worse": backtest.worse,
         "unreadable": backtest.unreadable,
         "since": None if file else since,
@@ -186,6 +190,13 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             f"{document['worse']} would lead to nothing, or to a dead letter, and lead to something now", style="red"
         )
     show_changes(paper, document)
+    if not document["changed"] and document["rules_differ"]:
+        paper.line(
+            "rules differ, but no event shows it; `connector test --coverage` names fields for which no event had a value"
+        )
+    if document["errors"]:
+        errors = f"{document['errors']} error{'' if document['errors'] == 1 else 's'}"
+        paper.line(f"a reload would refuse these files: `connector check` shows {errors}", style="red")
     if document["unreadable"]:
         paper.line(f"{document['unreadable']} unreadable events were left out")
     paper.line("nothing was sent or written")

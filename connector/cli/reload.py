@@ -1,6 +1,5 @@
 """`connector reload`."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +15,7 @@ from connector.model.problem import ProblemsFound
 
 if TYPE_CHECKING:
     from connector.mapping.compile.ruleset import Ruleset
-    from connector.model.event import Event
     from connector.registry import Loaded
-    from connector.store.store import Store
 
 WEEK = timedelta(days=7)
 MOST = 10_000  # events that are planned by both versions: a few seconds
@@ -69,10 +66,11 @@ def _compared(loaded: "Loaded", after: "Ruleset") -> dict[str, Any] | None:
     """What the new rules change; None where the mappings in use or the events cannot be read."""
     from dataclasses import asdict  # noqa: PLC0415 - see the package's docstring.
 
+    from connector.admin.backtest import Backtest  # noqa: PLC0415 - the same.
     from connector.current_mappings import accepted_rules  # noqa: PLC0415 - the same.
     from connector.mapping.compile.ruleset_changes import rule_changes  # noqa: PLC0415 - the same.
-    from connector.pipeline.treated_otherwise import treated_otherwise  # noqa: PLC0415 - the same.
     from connector.registry import opt_outs  # noqa: PLC0415 - the same.
+    from connector.store.event_search import EventFilter  # noqa: PLC0415 - the same.
     from connector.store.store import Store  # noqa: PLC0415 - the same.
 
     path = loaded.resolve_path(loaded.settings.store.path)
@@ -84,21 +82,20 @@ def _compared(loaded: "Loaded", after: "Ruleset") -> dict[str, Any] | None:
         if accepted is None:
             return None
         before = accepted_rules(loaded, accepted)
-        found = treated_otherwise(_events(store), before, after, configured=opt_outs(loaded).subscriptions)
+        backtest = Backtest(before, after, configured=opt_outs(loaded).subscriptions)
+        for page in store.events.pages(EventFilter(since=datetime.now(UTC) - WEEK), newest_first=True):
+            backtest.take_stored(store, page)
+            if backtest.summary.events >= MOST:
+                break
     except (ConnectorError, ProblemsFound, OSError):
         return None
+    found = backtest.summary
     return {
         "version": after.version,
         "before": before.version,
         "changes": asdict(rule_changes(before, after)),
-        "events": {"compared": found.compared, "differing": found.differing, "opt_outs": found.opt_outs},
+        "events": {"compared": found.events, "differing": found.changed, "opt_outs": found.opt_outs},
     }
-
-
-def _events(store: "Store") -> Iterator["Event"]:
-    for stored in store.inbox.newest(since=datetime.now(UTC) - WEEK, limit=MOST):
-        if stored.event is not None:
-            yield stored.event
 
 
 def _show_reloaded(paper: Paper, document: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from connector.model.crm_schema import CrmSchema
     from connector.registry import Loaded
 
+SHIPPED = Path(__file__).parent / "shipped_mappings"  # in an installed package; else the repository's
 VARIABLE = "CONNECTOR_CONFIG"
 PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
 
@@ -53,6 +54,11 @@ class Setup:
     def zone(self) -> ZoneInfo:
         """The time zone in which people read times: `timezone` of the config. Raises ProblemsFound."""
         return ZoneInfo(self.config().settings.timezone)
+
+
+def shipped_mappings() -> Path:
+    """The directory of the shipped mappings."""
+    return SHIPPED if SHIPPED.is_dir() else SHIPPED.parents[2] / "mappings"
 
 
 def mappings_directory(loaded: "Loaded") -> Path:

@@ -36,7 +36,8 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         paper.line("daemon: NOT RUNNING", style="red")
     _show_problems(paper, document["problems"])
     paper.heading(f"Events: {document['received']} received")
-    paper.table(["state", "events"], [(state, count) for state, count in document["states"].items() if count])
+    if counts := [(state, count) for state, count in document["states"].items() if count]:
+        paper.table(["state", "events"], counts)
     if document["oldest_pending"]:
         paper.line(
             f"the oldest event that waits to be planned was received {ago(document['oldest_pending_seconds'])} ago"

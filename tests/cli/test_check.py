@@ -193,13 +193,23 @@ def test_a_test_of_the_mappings_that_fails_is_an_error_as_it_is_for_a_reload(hom
     assert all(one["line"] and one["file"].endswith("strex-subscription.yaml") for one in failing)
 
 
-def test_what_the_org_lacks_is_told_once_a_place_with_the_command_that_adds_it(home, org, monkeypatch):
+def test_what_the_org_lacks_is_told_once_a_place_with_the_command_that_adds_what_is_shipped(
+    home, threaded, monkeypatch
+):
+    with threaded(build(bare=True)) as bare:
+        at_org(home, bare, monkeypatch)
+        said = home.json("check", "--live", code=1)
+        places = [one["text"] for one in said["problems"]]
+        assert len(places) == len(set(places))
+        assert said["set_up"] == "`connector salesforce setup` adds to the org what the shipped mappings need"
+        assert said["set_up"] in home.run("check", "--live").stdout
+
+
+def test_a_field_of_nobody_is_not_said_to_come_with_the_setup(home, org, monkeypatch):
     at_org(home, org, monkeypatch)
-    home.edit("strex-subscription.yaml", "SMS_Key__c", "Unknown_Key__c")
+    home.edit("strex-subscription.yaml", "SMS_Keywords__c: {from", "Departement: {from")
     said = home.json("check", "--live", code=1)
-    places = [one["text"] for one in said["problems"]]
-    assert len(places) == len(set(places))
-    assert said["set_up"] == "`connector salesforce setup` adds to the org what the shipped mappings need"
-    assert said["set_up"] in home.run("check", "--live").stdout
-    home.edit("strex-subscription.yaml", "Unknown_Key__c", "SMS_Key__c")
-    assert home.json("check", "--live")["set_up"] is None
+    assert "has no field `Departement`" in said["problems"][0]["message"]
+    assert said["set_up"] is None
+    (finding,) = [one for one in home.json("doctor", code=1)["findings"] if "Departement" in one["text"]]
+    assert "setup" not in finding["cure"]

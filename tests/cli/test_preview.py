@@ -148,3 +148,35 @@ def test_mappings_in_use_that_are_not_known_are_told(home):
     home.on_the_road(nothing)
     done = home.run("preview")
     assert (done.exit_code, "or give --against" in done.stderr) == (3, True)
+
+
+def test_a_preview_says_where_a_reload_would_refuse_the_files(used):
+    used.edit("strex-subscription.yaml", FLAG, "")
+    said = used.json("preview", "--since", "2026-01-01", code=1)
+    assert said["errors"] >= 1
+    assert "a reload would refuse these files: `connector check`" in used.run("preview", "--since", "2026-01-01").stdout
+
+
+def test_a_field_that_no_event_fills_is_told_by_its_silence(used):
+    """As a property whose name is misspelt: no event is treated otherwise."""
+    used.edit(
+        "strex-subscription.yaml",
+        "          SMS_Keywords__c: {",
+        "          Title: {from: properties.titel}\n          SMS_Keywords__c: {",
+    )
+    done = used.run("preview", "--since", "2026-01-01").stdout
+    assert "0 of 3 events would be treated otherwise" in done
+    assert "rules differ, but no event shows it; `connector test --coverage`" in done
+    said = used.json("reload", "--dry-run")
+    assert said["changes"]["changed"]
+    assert said["events"]["differing"] == 0  # as the preview says
+
+
+def test_many_fields_that_go_together_are_one_line(used):
+    (used.mappings / "strex-log.yaml").unlink()
+    lines = used.run("preview", "--since", "2026-01-01").stdout.splitlines()
+    (record,) = [
+        line for line in lines if "salesforce SMS_Event__c: " in line and "fields (" in line and "removed" in line
+    ]
+    assert "by strex-log.yaml: everything else" in record
+    assert "Event_Key__c" in record or "Action__c" in record
