@@ -22,10 +22,11 @@ from connector.model.event import Verdict
 from connector.model.outcome import Reason
 from connector.model.states import EventState
 from connector.registry import cure_of_code
-from connector.store.actions import EventNow, StateCount
+from connector.store.actions import Action, EventNow, StateCount
 
 RETRY, DISCARD, REPLAY = "retry", "discard", "replay"
 LISTED = 100  # events that are listed one by one
+SHOWN = 20  # actions
 MOST = 10_000  # events of a replay that are followed
 NOTHING = {EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED}
 
@@ -101,32 +102,28 @@ async def action_show(context: AdminContext, payload: Mapping[str, Any]) -> dict
     found = context.store.actions.get(named) if named is not None and 0 <= named < 2**63 else None
     if found is None:
         raise ConnectorError("there is no such action, or it is older than 30 days")
-    counts = context.store.actions.states(found.event_ids)
-    lines = context.store.actions.lines(found.event_ids, LISTED)
+    action, event_ids = found.action, found.event_ids
+    counts = context.store.actions.states(event_ids)
+    lines = context.store.actions.lines(event_ids, LISTED)
     return {
-        "id": found.id,
-        "at": when(found.at),
-        "seconds": max(0, round((context.now() - found.at).total_seconds())),
-        "who": found.who,
-        "words": found.words,
-        "events": len(found.event_ids),
-        "summary": _summary(len(found.event_ids), counts, lines),
+        **_document(action),
+        "seconds": max(0, round((context.now() - action.at).total_seconds())),
+        "events": len(event_ids),
+        "summary": _summary(len(event_ids), counts, lines),
         "finished": not any(one.state in UNDER_WAY for one in counts),
         "lines": [_line(context, one) for one in lines],
-        "more": len(found.event_ids) > LISTED,
+        "more": len(event_ids) > LISTED,
     }
 
 
 async def actions_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The newest actions."""
     reject_unknown(payload)
-    found = context.store.actions.newest(20)
-    return {
-        "actions": [
-            {"id": one.id, "at": when(one.at), "who": one.who, "words": one.words, "events": len(one.event_ids)}
-            for one in found
-        ]
-    }
+    return {"actions": [_document(one) for one in context.store.actions.newest(SHOWN)]}
+
+
+def _document(action: Action) -> dict[str, Any]:
+    return {"id": action.id, "at": when(action.at), "who": action.who, "words": action.words}
 
 
 def _read(payload: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool]:

@@ -1,7 +1,6 @@
 """What needs a person, in one document: late opt-outs first, then failures by cause, questions, and what no rule takes."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from connector.admin.charges import DECISIONS, charge_document
@@ -13,7 +12,6 @@ from connector.admin.status import late_opt_outs
 from connector.admin.stop_questions import asked_stop_questions
 from connector.model.outcome import Reason
 from connector.model.states import EventState
-from connector.store.inbox import StoredEvent
 
 DRIFT = "schema_drift"  # the kind of alarm that tells that a CRM lacks what the mappings write
 LISTED = 100  # of each kind
@@ -46,9 +44,9 @@ async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
                 {**charge_document(one, masked), "decisions": DECISIONS[one.state]}
                 for one in store.charges.all_in_doubt(LISTED)
             ],
-            "unmatched": _kinds(store.inbox.newest_unmatched(limit=NEWEST)),
+            "unmatched": _kinds(context, EventState.UNMATCHED),
             "unmatched_count": _stored(context, EventState.UNMATCHED),
-            "unreadable": _kinds(store.inbox.newest_unreadable(limit=NEWEST)),
+            "unreadable": _kinds(context, EventState.UNREADABLE),
             "unreadable_count": _stored(context, EventState.UNREADABLE),
             "newest": NEWEST,
         }
@@ -78,23 +76,17 @@ def _stored(context: AdminContext, state: EventState) -> int:
     return context.store.inbox.counts().get(state, 0) - context.store.inbox.swept().get(state, 0)
 
 
-def _kinds(events: Iterable[StoredEvent]) -> list[dict[str, Any]]:
-    """The events by sender and action, the most frequent first, each with its newest event."""
-    counted: Counter[tuple[str, str, str]] = Counter()
-    newest: dict[tuple[str, str, str], StoredEvent] = {}
-    for one in events:
-        kind = (one.provider, one.shape, (one.event.action if one.event else None) or "")
-        counted[kind] += 1
-        newest.setdefault(kind, one)
+def _kinds(context: AdminContext, state: EventState) -> list[dict[str, Any]]:
+    """The newest events in the state by sender and action, the most frequent first, each with its newest event."""
     return [
         {
-            "provider": provider,
-            "shape": shape,
-            "action": action or None,
-            "count": count,
-            "event": newest[provider, shape, action].id,
-            "last_received_at": when(newest[provider, shape, action].received_at),
-            "detail": Masked().text(newest[provider, shape, action].detail or "") or None,
+            "provider": one.provider,
+            "shape": one.shape,
+            "action": one.action,
+            "count": one.count,
+            "event": one.event_id,
+            "last_received_at": when(one.received_at),
+            "detail": Masked().text(one.detail) if one.detail else None,
         }
-        for (provider, shape, action), count in counted.most_common(GROUPS)
+        for one in context.store.inbox.kinds(state, newest=NEWEST, limit=GROUPS)
     ]

@@ -69,7 +69,7 @@ async def person_overview(context: AdminContext, payload: Mapping[str, Any]) -> 
             "open_opt_outs": [_open(one, masked) for one in open_ones],
             "questions": open_questions_of(context, phone.e164, masked),
             "answered": _answered(context, phone, masked),
-            "actions": _actions(context, {one.id for one in events[:PAGE]}),
+            "actions": _actions(context, [one.id for one in events[:PAGE]]),
             "records": _records(context, phone),
             "agreements": [_agreement(one) for one in store.agreements.of_phone(phone.e164)],
             "charges": [charge_document(one, masked) for one in store.charges.listed(phone=phone.e164, limit=CHARGES)],
@@ -157,12 +157,11 @@ def _answered(context: AdminContext, phone: Phone, masked: Masked) -> list[dict[
     return found
 
 
-def _actions(context: AdminContext, event_ids: set[int]) -> list[dict[str, Any]]:
+def _actions(context: AdminContext, event_ids: Sequence[int]) -> list[dict[str, Any]]:
     """The newest actions of people that concerned these events."""
     return [
         {"id": one.id, "at": when(one.at), "who": one.who, "words": one.words}
-        for one in context.store.actions.newest()
-        if not event_ids.isdisjoint(one.event_ids)
+        for one in context.store.actions.of_events(event_ids)
     ]
 
 

@@ -14,9 +14,12 @@ from connector.store.sql import as_list, micros, moment
 from connector.store.writer import Writer
 
 KEPT = timedelta(days=30)  # then nobody asks any more what became of it
-NEWEST = 200  # actions in which an event is looked for
+NEWEST = 50  # actions in which an event is looked for: one may have thousands of events
 ADD = "INSERT INTO actions (at, who, words, events) VALUES (?, ?, ?, ?)"
 GET = "SELECT id, at, who, words, events FROM actions"
+LISTING = "SELECT id, at, who, words FROM actions"
+OF_EVENTS = f"""{LISTING} WHERE id > (SELECT coalesce(max(id), 0) FROM actions) - {NEWEST} AND EXISTS (
+    SELECT 1 FROM json_each(actions.events) AS each WHERE each.value IN (SELECT value FROM json_each(?))) ORDER BY id DESC"""  # noqa: S608 - constants.
 STATES = """SELECT state, reason IS 'needs_person', detail IS :discarded, count(*) FROM json_each(:events) AS each
     CROSS JOIN inbox ON inbox.id = each.value GROUP BY 1, 2, 3"""
 # What failed comes first, then what waits. A dead event may have several units: the detail is that of the first dead one.
@@ -34,6 +37,12 @@ class Action(Struct, frozen=True, kw_only=True):
     at: datetime
     who: str
     words: str
+
+
+class ActionEvents(Struct, frozen=True):
+    """An action with the ids of its events."""
+
+    action: Action
     event_ids: tuple[int, ...]
 
 
@@ -74,14 +83,20 @@ class Actions:
 
         return await self._writer.run(work)
 
-    def get(self, action_id: int) -> Action | None:
+    def get(self, action_id: int) -> ActionEvents | None:
         """One action; None if there is none, or it is no longer kept."""
         row = self._reader.execute(f"{GET} WHERE id = ?", (action_id,)).fetchone()
-        return _action(row) if row else None
+        return ActionEvents(_action(row[:4]), tuple(orjson.loads(row[4]))) if row else None
 
-    def newest(self, limit: int = NEWEST) -> list[Action]:
+    def newest(self, limit: int) -> list[Action]:
         """The newest actions, the newest first."""
-        return [_action(row) for row in self._reader.execute(f"{GET} ORDER BY id DESC LIMIT ?", (limit,)).fetchall()]
+        return [
+            _action(row) for row in self._reader.execute(f"{LISTING} ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
+        ]
+
+    def of_events(self, event_ids: Sequence[int]) -> list[Action]:
+        """The newest actions that concerned one of these events, the newest first."""
+        return [_action(row) for row in self._reader.execute(OF_EVENTS, (as_list(list(event_ids)),)).fetchall()]
 
     def states(self, event_ids: Sequence[int]) -> list[StateCount]:
         """How many of these events are in each state now. Deleted events are not counted."""
@@ -107,6 +122,6 @@ class Actions:
         ]
 
 
-def _action(row: tuple[int, int, str, str, str]) -> Action:
-    action_id, at, who, words, events = row
-    return Action(id=action_id, at=moment(at), who=who, words=words, event_ids=tuple(orjson.loads(events)))
+def _action(row: tuple[int, int, str, str]) -> Action:
+    action_id, at, who, words = row
+    return Action(id=action_id, at=moment(at), who=who, words=words)

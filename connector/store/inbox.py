@@ -88,6 +88,11 @@ STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping,
 # Word by word the condition of the index: SQLite uses it for nothing less.
 NOT_DELIVERED = """INDEXED BY inbox_not_delivered
     WHERE state IN ('ignored', 'unmatched', 'no_change', 'superseded', 'unreadable')"""
+# Of each group, the columns without a function are those of the event with the highest id.
+KINDS = f"""SELECT provider, shape, action, count(*), max(id), received_at, detail FROM (
+        SELECT id, provider, shape, json_extract(event, '$.action') AS action, received_at, detail
+        FROM inbox {NOT_DELIVERED} AND state = ? ORDER BY id DESC LIMIT ?)
+    GROUP BY provider, shape, action ORDER BY 4 DESC, 5 DESC LIMIT ?"""  # noqa: S608 - a constant of this file.
 PLANNABLE = "state = 'pending' AND asks = 0"
 URGENT_VERDICTS = "verdict IN ('opt_out', 'maybe_stop')"
 # While a question of a person is open, that person's later events wait. Opt-outs, and what may be one, never wait.
@@ -260,6 +265,18 @@ def used_nonces(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:
     )
 
 
+class EventKind(Struct, frozen=True, kw_only=True):
+    """How many events came of one sender and action; its newest event, and that event's detail."""
+
+    provider: str
+    shape: str
+    action: str | None
+    count: int
+    event_id: int
+    received_at: datetime
+    detail: str | None
+
+
 class Inbox:
     """Reads and writes the inbox. Its reads are short and use the reader directly."""
 
@@ -314,13 +331,21 @@ class Inbox:
         where = "INDEXED BY inbox_phone WHERE msisdn = ? AND verdict = 'maybe_stop' ORDER BY id DESC LIMIT ?"
         return self._read(where, e164, limit)
 
-    def newest_unmatched(self, *, limit: int) -> list[StoredEvent]:
-        """The newest events for which there is no rule, the newest first."""
-        return self._read(f"{NOT_DELIVERED} AND state = 'unmatched' ORDER BY id DESC LIMIT ?", limit)
-
-    def newest_unreadable(self, *, limit: int) -> list[StoredEvent]:
-        """The newest events that could not be read, the newest first."""
-        return self._read(f"{NOT_DELIVERED} AND state = 'unreadable' ORDER BY id DESC LIMIT ?", limit)
+    def kinds(self, state: EventState, *, newest: int, limit: int) -> list[EventKind]:
+        """The newest events that led to nothing, in this state, by sender and action: the most frequent kinds first."""
+        rows = self._reader.execute(KINDS, (state.value, newest, limit)).fetchall()
+        return [
+            EventKind(
+                provider=provider,
+                shape=shape,
+                action=action,
+                count=count,
+                event_id=event_id,
+                received_at=moment(received_at),
+                detail=detail,
+            )
+            for provider, shape, action, count, event_id, received_at, detail in rows
+        ]
 
     def newest(self, *, since: datetime, limit: int) -> list[StoredEvent]:
         """The newest events that were received since then, the newest first."""

@@ -172,4 +172,9 @@ async def test_only_an_admin_may_try_and_use_texts(visit, past):
         )
         assert answer.status == 403, path
     assert (await page.request.get("/console/mappings/drafts/0")).status == 403
+    # Only the forms with a mapping may be long.
+    long = {"csrf": csrf, "text": "#" * 200_000}
+    for path, status in (("mappings/check", 403), ("needs/act", 413)):
+        answer = await page.request.post(f"/console/{path}", form=long, headers={"Sec-Fetch-Site": "same-origin"})
+        assert answer.status == status, path
     assert on_disk(past) == before
