@@ -85,6 +85,7 @@ async def test_both_screens_are_readable_and_hostile_texts_are_only_text(visit, 
         assert not re.search(r"\b49\b", shown)
         assert "pwned" not in await page.title()
     assert "{{ 7 * 7 }} {% include" in shown
+    assert await page.locator("bdi.donor").filter(has_text="\u202e").count()
 
 
 async def test_filters_stand_in_the_address_and_their_numbers_beside_them(visit, events):
