@@ -135,8 +135,12 @@ def compare(
     The exception is an opt-out: in doubt a person made it. All other fields were changed by a person before our
     write. A field that we wrote a moment earlier, and that the CRM has not shown since, is unclear: a person is
     asked. An opt-out of ours that the CRM has never shown stays valid, whoever changed the record since.
+
+    Of a record whose number no feed has shown, the number before is that by which our last write found it.
     """
     before = shadow or {}
+    if consent is not None and consent.phone and consent.phone not in before and last_write.person:
+        before = {**before, consent.phone: last_write.person}
     changed = tuple(
         name
         for name in fields

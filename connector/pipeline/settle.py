@@ -68,7 +68,8 @@ def settle_units(
         elif (link := _link(written)) is not None:
             result.links.append(link)
     for also_updated in sent.also_updated:
-        results[sent_as[also_updated.index].unit].shadows += also_updated_shadows(also_updated, feeds)
+        result = results[sent_as[also_updated.index].unit]
+        result.shadows += also_updated_shadows(also_updated, feeds, person=result.unit.lane)
     for consent_alone in sent.consent_sent_alone:
         pending = sent_as[consent_alone.index]
         results[pending.unit].partly_delivered.append(_rest_of(pending, consent_alone))
@@ -209,8 +210,11 @@ def _shadow(
     )
 
 
-def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan]) -> list[ShadowWrite]:
-    """The shadows of records that were given an opt-out beside the one it was for, so that it does not come back as a change."""
+def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan], *, person: str) -> list[ShadowWrite]:
+    """The shadows of records that were given an opt-out beside the one it was for, so that it does not come back as a change.
+
+    They were found by the number of the `person`.
+    """
     write = also_updated.write
     watched = feeds.get(write.object)
     if watched is None:
@@ -218,7 +222,13 @@ def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan
     fields = {name: write.set[name] for name in write.consent if name in write.set and name in watched.fields}
     return [
         ShadowWrite(
-            crm=write.sink, object=write.object, record_id=record_id, fields=fields, opted_out=True, written=True
+            crm=write.sink,
+            object=write.object,
+            record_id=record_id,
+            fields=fields,
+            opted_out=True,
+            written=True,
+            person=person,
         )
         for record_id in also_updated.record_ids
     ]

@@ -8,6 +8,7 @@ from connector.crm.salesforce.traits import TRAITS
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import PLAIN
 from connector.model.event import Verdict
+from connector.model.last_write import LastWrite
 from connector.model.operation import IfMany, IfNone, Match, RecordWrite
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader
@@ -205,3 +206,20 @@ def test_making_clear_whose_number_it_is_is_no_change_of_number():
 )
 def test_a_value_of_a_table_is_held_against_the_known_one(emitted, known, differs):
     assert may_differ(emitted, known, PLAIN) is differs
+
+
+@pytest.mark.parametrize(
+    ("shown", "asked"), [("+4790000001", False), ("900 00 001", False), ("+4790000002", True), (None, False)]
+)
+def test_a_number_that_no_feed_has_shown_is_the_one_that_our_opt_out_was_for(shown, asked):
+    """Only another number than that is a person's to judge."""
+    change = compare(
+        {"Mobile": shown, "Out": True},
+        {"Out": True},
+        fields=FIELDS,
+        in_doubt={},
+        consent=CONSENT,
+        numbers=NumberReader(default="NO"),
+        last_write=LastWrite(fields=("Out",), person="+4790000001"),
+    )
+    assert change.number_changed is asked

@@ -80,6 +80,17 @@ async def test_an_opt_out_is_set_on_everybody_with_the_number_and_nothing_echoes
     assert await orders(world) == []
 
 
+async def test_contacts_that_no_feed_has_shown_are_opted_out_without_a_question_about_their_number(world):
+    """What the feed shows first is our own opt-out: their number is the one that it was for."""
+    made = [await world.person(LastName=f"Ås {n}", MobilePhone=AS_PEOPLE_WRITE) for n in range(2)]
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    assert [await world.flag(one) for one in made] == [True, True]
+    await world.poll()
+    assert parked(world) == []
+    assert await orders(world) == []
+
+
 async def test_an_opt_in_clears_the_flag_of_the_one_it_is_for_alone(world):
     one = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     other = await world.person(LastName="Bø", MobilePhone=AS_PEOPLE_WRITE)

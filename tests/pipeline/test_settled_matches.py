@@ -68,7 +68,7 @@ def test_the_record_is_remembered_even_where_no_feed_watches_it():
 
 def test_records_beside_it_are_known_to_be_opted_out():
     shadows = settled(Delivered(record_id="003A", also_updated=("003B",))).shadows
-    assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True, written=True),)
+    assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True, written=True, person="+4790000001"),)
     assert settled(Delivered(record_id="003A", also_updated=("003B",)), feeds={}).shadows[1:] == ()
 
 
