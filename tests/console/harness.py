@@ -127,7 +127,7 @@ class Visits:
         """A page at the path, signed in with the role by a one-time link; None stays outside. `options` are the context's."""
         context = await self.browser.new_context(base_url=self.world.app.admin_url, **options)
         self.contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)  # a busy machine is no failure
         page = await context.new_page()
         watch = Watch(urlsplit(self.world.app.admin_url).netloc)
         watch.over(page)
