@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
+from connector.admin.retention import keep_of, sweep
 from connector.crm.crm import Crm, FeedSpec, Needs
 from connector.current_mappings import CurrentMappings
 from connector.delivery.channels import FeedChannel, OpenAlarms, SinkChannel
@@ -16,7 +17,6 @@ from connector.delivery.http_client import Client, Transport
 from connector.delivery.throttle import ApiBudget
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
-from connector.model.crm_traits import PLAIN
 from connector.model.errors import StoreUnavailable
 from connector.pipeline.deliver import DeliveryWorker, keep_counts
 from connector.pipeline.pipeline import Pipeline
@@ -266,12 +266,8 @@ class Application:
         return {"version": self.pipeline.rules.version, "files": files, "changes": asdict(changes)}
 
     async def sweep(self) -> None:
-        """Delete what was settled long ago."""
-        keep = self.loaded.settings.store.retention.delivered
-        deleted_kept = max((crm.traits.deleted_kept for crm in self.crms.values()), default=PLAIN.deleted_kept)
-        await self.store.retention.sweep(
-            self.clock.now(), keep_delivered=keep, keep_raw=keep, deleted_kept=deleted_kept
-        )
+        """Delete what is older than its kind is kept, and tell a person what will be deleted soon."""
+        await sweep(self.store, keep_of(self.loaded), self.clock.now(), self.alarms, self.emit)
 
     def not_ready(self) -> list[str]:
         """Why no callbacks can be accepted, in plain words."""

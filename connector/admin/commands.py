@@ -38,6 +38,7 @@ from connector.admin.notes import notes_list
 from connector.admin.person import person_export, person_forget, person_new_key, person_show
 from connector.admin.person_overview import person_find, person_overview
 from connector.admin.replays import dead_retry, replay
+from connector.admin.retention import retention_show
 from connector.admin.status import status
 from connector.admin.stop_questions import answer_stop, stop_answers
 from connector.delivery.channels import FeedChannel, SinkChannel
@@ -79,6 +80,7 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
     "action_do": action_do,
     "action_show": action_show,
     "actions_list": actions_list,
+    "retention_show": retention_show,
     "person_show": person_show,
     "person_export": person_export,
     "person_forget": person_forget,

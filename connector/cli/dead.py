@@ -78,7 +78,10 @@ def retry(
 @as_json
 @click.pass_context
 def discard(ctx: click.Context, *, events: tuple[str, ...], as_json: bool) -> None:
-    """Never send what failed of EVENTS, for you have put it right by hand. The ledger keeps that it was not sent."""
+    """Never send what failed of EVENTS, for you have put it right by hand. The ledger keeps that it was not sent.
+
+    A callback that could not be read is discarded in the same way.
+    """
     said = ask(ctx.obj, "dead_discard", {"ids": list(events)})
     answer(said, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
 

@@ -55,6 +55,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "consents": ('connector consents show "+4790000001"',),
     "consents show": ('connector consents show "+4790000001"',),
     "consents baseline": ("connector consents baseline", "connector consents baseline --send"),
+    "retention": ("connector retention",),
     "person": ('connector person show "+4790000001"', 'connector person forget "+4790000001"'),
     "person show": ('connector person show "+4790000001" --reveal',),
     "person export": ('connector person export "+4790000001" --to /root/request-12',),

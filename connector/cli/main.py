@@ -26,6 +26,7 @@ COMMANDS = {
     "notes": ("notes", "List the fields that events were delivered without."),
     "consents": ("consents", "Show a person's consent; send opt-outs that the CRM had before."),
     "person": ("person", "Show, export or forget all data of a person."),
+    "retention": ("retention", "Show what is held, how old it is, and what is deleted next."),
     "charges": ("charges", "Show, approve and resolve recurring charges."),
     "reconcile": ("reconcile", "Compare all records of the CRM with the stored ones."),
     "replay": ("replay", "Plan events again by the mappings in use."),

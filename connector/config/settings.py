@@ -108,10 +108,24 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Retention(Strict):
-    """How long finished events are kept."""
+    """How long each kind of data is kept. The ledger of consent and the books of money are kept for ever."""
 
     delivered: Annotated[Duration, Field(ge=timedelta(days=4))] = timedelta(days=90)
-    """How long delivered, ignored and unmatched events are kept. At least 4d: providers repeat callbacks for 72 hours."""
+    """How long delivered events are kept. At least 4d: providers repeat callbacks for 72 hours."""
+    ignored: Annotated[Duration | None, Field(ge=timedelta(days=4))] = None
+    """How long events are kept that led to nothing (ignored, unmatched, repeated, superseded). Without it, as long as `delivered`."""
+    raw: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=30)
+    """How long the bodies of such events are kept as they were received. Only an update that reads them in another way needs them."""
+    dead: Annotated[Duration, Field(ge=timedelta(days=30))] = timedelta(days=365)
+    """How long dead letters are kept, from their arrival. An alarm is raised two weeks before. An undelivered opt-out stays longer."""
+    unreadable: Annotated[Duration, Field(ge=timedelta(days=30))] = timedelta(days=365)
+    """How long callbacks are kept that could not be read. An alarm is raised two weeks before."""
+    gone_records: Annotated[Duration | None, Field(ge=timedelta(days=1))] = None
+    """How long it is known what a deleted record of the CRM held. Without it, as long as the CRM can restore it."""
+    audit: Annotated[Duration, Field(ge=timedelta(days=90))] = timedelta(days=730)
+    """How long the audit log of the console and of `connector person` is kept."""
+    sessions: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=30)
+    """How long a session of the console is kept that nobody uses."""
 
 
 class Backup(Strict):
@@ -133,7 +147,7 @@ class Store(Strict):
     path: str = "connector.db"
     """The database file, relative to the config file."""
     retention: Retention = Retention()
-    """How long finished events are kept."""
+    """How long each kind of data is kept."""
     backup: Backup = Backup()
     """The nightly copy of the database."""
     ballast: Size = 64 * MIB

@@ -47,7 +47,7 @@ UNIT_TRANSITIONS: dict[UnitState, frozenset[UnitState]] = {
 
 EVENT_TRANSITIONS: dict[EventState, frozenset[EventState]] = {
     EventState.PENDING: frozenset(set(EventState) - {EventState.PENDING, EventState.UNREADABLE}),
-    EventState.UNREADABLE: frozenset({EventState.PENDING}),
+    EventState.UNREADABLE: frozenset({EventState.PENDING, EventState.IGNORED}),  # ignored: a person discarded it
     EventState.DELIVERING: frozenset({EventState.DELIVERED, EventState.DEAD, EventState.IGNORED}),
     EventState.DEAD: frozenset({EventState.PENDING, EventState.DELIVERING, EventState.DELIVERED, EventState.IGNORED}),
     EventState.DELIVERED: frozenset({EventState.PENDING}),  # a person has it planned again by corrected mappings

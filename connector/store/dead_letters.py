@@ -98,6 +98,8 @@ REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = 
     event = json_remove(event, '$.batch') WHERE state = 'dead' AND {PARKED_PLANLESS}
     AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
+DISCARD_UNREADABLE = """UPDATE inbox SET state = 'ignored', detail = :why WHERE state = 'unreadable'
+    AND id IN (SELECT value FROM json_each(:ids))"""
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
 
 
@@ -271,10 +273,15 @@ class DeadLetters:
     async def give_up(self, event_ids: Sequence[int], *, now: datetime) -> int:
         """Discard what failed of these events, because a person has fixed it otherwise. The ledger records a failure.
 
-        Parked dead letters are not changed. Returns how many dead letters there were.
+        So is what could not be read. Parked dead letters are not changed. Returns how many dead letters there were.
         """
         chosen = {**_chosen(event_ids, None), "parked": 0}
-        return await self._writer.run(lambda connection: _discard(connection, chosen, now))
+        unread = {"ids": chosen["ids"], "why": DISCARDED}
+
+        def work(connection: sqlite3.Connection) -> int:
+            return connection.execute(DISCARD_UNREADABLE, unread).rowcount + _discard(connection, chosen, now)
+
+        return await self._writer.run(work)
 
 
 def _chosen(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str, Any]:

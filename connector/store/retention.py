@@ -1,27 +1,85 @@
-"""Retention: deletes what was settled long ago, in small steps. It never deletes the ledger, a dead letter or anything open."""
+"""Retention: deletes what is old, by kind and in small steps. It never deletes the ledger, the books, or anything open.
 
+An opt-out that some system has not received, or about which nothing is decided yet, stays however old it is.
+"""
+
+import asyncio
 import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
 
 from connector.model.states import EventState
-from connector.store.sql import as_list, micros
+from connector.store.database import open_reader
+from connector.store.naming_rows import UNDECIDED, UNIT_IS_OPEN
+from connector.store.sql import as_list, micros, moment
 from connector.store.writer import Writer
 
 REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long
 STEP = 1000  # events in one transaction: callbacks wait a few tens of milliseconds for it at most
-GONE = (
-    EventState.DELIVERED, EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED,
-)  # fmt: skip
-SETTLED = ", ".join(f"'{state.value}'" for state in GONE)
+WARNED = timedelta(days=14)  # before dead letters and unreadable bodies are deleted, a person is told
+
+
+class Kind(StrEnum):
+    """What has a retention of its own, under the name that it has in the config."""
+
+    RAW = "raw"
+    DELIVERED = "delivered"
+    IGNORED = "ignored"
+    DEAD = "dead"
+    UNREADABLE = "unreadable"
+    GONE_RECORDS = "gone_records"
+    AUDIT = "audit"
+    SESSIONS = "sessions"
+
+
+STATES: Mapping[Kind, tuple[EventState, ...]] = {
+    Kind.DELIVERED: (EventState.DELIVERED,),
+    Kind.IGNORED: (EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED),
+    Kind.DEAD: (EventState.DEAD,),
+    Kind.UNREADABLE: (EventState.UNREADABLE,),
+}
+KIND_OF = {state.value: kind for kind, states in STATES.items() for state in states}
+NEEDS_BODY = frozenset({Kind.DEAD, Kind.UNREADABLE})  # a person may still need the body as received
 # Ids are assigned in the order of arrival, so a walk by id follows time and needs no index.
-OLD = f"""SELECT id, received_at, state IN ({SETTLED}), raw IS NOT NULL FROM inbox
-    WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?"""  # noqa: S608 - the states above.
-# An opt-out that some system has not received yet: its event is kept, so that it can be replayed.
-WITH_OPEN_OBLIGATION = (
-    "SELECT event_id FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"
-)
+OLD = "SELECT id, received_at, state, raw IS NOT NULL FROM inbox WHERE id > ? AND received_at < ? ORDER BY id LIMIT ?"
+# Of these events: those that may be deleted. A person may have replayed one meanwhile.
+DELETABLE = f"""SELECT id FROM inbox WHERE id IN (SELECT value FROM json_each(?)) AND state NOT IN ('pending', 'delivering')
+    AND NOT {UNDECIDED} AND NOT {UNIT_IS_OPEN} AND NOT EXISTS (
+        SELECT 1 FROM obligations WHERE obligations.event_id = inbox.id AND closed_at IS NULL)"""  # noqa: S608 - constants.
+STRIP = """UPDATE inbox SET raw = NULL WHERE id IN (SELECT value FROM json_each(?))
+    AND state NOT IN ('pending', 'delivering', 'dead', 'unreadable')"""
+# Rows with a time of their own, and what deletes the old ones. `gone_at` is NULL for what is there.
+TIMED: Mapping[Kind, tuple[str, str]] = {
+    Kind.GONE_RECORDS: ("shadows", "gone_at"),
+    Kind.AUDIT: ("audit", "at"),
+    Kind.SESSIONS: ("console_sessions", "seen_at"),
+}
+DONE = {"nonces": "expires_at", "erased_events": "expires_at"}  # deleted when their time has come
+
+
+class Keep(Struct, frozen=True, kw_only=True):
+    """How long each kind is kept, counted from its arrival; of a deleted record, since it was seen deleted."""
+
+    raw: timedelta
+    delivered: timedelta
+    ignored: timedelta
+    dead: timedelta
+    unreadable: timedelta
+    gone_records: timedelta
+    audit: timedelta
+    sessions: timedelta
+
+    def of(self, kind: Kind) -> timedelta:
+        """How long a kind is kept. Events are kept for at least as long as a provider may repeat a callback."""
+        kept: timedelta = getattr(self, kind.value)
+        return max(kept, REPEATS) if kind in STATES else kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,65 +91,117 @@ class Swept:
     nonces: int
 
 
-class Retention:
-    """Deletes old data."""
+class Held(Struct, frozen=True, kw_only=True):
+    """What is held of one kind now."""
 
-    def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
+    kind: Kind
+    count: int
+    oldest: datetime | None
+    due: int  # what a sweep would delete now
+    soon: int  # the same, after WARNED
+
+
+class Retention:
+    """Deletes old data, and says what is held."""
+
+    def __init__(self, path: Path, writer: Writer, reader: sqlite3.Connection) -> None:
+        self._path = path
         self._writer = writer
         self._reader = reader
 
-    async def sweep(
-        self, now: datetime, *, keep_delivered: timedelta, keep_raw: timedelta, deleted_kept: timedelta
-    ) -> Swept:
-        """Delete settled events older than `keep_delivered` (at least 72 hours) and raw bodies older than `keep_raw`.
-
-        The raw body of what is unreadable, dead or open stays. The number of deleted events is kept by state (Inbox.swept).
-        What is known of deleted records is deleted after `deleted_kept`.
-        """
-        events_before = micros(now - max(keep_delivered, REPEATS))
-        raw_before = micros(now - keep_raw)
+    async def sweep(self, now: datetime, keep: Keep) -> Swept:
+        """Delete what is older than its kind is kept. The number of deleted events is kept by state (Inbox.swept)."""
+        before = {kind: micros(now - keep.of(kind)) for kind in Kind}
         events = bodies = last = 0
-        while rows := self._reader.execute(OLD, (last, max(events_before, raw_before), STEP)).fetchall():
+        while rows := self._reader.execute(OLD, (last, _newest_old(before), STEP)).fetchall():
             last = rows[-1][0]
-            old = [row[0] for row in rows if row[2] and row[1] < events_before]
-            bare = [row[0] for row in rows if row[2] and row[1] >= events_before and row[1] < raw_before and row[3]]
+            old = [row[0] for row in rows if _is_old(row, before)]
+            bare = [row[0] for row in rows if _has_old_body(row, before) and not _is_old(row, before)]
             if old:
                 events += await self._writer.run(partial(_delete, event_ids=old))
             if bare:
                 bodies += await self._writer.run(partial(_strip, event_ids=bare))
-        nonces = await self._writer.run(
-            lambda connection: connection.execute("DELETE FROM nonces WHERE expires_at < ?", (micros(now),)).rowcount
-        )
-        await self._writer.run(
-            lambda connection: connection.execute("DELETE FROM erased_events WHERE expires_at < ?", (micros(now),))
-        )
-        gone_before = micros(now - deleted_kept)
-        await self._writer.run(
-            lambda connection: connection.execute("DELETE FROM shadows WHERE gone_at < ?", (gone_before,))
-        )
-        return Swept(events, bodies, nonces)
+        for kind, (table, column) in TIMED.items():
+            await self._writer.run(partial(_delete_before, table=table, column=column, before=before[kind]))
+        done = [
+            await self._writer.run(partial(_delete_before, table=table, column=column, before=micros(now)))
+            for table, column in DONE.items()
+        ]
+        return Swept(events, bodies, done[0])
+
+    async def held(self, now: datetime, keep: Keep) -> list[Held]:
+        """What is held of each kind, and what a sweep takes. It may read much of the database, in a thread."""
+        return await asyncio.to_thread(_held, self._path, now, keep)
+
+
+def _newest_old(before: Mapping[Kind, int]) -> int:
+    return max(before[kind] for kind in (*STATES, Kind.RAW))
+
+
+def _is_old(row: Sequence[int | str], before: Mapping[Kind, int]) -> bool:
+    kind = KIND_OF.get(str(row[2]))
+    return kind is not None and int(row[1]) < before[kind]
+
+
+def _has_old_body(row: Sequence[int | str], before: Mapping[Kind, int]) -> bool:
+    kind = KIND_OF.get(str(row[2]))
+    return bool(row[3]) and kind is not None and kind not in NEEDS_BODY and int(row[1]) < before[Kind.RAW]
 
 
 def _delete(connection: sqlite3.Connection, event_ids: list[int]) -> int:
-    """Delete events and all rows that belong to them. Checks their state again: a person may have replayed one meanwhile."""
-    with_open_obligation = {row[0] for row in connection.execute(WITH_OPEN_OBLIGATION, (as_list(event_ids),))}
-    ids = as_list([one for one in event_ids if one not in with_open_obligation])
-    connection.execute(
-        f"""DELETE FROM units WHERE event_id IN (SELECT inbox.id FROM json_each(?) AS each
-        CROSS JOIN inbox ON inbox.id = each.value AND inbox.state IN ({SETTLED}))""",  # noqa: S608 - the states above.
-        (ids,),
-    )
+    """Delete events and all rows that belong to them, if nothing of them is open."""
+    ids = as_list([row[0] for row in connection.execute(DELETABLE, (as_list(event_ids),))])
+    connection.execute("DELETE FROM units WHERE event_id IN (SELECT value FROM json_each(?))", (ids,))
     connection.execute(
         "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NOT NULL", (ids,)
     )
-    return connection.execute(
-        f"DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({SETTLED})",  # noqa: S608 - the same.
-        (ids,),
-    ).rowcount
+    return connection.execute("DELETE FROM inbox WHERE id IN (SELECT value FROM json_each(?))", (ids,)).rowcount
 
 
 def _strip(connection: sqlite3.Connection, event_ids: list[int]) -> int:
-    return connection.execute(
-        f"UPDATE inbox SET raw = NULL WHERE id IN (SELECT value FROM json_each(?)) AND state IN ({SETTLED})",  # noqa: S608 - the same.
-        (as_list(event_ids),),
-    ).rowcount
+    return connection.execute(STRIP, (as_list(event_ids),)).rowcount
+
+
+def _delete_before(connection: sqlite3.Connection, table: str, column: str, before: int) -> int:
+    return connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before,)).rowcount  # noqa: S608 - constants.
+
+
+def _held(path: Path, now: datetime, keep: Keep) -> list[Held]:
+    before = {kind: micros(now - keep.of(kind)) for kind in Kind}
+    soon = {kind: micros(now + WARNED - keep.of(kind)) for kind in Kind}
+    with closing(open_reader(path)) as reader:
+        reader.execute("BEGIN")
+        events = [_held_events(reader, kind, before[kind], soon[kind]) for kind in STATES]
+        raw = _counted(
+            reader, Kind.RAW, "inbox", "received_at", f"raw IS NOT NULL AND state IN ({_states(*SETTLED)})",
+            before[Kind.RAW], soon[Kind.RAW],
+        )  # fmt: skip
+        timed = [
+            _counted(reader, kind, table, column, f"{column} IS NOT NULL", before[kind], soon[kind])
+            for kind, (table, column) in TIMED.items()
+        ]
+    return [raw, *events, *timed]
+
+
+SETTLED = (*STATES[Kind.DELIVERED], *STATES[Kind.IGNORED])
+
+
+def _states(*states: EventState) -> str:
+    return ", ".join(f"'{one.value}'" for one in states)
+
+
+def _held_events(reader: sqlite3.Connection, kind: Kind, before: int, soon: int) -> Held:
+    where = f"state IN ({_states(*STATES[kind])})"
+    if kind is Kind.DEAD:
+        where += f" AND NOT {UNDECIDED} AND NOT {UNIT_IS_OPEN}"
+    return _counted(reader, kind, "inbox", "received_at", where, before, soon)
+
+
+def _counted(
+    reader: sqlite3.Connection, kind: Kind, table: str, column: str, where: str, before: int, soon: int
+) -> Held:
+    query = f"SELECT count(*), min({column}), total({column} < ?), total({column} < ?) FROM {table} WHERE {where}"  # noqa: S608
+    count, oldest, due, later = reader.execute(query, (before, soon)).fetchone()
+    return Held(
+        kind=kind, count=count, oldest=None if oldest is None else moment(oldest), due=int(due), soon=int(later)
+    )

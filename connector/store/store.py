@@ -79,7 +79,7 @@ class Store:
         self.stops = Stops(writer, self._reader)
         self.following = Following(writer, self._reader)
         self.pointers = Pointers(writer, self._reader)
-        self.retention = Retention(writer, self._reader)
+        self.retention = Retention(path, writer, self._reader)
         self.overview = Overview(self._reader)
         self.calls = Calls(writer, self._reader)
         self.notes = Notes(self._reader)

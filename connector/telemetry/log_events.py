@@ -131,7 +131,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     # database_missing, claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered,
     # schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent, reconcile_failed, backup_failed, backup_damaged,
     # backup_missing, backup_overdue, mappings_refused, mappings_missing, charge_run_waiting, charge_run_stopped,
-    # charge_in_doubt, charges_not_sent, person_key_missing, and the sink's reasons.
+    # charge_in_doubt, charges_not_sent, person_key_missing, deletion_near, and the sink's reasons.
     kind: str
     about: str  # the subject: a sink, an event
     message: str

@@ -6,6 +6,7 @@ from admin.scene import DONOR, NOW, OTHER, Scene, make_home, report
 
 from connector.admin.advice import cure
 from connector.admin.masking import Masked
+from connector.admin.retention import keep_of
 from connector.delivery.cures import CURES
 from connector.delivery.suspended_rules import Suspension, SuspensionChanges
 from connector.model.errors import ConnectorError
@@ -368,12 +369,7 @@ async def test_an_answer_can_be_changed_when_its_event_is_no_longer_kept(scene):
     await scene.ask("parked_answer", id=event_id, answer="was-not")
     await scene.plan()
     await scene.settle("salesforce")
-    await scene.store.retention.sweep(
-        NOW + timedelta(days=100),
-        keep_delivered=timedelta(days=90),
-        keep_raw=timedelta(days=90),
-        deleted_kept=timedelta(days=16),
-    )
+    await scene.store.retention.sweep(NOW + timedelta(days=100), keep_of(scene.loaded))
     assert scene.store.inbox.get(event_id) is None
     assert (await scene.ask("parked_answer", id=event_id, answer="was"))["answer"] == "was"
 

@@ -50,7 +50,7 @@ OWN = {
     "notify test", "notify digest",
     "console login", "console logout", "console password",
     "completion", "manual", "sinks secret", "dynamics setup", "dynamics backfill",
-    "person export", "person new-key",
+    "person export", "person new-key", "retention",
     "charges approve", "charges pause", "charges resume", "charges resolve",
      "schema print", "schema write", "schema pull", "salesforce setup", "salesforce backfill",
 }  # fmt: skip

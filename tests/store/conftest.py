@@ -7,12 +7,19 @@ from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
 from connector.model.states import EventState, UnitState
 from connector.store.inbox import Entry
+from connector.store.retention import Keep
 from connector.store.store import Store
 from connector.store.units import NewUnit, Planned, Settlement
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 ANNA, BERIT, CARL = "+4790000001", "+4790000002", "+4790000003"
 CRM = "salesforce"
+
+
+def keep(**spans):
+    """How long each kind is kept; the defaults of the config but for what is said here."""
+    days = {"raw": 30, "delivered": 90, "ignored": 90, "dead": 365, "unreadable": 365, "gone_records": 16, "audit": 730}
+    return Keep(**{name: timedelta(days=span) for name, span in {**days, "sessions": 30}.items()} | spans)
 
 
 def make_event(key, *, phone=ANNA, verdict=Verdict.NONE, received_at=NOW, **fields):

@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from store.conftest import ANNA, BERIT, NOW
+from store.conftest import ANNA, BERIT, NOW, keep
 
 from connector.model.outcome import Reason
 from connector.model.states import EventState, UnitState
@@ -138,9 +138,7 @@ async def test_swept_events_are_not_counted(scene, store):
     event_id = await scene.unit("a")
     (unit,) = await scene.claim()
     await scene.settle(unit)
-    await store.retention.sweep(
-        NOW + timedelta(days=9), keep_delivered=timedelta(days=4), keep_raw=timedelta(), deleted_kept=timedelta()
-    )
+    await store.retention.sweep(NOW + timedelta(days=9), keep(delivered=timedelta(days=4)))
     assert store.inbox.get(event_id) is None
     assert store.event_pages.counts(EventFilter()).states == {}
 

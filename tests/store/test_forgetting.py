@@ -8,7 +8,7 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from store.conftest import ANNA, BERIT, CRM, NOW, Scene, make_entry, write
+from store.conftest import ANNA, BERIT, CRM, NOW, Scene, keep, make_entry, write
 
 from connector.consent.ledger_state import fold_ledger
 from connector.model.consent import Decision, Phase, Scope, Subscription
@@ -128,7 +128,7 @@ async def test_a_repeat_of_an_erased_event_is_recognised_and_another_meaning_is_
     assert not kept.known
     assert kept.reused
     await scene.later(days=91)
-    await scene.store.retention.sweep(scene.now, keep_delivered=LONG, keep_raw=LONG, deleted_kept=LONG)
+    await scene.store.retention.sweep(scene.now, keep())
     assert await scene.rows("SELECT * FROM erased_events") == []
 
 

@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from msgspec.structs import replace
+from store.conftest import keep
 
 from connector.model.operation import RecordWrite
 from connector.model.states import UnitState
@@ -98,12 +99,7 @@ async def test_a_record_that_comes_back_is_known_as_it_was_unless_it_was_long_go
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4, "B": 2}
     await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
-    await store.retention.sweep(
-        NOW + timedelta(days=17),
-        keep_delivered=timedelta(days=90),
-        keep_raw=timedelta(days=90),
-        deleted_kept=timedelta(days=16),
-    )
+    await store.retention.sweep(NOW + timedelta(days=17), keep())
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4}
 

@@ -1,12 +1,15 @@
 from datetime import UTC, datetime, timedelta
 
+from msgspec.structs import replace
+from store.conftest import keep as keep_of
+
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.event import Verdict
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.states import EventState, UnitState
 from connector.store.inbox import Kept
-from connector.store.retention import Swept
+from connector.store.retention import Kind, Swept
 from connector.store.units import Planned
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -15,7 +18,7 @@ DAYS = timedelta(days=1)
 
 
 async def sweep(scene, *, keep=90 * DAYS, raw=30 * DAYS):
-    return await scene.store.retention.sweep(scene.now, keep_delivered=keep, keep_raw=raw, deleted_kept=16 * DAYS)
+    return await scene.store.retention.sweep(scene.now, keep_of(delivered=keep, ignored=keep, raw=raw))
 
 
 async def deliver(scene, key, **about):
@@ -57,7 +60,7 @@ async def test_the_books_balance_after_a_sweep(scene):
     assert scene.store.inbox.swept() == {EventState.DELIVERED: 1, EventState.IGNORED: 1}
 
 
-async def test_what_is_open_dead_pending_or_unreadable_stays_for_ever(scene):
+async def test_what_is_open_or_pending_stays_for_ever_and_what_is_dead_or_unreadable_for_a_year(scene):
     await scene.keep("pending")
     await scene.keep("unreadable", unreadable="no")
     await scene.unit("dead")
@@ -65,10 +68,51 @@ async def test_what_is_open_dead_pending_or_unreadable_stays_for_ever(scene):
     await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION)
     await scene.unit("open")
     await scene.unit("parked", parked=True)
-    await scene.later(days=1000)
+    await scene.later(days=365)
     assert await sweep(scene) == Swept(0, 0, 0)
     for event in range(1, 6):
         assert scene.store.inbox.raw(event) is not None
+    await scene.later(days=1)
+    assert await sweep(scene) == Swept(3, 0, 0)  # the parked one is a dead letter too
+    assert scene.store.inbox.swept() == {EventState.DEAD: 2, EventState.UNREADABLE: 1}
+
+
+async def test_an_opt_out_that_is_not_delivered_or_not_decided_never_ages_out(scene):
+    await scene.keep("question", verdict=Verdict.MAYBE_STOP, text="stop the war")
+    question = Planned(event_id=1, state=EventState.DEAD, reason=Reason.NEEDS_PERSON)
+    await scene.store.plans.commit([question], now=NOW)
+    await scene.unit("out", urgent=True, decisions=(replace(decision(), word=Verdict.OPT_OUT),))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION)
+    await scene.later(days=5000)
+    assert (await sweep(scene)).events == 0
+
+
+async def test_what_is_held_is_told_with_what_the_next_sweep_takes(scene):
+    await deliver(scene, "old")
+    await scene.later(days=91)
+    await scene.keep("new", received_at=scene.now)
+    await scene.plan(2)
+    (unit,) = await scene.claim()
+    await scene.settle(unit)
+    await scene.keep("unreadable", unreadable="no", received_at=scene.now)
+    held = {one.kind: one for one in await scene.store.retention.held(scene.now, keep_of())}
+    assert (held[Kind.DELIVERED].count, held[Kind.DELIVERED].due, held[Kind.DELIVERED].oldest) == (2, 1, NOW)
+    assert (held[Kind.RAW].count, held[Kind.RAW].due) == (2, 1)
+    assert (held[Kind.UNREADABLE].count, held[Kind.UNREADABLE].due, held[Kind.UNREADABLE].soon) == (1, 0, 0)
+    await scene.later(days=352)
+    (unreadable,) = [
+        one for one in await scene.store.retention.held(scene.now, keep_of()) if one.count == 1 and one.soon
+    ]
+    assert (unreadable.kind, unreadable.due) == (Kind.UNREADABLE, 0)
+
+
+async def test_an_unreadable_body_is_discarded_and_ages_out(scene):
+    await scene.keep("unreadable", unreadable="no")
+    assert await scene.store.dead_letters.give_up([1], now=NOW) == 1
+    assert scene.state(1) is EventState.IGNORED
+    await scene.later(days=91)
+    assert (await sweep(scene)).events == 1
 
 
 async def test_a_repeat_is_known_for_72_hours_however_short_the_retention(scene):
