@@ -10,6 +10,7 @@ from connector.consent.ledger_state import LedgerState, Membership, covers, same
 from connector.consent.opt_out_words import NOTHING, STANDARD
 from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Verdict
+from connector.model.operation import ID_FIELD
 
 # Strex gives the time of a delivery report in whole minutes: two closer times cannot be ordered.
 CLOCK_GRAIN = timedelta(minutes=1)
@@ -91,9 +92,15 @@ def _by_the_crm(event: Event, word: Verdict, ledger_state: LedgerState, *, other
             note="another record with this number is opted out, and any opt-out holds",
         )
     last = ledger_state.last
-    if word is Verdict.OPT_IN and last is not None and (unseen or _came_after(last.decision, event)):
+    if (
+        word is Verdict.OPT_IN
+        and last is not None
+        and (unseen or _came_after(last.decision, event) or _other_record_came_after(last.decision, event))
+    ):
         return Ruling(superseded_by=last.event_key, remaining=len(ledger_state.active))
-    decision = _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider))
+    decision = replace(
+        _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider)), record=_record_of(event)
+    )
     remaining = 0 if word is Verdict.OPT_OUT else len(ledger_state.active)
     return Ruling(decision=decision, news=True, remaining=remaining)
 
@@ -122,6 +129,24 @@ def _came_after(decision: Decision, event: Event) -> bool:
         return False
     decided_at, changed = decision.occurred_at, event.occurred_at
     return decided_at is not None and changed is not None and changed < decided_at.replace(microsecond=0)
+
+
+def _record_of(event: Event) -> str | None:
+    record_id = event.record.get(ID_FIELD)
+    return None if record_id is None else str(record_id)
+
+
+def _other_record_came_after(decision: Decision, event: Event) -> bool:
+    """Whether the opt-out was made on another record with the number, and perhaps after the flag was cleared on this one.
+
+    The changes of one record come in their order. Those of two records may not, and CRMs give times to the second.
+    """
+    if decision.word is not Verdict.OPT_OUT or decision.origin != event.provider:
+        return False
+    if decision.record is None or decision.record == _record_of(event):
+        return False
+    decided_at, changed = decision.occurred_at, event.occurred_at
+    return decided_at is not None and changed is not None and changed.replace(microsecond=0) <= decided_at
 
 
 def _opt_out(

@@ -51,6 +51,7 @@ class Decision(Struct, omit_defaults=True, frozen=True, kw_only=True):
     time_from_arrival: bool = False  # the sender gave no time: `occurred_at` is by our own clock
     rule: str | None = None
     mapping: str | None = None  # version of the mappings that made the decision
+    record: str | None = None  # of a decision that a person made in a CRM: the id of the record with the flag
 
     def by(self, rule: str | None, mapping: str) -> "Decision":
         """The same decision, with the rule that made it."""

@@ -1,13 +1,14 @@
 """Deliver: claim units, leave out what is superseded or suspended, send the rest, and settle every outcome."""
 
 import dataclasses
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
 from msgspec.structs import replace
 
-from connector.consent.guard import as_sendable, carries_opt_out
+from connector.consent.guard import as_sendable, carries_opt_out, out_at_creation
+from connector.consent.ledger_state import fold_ledger
 from connector.delivery.channels import SendAllowance, SinkChannel
 from connector.delivery.outcome_policy import not_counted, sink_outage, suspected
 from connector.delivery.send import send
@@ -15,6 +16,7 @@ from connector.delivery.suspended_rules import Filtered, filter_suspended
 from connector.delivery.throttle import ApiBudget
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import Phase
+from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import CrmTraits
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
@@ -66,7 +68,8 @@ class Deliverer:
                 units, allowance = await self._claim(channel, worker, ahead)
                 if not units or allowance is None:
                     return 0
-                pending = drop_superseded(units, self._store, channel.sink.traits)
+                consent = self._consent.get(channel.sink.name, {})
+                pending = drop_superseded(units, self._store, channel.sink.traits, consent)
                 batch = self._drop_suspended(pending, channel.sink)
                 result = await self._send(channel, allowance, batch)
                 if not result.well:
@@ -122,7 +125,7 @@ class Deliverer:
     async def _send(self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered) -> SendResult:
         """Send the batch, and adapt the pace and the circuit breaker to the outcomes."""
         sink, client, operations = channel.sink, channel.client, batch.going
-        began, calls = self._runtime.monotonic(), client.calls
+        began, sent_at, calls = self._runtime.monotonic(), self._runtime.now(), client.calls
         answered = await send(sink, client, operations, self._store.known_records(operations).task)
         channel.record_outcomes(answered.outcomes)
         seconds, calls, size = self._runtime.monotonic() - began, client.calls - calls, channel.batch_size.size
@@ -132,6 +135,7 @@ class Deliverer:
         result = SendResult(
             batch=batch,
             answered=answered,
+            sent_at=sent_at,
             sent=batch.with_suspended(answered) if batch.held else answered,
             well=not batch.stops and all(isinstance(one, Delivered) for one in answered.outcomes),
         )
@@ -160,6 +164,7 @@ class Deliverer:
             result.sent,
             feeds=self._rules().feeds.get(channel.sink.name, {}),
             consent=self._consent.get(channel.sink.name, {}),
+            sent_at=result.sent_at,
             numbers=self._numbers,
             not_counted=result.not_counted,
         )
@@ -302,13 +307,19 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
     )
 
 
-def drop_superseded(units: Sequence[Unit], store: Store, traits: CrmTraits) -> list[PendingWrite]:
+def drop_superseded(
+    units: Sequence[Unit], store: Store, traits: CrmTraits, consent_fields: Mapping[str, ConsentFields]
+) -> list[PendingWrite]:
     """Ask consent again before anything goes out: the world has gone on since the plan was made.
 
-    A plan of an earlier version may name a record by another form of its id than the full one.
+    A plan of an earlier version may name a record by another form of its id than the full one. `consent_fields` are those
+    of the sink, by object.
     """
+    flagged = {name.casefold(): fields for name, fields in consent_fields.items()}
+    lanes = {unit.lane for unit in units if flagged and any(_may_create(one, flagged) for one in unit.operations)}
+    out = set(store.consents.opted_out(sorted(lanes))) if lanes else set()
     consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
-    ledgers = store.consents.of_many(sorted({unit.lane for unit in units if unit.id in consent}))
+    ledgers = store.consents.of_many(sorted(out | {unit.lane for unit in units if unit.id in consent}))
     pending: list[PendingWrite] = []
     for number, unit in enumerate(units):
         newer = [
@@ -326,8 +337,15 @@ def drop_superseded(units: Sequence[Unit], store: Store, traits: CrmTraits) -> l
                     newer=newer,
                     ledger=ledgers.get(unit.lane, ()),
                 )
+            if operation is not None and unit.lane in out and fold_ledger(ledgers[unit.lane]).out:
+                (operation,) = out_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
             pending.append(PendingWrite(number, index, operation))
     return pending
+
+
+def _may_create(operation: Operation, flagged: Collection[str]) -> bool:
+    """Whether the operation may create a record that has an opt-out flag."""
+    return isinstance(operation, RecordWrite) and operation.may_create and operation.object.casefold() in flagged
 
 
 def _concerns_consent(operation: Operation) -> bool:

@@ -41,12 +41,13 @@ def settle_units(
     *,
     feeds: Mapping[str, FeedPlan],
     consent: Mapping[str, ConsentFields],
+    sent_at: datetime,
     numbers: NumberReader = NO_REGION,
     not_counted: Collection[Reason] = (),
 ) -> list[Settlement]:
     """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow.
 
-    `feeds` and `consent` are those of the sink, by object.
+    `feeds` and `consent` are those of the sink, by object. `sent_at`: when it was begun.
     `not_counted` are the reasons that are the whole sink's fault just now, and spend no attempt.
     """
     results = [_UnitResult(unit) for unit in units]
@@ -64,7 +65,7 @@ def settle_units(
         if watched is not None or write.match is not None:
             fields = watched.fields if watched is not None else ()
             declared = consent.get(write.object)
-            result.shadows.append(_shadow(written, fields, declared, numbers, person=result.unit.lane))
+            result.shadows.append(_shadow(written, fields, declared, sent_at, numbers, person=result.unit.lane))
         elif (link := _link(written)) is not None:
             result.links.append(link)
     for also_updated in sent.also_updated:
@@ -182,7 +183,13 @@ def _link(written: Written) -> Link | None:
 
 
 def _shadow(
-    written: Written, watched: Collection[str], consent: ConsentFields | None, numbers: NumberReader, *, person: str
+    written: Written,
+    watched: Collection[str],
+    consent: ConsentFields | None,
+    sent_at: datetime,
+    numbers: NumberReader,
+    *,
+    person: str,
 ) -> ShadowWrite:
     """What was written of the watched fields. A number that may be the person's whom the write is about is theirs."""
     write, outcome = written.write, written.outcome
@@ -206,6 +213,7 @@ def _shadow(
         phone=phone.e164 if phone else None,
         opted_out=is_out(fields, consent) if consent and consent.flag in fields else None,
         written=True,
+        sent_at=sent_at,
         person=person if write.match or (person.startswith("+") and person[1:] in write.key) else None,
     )
 

@@ -75,6 +75,9 @@ LAST_DECIDED = """SELECT number.value, entry.event_id, entry.event_key, entry.re
     WHERE msisdn IN (number.value, pseudonym(number.value)) AND phase = 'decided'
     ORDER BY event_id DESC, id DESC LIMIT 1)
     AND json_extract(entry.decision, '$.word') = 'opt_out'"""
+LAST_OUT = """SELECT number.value FROM json_each(?) AS number WHERE (
+    SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn IN (number.value, pseudonym(number.value))
+    AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1) = 'opt_out'"""
 REOPEN = """INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows}
     ON CONFLICT (event_id, sink) DO UPDATE SET closed_at = NULL, failed = NULL"""
 ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
@@ -199,6 +202,10 @@ class Consents:
         for row in rows:
             found[whose[row[-1]]].append(_entry(row))
         return {number: tuple(entries) for number, entries in found.items()}
+
+    def opted_out(self, numbers: Sequence[str]) -> list[str]:
+        """Those of the numbers whose last decision is an opt-out. Another subscription of theirs may still run."""
+        return [number for (number,) in self._reader.execute(LAST_OUT, (as_list(numbers),))]
 
     def decided_since(self, since: datetime) -> tuple[int, int]:
         """How many opt-ins and opt-outs were decided since then."""

@@ -33,6 +33,7 @@ class ShadowWrite(Struct, frozen=True, kw_only=True):
     otherwise: Mapping[str, Any] = field(default_factory=dict)  # for fields of which nothing was known so far
     shown: bool = False  # the CRM has just shown it: the record exists
     written: bool = False  # we have just written it; `fields` are those of the write
+    sent_at: datetime | None = None  # of our write: when it was begun
     person: str | None = None  # of our write: the person's E.164 number, if the record is found by it
 
 
@@ -101,28 +102,28 @@ REDIRECT_LINKS = (
     "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
     "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
-ERASED = (
-    "SELECT each.value, erased.opted_out FROM json_each(?) AS each CROSS JOIN erased_records AS erased "
-    "ON erased.crm = ? AND erased.object = ? AND erased.record = pseudonym(each.value)"
-)
+ERASED = """SELECT each.value, erased.opted_out FROM json_each(?) AS each CROSS JOIN erased_records AS erased
+    ON erased.crm = ? AND erased.object = ? AND erased.record = pseudonym(each.value)"""
 OUT_BY_PHONE = (
     "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
     "WHERE crm = ? AND object = ? AND opted_out = 1 AND gone_at IS NULL AND phone IN (SELECT value FROM json_each(?))"
 )
-MARK_SEEN = (
-    "UPDATE shadows SET seen_at = ? WHERE crm = ? AND object = ? AND seen_at < ? "
-    "AND record_id IN (SELECT value FROM json_each(?))"
-)
-NOT_SEEN = (
-    "SELECT record_id FROM shadows WHERE crm = ? AND object = ? AND record_id > ? AND gone_at IS NULL AND seen_at < ? "
-    "ORDER BY record_id LIMIT ?"
-)
+MARK_SEEN = """UPDATE shadows SET seen_at = ? WHERE crm = ? AND object = ? AND seen_at < ?
+    AND record_id IN (SELECT value FROM json_each(?))"""
+NOT_SEEN = """SELECT record_id FROM shadows WHERE crm = ? AND object = ? AND record_id > ? AND gone_at IS NULL AND seen_at < ?
+    ORDER BY record_id LIMIT ?"""
 NOTHING = KnownRecord()
 
 
-def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite], now: datetime) -> None:
-    """Merge what is known into the shadows, later writes over earlier ones. Runs inside the writer."""
+def write_shadows(
+    connection: sqlite3.Connection, writes: Iterable[ShadowWrite], now: datetime
+) -> list[tuple[str, str, str]]:
+    """Merge what is known into the shadows, later writes over earlier ones. Runs inside the writer.
+
+    Returns the records that got an opt-out while the CRM showed them: it may have shown what was before it.
+    """
     at = micros(now)
+    unsure: list[tuple[str, str, str]] = []  # CRM, object, record id
     by_object: dict[tuple[str, str], list[ShadowWrite]] = {}
     for write in writes:
         by_object.setdefault((write.crm, write.object), []).append(write)
@@ -130,7 +131,10 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
         identified = _identify(connection, crm, name, group)
         known = records_of(connection, crm, name, [record_id for record_id, _ in identified])
         for record_id, write in identified:
-            known[record_id] = _merged(known.get(record_id, NOTHING), write)
+            before = known.get(record_id, NOTHING)
+            if write.opted_out and write.sent_at and before.seen_at >= micros(write.sent_at):
+                unsure.append((crm, name, record_id))
+            known[record_id] = _merged(before, write)
         execute_rows(
             connection,
             WRITE_SHADOWS,
@@ -156,6 +160,7 @@ def write_shadows(connection: sqlite3.Connection, writes: Iterable[ShadowWrite],
             if write.key_field is not None and write.key is not None and write.key_field != ID_FIELD
         }
         execute_rows(connection, WRITE_LINKS, list(links.values()))
+    return unsure
 
 
 def write_links(connection: sqlite3.Connection, links: Iterable[Link]) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -268,6 +269,16 @@ def test_unticking_one_of_two_records_with_the_number_changes_nothing():
     ruling = sequence.by_person(IN, 5, others_out=True)
     assert ruling.decision is None
     assert ruling.note
+
+
+@pytest.mark.parametrize(("at", "counts"), [(9, False), (10, False), (11, True)])
+def test_of_two_records_with_the_number_an_opt_out_that_may_be_the_later_one_holds(at, counts):
+    """A person cleared the flag of one of them, and gave the other another number and the flag."""
+    sequence = Story()
+    sequence.by_person(OUT, 10, record={"Id": "r1"})
+    assert (sequence.by_person(IN, at, record={"Id": "r2"}).decision is not None) is counts
+    # The changes of one record come in their order, also within a second.
+    assert sequence.by_person(IN, at, record={"Id": "r1"}).decision is not None
 
 
 def test_the_second_opt_out_is_no_news():

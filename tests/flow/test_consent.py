@@ -232,6 +232,22 @@ async def test_a_contact_that_is_made_for_somebody_who_has_opted_out_is_opted_ou
     assert [one["opted_out"] for one in await world.records() if not one["deleted"]] == [False]
 
 
+async def test_an_opt_out_that_is_decided_while_a_write_waits_is_not_lost_with_its_contact(world):
+    """A report waits for the CRM. Meanwhile somebody opts the donor out, and deletes the contact that holds the flag."""
+    contact = await joined(world)
+    await world.fault(world.crm_url, fault="unavailable", times=1_000_000, only="writes")
+    assert await world.callback("dlr", report(DONOR, action="AlterPrice", price=200)) == 200
+    await world.until(lambda: world.told_paused(world.crm.name))
+    await world.person(id=contact["id"], opted_out=True)
+    world.app.wake(world.feed)
+    await world.until(lambda: sent(world))
+    await world.bin(contact["id"])
+    await world.no_faults(world.crm_url)
+    world.clock.ahead += timedelta(hours=1)
+    await world.poll()
+    assert [one["opted_out"] for one in await world.records() if not one["deleted"]] == [True]
+
+
 async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")

@@ -52,6 +52,28 @@ def words(world, number=DONOR):
     return [one.decision.word for one in world.app.store.consents.of(number) if one.phase == "decided"]
 
 
+async def test_a_flow_that_takes_an_opt_out_back_is_told_though_the_crm_shows_it_before_it_answers(world):
+    await joined(world)
+    await world.automate({"opted_out": False}, when={"opted_out": True})
+    await world.fault(world.crm_url, fault="held_answer", only="writes")
+    await world.phone(DONOR, "KATT STOPP")
+    await world.until(lambda: world.struck(world.crm_url, "held_answer"))
+    rounds = world.rounds()
+    world.app.wake(world.feed)
+    await world.until(lambda: world.rounds() > rounds)
+    await world.no_faults(world.crm_url)
+    await world.settled()
+
+    def alarms():
+        world.app.wake(world.feed)
+        return rewritten(world)
+
+    await world.until(alarms)
+    assert (await world.contact(DONOR))["opted_out"] is False
+    ((sink, why),) = still_open(world)
+    assert (sink, "taken the flag back" in why) == (world.crm.name, True)
+
+
 async def test_an_amount_that_its_field_rounds_sends_no_command(world):
     contact = await joined(world)
     await world.post(

@@ -20,7 +20,7 @@ def pending(traits, *, key, newer_key, key_field="Id"):
     unit = SimpleNamespace(
         id=1, lane="record:x", event_id=1, overtaken_by=None, newer=newer, indexes=(0,), operations=(write,)
     )
-    (one,) = drop_superseded([unit], STORE, traits)
+    (one,) = drop_superseded([unit], STORE, traits, {})
     return one.operation.key, dict(one.operation.set)
 
 

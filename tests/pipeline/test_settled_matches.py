@@ -51,7 +51,7 @@ def settled(outcome, *, feeds=WATCHED):
     written = [Written(0, WRITE, outcome)] if isinstance(outcome, Delivered) and not outcome.absent else []
     beside = [AlsoUpdated(0, WRITE, outcome.also_updated)] if outcome.also_updated else []
     (one,) = settle_units(
-        [UNIT], [PendingWrite(0, 0, WRITE)], Sent([outcome], written, beside), feeds=feeds, consent={}
+        [UNIT], [PendingWrite(0, 0, WRITE)], Sent([outcome], written, beside), feeds=feeds, consent={}, sent_at=NOW
     )
     return one
 
@@ -62,7 +62,7 @@ def seen(record_id, **about):
 
 def test_the_record_is_remembered_even_where_no_feed_watches_it():
     assert settled(Delivered(record_id="003A"), feeds={}).shadows == (
-        seen("003A", key_field="SMS_Key__c", key=NUMBER, written=True, person=NUMBER),
+        seen("003A", key_field="SMS_Key__c", key=NUMBER, written=True, sent_at=NOW, person=NUMBER),
     )
 
 
@@ -82,7 +82,9 @@ def test_a_number_that_was_written_without_its_country_is_that_of_the_person_it_
     feeds = {"Contact": replace_fields(WATCHED["Contact"], fields=("MobilePhone",))}
     consent = {"Contact": ConsentFields(object="Contact", flag="Out__c", phone="MobilePhone")}
     reader = NumberReader(default="NO", others=("DK",))
-    (one,) = settle_units([UNIT], [PendingWrite(0, 0, write)], sent, feeds=feeds, consent=consent, numbers=reader)
+    (one,) = settle_units(
+        [UNIT], [PendingWrite(0, 0, write)], sent, feeds=feeds, consent=consent, sent_at=NOW, numbers=reader
+    )
     assert one.shadows[0].phone == number
 
 

@@ -124,16 +124,16 @@ class Records:
         if self._storage.get(known, chosen) is not None:
             raise RefusedError(412, "0x80040237", "Cannot insert duplicate key.")
         self._refuse(call, known, {known.primary_id: chosen, **values})
-        values, user = self._automation.apply(known, values, call.user)
-        return self._storage.create(known, chosen, values, user, call.late)
+        saved, user = self._automation.apply(known, values, call.user)
+        return self._storage.create(known, chosen, saved, user, call.late, written=values)
 
     def update(self, call: Call, known: Table, row: Row, body: Mapping[str, Any]) -> Row:
         """Change a record. Raises RefusedError."""
         values = read_values(known, body, self.bound, new=False)
         values.pop(known.primary_id, None)
         self._refuse(call, known, {**row, **values})
-        values, user = self._automation.apply(known, values, call.user)
-        return self._storage.update(known, row, values, user, call.late)
+        saved, user = self._automation.apply(known, values, call.user)
+        return self._storage.update(known, row, saved, user, call.late, written=values)
 
     @staticmethod
     def _refuse(call: Call, known: Table, row: Mapping[str, Any]) -> None:

@@ -109,8 +109,20 @@ class Storage:
         by_key = self._by_key[known.name, key.name]
         return [rows[by_key[value,]] for value in values if (value,) in by_key]
 
-    def create(self, known: Table, record_id: str, values: Row, user: str, late: float = 0.0) -> Row:
-        """Save a new record. Raises RefusedError for a duplicate key."""
+    def create(
+        self,
+        known: Table,
+        record_id: str,
+        values: Row,
+        user: str,
+        late: float = 0.0,
+        *,
+        written: Row | None = None,
+    ) -> Row:
+        """Save a new record. Raises RefusedError for a duplicate key.
+
+        `written`: what the caller wrote, if automation changed it. The history holds that.
+        """
         self.version += 1
         stamp = moment(self.clock() - late)
         row: Row = {
@@ -128,12 +140,14 @@ class Storage:
         self._check_keys(known, row, record_id)
         self._keep(known, row, record_id)
         self._enter(known, row, record_id)
-        self._log("created", known, record_id, values, user)
+        self._log("created", known, record_id, values if written is None else written, user)
         self._on_undo(lambda: self._forget(known, record_id))
         return row
 
-    def update(self, known: Table, row: Row, values: Row, user: str, late: float = 0.0) -> Row:
-        """Save values of a record. Raises RefusedError for a duplicate key."""
+    def update(
+        self, known: Table, row: Row, values: Row, user: str, late: float = 0.0, *, written: Row | None = None
+    ) -> Row:
+        """Save values of a record. Raises RefusedError for a duplicate key. `written`: see create()."""
         record_id = row[known.primary_id]
         new = {**row, **values}
         self.version += 1
@@ -146,7 +160,7 @@ class Storage:
         self._keep(known, new, record_id)
         if keyed:
             self._enter(known, new, record_id)
-        self._log("updated", known, record_id, values, user)
+        self._log("updated", known, record_id, values if written is None else written, user)
 
         def back() -> None:
             self._leave(known, new)

@@ -94,19 +94,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Automation:
-    """Rewrites fields in the save of a record that has the values of `when`."""
+    """Rewrites fields of a record in a save that writes the values of `when`."""
 
     object: str
     rewrite: Mapping[str, Any]  # a value, or {"digits": "+## ## ##"} for the same digits in this form
     when: Mapping[str, Any]
     of: str  # "any": whoever saves it; else only in saves of ours
 
-    def apply(self, row: "Row", by: str) -> None:
-        if (
-            row.object == self.object
-            and (self.of == "any" or by == OUR_USER)
-            and self.when.items() <= row.values.items()
-        ):
+    def apply(self, row: "Row", written: Mapping[str, Any], by: str) -> None:
+        if row.object == self.object and (self.of == "any" or by == OUR_USER) and self.when.items() <= written.items():
             row.values |= {name: _formed(value, row.values[name]) for name, value in self.rewrite.items()}
 
 
@@ -212,7 +208,7 @@ class Org:
                 self._keys.pop((row.object, name, str(row.values[name])), None)
         row.values |= fields
         for one in self.automation:
-            one.apply(row, by)
+            one.apply(row, fields, by)
         for (object_name, name), scale in self.scales.items():
             if object_name == row.object and row.values[name] is not None:
                 row.values[name] = float(Decimal(str(row.values[name])).quantize(scale, ROUND_HALF_UP))
