@@ -27,7 +27,7 @@ from connector.store.actions import Action, EventNow, StateCount
 RETRY, DISCARD, REPLAY = "retry", "discard", "replay"
 LISTED = 100  # events that are listed one by one
 SHOWN = 20  # actions
-MOST = 10_000  # events of a replay that are followed
+MOST = 10_000  # events of a replay, or of a suspended rule, that are followed
 NOTHING = {EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED}
 
 NONE_CONCERNED = {
@@ -148,7 +148,8 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
         cause = {"rule": get_field(which, "rule", str)} if group is None else cause_of(context, group)
         if not any(cause.values()):
             raise ConnectorError("say which: events, a group or a rule")
-        return sorted(context.store.dead_letters.chosen(**cause))
+        held = context.store.stops.held_by(cause["rule"], MOST) if group is None and what == RETRY else []
+        return sorted({*context.store.dead_letters.chosen(**cause), *held})
     if what in {WAS, WAS_NOT}:
         asked = context.event(_only(which))
         if asked.event is None or asked.event.verdict is not Verdict.MAYBE_STOP:

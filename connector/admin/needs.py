@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connector.admin.charges import DECISIONS, charge_document
+from connector.admin.charges import DECISIONS, charge_document, charging
 from connector.admin.context import AdminContext, get_field, reject_unknown
 from connector.admin.failure_groups import groups, stopped
 from connector.admin.masking import Masked, when
 from connector.admin.open_questions import questions_of_letters, stop_question
 from connector.admin.status import late_opt_outs
 from connector.admin.stop_questions import asked_stop_questions
+from connector.model.charge import RunState
 from connector.model.outcome import Reason
 from connector.model.states import EventState
 
@@ -44,6 +45,7 @@ async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
                 {**charge_document(one, masked), "decisions": DECISIONS[one.state]}
                 for one in store.charges.all_in_doubt(LISTED)
             ],
+            "charge_runs": _charge_runs(context),
             "unmatched": _kinds(context, EventState.UNMATCHED),
             "unmatched_count": _stored(context, EventState.UNMATCHED),
             "unreadable": _kinds(context, EventState.UNREADABLE),
@@ -51,8 +53,20 @@ async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
             "newest": NEWEST,
         }
     failed = sum(count for reason, count in counts.items() if reason is not Reason.NEEDS_PERSON)
-    waiting = len(document["late_opt_outs"]) + len(document["suspended"]) + len(document["charges"])
+    waiting = sum(len(document[name]) for name in ("late_opt_outs", "suspended", "charges", "charge_runs"))
     return {**document, "total": failed + counts.get(Reason.NEEDS_PERSON, 0) + waiting}
+
+
+def _charge_runs(context: AdminContext) -> list[dict[str, Any]]:
+    """Charges that wait for a person: a day's run that is to be approved, or all of a provider that were paused."""
+    found: list[dict[str, Any]] = []
+    for one in charging(context):
+        run = one["run"]
+        if run is not None and run["state"] in {RunState.WAITING, RunState.STOPPED}:
+            found.append({"provider": one["provider"], "what": "approve", **run})
+        if one["paused"]:
+            found.append({"provider": one["provider"], "what": "resume", "why": one["paused"]})
+    return found
 
 
 def _words(context: AdminContext, group: Mapping[str, Any]) -> str | None:

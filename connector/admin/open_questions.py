@@ -50,11 +50,11 @@ def open_questions_of(context: AdminContext, e164: str, masked: Masked) -> list[
 
 
 def _question(letter: DeadLetter, stored: StoredEvent | None, masked: Masked) -> dict[str, Any]:
-    ask, answers = _asked(letter, stored.event if stored else None)
+    question, answers = ask(letter, stored.event if stored else None)
     return {
         "event": letter.event_id,
         "count": 1,
-        "ask": ask,
+        "ask": question,
         "text": None,
         "detail": masked.text(letter.detail) if letter.detail else None,
         "sink": letter.sink,
@@ -63,7 +63,7 @@ def _question(letter: DeadLetter, stored: StoredEvent | None, masked: Masked) ->
     }
 
 
-def _asked(letter: DeadLetter, event: Event | None) -> tuple[str, dict[str, str]]:
+def ask(letter: DeadLetter, event: Event | None) -> tuple[str, dict[str, str]]:
     """The question, and its answers by action."""
     if event is not None and event.action == NUMBER_CHANGED:
         if CARRIED_OUT in event.properties:

@@ -21,6 +21,11 @@ MAKE_DUE = (
 )
 
 
+HELD_BY = """SELECT DISTINCT event_id FROM units INDEXED BY units_suspended WHERE open = 1 AND reason = 'configuration'
+    AND EXISTS (SELECT 1 FROM json_each(units.operations) AS one WHERE json_extract(one.value, '$.rule') = ?)
+    ORDER BY event_id LIMIT ?"""
+
+
 class Stops:
     """Reads and writes the suspensions."""
 
@@ -55,6 +60,10 @@ class Stops:
             (sink, Reason.CONFIGURATION.value),
         ).fetchone()
         return int(n)
+
+    def held_by(self, rule: str, limit: int) -> list[int]:
+        """The oldest events of which a unit rests because this rule is suspended."""
+        return [event_id for (event_id,) in self._reader.execute(HELD_BY, (rule, limit)).fetchall()]
 
     async def change(self, changes: SuspensionChanges, *, now: datetime) -> None:
         """Store suspensions that began or last, delete those that ended, and make their resting units due."""

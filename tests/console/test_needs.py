@@ -9,7 +9,7 @@ from console.harness import DARK, HOSTILE, IN_ONE_LOOP, NO_SCRIPT, PHONE, fits, 
 
 pytestmark = IN_ONE_LOOP
 
-DONOR, OTHER, THIRD, FOURTH = "+4790000101", "+4790000102", "+4790000103", "+4790000104"
+DONOR, OTHER, THIRD, FOURTH, FIFTH, SIXTH = (f"+479000010{number}" for number in range(1, 7))
 # A callback holds 64 KiB at most.
 TEXTS = " ".join(HOSTILE.values())[:60_000]
 QUESTION = "stopp <b>ulven</b> {{7*7}} \u202e!"
@@ -163,6 +163,23 @@ async def test_events_that_no_rule_takes_are_replayed(visit, waiting):
     assert "nothing will be planned again" in await main_text(page)
     await page.get_by_role("button", name="Replay now").click()
     await page.get_by_text("1 of 1 with nothing to do").wait_for()
+
+
+async def test_a_question_about_a_number_is_decided_after_a_preview(visit, waiting):
+    await waiting.phone(FIFTH, "KATT")
+    await waiting.settled()
+    await waiting.poll()
+    contact = (await waiting.contact(FIFTH))["id"]
+    await waiting.person(id=contact, mobile=SIXTH, opted_out=True)
+    await waiting.poll()
+    page = await visit("operator", "/console/needs")
+    assert "Whose number is it?" in await main_text(page)
+    await page.get_by_role("button", name=re.compile("^I have seen it: event")).click()
+    assert "Nothing more is sent" in await main_text(page)
+    await page.get_by_role("button", name="Discard now").click()
+    await page.get_by_text("1 of 1 discarded").wait_for()
+    await page.get_by_role("link", name="Back to what needs you").click()
+    assert "Whose number is it?" not in await main_text(page)
 
 
 async def test_a_viewer_sees_no_button_and_every_action_is_refused(visit, waiting):

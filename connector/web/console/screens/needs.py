@@ -93,6 +93,27 @@ def _back(request: ConsoleRequest) -> str:
     return back if back.startswith("/console/events") else PATH
 
 
+async def preview_run(request: ConsoleRequest) -> Page:
+    """What a day's run would charge, with the button that approves it."""
+    day = {"provider": request.form.get("provider"), "date": request.form.get("date")}
+    found = await request.call("charges_preview", {**day, "reveal": request.reveal})
+    values = {"found": found, "day": day}
+    return Page(template="needs_run.html", title="What will be charged", values=values)
+
+
+async def approve_run(request: ConsoleRequest) -> Redirect:
+    """Approve a day's run of charges."""
+    day = {"provider": request.form.get("provider"), "date": request.form.get("date")}
+    done = await request.call("charges_approve", day)
+    return Redirect(PATH, [f"The run of {done['day']} at {done['provider']} is approved: {done['size']} charges."])
+
+
+async def resume_charges(request: ConsoleRequest) -> Redirect:
+    """Charge again at a provider whose charges were paused."""
+    done = await request.call("charges_resume", {"provider": request.form.get("provider")})
+    return Redirect(PATH, [f"Donors are charged again at {done['provider']}."])
+
+
 def _which(request: ConsoleRequest) -> dict[str, Any]:
     """What the form says: the action, and to which events."""
     form = request.form
@@ -122,5 +143,8 @@ SCREEN = Screen(
         ActionRoute(path=f"{PATH}/preview", act=preview, role=Role.OPERATOR, name=None),
         ActionRoute(path=f"{PATH}/act", act=act, role=Role.OPERATOR, name="act on what waits"),
         ActionRoute(path=f"{PATH}/charge", act=resolve, role=Role.OPERATOR, name="decide about a charge"),
+        ActionRoute(path=f"{PATH}/run", act=preview_run, role=Role.OPERATOR, name=None),
+        ActionRoute(path=f"{PATH}/approve", act=approve_run, role=Role.OPERATOR, name="approve a run of charges"),
+        ActionRoute(path=f"{PATH}/resume", act=resume_charges, role=Role.OPERATOR, name="resume charges"),
     ],
 )
