@@ -1,8 +1,10 @@
 import pytest
+from admin.scene import NOW
 from click.testing import CliRunner
 
 from connector.cli.main import cli
 from connector.config.passwords import is_password
+from connector.store.audit import AuditEntry
 
 
 def test_a_password_becomes_a_line_for_the_config():
@@ -26,6 +28,20 @@ def test_without_a_daemon_there_is_no_link_but_the_log_can_be_read(home):
     assert "the audit log is empty" in home.run("console", "audit").stdout
     assert home.json("console", "audit") == {"entries": [], "more": False}
     assert "0 sessions ended" in home.run("console", "logout", "--all").stdout
+
+
+def test_the_audit_log_is_listed_in_local_time_page_by_page(home):
+    async def act(scene):
+        for action in ("sign in by link", "show numbers"):
+            await scene.store.audit.add(AuditEntry(at=NOW, who="kari", role="admin", action=action))
+
+    home.on_the_road(act)
+    done = home.run("console", "audit", "--limit", "1")
+    assert "2026-11-22 13:00" in done.stdout
+    assert "show numbers" in done.stdout
+    assert "there are older ones: use --before 2" in done.stdout
+    (older,) = home.json("console", "audit", "--before", "2")["entries"]
+    assert (older["at"], older["action"]) == ("2026-11-22T12:00:00Z", "sign in by link")
 
 
 @pytest.mark.parametrize("words", [(), ("--all", "--user", "kari")])
