@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "connector"
 NEUTRAL = ("model", "pipeline", "delivery", "consent", "mapping", "store", "admin", "checks", "web", "telemetry")
-MODULES = ("ports", "application", "daemon", "worker", "scheduler", "process", "current_mappings", "crm/crm")
+MODULES = ("ports", "application", "daemon", "worker", "scheduler", "process", "current_mappings",
+           "crm/crm", "config/validation_errors")  # fmt: skip
 VENDOR = re.compile(r"""(?i:salesforce|dynamics|dataverse)|(["'])Id\1|__[cr]\b""")
 # Lines that show a person what to write. A mapping names the fields of one CRM, and an example must be one that works.
 EXAMPLES = {

@@ -1,6 +1,7 @@
 """Output of results: one JSON document, or lines and tables for people; and a progress line if it takes long."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,8 @@ from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
 from connector.model.terminal_text import escaped, on_one_line
 
-LONG = 24  # columns of a cell; in a wide table a column with longer ones stands below the rows
 GAP = 3  # columns between two of a table
-PIPE_WIDTH = 160  # columns if the output is not a terminal
+PIPE_WIDTH = 160  # columns if the output is not a terminal, and COLUMNS is not set
 SILENCE = 2.0  # seconds after which a person wants to see that something is happening
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
@@ -32,9 +32,8 @@ class Paper:
     def __init__(self) -> None:
         from rich.console import Console  # noqa: PLC0415 - see the package's docstring.
 
-        self._console = Console(
-            width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False
-        )
+        width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+        self._console = Console(width=width, highlight=False, markup=False, emoji=False)
         self._begun = False  # whether something was printed
 
     @cached_property
@@ -83,8 +82,9 @@ class Paper:
             max(cell_len(line) for row in [columns, *cells] for line in row[place].split("\n"))
             for place in range(len(columns))
         ]
-        if sum(widths) + GAP * len(widths) > self._console.width and min(widths) <= LONG < max(widths):
-            self._stacked(columns, cells, widths)
+        beside = _beside(widths, self._console.width)
+        if len(beside) < len(columns):
+            self._stacked(columns, cells, widths, beside)
             return
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for column in columns:
@@ -93,11 +93,11 @@ class Paper:
             table.add_row(*map(Text, row))
         self._console.print(table)
 
-    def _stacked(self, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]) -> None:
+    def _stacked(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int], short: Sequence[int]
+    ) -> None:
         """Print a table that is too wide: below the short cells of each row its long ones, each on lines of their own."""
         from rich.cells import set_cell_size  # noqa: PLC0415 - see the package's docstring.
-
-        short = [place for place, width in enumerate(widths) if width <= LONG]
 
         def beside(cells: Sequence[str]) -> str:
             return "  ".join(set_cell_size(cells[place].replace("\n", ", "), widths[place]) for place in short).rstrip()
@@ -108,6 +108,14 @@ class Paper:
             for place in (place for place in range(len(columns)) if place not in short and row[place]):
                 for line in row[place].split("\n"):
                     self.line(f"{columns[place]}: {line}", indent=4)
+
+
+def _beside(widths: Sequence[int], room: int) -> Sequence[int]:
+    """The columns that stand beside each other: without the widest ones, where not all have room."""
+    beside = list(range(len(widths)))
+    while len(beside) > 1 and sum(widths[place] + GAP for place in beside) > room:
+        beside.remove(max(beside, key=lambda place: (widths[place], place)))
+    return beside
 
 
 def _cell(value: object) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
-from connector.config.validation_errors import problems_of
+from connector.config.validation_errors import OwnField, problems_of
 from connector.config.yaml_document import Document
 from connector.model.problem import Problem, ProblemsFound
 
@@ -109,8 +109,11 @@ Size = Annotated[
 ]
 
 
-def load(document: Document, model: type[M]) -> M:
-    """The document as a model. Raises ProblemsFound with all problems at once, and the document's warnings."""
+def load(document: Document, model: type[M], own_field: OwnField | None = None) -> M:
+    """The document as a model. Raises ProblemsFound with all problems at once, and the document's warnings.
+
+    `own_field` makes an example of a field's name from its label.
+    """
     if document.value is None:
         empty = Problem(
             file=document.file,
@@ -123,7 +126,7 @@ def load(document: Document, model: type[M]) -> M:
     try:
         return model.model_validate(document.value)
     except ValidationError as error:
-        found = problems_of(document, model, error, did_you_mean)
+        found = problems_of(document, model, error, did_you_mean, own_field)
         raise ProblemsFound([*found, *document.warnings]) from None
 
 

@@ -12,11 +12,13 @@ from connector.config.yaml_document import Document
 from connector.model.problem import Problem
 
 KEYS = "lines of the form `key: value`"
+FIELD = r"^[A-Za-z][A-Za-z0-9_]{0,79}$"
+LABEL = "SMS Opt Out"  # of the field in examples
 # Text formats in words, because patterns are for programs.
 NAME = r"^[a-z][a-z0-9_]{0,31}$"
 FORMS = {
     NAME: "use small letters, digits and _, such as strex",
-    r"^[A-Za-z][A-Za-z0-9_]{0,79}$": "write the API name, of letters, digits and _, such as SMS_Opt_Out__c",
+    FIELD: "write the API name, of letters, digits and _",
 }
 # pydantic's name of an error → what is expected instead.
 EXPECTED = {
@@ -57,11 +59,17 @@ NUMBERS = frozenset(
 DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
 
 Hint = Callable[[str, Iterable[str]], str]
+OwnField = Callable[[str], str]
 Loc = tuple[str | int, ...]
 
 
-def problems_of(document: Document, model: type[BaseModel], error: ValidationError, hint: Hint) -> list[Problem]:
-    """One problem for each place: several errors of one value (the branches of a union) become one."""
+def problems_of(
+    document: Document, model: type[BaseModel], error: ValidationError, hint: Hint, own_field: OwnField | None = None
+) -> list[Problem]:
+    """One problem for each place: several errors of one value (the branches of a union) become one.
+
+    `own_field` makes an example of a field's name from its label.
+    """
     found: dict[tuple[Loc, bool], Problem] = {}
     expected: dict[tuple[Loc, bool], list[str]] = {}
     for one in error.errors(include_url=False, include_input=True):
@@ -81,7 +89,7 @@ def problems_of(document: Document, model: type[BaseModel], error: ValidationErr
         elif place in found:
             continue
         else:
-            code, message, cure = _words(kind, context, one, model, hint)
+            code, message, cure = _words(kind, context, one, model, hint, own_field)
         found[place] = document.problem(path, code, message, cure, key=at_key)
     for (path, at_key), problem in [*found.items()]:
         if at_key and problem.code == "wrong-form":
@@ -131,7 +139,12 @@ def _value_at(value: Any, path: Loc) -> Any:
 
 
 def _words(
-    kind: str, context: Mapping[str, Any], error: Any, model: type[BaseModel], hint: Hint
+    kind: str,
+    context: Mapping[str, Any],
+    error: Any,
+    model: type[BaseModel],
+    hint: Hint,
+    own_field: OwnField | None,
 ) -> tuple[str, str, str]:
     """Code, message and cure of one error."""
     last = error["loc"][-1] if error["loc"] else ""
@@ -151,7 +164,7 @@ def _words(
         example = _example_of_key(model, error["loc"])
         return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", f"such as {example}" if example else ""
     if kind == "string_pattern_mismatch":
-        return "wrong-form", *_form(context["pattern"], error["loc"])
+        return "wrong-form", *_form(context["pattern"], error["loc"], own_field)
     said = str(context["error"]) if kind == "value_error" else "this is not one of the allowed forms"
     return "wrong-value", said, "see the documentation of this key"
 
@@ -165,14 +178,17 @@ def _meant_key(word: str, model: type[BaseModel], loc: Loc, hint: Hint) -> str:
     return hint(word, keys) or f"known: {', '.join(sorted(keys))}"
 
 
-def _form(pattern: str, loc: Loc) -> tuple[str, str]:
+def _form(pattern: str, loc: Loc, own_field: OwnField | None) -> tuple[str, str]:
     """Message and cure for a text of the wrong form. A key is repeated, because no key is a secret."""
     key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
     message = f"`{key}` does not have the expected form" if key else "this text does not have the expected form"
     hint = FORMS.get(pattern, f"it must match {pattern}")
     plain = re.sub(r"\W+", "_", key).strip("_")
-    meant = plain.lower() if pattern == NAME else f"{plain}__c"
-    known = plain and pattern in FORMS and re.match(pattern, meant) and meant not in hint
+    meant = plain.lower() if pattern == NAME else ""
+    if pattern == FIELD and own_field is not None:
+        hint += f", such as {own_field(LABEL)}"
+        meant = own_field(key) if plain else ""
+    known = plain and re.match(pattern, meant) and meant not in hint
     return message, f"{hint}; perhaps {meant}" if known else hint
 
 

@@ -25,6 +25,8 @@ class CrmTraits:
     folded_key: Callable[[str], str] = unchanged
     refused_in_keys: frozenset[str] = frozenset()  # characters that a key may not hold
     finds_by_number: bool = True  # whether a write can find its record by a phone number (`match:`)
+    # The label of a field that was added to the CRM → the name that it may have there. For hints alone.
+    own_field: Callable[[str], str] = unchanged
     relationship_column: Callable[[str], str] = unchanged  # relationship's name → the column that an error names
 
 

@@ -1924,7 +1924,7 @@ CASES = [
             (
                 "config.yaml:61:1",
                 "unknown-key",
-                "known: admin, console, consent, crm, ",
+                "known: admin, consent, console, crm, ",
             ),
         ],
     ),

@@ -107,7 +107,9 @@ class Scenario:
     ) -> None:
         """Print a table of contacts, with changes since `before` highlighted."""
         known = {one["Id"]: one for one in before or ()}
-        table = Table(*COLUMNS.values(), title=f"\n{title}", title_justify="left")
+        table = Table(title=f"\n{title}", title_justify="left")
+        for name in COLUMNS.values():
+            table.add_column(name, overflow="fold")
         for one in contacts:
             old = known.get(one["Id"], {})
             table.add_row(

@@ -4,10 +4,19 @@ Text lengths are counted in UTF-16 units, as in model/text.py: Dataverse keeps t
 in byte-pairs (Microsoft Learn, "nchar and nvarchar (Transact-SQL)").
 """
 
+import re
 from datetime import timedelta
 
 from connector.crm.dynamics.client.api import FORBIDDEN_IN_KEYS
 from connector.model.crm_traits import CrmTraits
+
+OWN_PREFIX = "crmc_"  # of the publisher whose columns `connector dynamics setup` adds
+
+
+def own_field(label: str) -> str:
+    """The logical name of a column with this label: the publisher's prefix, then letters and digits in lower case."""
+    return OWN_PREFIX + re.sub(r"\W+", "", label).lower()
+
 
 TRAITS = CrmTraits(
     # A deleted record is gone at once. Organisations that keep deleted records for a while restore them as new versions
@@ -23,4 +32,5 @@ TRAITS = CrmTraits(
     folded_key=str.casefold,
     # "Define alternate keys": these characters break the address of a record with such a key, also when encoded.
     refused_in_keys=FORBIDDEN_IN_KEYS,
+    own_field=own_field,
 )

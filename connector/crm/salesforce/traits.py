@@ -4,6 +4,7 @@ Text lengths are counted in UTF-16 units, as in model/text.py: an emoji counts a
 005166849). Each record whose key occurs twice in a request fails; delivery/send.py folds the writes of one record.
 """
 
+import re
 from datetime import timedelta
 
 from connector.crm.salesforce.client.record_ids import full_id
@@ -16,6 +17,11 @@ def relationship_column(name: str) -> str:
     """The column of a custom relationship; letter case is kept. Any other name is returned unchanged."""
     plain = name[: -len(RELATIONSHIP)]
     return plain + COLUMN if name[len(plain) :].casefold() == RELATIONSHIP else name
+
+
+def own_field(label: str) -> str:
+    """The API name that Salesforce proposes for a custom field of this label."""
+    return re.sub(r"\W+", "_", label).strip("_") + COLUMN
 
 
 TRAITS = CrmTraits(
@@ -31,5 +37,6 @@ TRAITS = CrmTraits(
     full_id=full_id,
     # An external ID field is case-sensitive only if it was created so, and no operation says whether its field was.
     folded_key=str.lower,
+    own_field=own_field,
     relationship_column=relationship_column,
 )

@@ -25,6 +25,7 @@ from connector.mapping.language.test_cases import Case, Frame
 from connector.mapping.values.values import fold
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.crm_schema import CrmSchema
+from connector.model.crm_traits import PLAIN
 from connector.model.event import Event
 from connector.model.problem import Position, Problem, ProblemsFound, Severity
 
@@ -154,9 +155,10 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
     found = list(problems)
     models: list[tuple[MappingFile, Findings]] = []
     files: list[CompiledFile] = []
+    own_field = next(iter(context.traits.values()), PLAIN).own_field
     for written in documents:
         try:
-            model, document = load_mapping(written)
+            model, document = load_mapping(written, own_field)
         except ProblemsFound as refused:
             found += dict.fromkeys([*written.warnings, *refused.problems])
             continue

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from connector.config.validation import did_you_mean, load
+from connector.config.validation_errors import OwnField
 from connector.config.yaml_document import Document
 from connector.mapping.language.rules import MappingFile
 from connector.model.problem import Problem, ProblemsFound, Severity
@@ -17,11 +18,14 @@ Where = tuple[str | int, ...]
 GROUPS = ("set", "create")  # of these the rule's own fields are added to the described ones
 
 
-def load_mapping(document: Document) -> tuple[MappingFile, Document]:
-    """The file as a model, with its records put into its rules, and the document with their places. Raises ProblemsFound."""
+def load_mapping(document: Document, own_field: OwnField | None = None) -> tuple[MappingFile, Document]:
+    """The file as a model, with its records put into its rules, and the document with their places. Raises ProblemsFound.
+
+    `own_field` makes an example of a field's name from its label (CrmTraits).
+    """
     expanded, problems = _expanded(document)
     try:
-        model = load(expanded, MappingFile)
+        model = load(expanded, MappingFile, own_field)
     except ProblemsFound as found:
         # What is wrong in a record is found once for each rule that writes it.
         raise ProblemsFound(list(dict.fromkeys([*problems, *found.problems]))) from None
