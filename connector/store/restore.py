@@ -132,6 +132,7 @@ def _mark(staged: Path, database: Path, now: datetime) -> None:
             (NAME, json.dumps(document)),
         )
         connection.execute("DELETE FROM cursors WHERE name = ?", (TAKEN_AT,))  # it is no longer a backup
+        connection.execute("DELETE FROM console_sessions")  # who has signed out since then stays signed out
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 

@@ -22,6 +22,7 @@ from connector.store.backups import (
     still_sound,
     verify,
 )
+from connector.store.console_sessions import StoredSession
 from connector.store.migrations import STEPS
 from connector.store.restore import restore
 from connector.store.store import Store
@@ -147,6 +148,22 @@ async def test_what_root_makes_belongs_to_the_services_user(tmp_path):
     restore(copy, path, now=NOW + timedelta(minutes=1))
     assert {one.name: one.stat().st_uid for one in home.rglob("*") if one.stat().st_uid != nobody} == {}
     assert len(list(home.rglob("*.db"))) == 3
+
+
+async def test_nobody_is_signed_in_to_the_console_after_a_restore(tmp_path):
+    path, copy = tmp_path / "c.db", tmp_path / "copy.db"
+    store = Store.open(path)
+    session = StoredSession(
+        hash="h", user="kari", role="admin", how="link", created_at=NOW, seen_at=NOW, reveal_until=NOW
+    )
+    await store.console_sessions.add(session, oldest=NOW)
+    make_backup(path, copy, now=NOW)
+    await store.console_sessions.delete("h")
+    await store.close()
+    restore(copy, path, now=NOW)
+    store = Store.open(path)
+    assert store.console_sessions.get("h") is None
+    await store.close()
 
 
 async def test_a_restore_that_fails_leaves_the_database_as_it_was(scene, tmp_path):
