@@ -77,7 +77,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     begin, end = paper.time(document["missing_since"]) or "the beginning", paper.time(document["missing_until"])
     paper.line(f"these events will be missing: from {begin} to {end}: {count}")
     paper.line(
-        "What they changed in Salesforce and at the providers stays. The CRM may have records that the backup does not have."
+        "What they changed in the CRM and at the providers stays. The CRM may have records that the backup does not have."
     )
     paper.line(
         "What waits in the backup is sent again. Records are recognised by their external IDs, so none is created twice."
