@@ -92,13 +92,13 @@ def _check(loaded: Loaded, name: str | None, text: str | None) -> tuple[Ruleset 
     except ProblemsFound as found:
         problems = list(found.problems)
     errors = sum(one.severity is Severity.ERROR for one in problems)
-    document_ = {
+    checked = {
         "ok": rules is not None and not errors,
         "version": rules.version if rules else None,
         "errors": errors,
         "problems": [_problem(one, texts) for one in problems],
     }
-    return (rules if not errors else None), document_
+    return (rules if not errors else None), checked
 
 
 def _as_it_stands(path: Path) -> str:
