@@ -94,7 +94,7 @@ async def main():
             text = page.get_by_role("textbox", name="The text of the file")
             await text.fill((await text.input_value()).replace("LastName: ", "Title: Donor\n      LastName: ", 1))
             await page.get_by_role("button", name="Check, test and compare with the last month").click()
-            await page.get_by_role("button", name="Use this text").wait_for()
+            await page.get_by_role("button", name="Use the checked text").wait_for()
             await take(page, "mappings")
             await visits.close()
 

@@ -72,7 +72,7 @@ async def test_the_keyboard_alone_finds_an_error_in_its_line_with_a_caret(visit,
     shown = await page.get_by_label("Line 11").inner_text()
     assert shown.splitlines()[0] == "    11 |     when: {verdict: opt_out}x"
     assert shown.splitlines()[1].endswith("^")
-    assert await page.get_by_role("button", name="Use this text").count() == 0
+    assert await page.get_by_role("button", name="Use the checked text").count() == 0
 
 
 async def test_an_edited_text_is_compared_with_the_last_month_and_then_used(visit, past):
@@ -86,7 +86,7 @@ async def test_an_edited_text_is_compared_with_the_last_month_and_then_used(visi
     assert "Event 2: SMS → Text" in shown
     assert on_disk(past) == before
     await page.get_by_role("textbox", name="Why").fill("a new word")
-    await page.get_by_role("button", name="Use this text").click()
+    await page.get_by_role("button", name="Use the checked text").click()
     await page.get_by_text(f"{FILE} is in use now").wait_for()
     assert on_disk(past) == source(before, "Text")
     assert past.app.pipeline.rules.version != version
@@ -102,7 +102,7 @@ async def test_a_file_that_was_changed_meanwhile_is_not_overwritten_and_both_are
     await checked(page)
     theirs = on_disk(past) + "# theirs\n"
     (past.base / "mappings" / FILE).write_text(theirs)
-    await page.get_by_role("button", name="Use this text").click()
+    await page.get_by_role("button", name="Use the checked text").click()
     await page.get_by_role("heading", name="Nothing was changed").wait_for()
     assert on_disk(past) == theirs
     difference = await page.get_by_label("The difference").inner_text()
@@ -121,7 +121,7 @@ async def test_a_refused_reload_puts_the_file_from_before_back(visit, past):
     other = past.base / "mappings" / "strex-log.yaml"
     good = other.read_text()
     other.write_text(good + "\nwhne: x\n")
-    await page.get_by_role("button", name="Use this text").click()
+    await page.get_by_role("button", name="Use the checked text").click()
     await page.get_by_text("The reload was refused, and the file from before was put back").wait_for()
     assert "unknown key `whne`" in await main_text(page)
     assert (on_disk(past), past.app.pipeline.rules.version) == (before, version)
@@ -145,6 +145,8 @@ async def test_without_scripts_a_callback_is_tried_and_a_link_looks_again(visit,
     assert "The mappings in use do the same" in shown
     assert "donor asks to stop" in shown
     assert "+47…999" in shown
+    assert "upsert Contact at salesforce" in shown
+    assert "set SMS_Opt_Out__c: true" in shown
     assert "90000999" not in shown
     assert past.app.store.inbox.received() == 2
 

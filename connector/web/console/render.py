@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import orjson
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
@@ -57,6 +58,11 @@ def prose(text: object) -> Markup:
     return Markup('<bdi class="donor">{}</bdi>').format(Markup("").join(shown))
 
 
+def line(value: Any) -> str:
+    """A value in one line: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
+
+
 def local_time(value: datetime | str | None, zone: ZoneInfo) -> Markup:
     """A `<time>` in the config's time zone; the second is in its title."""
     if not value:
@@ -84,7 +90,15 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"time": _time, "age": age, "number": number, "masked": masked, "donor": donor, "prose": prose}
+    made.filters |= {
+        "time": _time,
+        "age": age,
+        "number": number,
+        "masked": masked,
+        "donor": donor,
+        "prose": prose,
+        "line": line,
+    }
     made.globals["static"] = static_address
     return made
 

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-import orjson
-
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 from connector.telemetry.mask import mask
+from connector.web.console.render import line
 from connector.web.console.request import (
     ActionRoute,
     Answer,
@@ -98,18 +97,13 @@ async def event(request: ConsoleRequest) -> Page:
         found = await request.call("event_show", {"id": request.id(), "reveal": request.reveal})
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    values = {"found": found, "may_act": request.person.role.may(Role.OPERATOR), "shown": _shown}
+    values = {"found": found, "may_act": request.person.role.may(Role.OPERATOR), "shown": line}
     return Page(template="event.html", title=f"Event {found['id']}", values=values)
 
 
 async def person(request: ConsoleRequest) -> Redirect:
     """Go to the person whom an event is about."""
     return Redirect(f"/console/people/{(await request.call('event_person', {'id': request.id()}))['id']}")
-
-
-def _shown(value: Any) -> str:
-    """A value in one line: a text as it is, anything else as JSON."""
-    return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
 
 SCREEN = Screen(
