@@ -36,9 +36,9 @@ RECEIVED = "SELECT received_at FROM inbox WHERE id >= ? ORDER BY id LIMIT 1"
 TOTALS = (
     "SELECT state, n - coalesce((SELECT n FROM swept_totals AS s WHERE s.state = t.state), 0) FROM event_totals AS t"
 )
-RULES = """SELECT json_group_array(json_array(rule, n)) FROM (SELECT rule, count(*) AS n FROM (
+RULES = """SELECT json_group_array(json_array(event_id, rule)) FROM (
     SELECT DISTINCT units.event_id, json_extract(one.value, '$.rule') AS rule FROM units INDEXED BY units_event,
-    json_each(units.operations) AS one WHERE units.event_id IN (SELECT value FROM json_each(?))) GROUP BY rule)"""
+    json_each(units.operations) AS one WHERE units.event_id IN (SELECT value FROM json_each(?)))"""
 
 
 class EventPage(Struct, frozen=True, kw_only=True):
@@ -68,13 +68,11 @@ class FilterCounts(Struct, frozen=True, kw_only=True):
 class _Seen(Struct, frozen=True, kw_only=True):
     """An event that is counted."""
 
-    id: int
     state: str
     provider: str
     keyword: str | None
-    detail: str | None
     is_wanted: bool  # text and action allow it
-    is_of_rule: bool
+    rules: tuple[str, ...]  # that wrote something of it, or ignored it
 
 
 class EventPages:
@@ -149,10 +147,7 @@ class EventPages:
             else:
                 anyhow = self._seen(reader, replace(wanted, states=()))[0] if wanted.states else seen
                 states = Counter(one.state for one in _fitting(anyhow, wanted, but="state"))
-            fitting = _fitting(seen, wanted, but="rule")
-            named = read_rows(reader, RULES, (as_list([one.id for one in fitting]),))
-            rules = Counter({rule: n for rule, n in named if rule})
-            rules.update(one.detail for one in fitting if one.state == EventState.IGNORED and one.detail)
+            rules = Counter(rule for one in _fitting(seen, wanted, but="rule") for rule in one.rules)
             return FilterCounts(
                 states=dict(states),
                 providers=dict(Counter(one.provider for one in _fitting(seen, wanted, but="provider"))),
@@ -170,11 +165,10 @@ class EventPages:
         base = EventFilter(states=wanted.states, phone=wanted.phone, since=wanted.since, until=wanted.until)
         where, parameters = conditions(base)
         rest, others = conditions(EventFilter(text=wanted.text, action=wanted.action))
-        of_rule, rule = conditions(EventFilter(rule=wanted.rule))
-        newest = f"""SELECT id, state, provider, json_extract(event, '$.keyword') AS keyword, detail, {rest} AS is_wanted,
-            {of_rule} AS is_of_rule FROM inbox {_source(base)} AND {where} AND id < :before ORDER BY id DESC LIMIT :size"""  # noqa: S608 - constants.
-        query = f"SELECT json_group_array(json_array(id, state, provider, keyword, detail, is_wanted, is_of_rule)) FROM ({newest})"  # noqa: S608 - the same.
-        parameters = {**parameters, **others, **rule}
+        newest = f"""SELECT id, state, provider, json_extract(event, '$.keyword') AS keyword, detail, {rest} AS is_wanted
+            FROM inbox {_source(base)} AND {where} AND id < :before ORDER BY id DESC LIMIT :size"""  # noqa: S608 - constants.
+        query = f"SELECT json_group_array(json_array(id, state, provider, keyword, detail, is_wanted)) FROM ({newest})"  # noqa: S608 - the same.
+        parameters = {**parameters, **others}
         low, high = _bounds(base, reader)
         rows: list[Any] = []
         for first, end in self._windows(low, high, COUNT_TIME, downwards=True):
@@ -183,17 +177,19 @@ class EventPages:
             high = first
             if len(rows) >= COUNTED:
                 break
+        rules: dict[int, list[str]] = {row[0]: [row[4]] for row in rows if row[1] == EventState.IGNORED and row[4]}
+        for event_id, rule in read_rows(reader, RULES, (as_list([row[0] for row in rows]),)):
+            if rule:
+                rules.setdefault(event_id, []).append(rule)
         seen = [
             _Seen(
-                id=event_id,
                 state=state,
                 provider=provider,
                 keyword=keyword,
-                detail=detail,
                 is_wanted=bool(is_wanted),
-                is_of_rule=bool(is_of_rule),
+                rules=tuple(rules.get(event_id, ())),
             )
-            for event_id, state, provider, keyword, detail, is_wanted, is_of_rule in rows
+            for event_id, state, provider, keyword, _, is_wanted in rows
         ]
         return seen, low < high
 
@@ -209,8 +205,13 @@ def _fitting(seen: list[_Seen], wanted: EventFilter, *, but: str) -> list[_Seen]
         and (but == "state" or not states or one.state in states)
         and (but == "provider" or wanted.provider in (None, one.provider))
         and (but == "keyword" or keyword is None or (one.keyword is not None and one.keyword.casefold() == keyword))
-        and (but == "rule" or one.is_of_rule)
+        and (but == "rule" or wanted.rule is None or any(_is_of(rule, wanted.rule) for rule in one.rules))
     ]
+
+
+def _is_of(rule: str, named: str) -> bool:
+    """Whether a rule is the named one, or of the named file."""
+    return rule == named or rule.startswith(f"{named}: ")
 
 
 def _bounds(wanted: EventFilter, reader: sqlite3.Connection) -> tuple[int, int]:
