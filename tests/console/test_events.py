@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from console.browserless import client
 from console.harness import DARK, HOSTILE, IN_ONE_LOOP, NO_SCRIPT, PHONE, fits, is_accessible, tab_to
 
 from connector.store.inbox import Entry
@@ -129,6 +130,13 @@ async def test_a_number_becomes_an_opaque_id_and_no_text_with_one_comes_into_the
     assert UNMATCHED not in await ids(page)  # the newest 50 of all that have the text
     await page.get_by_role("link", name="Older").click()
     assert UNMATCHED in await ids(page)
+
+
+async def test_an_address_with_a_number_leads_nowhere_else(world):
+    async with client(world, "viewer") as asked:
+        reply = await asked.get("/console/events?text=90000201&state=dead")
+    assert (reply.status, "field Number" in reply.text) == (200, True)
+    assert "text=9" not in reply.text
 
 
 async def test_pages_are_walked_by_links_without_scripts(visit, events):

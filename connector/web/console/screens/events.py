@@ -27,13 +27,15 @@ from connector.web.console.request import (
 
 PATH = "/console/events"
 FILTERS = ("state", "provider", "keyword", "rule", "since", "until", "text", "person")
+TYPED = ("text", "keyword")  # what may hold a number
 SHOWN = 50  # events on a page
 MOST_TEXT = 200  # characters of a text that is looked for
 
 
 async def events(request: ConsoleRequest) -> Page:
     """The events that the filters in the address select."""
-    return await _events(request, _given(request.query))
+    given = _given(request.query)
+    return await _events(request, given) if _is_fit(given) else await _refuse_number(request, given)
 
 
 async def choose(request: ConsoleRequest) -> Answer:
@@ -44,12 +46,20 @@ async def choose(request: ConsoleRequest) -> Answer:
             given["person"] = (await request.call("person_find", {"phone": phone}))["id"]
         except ConnectorError as error:
             return await _events(request, given, wrong=str(error))
-    if any(mask(given[name]) != given[name] for name in ("text", "keyword") if name in given):
-        text = given.pop("text", "")
-        given.pop("keyword", None)
-        wrong = "Addresses hold no phone numbers: look for a number in the field Number, and for a text without one."
-        return await _events(request, given, wrong=wrong, text=text)
+    if not _is_fit(given):
+        return await _refuse_number(request, given)
     return Redirect(_address(given))
+
+
+def _is_fit(given: Mapping[str, str]) -> bool:
+    """Whether the filters may stand in an address: none of them can be a phone number."""
+    return all(mask(given[name]) == given[name] for name in TYPED if name in given)
+
+
+async def _refuse_number(request: ConsoleRequest, given: Mapping[str, str]) -> Page:
+    others = {name: value for name, value in given.items() if name not in TYPED}
+    wrong = "Addresses hold no phone numbers: look for a number in the field Number, and for a text without one."
+    return await _events(request, others, wrong=wrong, text=given.get("text", ""))
 
 
 async def _events(request: ConsoleRequest, given: Mapping[str, str], *, wrong: str = "", text: str = "") -> Page:
