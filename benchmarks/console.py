@@ -216,35 +216,40 @@ async def ask_all(options: argparse.Namespace, server, admin: str, database: Pat
             name: path for name, path in screens(database, person, newest).items() if await there(http, admin, path)
         }
         took = {name: [] for name in pages}
-        rates: list[tuple[dict[str, float], dict[str, float]]] = []
+        rounds: list[list[dict[str, float]]] = []
         for _ in range(options.rounds):
-            alone = json.loads(
-                (await asyncio.to_thread(loading(server.url, options.rate, options.seconds, serial).communicate))[0]
-            )
-            serial += int(options.rate * options.seconds)
-            ending = asyncio.create_task(
-                asyncio.to_thread(loading(server.url, options.rate, options.seconds, serial).communicate)
-            )
-            serial += int(options.rate * options.seconds)
-            while not ending.done():
-                for name, path in pages.items():
-                    took[name].append(await browser.ask(path))
-                    await asyncio.sleep(options.pause)
-                    if ending.done():
-                        break
-            rates.append((alone, json.loads((await ending)[0])))
+            turns: list[dict[str, float]] = []
+            for beside in (False, True):
+                began, worked = time.perf_counter(), server.cpu()
+                process = loading(server.url, options.rate, options.seconds, serial)
+                serial += int(options.rate * options.seconds)
+                ending = asyncio.create_task(asyncio.to_thread(process.communicate))
+                while beside and not ending.done():
+                    for name, path in pages.items():
+                        took[name].append(await browser.ask(path))
+                        await asyncio.sleep(options.pause)
+                        if ending.done():
+                            break
+                turns.append(json.loads((await ending)[0]))
+                turns[-1]["cpu"] = (server.cpu() - worked) / (time.perf_counter() - began)
+            rounds.append(turns)
+    show(took, rounds)
+
+
+def show(took: dict[str, list[float]], rounds: list[list[dict[str, float]]]) -> None:
+    """Print the figures."""
     print(f"{'screen':32} {'median ms':>9} {'p99 ms':>8} {'asked':>6}")
     for name, times in took.items():
         times.sort()
         print(f"{name:32} {statistics.median(times):>9.0f} {times[len(times) * 99 // 100]:>8.0f} {len(times):>6}")
-    for alone, beside in rates:
-        print(
-            f"callbacks/s without the console {alone['rate']:.0f} (p50 {alone['p50']:.1f}, p99 {alone['p99']:.0f} ms), "
-            f"beside it {beside['rate']:.0f} (p50 {beside['p50']:.1f}, p99 {beside['p99']:.0f} ms)"
-        )
-    print(
-        f"median ratio of the callbacks/s {statistics.median(one['rate'] / other['rate'] for other, one in rates):.2f}"
-    )
+    for turns in rounds:
+        for name, one in zip(("without the console", "beside it"), turns, strict=True):
+            print(
+                f"callbacks/s {name:19} {one['rate']:.0f} (p50 {one['p50']:.1f}, p99 {one['p99']:.0f} ms), "
+                f"CPU of the daemon {one['cpu']:.2f} of a core"
+            )
+    ratio = statistics.median(beside["rate"] / alone["rate"] for alone, beside in rounds)
+    print(f"median ratio of the callbacks/s {ratio:.2f}")
 
 
 async def person_of(http: aiohttp.ClientSession, admin: str, event_id: int) -> str:
