@@ -96,6 +96,27 @@ async def test_an_edited_text_is_compared_with_the_last_month_and_then_used(visi
     assert (entry.action, entry.why) == ("use a mapping", "a new word")
 
 
+async def test_a_new_file_is_made(visit, past):
+    page = await visit("admin", "/console/mappings")
+    await page.get_by_role("link", name="Make a new file").click()
+    await is_accessible(page)
+    text = "on: strex.message\nrules:\n  - name: greetings\n    when: {text: hei}\n    ignore: true\n"
+    await page.get_by_role("textbox", name="Name of the file").fill("greetings.yaml")
+    await page.get_by_role("textbox", name="The text of the file").fill(text)
+    await page.get_by_role("button", name=CHECK).click()
+    await checked(page)
+    assert "Rules added: greetings.yaml: greetings." in await main_text(page)
+    await page.get_by_role("button", name="Use the checked text").click()
+    await page.get_by_text("greetings.yaml is in use now").wait_for()
+    assert on_disk(past, "greetings.yaml") == text
+    await page.get_by_role("link", name="greetings.yaml").click()
+    assert "Rules in use: greetings (line 3)." in await main_text(page)
+    (past.base / "mappings" / "greetings.yaml").unlink()
+    await page.goto("/console/mappings")
+    assert "In use, but no longer on disk" in await main_text(page)
+    await past.app.reload()
+
+
 async def test_a_file_that_was_changed_meanwhile_is_not_overwritten_and_both_are_shown(visit, past):
     page = await visit("admin")
     await edit(page, lambda text: text + "# mine\n")
@@ -161,6 +182,7 @@ async def until_tried(page):
 
 async def test_only_an_admin_may_try_and_use_texts(visit, past):
     page = await visit("operator", f"/console/mappings/{FILE}")
+    await is_accessible(page)
     main = page.get_by_role("main")
     assert await main.get_by_role("textbox").count() == 0
     assert await main.get_by_role("button").count() == 0

@@ -100,6 +100,7 @@ async def test_a_person_is_found_in_any_form_and_the_address_says_nothing(visit,
     await page.goto("/console/people")
     await page.get_by_role("textbox", name="Phone number").fill("12")
     await page.get_by_role("button", name="Show", exact=True).click()
+    await is_accessible(page)
     assert "this is not a phone number" in await page.get_by_role("alert").inner_text()
 
 
@@ -120,6 +121,7 @@ async def test_after_a_retry_it_stays_and_says_what_became_of_each(visit, waitin
     await refuse(waiting, OTHER)
     await page.get_by_role("button", name=re.compile("^Retry group")).click()
     assert "2 events are concerned" in await main_text(page)
+    await is_accessible(page)
     assert waiting.counts()["dead"] == 4  # nothing was done yet
     await page.get_by_role("textbox", name=re.compile("^Why")).fill("Kari was asked")
     await page.get_by_role("button", name="Retry now").click()
