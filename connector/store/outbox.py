@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
 
+from msgspec.structs import replace
+
 from connector.consent.guard import without_consent
 from connector.model.operation import Operation, RecordWrite
 from connector.model.states import UnitState
@@ -277,15 +279,25 @@ def _written(text: str, only: frozenset[int] | None) -> list[Written]:
     return written
 
 
-def _delivered_matches(planned: Sequence[Operation], delivered: Iterable[int]) -> Iterator[tuple[int, Operation]]:
-    """Delivered matches that are sent again with the rest of their unit: a child may know its parent only through them.
+def _delivered_parents(
+    planned: Sequence[Operation], delivered: Iterable[int], left: Iterable[tuple[int, Operation]]
+) -> Iterator[tuple[int, Operation]]:
+    """Delivered writes that are sent again with what is left of their unit, because a child needs its parent.
 
+    It may know it only through a match. And a parent that was deleted since is made again; one that is there stays as it is.
     What they said about consent is not sent again, because a newer decision may apply.
     """
+    children = [one for _, one in left if isinstance(one, RecordWrite)]
+    parents = {(way.key_field, way.key) for child in children for one in child.parents for way in one.ways}
     for index in delivered:
         one = planned[index]
-        if isinstance(one, RecordWrite) and one.match is not None:
+        if not isinstance(one, RecordWrite):
+            continue
+        if one.match is not None:
             yield index, without_consent(one)
+        elif one.may_create and (one.key_field, one.key) in parents:
+            kept = without_consent(one)
+            yield index, replace(kept, create={**kept.create, **kept.set}, set={})
 
 
 def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
@@ -296,7 +308,7 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     planned = operations_from_json(operations)
     left = [(index, each) for index, each in enumerate(planned) if index not in delivered]
     if delivered:
-        left = sorted([*left, *_delivered_matches(planned, delivered)], key=itemgetter(0))
+        left = sorted([*left, *_delivered_parents(planned, delivered, left)], key=itemgetter(0))
     return Unit(
         id=unit_id,
         event_id=event_id,

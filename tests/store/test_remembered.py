@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace
 
-from connector.model.operation import IfMany, IfNone, Match, RecordWrite
+from connector.model.operation import IfMany, IfNone, Match, Parent, RecordWrite
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.states import UnitState
@@ -74,6 +74,27 @@ async def test_of_an_operation_that_was_done_in_part_the_rest_is_left(scene):
     (unit,) = await scene.claim()
     assert (unit.operations, unit.indexes) == ((MATCHED,), (1,))
     await scene.settle(unit, done=(1,))
+
+
+async def test_a_parent_goes_out_once_more_with_its_child_and_changes_no_record_that_is_there(scene):
+    """Somebody may have deleted the contact between the write of the contact and the one of its event."""
+    parent = replace(
+        MATCHED,
+        key_field="SMS_Key__c",
+        match=None,
+        set={"A__c": 1, "Out__c": True},
+        create={"L": "x"},
+        consent=("Out__c",),
+    )
+    child = replace(CHILD, set={"A__c": 1, "Contact__r": Parent("SMS_Key__c", ANNA)})
+    await scene.unit("e1", operations=(parent, child))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, UnitState.DEAD, reason=Reason.PARENT_MISSING, done=(0,))
+    await scene.store.dead_letters.retry(None, now=scene.now)
+    (unit,) = await scene.claim()
+    again, same = unit.operations
+    assert (again.set, again.create, again.consent, same) == ({}, {"L": "x", "A__c": 1}, (), child)
+    await scene.settle(unit, done=(0, 1))
 
 
 async def test_a_plain_write_does_not(scene):
