@@ -8,6 +8,7 @@ from connector.model.finding import Finding, Level
 from connector.registry import Loaded
 from connector.store.database import SQLITE
 from connector.store.disk import free_bytes
+from connector.store.person_key import key_file, needs_key
 
 OLDEST_SQLITE = (3, 38, 0)  # the first with the operator ->> for JSON
 # Earlier ones can damage a file that two programs checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"); we are one of
@@ -24,7 +25,7 @@ def check_environment(
     loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
 ) -> Sequence[Finding]:
     """One finding for each; `free` measures the free space of a file system, in bytes."""
-    return [_public_url(loaded), *_place(loaded), _disk(loaded, free), _sqlite(sqlite)]
+    return [_public_url(loaded), *_place(loaded), _disk(loaded, free), *_person_key(loaded), _sqlite(sqlite)]
 
 
 def _public_url(loaded: Loaded) -> Finding:
@@ -57,6 +58,31 @@ def _place(loaded: Loaded) -> Sequence[Finding]:
             level=Level.FAIL,
             text=f"the service may not write {path}: its unit has ProtectSystem=strict",
             cure=f"set `store: path:` to {STATE}/{path.name} in the config",
+        )
+    ]
+
+
+def _person_key(loaded: Loaded) -> Sequence[Finding]:
+    """Whether the key is there under which forgotten people are recognised; nothing before the first start."""
+    path = loaded.resolve_path(loaded.settings.store.path)
+    missing = needs_key(path)
+    if missing is None:
+        return []
+    file = key_file(path)
+    if missing:
+        return [
+            Finding(
+                area="forgotten people",
+                level=Level.FAIL,
+                text=f"{file} is missing, or is not the key of this database: their opt-outs are not recognised",
+                cure="put the file back from your backup; if it is lost for good, `connector person new-key` makes another",
+            )
+        ]
+    return [
+        Finding(
+            area="forgotten people",
+            level=Level.OK,
+            text=f"{file} is the key under which they are recognised: back it up, apart from the backups",
         )
     ]
 

@@ -22,6 +22,7 @@ from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
 from connector.store.documents import decision_to_json, operations_from_json
 from connector.store.forgotten_list import note
+from connector.store.free_space import FreeSpace
 from connector.store.mentions import Mentions
 from connector.store.naming_rows import (
     REMEMBER_RECORD,
@@ -39,6 +40,7 @@ from connector.store.sql import as_list, micros, moment
 from connector.store.writer import Writer
 
 ENDED = "the person was forgotten"
+CLEANED = 500  # pages whose unused space is overwritten at once: callbacks wait some milliseconds for it
 FLAG_KEPT = "flag"  # the key of a ledger entry that keeps the opt-out flag of an erased record
 
 # The person's events up to the request. One without a number is theirs if its units or decisions are.
@@ -147,6 +149,7 @@ class Forgetting:
         self._path = path
         self._writer = writer
         self._reader = reader
+        self._free_space = FreeSpace(path)
         # A crash may have come between an erasure and its end: so the log is emptied once after each start.
         self.log_holds_erased = self.counts()[0] > 0
 
@@ -229,10 +232,22 @@ class Forgetting:
         return done
 
     async def empty_log(self) -> bool:
-        """Move what is erased out of the write-ahead log too; False while a backup or another reader needs the log."""
-        if await self._writer.empty_log():
-            self.log_holds_erased = False
-        return not self.log_holds_erased
+        """Remove what is erased from the write-ahead log and from the unused space of pages too.
+
+        False while a backup or another reader needs the log.
+        """
+        if not await self._writer.empty_log():
+            return False
+        pages = await asyncio.to_thread(lambda: list(self._free_space.unclean()))
+        for start in range(0, len(pages), CLEANED):
+            if not await self._writer.empty_log(partial(self._free_space.overwrite, pages[start : start + CLEANED])):
+                return False
+        self.log_holds_erased = False
+        return True
+
+    def close(self) -> None:
+        """Close the file, after SQLite has closed it."""
+        self._free_space.close()
 
     async def named_elsewhere(self, phone: Phone) -> Named:
         """Which events of other people, and which unreadable bodies, name the number. It reads the whole database."""

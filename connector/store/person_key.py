@@ -9,6 +9,7 @@ import hmac
 import os
 import secrets
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from connector.model.errors import ConnectorError, StoreUnavailable
@@ -119,3 +120,14 @@ def key_is_missing(connection: sqlite3.Connection, database: Path) -> bool:
     """Whether the key that the database needs is missing, or is another one."""
     needed = fingerprint_of(connection)
     return needed is not None and PersonKey.of(database).fingerprint() != needed
+
+
+def needs_key(database: Path) -> bool | None:
+    """The same for a database that nobody has opened here; None if there is none, or if it has no key yet."""
+    if not database.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return None if fingerprint_of(connection) is None else key_is_missing(connection, database)
+    except sqlite3.Error:
+        return None

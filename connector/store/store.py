@@ -160,5 +160,6 @@ class Store:
         """Finish what was given to the writer, and close the file. Closing twice does no harm."""
         self._reader.close()
         await self.writer.close()
+        self.forgetting.close()
         if self._lock:
             self._lock.release()

@@ -107,7 +107,8 @@ class Writer:
         self.outage: Outage | None = None  # why writes fail now
         self._failed_at: float | None = None  # when the disk began to fail, monotonic seconds
         self._checkpoints = Checkpoints()
-        self._emptied: SimpleQueue[asyncio.Future[bool]] = SimpleQueue()  # who waits for an empty log
+        # Who waits for an empty log, and what is then to be done to the file.
+        self._emptied: SimpleQueue[tuple[asyncio.Future[bool], Callable[[], None]]] = SimpleQueue()
         self._thread = Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -150,13 +151,14 @@ class Writer:
             await self._put(_Job(self._future(), _write_nothing, tries=True))
         return not self.broken
 
-    async def empty_log(self) -> bool:
+    async def empty_log(self, then: Callable[[], None] = lambda: None) -> bool:
         """Move all pages of the write-ahead log into the database, and cut the log to nothing.
 
-        False if a reader, such as a backup, still needs the log. Raises StoreUnavailable.
+        `then` is called while the log is empty and nothing is written. False if a reader, such as a backup, still needs
+        the log, or if `then` failed. Raises StoreUnavailable.
         """
         done: asyncio.Future[bool] = self._future()
-        self._emptied.put(done)
+        self._emptied.put((done, then))
         await self._put(_Job(self._future(), _write_nothing))
         return await done
 
@@ -230,17 +232,21 @@ class Writer:
         """Empty the log for those who wait for that."""
         with suppress(Empty):
             while True:
-                done = self._emptied.get_nowait()
-                emptied = not self.broken and not self.outage and self._truncate()
+                done, then = self._emptied.get_nowait()
+                emptied = not self.broken and not self.outage and self._truncate(then)
                 with suppress(RuntimeError):
                     done.get_loop().call_soon_threadsafe(_set, done, emptied)
 
-    def _truncate(self) -> bool:
+    def _truncate(self, then: Callable[[], None]) -> bool:
         (patience,) = self._connection.execute("PRAGMA busy_timeout").fetchone()
         try:
             self._connection.execute(f"PRAGMA busy_timeout = {EMPTYING}")
             (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        except sqlite3.Error:
+            if not busy:
+                then()
+                # Pages in memory are as they were before `then`, and would be written so.
+                self._connection.execute("PRAGMA shrink_memory")
+        except (sqlite3.Error, OSError):
             return False
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {patience}")

@@ -1,11 +1,15 @@
 """Environment checks, with given figures."""
 
+import asyncio
+
 import pytest
 from admin.scene import make_home
 
 from connector.checks.environment import MIB, check_environment
 from connector.model.finding import Level
 from connector.registry import load_config
+from connector.store.person_key import key_file
+from connector.store.store import Store
 
 
 @pytest.fixture
@@ -53,3 +57,17 @@ def test_a_database_where_the_unit_may_not_write_is_told_with_the_path_to_set(lo
     assert [one.cure for one in stores] == (
         ["set `store: path:` to /var/lib/connector/connector.db in the config"] if found else []
     )
+
+
+def test_a_missing_key_of_forgotten_people_is_told(loaded):
+    path = loaded.resolve_path(loaded.settings.store.path)
+    assert "forgotten people" not in {one.area for one in check_environment(loaded)}
+    asyncio.run(opened(path))
+    assert of(check_environment(loaded), "forgotten people").level is Level.OK
+    key_file(path).unlink()
+    finding = of(check_environment(loaded), "forgotten people")
+    assert (finding.level, "connector person new-key" in finding.cure) == (Level.FAIL, True)
+
+
+async def opened(path):
+    await Store.open(path).close()
