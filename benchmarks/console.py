@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import os
+import shutil
 import socket
 import sqlite3
 import statistics
@@ -190,7 +191,8 @@ def screens(database: Path, person: str, newest: int) -> dict[str, str]:
 async def measure(options: argparse.Namespace, base: Path) -> None:
     """Fill, run, ask."""
     with sandbox() as crm:
-        config = write_config(base, url=crm.url) if not (base / "config.yaml").exists() else base / "config.yaml"
+        shutil.rmtree(base / "mappings", ignore_errors=True)  # of an earlier run
+        config = write_config(base, url=crm.url)
         port = free_port()
         text = config.read_text().partition("\nadmin:")
         config.write_text(f"{text[0]}\nadmin: {{port: {port}}}\n{text[2].partition(chr(10))[2]}")

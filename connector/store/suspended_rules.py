@@ -21,6 +21,7 @@ MAKE_DUE = (
 )
 
 
+HELD = "SELECT count(*) FROM units INDEXED BY units_suspended WHERE open = 1 AND reason = 'configuration' AND sink = ?"
 HELD_BY = """SELECT DISTINCT event_id FROM units INDEXED BY units_suspended WHERE open = 1 AND reason = 'configuration'
     AND EXISTS (SELECT 1 FROM json_each(units.operations) AS one WHERE json_extract(one.value, '$.rule') = ?)
     ORDER BY event_id LIMIT ?"""
@@ -55,10 +56,7 @@ class Stops:
 
     def held(self, sink: str) -> int:
         """How many units rest or wait because of suspensions."""
-        (n,) = self._reader.execute(
-            "SELECT count(*) FROM units INDEXED BY units_age WHERE sink = ? AND open = 1 AND reason = ?",
-            (sink, Reason.CONFIGURATION.value),
-        ).fetchone()
+        (n,) = self._reader.execute(HELD, (sink,)).fetchone()
         return int(n)
 
     def held_by(self, rule: str, limit: int) -> list[int]:

@@ -6,7 +6,17 @@ import pytest
 
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
-from connector.store import dead_letters, enrichment_queue, inbox, lanes, outbox, overview, plans, settle
+from connector.store import (
+    dead_letters,
+    enrichment_queue,
+    inbox,
+    lanes,
+    outbox,
+    overview,
+    plans,
+    settle,
+    suspended_rules,
+)
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 CRM = "salesforce"
@@ -48,9 +58,17 @@ PLACED = {
     "hinted": (enrichment_queue.HINTED, 1),
     "of phone": (f"SELECT {inbox.STORED} FROM inbox WHERE msisdn = ? ORDER BY id", 1),
     "revive": (dead_letters.REVIVE, 1),
+    "held by suspended rules": (suspended_rules.HELD, 1),
 }
 # Walks that are meant: over the parameters, over what a subquery has found, and over an index of nothing but what is looked for.
-MEANT = ("VIRTUAL TABLE", "CONSTANT ROW", "SCAN (subquery", "USING INDEX inbox_pending", "USING INDEX inbox_urgent")
+MEANT = (
+    "VIRTUAL TABLE",
+    "CONSTANT ROW",
+    "SCAN (subquery",
+    "USING INDEX inbox_pending",
+    "USING INDEX inbox_urgent",
+    "USING INDEX units_suspended",
+)
 FOUND = {"SCAN lane", "SCAN doubt", "SCAN new", "SCAN plan", "SCAN opt_out", "SCAN question"}
 
 
