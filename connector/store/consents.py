@@ -76,7 +76,7 @@ LAST_DECIDED = """SELECT number.value, entry.event_id, entry.event_key, entry.re
     ORDER BY event_id DESC, id DESC LIMIT 1)
     AND json_extract(entry.decision, '$.word') = 'opt_out'"""
 LAST_OUT = """SELECT number.value FROM json_each(?) AS number WHERE (
-    SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn IN (number.value, pseudonym(number.value))
+    SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone WHERE msisdn IN ({names})
     AND phase = 'decided' ORDER BY event_id DESC, id DESC LIMIT 1) = 'opt_out'"""
 REOPEN = """INSERT INTO obligations (event_id, event_key, sink, since) VALUES {rows}
     ON CONFLICT (event_id, sink) DO UPDATE SET closed_at = NULL, failed = NULL"""
@@ -205,7 +205,9 @@ class Consents:
 
     def opted_out(self, numbers: Sequence[str]) -> list[str]:
         """Those of the numbers whose last decision is an opt-out. Another subscription of theirs may still run."""
-        return [number for (number,) in self._reader.execute(LAST_OUT, (as_list(numbers),))]
+        forgotten = self._reader.execute(ANY_FORGOTTEN).fetchone()
+        names = "number.value, pseudonym(number.value)" if forgotten else "number.value"
+        return [number for (number,) in self._reader.execute(LAST_OUT.format(names=names), (as_list(numbers),))]
 
     def decided_since(self, since: datetime) -> tuple[int, int]:
         """How many opt-ins and opt-outs were decided since then."""

@@ -65,6 +65,7 @@ async def test_many_ledgers_are_read_at_once(scene):
     ledgers = scene.store.consents.of_many([ANNA, BERIT, "+4790000009"])
     assert {number: len(entries) for number, entries in ledgers.items()} == {ANNA: 1, BERIT: 1, "+4790000009": 0}
     assert ledgers[ANNA] == scene.store.consents.of(ANNA)
+    assert scene.store.consents.opted_out(list(ledgers)) == [ANNA, BERIT]
 
 
 async def test_an_opt_out_is_owed_by_each_sink_until_it_confirms(scene):

@@ -111,11 +111,13 @@ async def test_the_opt_out_holds_and_a_new_start_goes_on_with_the_ledger(scene):
     assert [one.decision.word for one in kept if one.phase is Phase.DECIDED] == [Verdict.OPT_IN, Verdict.OPT_OUT]
     assert fold_ledger(kept).out
     assert scene.store.consents.of_many([ANNA, BERIT]) == {ANNA: kept, BERIT: ()}
+    assert scene.store.consents.opted_out([ANNA, BERIT]) == [ANNA]
     assert {one.decision.phone.masked for one in kept} == {"a forgotten person"}
     assert all(one.detail is None for one in kept)
     event = await scene.keep("joins again")
     await scene.plan(event, decisions=(decision(Verdict.OPT_IN),))
     assert not fold_ledger(scene.store.consents.of(ANNA)).out
+    assert scene.store.consents.opted_out([ANNA]) == []
 
 
 async def test_a_repeat_of_an_erased_event_is_recognised_and_another_meaning_is_new(scene):
