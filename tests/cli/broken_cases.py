@@ -550,6 +550,12 @@ CASES = [
         [("mappings/strex-subscription.yaml:53:51", "unknown-key", "did you mean `above`?")],
     ),
     Case(
+        "path without from",
+        SUB,
+        swap("SMS_Keywords__c: {from: keyword, truncate: 255}", "SMS_Keywords__c: properties.town"),
+        [("mappings/strex-subscription.yaml:43:11", "path-as-text", "write {from: properties.town} for the value")],
+    ),
+    Case(
         "from typo",
         SUB,
         swap("FirstName: {from: lookup.firstName, truncate: 40}", "FirstName: {from: lookup.firstname, truncate: 40}"),

@@ -1,5 +1,6 @@
 """Compiles the value of a field: a template, a literal, a chain of transforms, or a parent record."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -21,6 +22,8 @@ from connector.model.operation import Parent
 from connector.model.text import cut, length_of
 from connector.model.text_folding import composed
 
+# A text that can only be meant for a value of the event.
+VALUE_OF_EVENT = re.compile(r"msisdn|(?:properties|lookup|record)\.\w[\w.]*")
 NOTHING: Get = lambda _reading: None  # noqa: E731 - a value that stands for one that could not be compiled.
 
 
@@ -149,6 +152,10 @@ def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made
         return Made(lambda _reading: value, literal=value)
     try:
         template = parse_template(value)
+        if VALUE_OF_EVENT.fullmatch(value):
+            findings.warn(
+                where, "path-as-text", f"`{value}` goes out as this text", f"write {{from: {value}}} for the value"
+            )
         if ("{{" in value or "${" in value) and (odd := odd_braces(value)):
             findings.warn(
                 where,
