@@ -281,6 +281,19 @@ async def test_a_merged_record_gives_its_key_to_the_one_that_was_kept(org):
     assert (await org.records("crmc_smsevent"))[0]["_crmc_contactid_value"] == winner
 
 
+async def test_a_merged_record_keeps_its_key_where_the_kept_one_cannot_take_it(org):
+    """Both or neither: a key that nobody has would make another contact at the next try."""
+    winner, loser = await org.load("contact", {"lastname": "Kept"}, {"lastname": "Old", "crmc_smskey": "4790000001"})
+    await org.control("POST", "merge", {"table": "contact", "winner": winner, "loser": loser})
+    await org.fault("row_lock", records=["Kept"])
+    (outcome,) = await deliver(org, contact("4790000001", create=NEW, mobilephone="+4790000001"))
+    assert isinstance(outcome, Retry), outcome
+    await org.control("DELETE", "faults")
+    (outcome,) = await deliver(org, contact("4790000001", create=NEW, mobilephone="+4790000001"))
+    assert (outcome.record_id, outcome.created) == (winner, False)
+    assert len(await org.records("contact")) == 2
+
+
 async def test_a_known_record_that_was_merged_is_followed(org):
     winner, loser = await org.load("contact", {"lastname": "A"}, {"lastname": "B", "crmc_smskey": "4790000001"})
     await org.control("POST", "merge", {"table": "contact", "winner": winner, "loser": loser})

@@ -39,12 +39,16 @@ class BadKey(ValueError):  # noqa: N818 - the same.
 
 
 class Operation(Struct, frozen=True, kw_only=True):
-    """One operation of a batch. `target` is below the API's root, encoded."""
+    """One operation of a batch. `target` is below the API's root, encoded.
+
+    `first` is another one that is done just before it: both or neither. The answer is then that of the second, or the failure.
+    """
 
     method: str
     target: str
     body: Mapping[str, Any] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    first: "Operation | None" = None
 
 
 @lru_cache(maxsize=1000)
@@ -109,15 +113,15 @@ def batch(operations: Sequence[Operation]) -> HttpCall:
     """A call with several operations, each of which succeeds or fails by itself."""
     reads = all(one.method == "GET" for one in operations)
     pieces: list[bytes] = []
-    for one in operations:
-        head = f"{_HEAD}{one.method} {ROOT}{one.target} HTTP/1.1\r\nAccept: application/json\r\n"
-        for name, value in one.headers.items():
-            head += f"{name}: {value}\r\n"
-        if one.body is not None:
-            head += "Content-Type: application/json; charset=utf-8\r\n\r\n"
-            pieces += (head.encode(), orjson.dumps(one.body), b"\r\n")
-        else:
-            pieces += (head.encode(), b"\r\n\r\n")
+    for number, one in enumerate(operations):
+        if one.first is None:
+            pieces += _part(f"--{BOUNDARY}{_HEAD}", one)
+            continue
+        name = f"changeset_{number}"  # Content-IDs are unique in the whole batch
+        pieces.append(f"--{BOUNDARY}\r\nContent-Type: multipart/mixed; boundary={name}\r\n\r\n".encode())
+        for place, each in enumerate((one.first, one)):
+            pieces += _part(f"--{name}\r\nContent-ID: {2 * number + place + 1}{_HEAD}", each)
+        pieces.append(f"--{name}--\r\n".encode())
     pieces.append(f"--{BOUNDARY}--\r\n".encode())
     return HttpCall(
         method="POST",
@@ -134,7 +138,17 @@ def batch(operations: Sequence[Operation]) -> HttpCall:
     )
 
 
-_HEAD = f"--{BOUNDARY}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+_HEAD = "\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+
+
+def _part(head: str, one: Operation) -> tuple[bytes, ...]:
+    head += f"{one.method} {ROOT}{one.target} HTTP/1.1\r\nAccept: application/json\r\n"
+    for name, value in one.headers.items():
+        head += f"{name}: {value}\r\n"
+    if one.body is None:
+        return (head.encode(), b"\r\n\r\n")
+    head += "Content-Type: application/json; charset=utf-8\r\n\r\n"
+    return (head.encode(), orjson.dumps(one.body), b"\r\n")
 
 
 def _path(target: str) -> str:

@@ -74,23 +74,32 @@ def parts(reply: HttpReply, number: int) -> list[Answer | RequestFailed]:
     kind = reply.headers.get("content-type", "")
     if reply.status not in OK:
         raise failed(reply.status, reply.headers, reply.body)
-    _, _, boundary = kind.partition("boundary=")
-    name = boundary.partition(";")[0].strip().strip('"')
-    if not kind.startswith("multipart/mixed") or not name:
+    if not kind.startswith("multipart/mixed") or not _boundary(kind):
         raise RequestFailed(replace(not_theirs("a batch whose answer is no multipart"), in_doubt=True))
-    found: list[Answer | RequestFailed] = []
-    for piece in reply.body.split(b"--" + name.encode())[1:]:
-        if piece.startswith(b"--"):
-            break
-        found.append(_part(piece))
+    found = _parts(reply.body, _boundary(kind))
     if len(found) != number:
         detail = f"a batch of {number} operations with {len(found)} answers"
         raise RequestFailed(replace(not_theirs(detail), in_doubt=True))
     return found
 
 
+def _boundary(kind: str) -> str:
+    return kind.partition("boundary=")[2].partition(";")[0].strip().strip('"')
+
+
+def _parts(body: bytes, boundary: str) -> list[Answer | RequestFailed]:
+    found: list[Answer | RequestFailed] = []
+    for piece in body.split(b"--" + boundary.encode())[1:]:
+        if piece.startswith(b"--"):
+            break
+        found.append(_part(piece))
+    return found
+
+
 def _part(piece: bytes) -> Answer | RequestFailed:
-    _, _, http = piece.partition(b"\r\n\r\n")
+    kind, _, http = piece.partition(b"\r\n\r\n")
+    if b"multipart/mixed" in kind:
+        return _change_set(http, _boundary(kind.decode("latin-1").replace("\r\n", ";")))
     head, _, body = http.partition(b"\r\n\r\n")
     status = STATUS.match(head.lstrip())
     if status is None:
@@ -189,6 +198,14 @@ def shown(code: str, message: str) -> str:
 def _field(message: str) -> str:
     found = PROPERTY.search(message)
     return next(one for one in found.groups() if one) if found else ""
+
+
+def _change_set(body: bytes, boundary: str) -> Answer | RequestFailed:
+    """The last answer of a change set, or its failure: then nothing of it was done."""
+    found = _parts(body, boundary)
+    failed = next((one for one in found if isinstance(one, RequestFailed)), None)
+    empty = RequestFailed(replace(not_theirs("a change set without an answer"), in_doubt=True))
+    return failed or (found[-1] if found else empty)
 
 
 def _error(raw: bytes) -> Mapping[str, Any] | None:

@@ -244,7 +244,7 @@ class Batch:
             fields = {name: value for name, value in fields.items() if name not in left_out}
         before = None
         if found.merged is not None and self._own[index] is None and not found.key:
-            # The kept record gets the key, so that others find it by it.
+            # The kept record gets the key, so that others find it by it. Both or neither: else nobody has it.
             before = Operation(
                 method="PATCH",
                 target=address(table, ID_FIELD, found.merged),
@@ -263,8 +263,7 @@ class Batch:
             table=table,
             record_id=found.record_id,
             left_out=left_out,
-            before=before,
-            operation=self._patch(table, target, fields, {"If-Match": match}, found.record_id),
+            operation=replace(self._patch(table, target, fields, {"If-Match": match}, found.record_id), first=before),
         )
 
     def _whichever(self, index: int, table: TableInfo, write: RecordWrite) -> Item | Outcome:

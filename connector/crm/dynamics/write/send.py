@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,15 +39,9 @@ class Item(Struct, frozen=True, kw_only=True):
     index: int
     table: TableInfo
     operation: Operation
-    before: Operation | None = None  # to be done just before it: a merged record gives its key away
     record_id: str | None = None
     insert: bool = False  # it is assumed that there is no such record
     left_out: tuple[str, ...] = ()
-
-    @property
-    def size(self) -> int:
-        """How many operations it takes."""
-        return 1 if self.before is None else 2
 
 
 class Sending:
@@ -60,13 +54,13 @@ class Sending:
     async def run(self, items: Sequence[Item]) -> dict[int, Answer | RequestFailed]:
         """The result of each item, by its index."""
         results: dict[int, Answer | RequestFailed] = {}
-        waiting = deque(_batches(items))
+        waiting = deque(list(items[start : start + OPERATIONS]) for start in range(0, len(items), OPERATIONS))
 
         async def work() -> None:
             while waiting and self.stopped is None:
                 batch = waiting.popleft()
                 try:
-                    answers = await self._web.batch(_operations(batch))
+                    answers = await self._web.batch([one.operation for one in batch])
                 except RequestFailed as failed:
                     waiting.extendleft(reversed(self._whole_failed(batch, failed, results)))
                 else:
@@ -84,14 +78,10 @@ class Sending:
         answers: Sequence[Answer | RequestFailed],
         results: dict[int, Answer | RequestFailed],
     ) -> None:
-        place = 0
-        for item in batch:
-            own = answers[place : place + item.size]
-            place += item.size
-            failed = next((one for one in own if isinstance(one, RequestFailed)), None)
-            results[item.index] = failed or own[-1]
-            if failed is not None:
-                self._stop(failed)
+        for item, answer in zip(batch, answers, strict=True):
+            results[item.index] = answer
+            if isinstance(answer, RequestFailed):
+                self._stop(answer)
 
     def _whole_failed(
         self, batch: list[Item], failed: RequestFailed, results: dict[int, Answer | RequestFailed]
@@ -107,25 +97,3 @@ class Sending:
     def _stop(self, failed: RequestFailed) -> None:
         if isinstance(failed.outcome, Retry) and failed.outcome.reason in STOPPING:
             self.stopped = self.stopped or failed.outcome
-
-
-def _operations(batch: Iterable[Item]) -> list[Operation]:
-    found: list[Operation] = []
-    for item in batch:
-        if item.before is not None:
-            found.append(item.before)
-        found.append(item.operation)
-    return found
-
-
-def _batches(items: Sequence[Item]) -> Iterable[list[Item]]:
-    batch: list[Item] = []
-    size = 0
-    for item in items:
-        if batch and size + item.size > OPERATIONS:
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += item.size
-    if batch:
-        yield batch
