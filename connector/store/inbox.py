@@ -79,9 +79,10 @@ PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their positions in a row that i
 VERDICT, EVENT, MEANING = 3, 8, 10  # the same, in a row that has no id yet
 KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)) FROM inbox
     WHERE key IN (SELECT value FROM json_each(?))"""
-# Of these keys: erased events of forgotten people.
+# Of these keys: erased events of forgotten people. No key is hashed while nobody is forgotten.
 ERASED = """SELECT json_group_array(json_array(each.value, erased.event_id, erased.meaning)) FROM json_each(?) AS each
-    CROSS JOIN erased_events AS erased ON erased.key = pseudonym(each.value)"""
+    CROSS JOIN erased_events AS erased ON erased.key = pseudonym(each.value)
+    WHERE EXISTS (SELECT 1 FROM erased_events)"""
 MASK = 2**64 - 1
 MAX_ID = 2**63 - 1
 STORED = "id, key, provider, shape, received_at, state, detail, reason, mapping, event"

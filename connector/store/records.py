@@ -103,7 +103,8 @@ REDIRECT_LINKS = (
     "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
 ERASED = """SELECT each.value, erased.opted_out FROM json_each(?) AS each CROSS JOIN erased_records AS erased
-    ON erased.crm = ? AND erased.object = ? AND erased.record = pseudonym(each.value)"""
+    ON erased.crm = ? AND erased.object = ? AND erased.record = pseudonym(each.value)
+    WHERE EXISTS (SELECT 1 FROM erased_records)"""
 OUT_BY_PHONE = (
     "SELECT json_group_array(json_array(phone, record_id, fields)) FROM shadows INDEXED BY shadows_out "
     "WHERE crm = ? AND object = ? AND opted_out = 1 AND gone_at IS NULL AND phone IN (SELECT value FROM json_each(?))"
