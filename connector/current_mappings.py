@@ -47,7 +47,9 @@ class CurrentMappings:
         """The mappings to start with. Never raises for bad files: callbacks are taken in with any mappings, or none."""
         try:
             rules = load_rules(self._loaded)
-            refuse_failing(rules)
+            accepted = self._store.mappings.accepted()
+            if accepted is not None and accepted.version != rules.version:  # else there is nothing better to use
+                refuse_failing(rules)
         except ProblemsFound as found:
             return await self._instead_of(found)
         await self._accept(rules)

@@ -55,6 +55,22 @@ async def test_a_start_with_bad_files_uses_those_that_were_accepted_last(world):
         assert (await mapping(app))["refused_at"] is None
 
 
+async def test_a_test_that_fails_keeps_the_mappings_of_before_at_a_start_and_is_no_hindrance_at_the_first(world):
+    async with world.running() as app:
+        version = app.pipeline.rules.version
+    path = world.base / "mappings" / LOG
+    text = path.read_text()
+    path.write_text(text.replace("name: everything else", "name: all the rest", 1))  # a test expects the other name
+    async with world.running() as app:
+        assert app.pipeline.rules.version == version
+        (alarm,) = [one for one in world.emitted(Alarm) if one.kind == "mappings_refused"]
+        assert "the test `a report becomes an event record on the contact` fails" in alarm.message
+    for file in world.base.glob("*.db*"):
+        file.unlink()
+    async with world.running() as app:
+        assert app.pipeline.rules.version != version
+
+
 async def test_callbacks_are_taken_in_without_any_usable_mappings_and_wait(world):
     path, text, place = break_file(world)
     async with world.running() as app:
