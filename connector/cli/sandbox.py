@@ -47,9 +47,13 @@ def _served(name: str, command: click.Command, usual_port: int) -> click.Command
     @as_json
     @click.pass_context
     def serve(ctx: click.Context, /, port: int, *, as_json: bool, **options: Any) -> None:
-        from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - see the package's docstring.
+        from connector.sandbox.refused import RefusedError  # noqa: PLC0415 - see the package's docstring.
+        from connector.sandbox.serve import serve_until_stopped  # noqa: PLC0415 - the same.
 
-        app = ctx.invoke(command, **options)
+        try:
+            app = ctx.invoke(command, **options)
+        except RefusedError as refused:
+            raise click.UsageError(str(refused)) from refused
         asyncio.run(serve_until_stopped(app, "127.0.0.1", port, lambda url: _announce(url, json_wanted=as_json)))
 
     made = click.command(

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from connector.sandbox.strex.body import RefusedError
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.strex.keywords import DEFAULTS, find
 from connector.sandbox.strex.schedule import Kind, waits
 from connector.sandbox.strex.settings import Lookup, Settings

@@ -4,9 +4,9 @@ import pytest
 from aiohttp import ClientSession, web
 from providers.sumotext_requests import sample
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.serve import serving
 from connector.sandbox.sumotext import build
-from connector.sandbox.sumotext.callbacks import RefusedError
 
 
 class Sumotext:

@@ -3,9 +3,9 @@
 import pytest
 from aiohttp import ClientSession, web
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.serve import serving
 from connector.sandbox.twilio import build
-from connector.sandbox.twilio.app import RefusedError
 
 DONOR = "+15005550006"
 

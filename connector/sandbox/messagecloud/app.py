@@ -8,7 +8,7 @@ from aiohttp.typedefs import Handler
 
 from connector.sandbox.messagecloud.donor_actions import DonorActions
 from connector.sandbox.messagecloud.gateway import Gateway
-from connector.sandbox.strex.body import RefusedError
+from connector.sandbox.refused import RefusedError
 
 GATEWAY = web.AppKey("gateway", Gateway)  # for tests in the same process
 

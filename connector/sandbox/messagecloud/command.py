@@ -4,7 +4,6 @@ import click
 from aiohttp import web
 
 from connector.sandbox.messagecloud.app import build
-from connector.sandbox.strex.body import RefusedError
 
 PORT = 8094
 
@@ -21,7 +20,4 @@ PORT = 8094
 @click.option("--api-key", default="sandbox-key", show_default=True, help="The key that calls must have.")
 def command(*, hooks: str, secret: str | None, campaign_name: str, api_key: str) -> web.Application:
     """MessageCloud: creates one-click windows and tells their status; POST /_sandbox/window plays the donor."""
-    try:
-        return build(hooks=hooks, secret=secret, campaign_name=campaign_name, api_key=api_key)
-    except RefusedError as refused:
-        raise click.UsageError(str(refused)) from refused
+    return build(hooks=hooks, secret=secret, campaign_name=campaign_name, api_key=api_key)

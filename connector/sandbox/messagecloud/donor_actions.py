@@ -12,7 +12,8 @@ from aiohttp import web
 from yarl import URL
 
 from connector.sandbox.messagecloud.gateway import CALLS, STATUSES, ChargeScript, Gateway, Spoiled, Transaction
-from connector.sandbox.strex.body import Body, RefusedError, read_json
+from connector.sandbox.refused import RefusedError
+from connector.sandbox.strex.body import Body, read_json
 
 SECONDS = 30  # timeout of a callback; the real one is not documented
 TRIES = 5  # attempts for a callback without 200 and OK; the real schedule is not documented

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from connector.sandbox.strex.body import RefusedError
+from connector.sandbox.refused import RefusedError
 
 STATUSES = (
     "DELIVERED", "REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED", "UNKNOWN", "ACKNOWLEDGED",

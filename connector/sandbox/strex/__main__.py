@@ -4,9 +4,9 @@ import argparse
 import asyncio
 import sys
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.serve import serve_until_stopped
 from connector.sandbox.strex.app import build
-from connector.sandbox.strex.body import RefusedError
 
 
 def main() -> int:

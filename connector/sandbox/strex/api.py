@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from connector.sandbox.strex.body import Body, RefusedError, read_json
+from connector.sandbox.refused import RefusedError
+from connector.sandbox.strex.body import Body, read_json
 from connector.sandbox.strex.faults import COMMAND_PATH, FAULT
 from connector.sandbox.strex.forwarder import Forwarder
 from connector.sandbox.strex.service import Command, Service

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.strex.api import Api, CommandLog
-from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.control import Control
 from connector.sandbox.strex.donor_actions import DonorActions
 from connector.sandbox.strex.faults import Faults

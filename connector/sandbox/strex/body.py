@@ -7,9 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-
-class RefusedError(ValueError):
-    """The request is invalid; the message says why, and the response is 400."""
+from connector.sandbox.refused import RefusedError
 
 
 async def read_json(request: web.Request) -> Any:

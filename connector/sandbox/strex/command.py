@@ -4,7 +4,6 @@ import click
 from aiohttp import web
 
 from connector.sandbox.strex.app import build
-from connector.sandbox.strex.body import RefusedError
 
 PORT = 8091
 
@@ -19,7 +18,4 @@ def command(
     *, mo_url: str | None, dlr_url: str | None, api_key: str, compress: float, no_sign: bool
 ) -> web.Application:
     """Strex Connect: forwards messages and reports, takes service commands."""
-    try:
-        return build(api_key=api_key, mo_url=mo_url, dlr_url=dlr_url, compress=compress, sign=not no_sign)
-    except RefusedError as refused:
-        raise click.UsageError(str(refused)) from refused
+    return build(api_key=api_key, mo_url=mo_url, dlr_url=dlr_url, compress=compress, sign=not no_sign)

@@ -2,8 +2,9 @@
 
 from aiohttp import web
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.strex.api import CommandLog
-from connector.sandbox.strex.body import Body, RefusedError, read_json
+from connector.sandbox.strex.body import Body, read_json
 from connector.sandbox.strex.faults import Faults
 from connector.sandbox.strex.forwarder import Forwarder
 from connector.sandbox.strex.keywords import SHORT_NUMBER

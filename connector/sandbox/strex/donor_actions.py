@@ -4,7 +4,8 @@ import json
 
 from aiohttp import web
 
-from connector.sandbox.strex.body import Body, RefusedError, read_json
+from connector.sandbox.refused import RefusedError
+from connector.sandbox.strex.body import Body, read_json
 from connector.sandbox.strex.envelopes import LONE_SURROGATES, Draft, status_of
 from connector.sandbox.strex.forwarder import Forwarder
 from connector.sandbox.strex.keywords import SHORT_NUMBER

@@ -7,7 +7,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from connector.sandbox.strex.body import Body, RefusedError
+from connector.sandbox.refused import RefusedError
+from connector.sandbox.strex.body import Body
 
 COMMAND_PATH = "/api/services/command"
 FAULT = web.RequestKey("fault", str)

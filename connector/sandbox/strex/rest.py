@@ -13,7 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from connector.sandbox.strex.body import Body, RefusedError, read_json
+from connector.sandbox.refused import RefusedError
+from connector.sandbox.strex.body import Body, read_json
 from connector.sandbox.strex.envelopes import registered
 from connector.sandbox.strex.keywords import SHORT_NUMBER, Keyword
 from connector.sandbox.strex.service import Service

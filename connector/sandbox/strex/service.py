@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.strex import text_requests
-from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.envelopes import (
     SALESFORCE_PROPERTIES,
     Draft,

@@ -8,8 +8,8 @@ from typing import Any
 
 from yarl import URL
 
+from connector.sandbox.refused import RefusedError
 from connector.sandbox.strex import keywords
-from connector.sandbox.strex.body import RefusedError
 from connector.sandbox.strex.keywords import Keyword
 
 

@@ -13,7 +13,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
-from connector.sandbox.sumotext.callbacks import Method, RefusedError, parameters, query, target
+from connector.sandbox.refused import RefusedError
+from connector.sandbox.sumotext.callbacks import Method, parameters, query, target
 
 SECONDS = 30  # timeout of a callback; the real one is not documented
 MOST = 1000  # per callback

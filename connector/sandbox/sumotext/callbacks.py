@@ -7,9 +7,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
-
-class RefusedError(ValueError):
-    """The request is invalid; the message says why, and the response is 400."""
+from connector.sandbox.refused import RefusedError
 
 
 class Method(StrEnum):

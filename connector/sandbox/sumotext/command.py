@@ -4,7 +4,6 @@ import click
 from aiohttp import web
 
 from connector.sandbox.sumotext.app import build
-from connector.sandbox.sumotext.callbacks import RefusedError
 
 PORT = 8092
 
@@ -19,7 +18,4 @@ PORT = 8092
 @click.option("--secret", help="The path secret, the last part of the endpoints' addresses.")
 def command(*, hooks: str, secret: str | None) -> web.Application:
     """Sumotext: POST /_sandbox/send plays a web form, a poll reply or a text message."""
-    try:
-        return build(hooks=hooks, secret=secret)
-    except RefusedError as refused:
-        raise click.UsageError(str(refused)) from refused
+    return build(hooks=hooks, secret=secret)

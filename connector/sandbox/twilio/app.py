@@ -18,6 +18,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from yarl import URL
 
+from connector.sandbox.refused import RefusedError
+
 SECONDS = 15  # twilio.com/docs/usage/webhooks/messaging-webhooks: how long Twilio waits for an answer
 NUMBER = "+15005550009"  # ours, where a request names none
 SERVICE = "MG00000000000000000000000000000001"
@@ -29,10 +31,6 @@ HELPS = frozenset({"HELP", "INFO"})
 DELIVERED = ("queued", "sent", "delivered")
 PHONE = ("from", "text", "to", "times")
 MESSAGE = ("to", "from", "statuses")
-
-
-class RefusedError(ValueError):
-    """The request is invalid; the message says why, and the response is 400."""
 
 
 def build(*, hooks: str, auth_token: str, secret: str | None = None, advanced: bool = True) -> web.Application:

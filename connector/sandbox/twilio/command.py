@@ -3,7 +3,7 @@
 import click
 from aiohttp import web
 
-from connector.sandbox.twilio.app import RefusedError, build
+from connector.sandbox.twilio.app import build
 
 PORT = 8096
 
@@ -20,7 +20,4 @@ PORT = 8096
 @click.option("--no-advanced-opt-out", is_flag=True, help="Send STOP without OptOutType.")
 def command(*, hooks: str, secret: str | None, auth_token: str, no_advanced_opt_out: bool) -> web.Application:
     """Twilio: POST /_sandbox/phone plays a donor who writes, /_sandbox/message a message to a donor."""
-    try:
-        return build(hooks=hooks, auth_token=auth_token, secret=secret, advanced=not no_advanced_opt_out)
-    except RefusedError as refused:
-        raise click.UsageError(str(refused)) from refused
+    return build(hooks=hooks, auth_token=auth_token, secret=secret, advanced=not no_advanced_opt_out)
