@@ -320,6 +320,7 @@ def drop_superseded(
     out = set(store.consents.opted_out(sorted(lanes))) if lanes else set()
     consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
     ledgers = store.consents.of_many(sorted(out | {unit.lane for unit in units if unit.id in consent}))
+    out = {lane for lane in out if fold_ledger(ledgers[lane]).out}
     pending: list[PendingWrite] = []
     for number, unit in enumerate(units):
         newer = [
@@ -337,7 +338,7 @@ def drop_superseded(
                     newer=newer,
                     ledger=ledgers.get(unit.lane, ()),
                 )
-            if operation is not None and unit.lane in out and fold_ledger(ledgers[unit.lane]).out:
+            if operation is not None and unit.lane in out:
                 (operation,) = out_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
             pending.append(PendingWrite(number, index, operation))
     return pending

@@ -65,17 +65,18 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         done = _out_if_new(done, rules)
     if word is not Verdict.OPT_OUT:
         return done
-    return _noting(done, _not_reached(event, ruling, done.operations, rules, known, ledger_state))
+    return _with_not_reached(done, _not_reached(event, ruling, done.operations, rules, known, ledger_state))
 
 
 def _out_if_new(done: Plan, rules: Ruleset) -> Plan:
+    """The plan for a person who has opted out: the records that are made for the event get the flag."""
     operations = out_at_creation(done.operations, rules.context.consent_of)
     return (
         done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
     )
 
 
-def _noting(done: Plan, not_reached: Sequence[str]) -> Plan:
+def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
     """The plan of an opt-out with the systems that no rule sends it to."""
     # What a rule does tell, and only could not be made of this event, is a dead letter of its own.
     unplanned = {one.sink for one in done.unplanned}

@@ -47,7 +47,7 @@ def settle_units(
 ) -> list[Settlement]:
     """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow.
 
-    `feeds` and `consent` are those of the sink, by object. `sent_at`: when it was begun.
+    `feeds` and `consent` are those of the sink, by object. `sent_at`: when sending began.
     `not_counted` are the reasons that are the whole sink's fault just now, and spend no attempt.
     """
     results = [_UnitResult(unit) for unit in units]

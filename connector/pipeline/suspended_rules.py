@@ -25,7 +25,7 @@ class SendResult(Struct, frozen=True, kw_only=True):
     batch: Filtered
     answered: Sent  # by the sink
     sent: Sent  # the whole batch
-    sent_at: datetime
+    sent_at: datetime  # when sending began
     well: bool  # all of it was delivered, and no rule is suspended: nothing that follows could learn from it
     not_counted: frozenset[Reason] = frozenset()  # these spend no attempt: they are the whole sink's fault
 

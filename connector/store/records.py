@@ -33,7 +33,7 @@ class ShadowWrite(Struct, frozen=True, kw_only=True):
     otherwise: Mapping[str, Any] = field(default_factory=dict)  # for fields of which nothing was known so far
     shown: bool = False  # the CRM has just shown it: the record exists
     written: bool = False  # we have just written it; `fields` are those of the write
-    sent_at: datetime | None = None  # of our write: when it was begun
+    sent_at: datetime | None = None  # of our write: when sending began
     person: str | None = None  # of our write: the person's E.164 number, if the record is found by it
 
 
