@@ -176,3 +176,37 @@ async def tab_to(page: Page, name: str | Callable[[str], bool]) -> None:
         if name(text) if callable(name) else text == name:
             return
     pytest.fail(f"Tab does not reach {name}: {seen[:40]}")
+
+
+def report(number, action, turn, **properties):
+    """A delivery report of Strex about a donor."""
+    return {
+        "transactionId": f"{number[1:]}-{turn}",
+        "sender": "2002",
+        "recipient": number,
+        "statusCode": "Ok",
+        "detailedStatusCode": "Delivered",
+        "delivered": True,
+        "properties": {"SystemAction": action, "Keyword": "KATT", **properties},
+    }
+
+
+def message(number, text, turn):
+    """A message of a donor."""
+    return {"transactionId": f"m-{number[1:]}-{turn}", "sender": number, "recipient": "2002", "content": text}
+
+
+async def refuse(world, *numbers, message="Ask <b>Kari</b> first"):
+    """A validation rule of the org refuses the contacts with these numbers."""
+    keys = [world.crm.key(number) for number in numbers]
+    fault = {"fault": "refuse", "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": message}
+    await world.fault(world.crm_url, **fault, records=keys)
+
+
+async def let_rules_take_less(world):
+    """No rule takes an ordinary message any more, and no event record is made."""
+    (world.base / "mappings" / "strex-log.yaml").unlink()
+    for name in ("strex-messages.yaml", "strex-stops.yaml"):
+        file = world.base / "mappings" / name
+        file.write_text(file.read_text().partition("\n  - name: any other message")[0])
+    await world.app.reload()

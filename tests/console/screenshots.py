@@ -10,28 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from console.harness import Visits, chromium, console_world
+from console.harness import Visits, chromium, console_world, message, refuse, report
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SIZE = {"viewport": {"width": 1200, "height": 820}, "locale": "en-GB"}
 HOURS = 24
 REFUSED, ASKED = "+4790000101", "+4790000102"
-
-
-def report(number, action, turn, **properties):
-    return {
-        "transactionId": f"{number[1:]}-{turn}",
-        "sender": "2002",
-        "recipient": number,
-        "statusCode": "Ok",
-        "detailedStatusCode": "Delivered",
-        "delivered": True,
-        "properties": {"SystemAction": action, "Keyword": "KATT", **properties},
-    }
-
-
-def message(number, text, turn):
-    return {"transactionId": f"m-{number[1:]}-{turn}", "sender": number, "recipient": "2002", "content": text}
 
 
 async def a_day(world):
@@ -52,8 +36,7 @@ async def a_day(world):
 
 async def what_needs_a_person(world):
     """Dead letters that the CRM refused, a question, and a late hour."""
-    fault = {"fault": "refuse", "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": "Mobile: enter 8 digits"}
-    await world.fault(world.crm_url, **fault, records=[world.crm.key(number) for number in (REFUSED, "+4790000103")])
+    await refuse(world, REFUSED, "+4790000103", message="Mobile: enter 8 digits")
     await world.callback("dlr", report(REFUSED, "Subscribe", "late"))
     await world.callback("dlr", report("+4790000103", "Subscribe", "late"))
     await world.callback("dlr", report(ASKED, "Subscribe", "first"))

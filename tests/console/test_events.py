@@ -6,7 +6,20 @@ from datetime import timedelta
 import pytest
 import pytest_asyncio
 from console.browserless import client
-from console.harness import DARK, HOSTILE, IN_ONE_LOOP, NO_SCRIPT, PHONE, fits, is_accessible, tab_to
+from console.harness import (
+    DARK,
+    HOSTILE,
+    IN_ONE_LOOP,
+    NO_SCRIPT,
+    PHONE,
+    fits,
+    is_accessible,
+    let_rules_take_less,
+    message,
+    refuse,
+    report,
+    tab_to,
+)
 
 from connector.store.inbox import Entry
 
@@ -19,18 +32,6 @@ UNREAD = 60  # bodies that could not be read: more than one page of them
 UNMATCHED, REFUSED, JOINED = 1, 2, 3  # the ids of the other events
 
 
-def report(number, action, turn):
-    return {
-        "transactionId": f"{number[1:]}-{turn}",
-        "sender": "2002",
-        "recipient": number,
-        "statusCode": "Ok",
-        "detailedStatusCode": "Delivered",
-        "delivered": True,
-        "properties": {"SystemAction": action, "Keyword": "KATT"},
-    }
-
-
 def unread(world, place):
     about = {"provider": "strex", "shape": "message", "msisdn": None, "event": None, "unreadable": "it is not JSON"}
     at = world.clock.now() - timedelta(days=1)
@@ -40,15 +41,9 @@ def unread(world, place):
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def events(world):
     """An event that no rule takes, a dead letter, one that was delivered, and bodies that could not be read."""
-    (world.base / "mappings" / "strex-log.yaml").unlink()
-    for name in ("strex-messages.yaml", "strex-stops.yaml"):
-        file = world.base / "mappings" / name
-        file.write_text(file.read_text().partition("\n  - name: any other message")[0])
-    await world.app.reload()
-    fault = {"fault": "refuse", "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": "Ask <b>Kari</b> first"}
-    await world.fault(world.crm_url, **fault, records=[world.crm.key(OTHER)])
-    message = {"transactionId": "m-1", "sender": DONOR, "recipient": "2002", "content": TEXTS}
-    await world.callback("mo", message)
+    await let_rules_take_less(world)
+    await refuse(world, OTHER)
+    await world.callback("mo", message(DONOR, TEXTS, 1))
     await world.callback("dlr", report(OTHER, "Subscribe", 1))
     await world.callback("dlr", report(DONOR, "Subscribe", 1))
     await world.settled()

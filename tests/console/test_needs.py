@@ -5,7 +5,22 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from console.harness import DARK, HOSTILE, IN_ONE_LOOP, NO_SCRIPT, PHONE, fits, is_accessible, tab_to
+from console.harness import (
+    DARK,
+    HOSTILE,
+    IN_ONE_LOOP,
+    NO_SCRIPT,
+    PHONE,
+    fits,
+    is_accessible,
+    let_rules_take_less,
+    message,
+    refuse,
+    report,
+    tab_to,
+)
+
+from connector.model.outcome import Reason
 
 pytestmark = IN_ONE_LOOP
 
@@ -15,36 +30,10 @@ TEXTS = " ".join(HOSTILE.values())[:60_000]
 QUESTION = "stopp <b>ulven</b> {{7*7}} \u202e!"
 
 
-def report(number, action, turn, **properties):
-    return {
-        "transactionId": f"{number[1:]}-{turn}",
-        "sender": "2002",
-        "recipient": number,
-        "statusCode": "Ok",
-        "detailedStatusCode": "Delivered",
-        "delivered": True,
-        "properties": {"SystemAction": action, "Keyword": "KATT", **properties},
-    }
-
-
-def message(number, text, turn):
-    return {"transactionId": f"m-{number[1:]}-{turn}", "sender": number, "recipient": "2002", "content": text}
-
-
-async def refuse(world, *numbers):
-    keys = [world.crm.key(number) for number in numbers]
-    fault = {"fault": "refuse", "code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": "Ask <b>Kari</b> first"}
-    await world.fault(world.crm_url, **fault, records=keys)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def waiting(world):
     """Dead letters of one cause, questions about stops, and an event that no rule takes."""
-    (world.base / "mappings" / "strex-log.yaml").unlink()
-    for name in ("strex-messages.yaml", "strex-stops.yaml"):
-        file = world.base / "mappings" / name
-        file.write_text(file.read_text().partition("\n  - name: any other message")[0])
-    await world.app.reload()
+    await let_rules_take_less(world)
     await refuse(world, DONOR, OTHER)
     await world.callback("dlr", report(DONOR, "Subscribe", 1))
     await world.callback("dlr", report(OTHER, "Subscribe", 1))
@@ -135,11 +124,13 @@ async def test_after_a_retry_it_stays_and_says_what_became_of_each(visit, waitin
 
 
 async def test_without_scripts_a_dead_letter_is_discarded_and_a_link_looks_again(visit, waiting):
+    # A retry may have delivered one of them by now.
+    left = len(waiting.app.store.dead_letters.listing(Reason.VALIDATION))
     page = await visit("operator", "/console/needs", **NO_SCRIPT)
     await page.get_by_role("button", name=re.compile("^Discard group")).click()
     assert "Nothing more is sent" in await main_text(page)
     await page.get_by_role("button", name="Discard now").click()
-    assert "1 of 1 discarded" in await main_text(page)
+    assert f"{left} of {left} discarded" in await main_text(page)
     await page.get_by_role("link", name="Back to what needs you").click()
     assert ": validation" not in await main_text(page)
 
