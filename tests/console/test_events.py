@@ -49,6 +49,7 @@ async def events(world):
     await world.settled()
     await world.app.store.inbox.keep([unread(world, place) for place in range(UNREAD)])
     assert world.counts() == {"unmatched": 1, "dead": 1, "delivered": 1, "unreadable": UNREAD}
+    world.clock.ahead += timedelta(seconds=2)  # all of them are older than a second
     return world
 
 
