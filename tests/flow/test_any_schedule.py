@@ -45,7 +45,55 @@ STORMS = [
 ]
 
 
-class Schedule:
+class Story:
+    """What donors and Strex do in a schedule, and how it waits. It has a world, dice, said_out and joining."""
+
+    async def join(self):
+        person = self.dice.choice(PEOPLE)
+        self.said_out[person] = False
+        self.joining.add(person)
+        await self.world.phone(person, self.dice.choice(KEYWORDS))
+
+    async def stop(self):
+        person = self.dice.choice(PEOPLE)
+        self.said_out[person] = True
+        for keyword in KEYWORDS:
+            await self.world.phone(person, f"{keyword} STOPP")
+
+    async def strex_is_down(self):
+        await self.world.fault(self.world.strex, fault="unavailable", times=2)
+
+    async def time_passes(self):
+        self.world.clock.ahead += PAUSE
+        for name in ("strex", *self.workers()):
+            self.world.app.wake(name)
+
+    async def rest(self):
+        """Everything that is on its way arrives, and the feeds look to the end of it."""
+        await self.calm()
+        await self.world.no_faults(self.world.strex)
+        for _ in range(2):
+            await self.world.until(self.quiet)
+            rounds = self.rounds()
+            await self.world.until(lambda rounds=rounds: self.looked(rounds))
+            await self.world.until(self.quiet)
+        self.joining.clear()
+
+    async def quiet(self):
+        await self.world.get(f"{self.world.strex}/_sandbox/forwards?wait=1")
+        if {"pending", "delivering"} & self.world.counts().keys():
+            await self.time_passes()
+            return False
+        return True
+
+    async def looked(self, before):
+        if all(now > then for now, then in zip(self.rounds(), before, strict=True)):
+            return True
+        await self.time_passes()
+        return False
+
+
+class Schedule(Story):
     """One random schedule, and what its author remembers of it."""
 
     def __init__(self, world, seed):
@@ -87,18 +135,6 @@ class Schedule:
         body = report(person, self.turns[person])
         for _ in range(self.dice.choice([1, 1, 1, 2])):
             assert await self.world.callback("dlr", body) == 200
-
-    async def join(self):
-        person = self.dice.choice(PEOPLE)
-        self.said_out[person] = False
-        self.joining.add(person)
-        await self.world.phone(person, self.dice.choice(KEYWORDS))
-
-    async def stop(self):
-        person = self.dice.choice(PEOPLE)
-        self.said_out[person] = True
-        for keyword in KEYWORDS:
-            await self.world.phone(person, f"{keyword} STOPP")
 
     # What people do in the CRM.
 
@@ -223,48 +259,35 @@ class Schedule:
     async def calm(self):
         await self.world.no_faults(self.world.crm_url)
 
-    async def strex_is_down(self):
-        await self.world.fault(self.world.strex, fault="unavailable", times=2)
-
     async def look(self):
         self.world.app.wake(self.world.feed)
 
-    async def time_passes(self):
-        self.world.clock.ahead += PAUSE
-        for name in (self.world.crm.name, "strex", self.world.feed):
-            self.world.app.wake(name)
+    def workers(self):
+        """The workers of the CRM, which rest between two looks."""
+        return self.world.crm.name, self.world.feed
 
-    async def rest(self):
-        """Everything that is on its way arrives, and the feed looks to the end of it."""
-        await self.calm()
-        await self.world.no_faults(self.world.strex)
-        for _ in range(2):
-            await self.world.until(self.quiet)
-            rounds = self.world.rounds()
-            await self.world.until(lambda rounds=rounds: self.looked(rounds))
-            await self.world.until(self.quiet)
-        self.joining.clear()
-
-    async def quiet(self):
-        await self.world.get(f"{self.world.strex}/_sandbox/forwards?wait=1")
-        if {"pending", "delivering"} & self.world.counts().keys():
-            await self.time_passes()
-            return False
-        return True
-
-    async def looked(self, rounds):
-        if self.world.rounds() > rounds:
-            return True
-        await self.time_passes()
-        return False
+    def rounds(self):
+        """How often each feed has looked to the end."""
+        return [self.world.rounds()]
 
     ACTIONS = (
         [report] * 8
-        + [join, stop] * 2
+        + [Story.join, Story.stop] * 2
         + [edit] * 3
         + [tick, price, look] * 3
         + [storm] * 4
-        + [calm, duplicate, merge, merge, mass_update, delete, undelete, strex_is_down, time_passes, rest]
+        + [
+            calm,
+            duplicate,
+            merge,
+            merge,
+            mass_update,
+            delete,
+            undelete,
+            Story.strex_is_down,
+            Story.time_passes,
+            Story.rest,
+        ]
     )
 
     async def run(self, steps):

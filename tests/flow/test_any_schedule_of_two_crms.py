@@ -12,13 +12,12 @@ from types import SimpleNamespace
 import pytest
 from contract.crms import DYNAMICS, SALESFORCE
 from flow.test_any_schedule import (
-    KEYWORDS,
-    PAUSE,
     PEOPLE,
     SEEDS,
     STEP,
     STEPS,
     Schedule,
+    Story,
     commands_have_causes,
     edits_are_kept,
 )
@@ -65,7 +64,7 @@ class Side(Schedule):
     )
 
 
-class TwoCrms:
+class TwoCrms(Story):
     """One random schedule of both, and what its author remembers of it."""
 
     def __init__(self, world, other, seed):
@@ -105,53 +104,20 @@ class TwoCrms:
         for _ in range(self.dice.choice([1, 1, 2])):
             assert await self.world.callback("dlr", body) == 200
 
-    async def join(self):
-        person = self.dice.choice(PEOPLE)
-        self.said_out[person] = False
-        self.joining.add(person)
-        await self.world.phone(person, self.dice.choice(KEYWORDS))
-
-    async def stop(self):
-        person = self.dice.choice(PEOPLE)
-        self.said_out[person] = True
-        for keyword in KEYWORDS:
-            await self.world.phone(person, f"{keyword} STOPP")
-
     # What people do, what goes wrong, and what else happens.
 
     async def somewhere(self):
         side = self.dice.choice(self.sides)
         await self.dice.choice(Side.ACTIONS)(side)
 
-    async def strex_is_down(self):
-        await self.world.fault(self.world.strex, fault="unavailable", times=2)
-
-    async def time_passes(self):
-        self.world.clock.ahead += PAUSE
-        for name in ("strex", *(name for side in self.sides for name in (side.world.crm.name, side.world.feed))):
-            self.world.app.wake(name)
-
     async def calm(self):
         for side in self.sides:
             await side.calm()
         await self.world.no_faults(self.world.strex)
 
-    async def rest(self):
-        """Everything that is on its way arrives, and both feeds look to the end of it."""
-        await self.calm()
-        for _ in range(2):
-            await self.world.until(self.quiet)
-            rounds = self.rounds()
-            await self.world.until(lambda rounds=rounds: self.looked(rounds))
-            await self.world.until(self.quiet)
-        self.joining.clear()
-
-    async def quiet(self):
-        await self.world.get(f"{self.world.strex}/_sandbox/forwards?wait=1")
-        if {"pending", "delivering"} & self.world.counts().keys():
-            await self.time_passes()
-            return False
-        return True
+    def workers(self):
+        """The workers of both CRMs, which rest between two looks."""
+        return [name for side in self.sides for name in side.workers()]
 
     def rounds(self):
         """How often each feed has looked to the end."""
@@ -160,13 +126,13 @@ class TwoCrms:
             for side in self.sides
         ]
 
-    async def looked(self, before):
-        if all(now > then for now, then in zip(self.rounds(), before, strict=True)):
-            return True
-        await self.time_passes()
-        return False
-
-    ACTIONS = [gift] * 4 + [reversal] + [join, stop] * 3 + [somewhere] * 24 + [strex_is_down, time_passes, rest]
+    ACTIONS = (
+        [gift] * 4
+        + [reversal]
+        + [Story.join, Story.stop] * 3
+        + [somewhere] * 24
+        + [Story.strex_is_down, Story.time_passes, Story.rest]
+    )
 
     async def run(self, steps):
         for _ in range(steps):
