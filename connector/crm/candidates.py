@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from connector.model.consent_fields import ConsentFields
 from connector.model.operation import IfMany, Match, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -86,7 +87,21 @@ def same(one: object, other: object) -> bool:
     return one == other
 
 
-def named(found: Sequence[Candidate]) -> str:
+def which_of(found: Sequence[Candidate]) -> str:
+    """The question for a person about several records that have the number."""
+    return f"{len(found)} records have this number ({_named(found)}): merge them, or leave the number on one, then release this"
+
+
+def whose_number(found: Sequence[Candidate], consent: ConsentFields | None) -> str:
+    """The question for a person about records that may have the number, or another one."""
+    country = f", or fill in {consent.country}" if consent and consent.country else ""
+    return (
+        f"{len(found)} records may have this number or another one ({_named(found)}): write one number there, with its "
+        f"country code{country}, then release this"
+    )
+
+
+def _named(found: Sequence[Candidate]) -> str:
     """The Ids of the candidates for a message to a person: the first ten, and how many more there are."""
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
     return ", ".join(one.record_id for one in found[:MAX_NAMED]) + more

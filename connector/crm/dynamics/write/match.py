@@ -13,7 +13,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.crm.candidates import NOBODY, NOT_FOUND, SAME_RECORD, Candidate, Candidates, choose, named, same
+from connector.crm.candidates import (
+    NOBODY,
+    NOT_FOUND,
+    SAME_RECORD,
+    Candidate,
+    Candidates,
+    choose,
+    same,
+    which_of,
+    whose_number,
+)
 from connector.crm.dynamics.client import api, responses
 from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, shown_value
@@ -229,7 +239,7 @@ class Matching:
             own = taken.record_id if taken else None
             asked = [one for one in perhaps if one.record_id != own and not self._is_out(write, one)]
             if asked and index in self.writes:
-                self._unclear[index] = self._perhaps_theirs(write, asked)
+                self._unclear[index] = whose_number(asked, self._consent.get(write.object))
             self._same_number[index] = tuple(
                 one.record_id for one in having if one.record_id != own and not self._is_out(write, one)
             )
@@ -247,10 +257,11 @@ class Matching:
             self.found[index] = Found(record_id=chosen.record_id, flag=chosen.flag)
             self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
         elif chosen:
-            detail = f"{len(chosen)} records have this number ({named(chosen)}): merge them, or leave it on one, then release this"
-            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
         elif perhaps:
-            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
+            self.outcomes[index] = Rejected(
+                reason=Reason.NEEDS_PERSON, detail=whose_number(perhaps, self._consent.get(write.object))
+            )
         elif term.match.none is IfNone.CREATE:
             self.found[index] = None
             self.writes[index] = replace(write, match=None)
@@ -265,14 +276,6 @@ class Matching:
             if found is not None and first.setdefault(found.record_id, index) != index:
                 del self.writes[index]
                 self.outcomes[index] = SAME_RECORD
-
-    def _perhaps_theirs(self, write: RecordWrite, found: Sequence[Candidate]) -> str:
-        consent = self._consent.get(write.object)
-        country = f", or fill in {consent.country}" if consent and consent.country else ""
-        return (
-            f"{len(found)} records may have this number or another one ({named(found)}): write one number there, with its "
-            f"country code{country}, then release this"
-        )
 
     def _flag(self, write: RecordWrite) -> str | None:
         consent = self._consent.get(write.object)

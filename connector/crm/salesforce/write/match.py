@@ -7,7 +7,17 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.crm.candidates import NOBODY, NOT_FOUND, SAME_RECORD, Candidate, Candidates, choose, named, same
+from connector.crm.candidates import (
+    NOBODY,
+    NOT_FOUND,
+    SAME_RECORD,
+    Candidate,
+    Candidates,
+    choose,
+    same,
+    which_of,
+    whose_number,
+)
 from connector.crm.salesforce.client import responses
 from connector.crm.salesforce.client.record_ids import comparable
 from connector.crm.salesforce.client.responses import RequestFailed
@@ -225,7 +235,7 @@ class Matching:
         if self._opts_out(write):
             asked = [other for other in perhaps if not _is(other, one.found) and not self._is_out(write, other)]
             if asked and _is_matched(one):
-                self._unclear[one] = self._perhaps_theirs(write, asked)
+                self._unclear[one] = whose_number(asked, self._consent.get(write.object.casefold()))
             self._same_number_records[one] = tuple(
                 other.record_id
                 for other in same_number_records
@@ -248,9 +258,11 @@ class Matching:
         elif isinstance(chosen, Candidate):
             _use(one, Found(record_id=chosen.record_id, flag=chosen.flag), adopt=chosen.key == "")
         elif chosen:
-            one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=_several(chosen))
+            one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
         elif perhaps:
-            one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=self._perhaps_theirs(write, perhaps))
+            one.outcome = Rejected(
+                reason=Reason.NEEDS_PERSON, detail=whose_number(perhaps, self._consent.get(write.object.casefold()))
+            )
         elif term.match.none is IfNone.CREATE:
             one.assumption, one.write = Assumption.FOUND, replace(write, match=None)
         else:
@@ -265,15 +277,6 @@ class Matching:
                 record = (one.write.object.casefold(), comparable(one.found.record_id))
                 if first.setdefault(record, one) is not one:
                     one.assumption, one.outcome = Assumption.ANY, SAME_RECORD
-
-    def _perhaps_theirs(self, write: RecordWrite, found: Sequence[Candidate]) -> str:
-        """The question for a person about records that may have the number, or another person's."""
-        consent = self._consent.get(write.object.casefold())
-        country = f", or fill in {consent.country}" if consent and consent.country else ""
-        return (
-            f"{len(found)} records may have this number or another one ({named(found)}): write one number there, with its "
-            f"country code{country}, then release this"
-        )
 
     def _flag(self, writes: Iterable[RecordWrite]) -> str | None:
         """The opt-out flag, if one of the writes has consent fields."""
@@ -309,7 +312,3 @@ def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> Record
 
 def _is(one: Candidate, found: Found | None) -> bool:
     return found is not None and comparable(one.record_id) == comparable(found.record_id)
-
-
-def _several(found: Sequence[Candidate]) -> str:
-    return f"{len(found)} records have this number ({named(found)}): merge them, or leave the number on one, then release this"
