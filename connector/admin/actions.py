@@ -30,6 +30,15 @@ SHOWN = 20  # actions
 MOST = 10_000  # events of a replay, or of a suspended rule, that are followed
 NOTHING = {EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED}
 
+WORDS = {
+    RETRY: "Retry {events}{about}",
+    DISCARD: "Discard the dead letters of {events}{about}",
+    RELEASE: "Send what is parked of {events}",
+    DROP: "Discard what is parked of {events}",
+    REPLAY: "Replay {events}",
+    WAS: "Answer for {events}: it was a stop",
+    WAS_NOT: "Answer for {events}: it was not a stop",
+}
 NONE_CONCERNED = {
     RETRY: "none of the chosen events has a dead letter: there is nothing to retry",
     DISCARD: "none of the chosen events has a dead letter: there is nothing to discard",
@@ -130,7 +139,7 @@ def _read(payload: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool]:
     """The action and what says to which events. Raises ConnectorError."""
     which = {name: value for name, value in payload.items() if name not in {"what", "reveal"}}
     what = get_field(payload, "what", str, "")
-    if what not in {RETRY, DISCARD, RELEASE, DROP, REPLAY, WAS, WAS_NOT}:
+    if what not in WORDS:
         raise ConnectorError("there is no such action")
     return what, which, bool(get_field(payload, "reveal", bool, False))
 
@@ -178,21 +187,7 @@ def _words(what: str, which: Which, count: int) -> str:
     """The action in a few words, without personal data."""
     events = f"{count} event" if count == 1 else f"{count} events"
     about = f", rule {which['rule']}" if "rule" in which else f", group {which['group']}" if "group" in which else ""
-    match what:
-        case "retry":
-            return f"Retry {events}{about}"
-        case "discard":
-            return f"Discard the dead letters of {events}{about}"
-        case "release":
-            return f"Send what is parked of {events}"
-        case "drop":
-            return f"Discard what is parked of {events}"
-        case "replay":
-            return f"Replay {events}"
-        case "was":
-            return f"Answer for {events}: it was a stop"
-        case _:
-            return f"Answer for {events}: it was not a stop"
+    return WORDS[what].format(events=events, about=about)
 
 
 def _operations(context: AdminContext, ids: Sequence[int], *, reveal: bool) -> list[dict[str, Any]]:
