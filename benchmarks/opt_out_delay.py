@@ -16,7 +16,7 @@ import urllib.request
 from pathlib import Path
 
 from deliver import TIMEOUT, EventCounts, ask, fill
-from scene import NOWHERE, ROOT, daemon, running, sandbox, wait_until, write_config
+from scene import NOWHERE, ROOT, daemon, sandbox, wait_until, write_config
 
 EVERY = "every: 1s"  # the shortest that a mapping takes
 FEED = "GET /queryAll"  # nothing but the feed asks this while events are delivered
@@ -78,7 +78,7 @@ def measure(events: int, opt_outs: int, gap: float, latency: float, start: str) 
     with (
         tempfile.TemporaryDirectory() as base,
         sandbox() as salesforce,
-        running("-m", "connector.sandbox.strex") as strex,
+        sandbox("strex") as strex,
     ):
         config = write_config(Path(base), url=salesforce.url, mappings=mappings(Path(base)))
         config.write_text(config.read_text().replace(NOWHERE, strex.url))

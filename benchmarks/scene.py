@@ -140,9 +140,9 @@ def daemon(config: Path, *hold: str) -> "contextmanager[Running]":
     return running(str(HERE / "daemon.py"), str(config), *hold)
 
 
-def sandbox(crm: str = "salesforce") -> "contextmanager[Running]":
-    """The sandbox of a CRM."""
-    return running("-m", f"connector.sandbox.{crm}")
+def sandbox(name: str = "salesforce") -> "contextmanager[Running]":
+    """A sandbox on a free port."""
+    return running("-m", "connector", "sandbox", name, "--port", "0")
 
 
 def wait_until(condition, *, seconds: float, look: float = 0.02) -> float:

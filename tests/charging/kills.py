@@ -30,7 +30,7 @@ import sqlite_utils  # noqa: E402, F401 - each child needs it, and must not load
 from charging.scene import KEYWORD, NAME, OSLO, SERVICE, Clock, Scene, rules  # noqa: E402 - the paths come first.
 
 from connector.delivery.http_client import FixedCredentials, Transport  # noqa: E402 - the same.
-from connector.sandbox import messagecloud  # noqa: E402 - the same.
+from connector.sandbox.messagecloud import app as messagecloud  # noqa: E402 - the same.
 from connector.sandbox.serve import serving  # noqa: E402 - the same.
 
 DONORS = 40

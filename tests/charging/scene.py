@@ -17,7 +17,7 @@ from connector.pipeline.charge import ChargeRunner
 from connector.pipeline.runtime import Runtime
 from connector.providers.messagecloud.charges import DobCharger
 from connector.providers.messagecloud.oneclick import Account
-from connector.sandbox import messagecloud
+from connector.sandbox.messagecloud import app as messagecloud
 from connector.sandbox.messagecloud.gateway import ChargeScript
 from connector.sandbox.serve import serving
 from connector.store.agreements import begun_by

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from connector.cli.progress import progress
-from connector.sandbox import salesforce
+from connector.sandbox.salesforce import app as salesforce
 
 CONFIG = """\
 store: {{path: connector.db, ballast: 0B, free_space_floor: 0B}}

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 
 
 def test_good_files_are_fine_and_missing_secrets_are_warnings(home):

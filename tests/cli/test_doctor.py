@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 
 AREAS = {
     "files",

@@ -5,7 +5,7 @@ import csv
 import pytest
 from cli.test_dynamics_setup import CONFIG, MAPPING, Org
 
-from connector.sandbox.dynamics import build
+from connector.sandbox.dynamics.app import build
 
 KARI, OLA, SHARED = "+4790000001", "+4790000002", "+4790000003"
 

@@ -16,7 +16,8 @@ from connector.crm.dynamics.setup.definitions import (
     column_body,
 )
 from connector.crm.dynamics.setup.survey import ENGLISH
-from connector.sandbox.dynamics import build, org
+from connector.sandbox.dynamics import org
+from connector.sandbox.dynamics.app import build
 
 CONFIG = """\
 store: {{path: connector.db, ballast: 0B, free_space_floor: 0B}}

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 PATH_SECRET = "path-secret"
 UNKNOWN = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from connector.sandbox import onlinefundraising, salesforce
+from connector.sandbox.onlinefundraising import app as onlinefundraising
+from connector.sandbox.salesforce import app as salesforce
 
 ROOT = Path(__file__).parents[2]
 SAMPLES = Path(__file__).parents[1] / "samples" / "onlinefundraising"

@@ -13,7 +13,7 @@ import pytest
 from admin.scene import make_home
 from aiohttp import web
 
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 
 SECRETS = {"SCENE_STREX_SECRET": "path-secret", "SCENE_STREX_KEY": "api-key", "SCENE_SF_SECRET": "sandbox"}
 

@@ -10,7 +10,7 @@ from sandbox.test_salesforce_signin import pem_pair
 
 from connector.crm.salesforce.setup.metadata import MetadataApi
 from connector.crm.salesforce.setup.package import PLACES, shipped
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 
 PARTS = 27
 

@@ -6,7 +6,7 @@ import pytest
 from flow.world import ROOT
 
 from connector.crm.salesforce.setup.package import shipped
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 
 SETS = {
     "npsp": {"npe03__Recurring_Donation__c", "npe01__OppPayment__c"},

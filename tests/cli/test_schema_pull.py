@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 from admin.scene import report
 
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 
 
 def changed(org, path, body=None):

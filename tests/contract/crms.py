@@ -21,7 +21,8 @@ from contract.madeup.server import Server
 from pydantic import BaseModel
 
 from connector import registry
-from connector.sandbox import dynamics, salesforce
+from connector.sandbox.dynamics import app as dynamics
+from connector.sandbox.salesforce import app as salesforce
 from connector.sandbox.salesforce.org import INTEGRATION_USER, PERSON_USER
 
 MAPPINGS = Path(__file__).parent.parent.parent / "mappings"

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 from signed_in import SignedIn
 
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 from connector.sandbox.serve import serving
 
 LANGUAGE = os.environ.get("ORG_LANGUAGE", "en")

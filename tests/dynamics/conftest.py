@@ -5,7 +5,7 @@ import pytest
 from signed_in import SignedIn
 from yarl import URL
 
-from connector.sandbox.dynamics import build
+from connector.sandbox.dynamics.app import build
 from connector.sandbox.serve import serving
 
 

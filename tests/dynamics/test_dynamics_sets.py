@@ -13,7 +13,7 @@ from connector.delivery.http_client import Transport
 from connector.mapping.compile.ruleset import load_mappings
 from connector.pipeline.rule_tests import run_rule_tests
 from connector.registry import build_crms, load_config, mapping_context
-from connector.sandbox.dynamics import build
+from connector.sandbox.dynamics.app import build
 from connector.sandbox.serve import serving
 
 CONFIG = """\

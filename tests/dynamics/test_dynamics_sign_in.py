@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from connector.crm.dynamics.client.credentials import DynamicsCredentials
 from connector.crm.dynamics.client.oauth import AppCertificate, AppSecret, SignInFailed, SignInUnavailable, expires
-from connector.sandbox.dynamics import build
+from connector.sandbox.dynamics.app import build
 from connector.sandbox.serve import serving
 
 

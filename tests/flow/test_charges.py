@@ -9,7 +9,7 @@ from flow.test_messagecloud import DONOR, KEY, MORE, OTHER, PAGES, PROVIDER, Don
 from flow.world import CONFIG, ROOT, SECRETS, a_world
 
 from connector.application import Clock
-from connector.sandbox import messagecloud
+from connector.sandbox.messagecloud import app as messagecloud
 from connector.sandbox.serve import serving
 from connector.telemetry.log_events import Charged
 

@@ -12,7 +12,7 @@ import pytest
 from flow.world import CONFIG, ROOT, SECRETS, World, a_world
 from yarl import URL
 
-from connector.sandbox import messagecloud
+from connector.sandbox.messagecloud import app as messagecloud
 from connector.sandbox.serve import serving
 from connector.telemetry.log_events import CallbackReceived, EnricherCalled
 from connector.telemetry.logs import Log

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flow.world import ROOT, SECRETS, a_world
 
-from connector.sandbox import onlinefundraising
+from connector.sandbox.onlinefundraising import app as onlinefundraising
 from connector.sandbox.serve import serving
 from connector.telemetry.log_events import Alarm, CallbackReceived, ChannelPaused, FeedPolled
 

@@ -12,8 +12,9 @@ from flow.world import CONFIG, ROOT, a_world
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
-from connector.sandbox import marketing_cloud, webhook
+from connector.sandbox.marketing_cloud import app as marketing_cloud
 from connector.sandbox.serve import serving
+from connector.sandbox.webhook import app as webhook
 from connector.sinks.webhook.signature import read_secret, signatures
 from connector.telemetry.log_events import Alarm
 

@@ -7,8 +7,8 @@ from flow.world import ROOT, SECRETS, a_world
 from providers.sumotext_requests import sample
 from yarl import URL
 
-from connector.sandbox import sumotext
 from connector.sandbox.serve import serving
+from connector.sandbox.sumotext import app as sumotext
 
 CONFIG = """
 store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}

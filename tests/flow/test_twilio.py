@@ -5,8 +5,8 @@ import shutil
 import pytest
 from flow.world import ROOT, SECRETS, a_world
 
-from connector.sandbox import twilio
 from connector.sandbox.serve import serving
+from connector.sandbox.twilio import app as twilio
 
 CONFIG = """
 store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}

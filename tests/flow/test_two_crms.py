@@ -7,7 +7,7 @@ import pytest
 from contract.crms import DYNAMICS, SALESFORCE
 from flow.world import ROOT, a_world, config_of
 
-from connector.sandbox import dynamics
+from connector.sandbox.dynamics import app as dynamics
 from connector.sandbox.serve import serving
 from connector.telemetry.log_events import FeedPolled
 

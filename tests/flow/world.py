@@ -19,8 +19,8 @@ from connector.application import Application, Clock
 from connector.daemon import start_application
 from connector.delivery.channels import FULL_PAGES
 from connector.registry import Loaded, load_config
-from connector.sandbox import strex
 from connector.sandbox.serve import serving
+from connector.sandbox.strex import app as strex
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, ChannelPaused, Cleared, Fact, FeedPolled
 from connector.telemetry.metrics import Metrics

@@ -17,7 +17,7 @@ from connector.providers.strex.endpoints import MessageEndpoint
 from connector.providers.strex.public_keys import PublicKeys
 from connector.providers.strex.signature import Signature
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 pytestmark = pytest.mark.slow
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 from yarl import URL
 
-from connector.sandbox.dynamics import build
+from connector.sandbox.dynamics.app import build
 from connector.sandbox.serve import serving
 
 V = "/api/data/v9.2"

@@ -12,7 +12,7 @@ from dataverse_api import DataverseClient as OtherClient
 from PowerPlatform.Dataverse.client import DataverseClient
 from PowerPlatform.Dataverse.core.errors import HttpError
 
-from connector.sandbox.dynamics import build
+from connector.sandbox.dynamics.app import build
 from connector.sandbox.dynamics.tls import server_context
 from connector.sandbox.serve import serving
 

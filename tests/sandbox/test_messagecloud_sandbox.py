@@ -11,7 +11,7 @@ from connector.model.event import Result
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
 from connector.providers.messagecloud.oneclick import Account, Transaction, Window, new_window, send_dob, view_status
-from connector.sandbox.messagecloud import build
+from connector.sandbox.messagecloud.app import build
 from connector.sandbox.messagecloud.gateway import ERRORS, STATUSES
 from connector.sandbox.serve import serving
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from connector.sandbox import onlinefundraising
+from connector.sandbox.onlinefundraising import app as onlinefundraising
 from connector.sandbox.onlinefundraising.sender import WAITS
 from connector.sandbox.serve import serving
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from connector.sandbox.salesforce import build
+from connector.sandbox.salesforce.app import build
 from connector.sandbox.serve import serving
 
 V = "/services/data/v62.0"

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 PHONE = "+4798079008"
 NOW = 1_767_323_045.123456

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 PHONE = "+4798079008"
 NOW = 1_767_323_045.0
@@ -247,7 +247,7 @@ async def test_a_fault_can_be_aimed_at_another_path(strex):
 
 async def test_it_runs_as_a_process_and_ends_on_sigterm():
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "connector.sandbox.strex", "--dlr-url", "http://127.0.0.1:9/dlr",
+        sys.executable, "-m", "connector", "sandbox", "strex", "--port", "0", "--dlr-url", "http://127.0.0.1:9/dlr",
         stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     line = (await process.stdout.readline()).decode()
@@ -260,7 +260,7 @@ async def test_it_runs_as_a_process_and_ends_on_sigterm():
 
 async def test_a_url_that_makes_no_sense_ends_the_process_with_the_cure():
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "connector.sandbox.strex", "--mo-url", "somewhere", stderr=asyncio.subprocess.PIPE
+        sys.executable, "-m", "connector", "sandbox", "strex", "--mo-url", "somewhere", stderr=asyncio.subprocess.PIPE
     )
     _, error = await process.communicate()
     assert process.returncode == 2

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 PHONE = "+4798079008"
 

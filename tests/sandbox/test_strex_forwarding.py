@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 PHONE = "+4798079008"
 AT_ONCE = 1e12  # Compresses two days of retries into nothing.

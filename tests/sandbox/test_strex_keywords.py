@@ -11,7 +11,7 @@ from connector.providers.strex.keywords import StrexKeywords
 from connector.providers.strex.number_lookup import StrexLookups
 from connector.providers.strex.rest import RestApi
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 
 KEY = {"X-ApiKey": "sandbox-key"}
 PATH = "/api/keywords"

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from yarl import URL
 
 from connector.sandbox.serve import serving
-from connector.sandbox.strex import build
+from connector.sandbox.strex.app import build
 from connector.sandbox.strex.signing import absolute
 
 QUERY = "?Tenant=Acme%2BCo"

@@ -6,7 +6,7 @@ from providers.sumotext_requests import sample
 
 from connector.sandbox.refused import RefusedError
 from connector.sandbox.serve import serving
-from connector.sandbox.sumotext import build
+from connector.sandbox.sumotext.app import build
 
 
 class Sumotext:

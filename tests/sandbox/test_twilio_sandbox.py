@@ -5,7 +5,7 @@ from aiohttp import ClientSession, web
 
 from connector.sandbox.refused import RefusedError
 from connector.sandbox.serve import serving
-from connector.sandbox.twilio import build
+from connector.sandbox.twilio.app import build
 
 DONOR = "+15005550006"
 

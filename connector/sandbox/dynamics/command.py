@@ -1,14 +1,14 @@
 """The options of `connector sandbox dynamics`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from aiohttp import web
 
-from connector.sandbox.dynamics import build
 from connector.sandbox.dynamics.org import PRESETS
-from connector.sandbox.dynamics.tls import TrustmeMissingError, server_context
-from connector.sandbox.serve import TLS
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PORT = 8095
 
@@ -29,8 +29,12 @@ PORT = 8095
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Serve https, and write the certificate of its own authority to this file. Needs the package trustme.",
 )
-def command(*, preset: str, bare: bool, consent_table: bool, ca_file: Path | None) -> web.Application:
+def command(*, preset: str, bare: bool, consent_table: bool, ca_file: Path | None) -> "web.Application":
     """A Dynamics 365 org: sign in at tenant `sandbox` with client id and secret `sandbox`."""
+    from connector.sandbox.dynamics.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
+    from connector.sandbox.dynamics.tls import TrustmeMissingError, server_context  # noqa: PLC0415 - the same.
+    from connector.sandbox.serve import TLS  # noqa: PLC0415 - the same.
+
     app = build(preset=preset, bare=bare, consent_table=consent_table)
     if ca_file is not None:
         try:

@@ -1,9 +1,11 @@
 """The options of `connector sandbox messagecloud`."""
 
-import click
-from aiohttp import web
+from typing import TYPE_CHECKING
 
-from connector.sandbox.messagecloud.app import build
+import click
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PORT = 8094
 
@@ -18,6 +20,8 @@ PORT = 8094
 @click.option("--secret", help="The path secret of the endpoints mo and dlr.")
 @click.option("--campaign-name", default="sandbox", show_default=True, help="The account that calls must name.")
 @click.option("--api-key", default="sandbox-key", show_default=True, help="The key that calls must have.")
-def command(*, hooks: str, secret: str | None, campaign_name: str, api_key: str) -> web.Application:
+def command(*, hooks: str, secret: str | None, campaign_name: str, api_key: str) -> "web.Application":
     """MessageCloud: creates one-click windows and tells their status; POST /_sandbox/window plays the donor."""
+    from connector.sandbox.messagecloud.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
+
     return build(hooks=hooks, secret=secret, campaign_name=campaign_name, api_key=api_key)

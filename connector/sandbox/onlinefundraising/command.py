@@ -1,9 +1,11 @@
 """The options of `connector sandbox onlinefundraising`."""
 
-import click
-from aiohttp import web
+from typing import TYPE_CHECKING
 
-from connector.sandbox.onlinefundraising.app import build
+import click
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PORT = 8093
 
@@ -18,6 +20,8 @@ PORT = 8093
     show_default=True,
     help="Divides every wait before a retry.",
 )
-def command(*, webhook_url: str | None, api_key: str, compress: float) -> web.Application:
+def command(*, webhook_url: str | None, api_key: str, compress: float) -> "web.Application":
     """OnlineFundraising: sends received messages, has keywords and lists; POST /_sandbox/phone plays a donor."""
+    from connector.sandbox.onlinefundraising.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
+
     return build(api_key=api_key, webhook_url=webhook_url, compress=compress)

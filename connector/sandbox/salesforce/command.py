@@ -1,9 +1,14 @@
 """The options of `connector sandbox salesforce`."""
 
-import click
-from aiohttp import web
+from typing import TYPE_CHECKING
 
-from connector.sandbox.salesforce import build
+import click
+
+from connector.sandbox.salesforce.presets import PRESETS
+from connector.sandbox.salesforce.wording import LANGUAGES
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PORT = 8090
 
@@ -12,7 +17,7 @@ PORT = 8090
 @click.option("--data", default=":memory:", help="A file for the records; without it they are kept in memory.")
 @click.option(
     "--preset",
-    type=click.Choice(["plain", "npsp", "nonprofit-cloud"]),
+    type=click.Choice(list(PRESETS)),
     default="plain",
     show_default=True,
     help="The kind of org: with NPSP, or with Nonprofit Cloud.",
@@ -26,11 +31,13 @@ PORT = 8090
 )
 @click.option(
     "--language",
-    type=click.Choice(["en", "fr", "pt", "ja", "no", "nb"]),
+    type=click.Choice(list(LANGUAGES)),
     default="en",
     show_default=True,
     help="The language of the org's error messages.",
 )
-def command(*, data: str, preset: str, bare: bool, currencies: tuple[str, ...], language: str) -> web.Application:
+def command(*, data: str, preset: str, bare: bool, currencies: tuple[str, ...], language: str) -> "web.Application":
     """An org: sign in with client id and secret `sandbox`."""
+    from connector.sandbox.salesforce.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
+
     return build(data, preset=preset, bare=bare, currencies=currencies, language=language)

@@ -1,9 +1,11 @@
 """The options of `connector sandbox strex`."""
 
-import click
-from aiohttp import web
+from typing import TYPE_CHECKING
 
-from connector.sandbox.strex.app import build
+import click
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PORT = 8091
 
@@ -16,6 +18,8 @@ PORT = 8091
 @click.option("--no-sign", is_flag=True, help="Forward without X-ECDSA-Signature.")
 def command(
     *, mo_url: str | None, dlr_url: str | None, api_key: str, compress: float, no_sign: bool
-) -> web.Application:
+) -> "web.Application":
     """Strex Connect: forwards messages and reports, takes service commands."""
+    from connector.sandbox.strex.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
+
     return build(api_key=api_key, mo_url=mo_url, dlr_url=dlr_url, compress=compress, sign=not no_sign)

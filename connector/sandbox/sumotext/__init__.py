@@ -1,5 +1,1 @@
 """A stand-in for Sumotext: sends the callbacks of its documents to the daemon; shares no code with the adapter that it tests."""
-
-from connector.sandbox.sumotext.app import build
-
-__all__ = ["build"]

@@ -1,9 +1,11 @@
 """The options of `connector sandbox sumotext`."""
 
-import click
-from aiohttp import web
+from typing import TYPE_CHECKING
 
-from connector.sandbox.sumotext.app import build
+import click
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 PORT = 8092
 
@@ -16,6 +18,8 @@ PORT = 8092
     help="The address of Sumotext's endpoints.",
 )
 @click.option("--secret", help="The path secret, the last part of the endpoints' addresses.")
-def command(*, hooks: str, secret: str | None) -> web.Application:
+def command(*, hooks: str, secret: str | None) -> "web.Application":
     """Sumotext: POST /_sandbox/send plays a web form, a poll reply or a text message."""
+    from connector.sandbox.sumotext.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
+
     return build(hooks=hooks, secret=secret)
