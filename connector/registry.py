@@ -1,8 +1,10 @@
-"""The list of providers and CRMs: turns a config file into their adapters. A new one is one line in each of two tables."""
+"""The list of providers, CRMs and sinks: turns a config file into their adapters."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any, Union
@@ -16,49 +18,42 @@ from connector.config.settings import Settings, config_model, entries
 from connector.config.validation import load
 from connector.consent.opt_out_words import STANDARD, OptOutWords
 from connector.crm.crm import Crm
-from connector.crm.dynamics import adapter as dynamics
-from connector.crm.dynamics.settings import DynamicsSettings
-from connector.crm.salesforce import adapter as salesforce
-from connector.crm.salesforce.settings import SalesforceSettings
 from connector.mapping.compile.context import Context
 from connector.mapping.compile.ruleset import Ruleset, load_mappings
 from connector.model.crm_schema import CrmSchema
 from connector.model.problem import Problem, ProblemsFound
 from connector.model.record_number import NumberReader
 from connector.pipeline.opt_out_check import OptOuts, refuse_lost_opt_outs
-from connector.providers.messagecloud import provider as messagecloud
-from connector.providers.messagecloud.settings import MessageCloudSettings
-from connector.providers.onlinefundraising import provider as onlinefundraising
-from connector.providers.onlinefundraising.settings import OnlineFundraisingSettings
 from connector.providers.provider import Provider
 from connector.providers.samples import Words
-from connector.providers.strex import provider as strex
-from connector.providers.strex.settings import StrexSettings
-from connector.providers.sumotext import provider as sumotext
-from connector.providers.sumotext.settings import SumotextSettings
-from connector.providers.twilio import provider as twilio
-from connector.providers.twilio.settings import TwilioSettings
 from connector.sinks.external import ExternalSink
-from connector.sinks.marketing_cloud import adapter as marketing_cloud
-from connector.sinks.marketing_cloud.settings import MarketingCloudSettings
-from connector.sinks.webhook import adapter as webhook
-from connector.sinks.webhook.settings import WebhookSettings
 
-PROVIDERS: dict[type[BaseModel], ModuleType] = {
-    StrexSettings: strex,
-    SumotextSettings: sumotext,
-    OnlineFundraisingSettings: onlinefundraising,
-    MessageCloudSettings: messagecloud,
-    TwilioSettings: twilio,
-}
-CRMS: dict[type[BaseModel], ModuleType] = {
-    SalesforceSettings: salesforce,
-    DynamicsSettings: dynamics,
-}
-SINKS: dict[type[BaseModel], ModuleType] = {
-    WebhookSettings: webhook,
-    MarketingCloudSettings: marketing_cloud,
-}
+
+def _adapters(folder: str, module: str, names: Iterable[str]) -> dict[type[BaseModel], ModuleType]:
+    """Each adapter by its settings: `module` of each of the folders `names` in `folder`."""
+    found = [import_module(f"connector.{folder}.{name}.{module}") for name in names]
+    return {adapter.SETTINGS: adapter for adapter in found}
+
+
+# A new provider, CRM or sink is one line: the name of its folder.
+PROVIDER_NAMES = (
+    "strex",
+    "sumotext",
+    "onlinefundraising",
+    "messagecloud",
+    "twilio",
+)
+CRM_NAMES = (
+    "salesforce",
+    "dynamics",
+)
+SINK_NAMES = (
+    "webhook",
+    "marketing_cloud",
+)
+PROVIDERS = _adapters("providers", "provider", PROVIDER_NAMES)
+CRMS = _adapters("crm", "adapter", CRM_NAMES)
+SINKS = _adapters("sinks", "adapter", SINK_NAMES)
 CHANGE = "change"  # the shape of the events of a CRM's feed
 
 
@@ -68,7 +63,13 @@ def _either(models: Iterable[type[BaseModel]]) -> Any:
     return several[0] if len(several) == 1 else Annotated[Union[several], Field(discriminator="type")]  # noqa: UP007 - made at run time.
 
 
-CONFIG = config_model(_either(PROVIDERS), _either(CRMS), _either(SINKS))
+@cache
+def _config_model(crms: tuple[type[BaseModel], ...]) -> type[Settings]:
+    """The form of a config that may name these CRMs."""
+    return config_model(_either(PROVIDERS), _either(crms), _either(SINKS))
+
+
+CONFIG = _config_model(tuple(CRMS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +116,7 @@ def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CR
         raise ProblemsFound([_whole(path, "there is no such file", "copy config.example.yaml and edit it")]) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
-    model = CONFIG if crm_types is CRMS else config_model(_either(PROVIDERS), _either(crm_types), _either(SINKS))
-    settings = load(yaml_document.parse(text, str(path)), model)
+    settings = load(yaml_document.parse(text, str(path)), _config_model(tuple(crm_types)))
     loaded = Loaded(path=path.resolve(), settings=settings, crm_types=crm_types)
     names = [*loaded.providers, *loaded.crms, *loaded.sinks]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -1,14 +1,21 @@
 """The demo's story and its expected results. Each part is in its own file."""
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 from rich.table import Table
 
-from connector.cli.demo import messagecloud, onlinefundraising, results, strex, sumotext, twilio, two_crms
 from connector.cli.demo.environment import Environment
 from connector.cli.demo.scenario import Scenario
+from connector.registry import PROVIDER_NAMES
 
-PARTS = tuple(module.PART for module in (strex, sumotext, onlinefundraising, messagecloud, twilio, results, two_crms))
+# The files of this folder that have a PART, in the order of the story: one a provider, and what concerns several.
+PARTS = tuple(
+    import_module(f"{__package__}.{name}").PART
+    for name in (*PROVIDER_NAMES, "results", "two_crms")
+    if find_spec(f"{__package__}.{name}")
+)
 
 
 def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:

@@ -23,6 +23,8 @@ from connector.model.http import Http
 from connector.model.record_number import NumberReader
 from connector.ports import Feed
 
+SETTINGS = DynamicsSettings
+
 # Dataverse limits requests in five minutes, which the sink obeys by Retry-After, and counts no day for one user.
 QUOTA = Quota(share=1.0, reserve=0)
 

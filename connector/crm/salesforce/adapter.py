@@ -23,6 +23,8 @@ from connector.model.http import Http
 from connector.model.record_number import NumberReader
 from connector.ports import Feed
 
+SETTINGS = SalesforceSettings
+
 
 def cure_of(code: str) -> str:
     """What a person does about an error code; empty if the advice for its reason is enough."""

@@ -21,6 +21,8 @@ from connector.providers.messagecloud.web_endpoints import ReturnEndpoint, Subsc
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 
+SETTINGS = MessageCloudSettings
+
 SHAPES = {"message": True, "delivery_report": False, SHAPE: False, CHARGE: False}  # whether an opt-out may come in it
 WORDS: Words = {"action": (*ENDPOINTS.values(), ACTION, CHARGED, ENDED), "status": tuple(STATUSES)}
 WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions after opt-outs in the CRM

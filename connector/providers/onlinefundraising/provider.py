@@ -18,6 +18,8 @@ from connector.providers.onlinefundraising.webhook import ACTION, MESSAGE, Reade
 from connector.providers.provider import Provider
 from connector.providers.samples import OptOutSample, Words
 
+SETTINGS = OnlineFundraisingSettings
+
 SHAPES = {MESSAGE: True, KEYWORD: False}  # whether an opt-out may come in it
 WORDS: Words = {"action": (ACTION, KEYWORD_ACTION), "status": ("Received", "Processed", "Error")}
 

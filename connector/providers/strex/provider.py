@@ -20,6 +20,8 @@ from connector.providers.strex.settings import StrexSettings
 from connector.providers.strex.signature import Signature
 from connector.providers.strex.system_actions import NAMES, STATUS_CODES
 
+SETTINGS = StrexSettings
+
 SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
 WORDS: Words = {"action": NAMES, "status": STATUS_CODES}
 WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries the CRM's opt-outs to Strex

@@ -14,6 +14,8 @@ from connector.providers.sumotext.deduplicate import Deduplicator
 from connector.providers.sumotext.samples import opt_out_samples as samples_of
 from connector.providers.sumotext.settings import COUNTRIES, SumotextSettings
 
+SETTINGS = SumotextSettings
+
 # Any text of a donor may be an opt-out, even the answer to a poll.
 SHAPES = {"form": True, "message": True, "poll_reply": True, "delivery_report": False}
 WORDS: Words = {"action": tuple(one.action for one in CALLBACKS.values())}

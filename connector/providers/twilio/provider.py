@@ -13,6 +13,8 @@ from connector.providers.twilio.samples import opt_out_samples as samples_of
 from connector.providers.twilio.settings import TwilioSettings
 from connector.providers.twilio.signature import Signature
 
+SETTINGS = TwilioSettings
+
 SHAPES = {"message": True, "delivery_report": True}  # whether an opt-out may come in it
 WORDS: Words = {"action": tuple(ENDPOINTS.values()), "status": tuple(RESULTS)}
 NOWHERE = "https://api.twilio.com"  # it is never called: nothing is sent, and Twilio handles opt-outs itself

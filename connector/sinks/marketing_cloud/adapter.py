@@ -12,6 +12,8 @@ from connector.sinks.marketing_cloud.events import EventSink
 from connector.sinks.marketing_cloud.rows import RowSink
 from connector.sinks.marketing_cloud.settings import MarketingCloudSettings
 
+SETTINGS = MarketingCloudSettings
+
 EVENTS = ".events"  # behind the name: an event in doubt must not hold back rows
 QUESTION = (
     "ask Strex whether its Journey Builder activity updates the event itself after sending: if it does, a second event "

@@ -11,6 +11,8 @@ from connector.sinks.webhook.settings import WebhookSettings
 from connector.sinks.webhook.signature import read_secret
 from connector.sinks.webhook.sink import WebhookSink
 
+SETTINGS = WebhookSettings
+
 
 def build(
     name: str, settings: WebhookSettings, reveal: Reveal, _now: Callable[[], datetime]
