@@ -91,6 +91,7 @@ class Application:
         self.nobodys: dict[str, float] = {}
         self.workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._reloading = asyncio.Lock()  # a second reload waits for the first: both may replace the same feed
         self._feeds: dict[str, FeedSpec] = {}
 
     def connect(self, transport: Transport, peers: Mapping[str, Provider | ExternalSink]) -> None:
@@ -232,11 +233,12 @@ class Application:
 
     async def reload(self) -> RuleChanges:
         """Reload the mappings, all or none. Raises ProblemsFound, and the current mappings stay in use."""
-        rules, changes = await self.mappings.reload(self.pipeline.rules)
-        self.pipeline.rules = rules
-        self.pipeline.suspended_rules.begin_again()
-        await self.follow(rules)
-        await self.pipeline.suspended_rules.retry()
+        async with self._reloading:
+            rules, changes = await self.mappings.reload(self.pipeline.rules)
+            self.pipeline.rules = rules
+            self.pipeline.suspended_rules.begin_again()
+            await self.follow(rules)
+            await self.pipeline.suspended_rules.retry()
         self.emit(Reloaded(accepted=True, version=rules.version, changes=in_words(changes)))
         self.wake(SCHEMA_DRIFT_WORKER)
         self.wake("plan")

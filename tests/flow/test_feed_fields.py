@@ -1,5 +1,6 @@
 """A feed that starts to watch other fields: the known fields are still compared, and no opt-out is lost."""
 
+import asyncio
 import shutil
 from datetime import timedelta
 
@@ -85,6 +86,16 @@ async def test_an_opt_out_between_two_looks_is_sent_though_a_reload_changes_what
         assert await sent(world) == [("unsubscribe", DONOR)]
 
 
+async def test_two_reloads_at_once_happen_one_after_the_other(world):
+    async with world.running() as app:
+        contact = await joined(world)
+        rewrite(world, WATCHED, MORE)
+        await asyncio.gather(app.reload(), app.reload())
+        await world.person(Id=contact, SMS_Opt_Out__c=True)
+        await looked_at_all(world)
+        assert await sent(world) == [("unsubscribe", DONOR)]
+
+
 async def test_a_field_that_is_watched_for_the_first_time_sends_nothing_of_what_it_holds(world):
     path = world.base / "mappings" / FILE
     shipped = path.read_text()
@@ -111,6 +122,20 @@ async def test_a_contact_that_was_made_opted_out_meanwhile_is_new(world):
     async with world.running():
         await looked_at_all(world)
         assert await sent(world) == [("unsubscribe", OTHER)]
+
+
+async def test_a_write_in_other_letters_is_no_change_of_a_person(world):
+    """CRMs ignore letter case in names: one file may write `contact`, and another watch `Contact`."""
+    for path in (world.base / "mappings").glob("strex-*.yaml"):
+        text = path.read_text().replace("upsert: Contact", "upsert: contact")
+        path.write_text(text.replace("SMS_Opt_Out__c:", "sms_opt_out__c:").replace("MobilePhone:", "mobilephone:"))
+    async with world.running():
+        contact = await joined(world)
+        await world.phone(DONOR, "STOP")
+        await world.settled()
+        await world.poll()
+        assert await sent(world) == []
+        assert world.app.store.records.shadow("salesforce", "Contact", contact)["SMS_Opt_Out__c"] is True
 
 
 async def test_fewer_fields_are_no_reason_to_read_everything_again(world):

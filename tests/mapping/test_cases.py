@@ -127,6 +127,12 @@ def test_what_is_as_expected_differs_in_nothing(expected):
     assert differences(plan(WRITE), **expected) == []
 
 
+def test_names_of_a_crm_are_compared_without_letter_case():
+    expected = {"upsert": "contact", "set": {"amount": 200}, "absent": ["FLAG"]}
+    (found,) = differences(plan(WRITE), operations=[expected])
+    assert found == "operation 1: `FLAG` is written"
+
+
 @pytest.mark.parametrize(
     ("expected", "difference"),
     [

@@ -226,6 +226,28 @@ def test_feeds_are_the_union_of_what_all_files_watch(compiled):
     assert rules.feeds["sf"]["Lead"].key_fields == ()
 
 
+def test_each_name_of_a_crm_has_one_spelling_and_the_config_s_comes_first(compiled):
+    rules = compiled(
+        "on: sf.change\nfeed: {object: contact, fields: [mobilephone, A__c]}\nrules: [{name: a, ignore: true}]",
+        rule(
+            '    do: [{upsert: CONTACT, key: {Key__c: "{msisdn}"}, set: {OPT_OUT__C: true, a__c: x}}]\n    consent: opt_out\n'
+        ),
+        rule('    do: [{update: Contact, key: {key__c: "{msisdn}"}, set: {B__c: x}}]\n'),
+    )
+    ((name, feed),) = rules.feeds["sf"].items()
+    assert (name, feed.fields, feed.key_fields) == ("Contact", ("MobilePhone", "A__c"), ("Key__c",))
+    first, second = [item for file in rules.files[1:] for one in file.rules for item in one.items]
+    assert (first.object, [one.name for one in first.set]) == ("Contact", ["Opt_Out__c", "A__c"])
+    assert (first.flag, first.consent) == ("Opt_Out__c", {"Opt_Out__c"})
+    assert (second.object, second.key_field) == ("Contact", "Key__c")
+
+
+def test_a_match_searches_fields_in_their_one_spelling(compiled):
+    (file,) = compiled(rule("    do: [{update: contact, match: {phone: [MOBILEPHONE]}, set: {A__c: x}}]\n")).files
+    (item,) = file.rules[0].items
+    assert (item.object, item.key.name, item.match.phone) == ("Contact", "match:MobilePhone", ["MobilePhone"])
+
+
 def test_the_key_field_of_the_watched_object_can_be_read(compiled):
     compiled(CHANGE + "  - {name: a, when: {record.Key__c: x, record.Id: y}, ignore: true}\n", rule(WRITE % ""))
 

@@ -19,6 +19,7 @@ from connector.mapping.compile.files import mapping_files, unread_files
 from connector.mapping.compile.items import CompiledItem, WriteItem
 from connector.mapping.compile.operations import compile_items
 from connector.mapping.compile.sources import check_sources
+from connector.mapping.compile.spelling import Spelling
 from connector.mapping.language.records import load_mapping
 from connector.mapping.language.rules import FeedSettings, MappingFile, Rule
 from connector.mapping.language.test_cases import Case, Frame
@@ -170,7 +171,9 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
         models.append((model, findings))
     check_matches_agree(models)
     check_copies(models)
-    feeds = _feeds(files, context)
+    spelling = _spelling(files, context)
+    files = [_spelled(file, spelling) for file in files]
+    feeds = _feeds(files, context, spelling)
     check_record_paths(models, {crm: {name: plan.key_fields for name, plan in by.items()} for crm, by in feeds.items()})
     for _, findings in models:
         found += dict.fromkeys(findings.problems)  # what is wrong in a record is found by each rule that writes it
@@ -253,6 +256,22 @@ def _worst(found: Sequence[Problem]) -> list[Problem]:
     return [one for one in found if one.severity is Severity.ERROR or (one.file, one.position, one.code) not in errors]
 
 
+def _spelling(files: Sequence[CompiledFile], context: Context) -> Spelling:
+    feeds = [(crm, file.feed) for file in files if file.feed for crm in _crms_of(file)]
+    return Spelling(context, feeds, (item for file in files for rule in file.rules for item in rule.items))
+
+
+def _crms_of(file: CompiledFile) -> list[str]:
+    """The CRMs whose changes a file sees."""
+    return [source.partition(".")[0] for source in file.sources]
+
+
+def _spelled(file: CompiledFile, spelling: Spelling) -> CompiledFile:
+    """The file, with each name of a CRM in its one spelling."""
+    rules = tuple(replace(rule, items=tuple(map(spelling.item, rule.items))) for rule in file.rules)
+    return replace(file, rules=rules, _by_action=_by_action(rules))
+
+
 def _check_quotes(findings: Findings) -> None:
     """Report curly quotes: an error in a condition, which no event would meet, and elsewhere a warning."""
     for path in findings.document.curly:
@@ -277,7 +296,7 @@ def _compile_rule(rule: Rule, number: int, findings: Findings) -> CompiledRule:
     )
 
 
-def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[str, FeedPlan]]:
+def _feeds(files: Sequence[CompiledFile], context: Context, spelling: Spelling) -> dict[str, dict[str, FeedPlan]]:
     """What to read of each object: the fields of all files, at the shortest interval that one of them wants.
 
     A record's country is read with its number, because it decides whose number it is.
@@ -287,29 +306,20 @@ def _feeds(files: Sequence[CompiledFile], context: Context) -> dict[str, dict[st
     for file in files:
         for item in (item for rule in file.rules for item in rule.items if isinstance(item, WriteItem)):
             if item.key_field is not None:
-                keys.setdefault((item.sink, item.object.casefold()), {})[item.key_field] = None
+                keys.setdefault((item.sink, item.object), {})[item.key_field] = None
     for file in files:
         if file.feed is None:
             continue
-        for source in file.sources:
-            crm = source.partition(".")[0]
-            known = feeds.setdefault(crm, {})
-            wanted = file.feed
-            name = next((one for one in known if one.casefold() == wanted.object.casefold()), wanted.object)
-            before = known.get(name)
+        for crm in _crms_of(file):
+            planned = feeds.setdefault(crm, {})
+            name = spelling.object(crm, file.feed.object)
+            fields = spelling.fields(crm, name, file.feed.fields)
+            before = planned.get(name)
             consent = context.consent_of(crm, name)
-            country = (consent.country,) if consent and consent.country and consent.phone in wanted.fields else ()
-            known[name] = FeedPlan(
-                fields=_union((*(before.fields if before else ()), *wanted.fields, *country)),
-                key_fields=tuple(keys.get((crm, name.casefold()), ())),
-                every=min(before.every, wanted.every) if before else wanted.every,
+            country = (consent.country,) if consent and consent.country and consent.phone in fields else ()
+            planned[name] = FeedPlan(
+                fields=tuple(dict.fromkeys((*(before.fields if before else ()), *fields, *country))),
+                key_fields=tuple(keys.get((crm, name), ())),
+                every=min(before.every, file.feed.every) if before else file.feed.every,
             )
     return feeds
-
-
-def _union(names: Sequence[str]) -> tuple[str, ...]:
-    """The names without repeats, in their first spelling; CRMs ignore case."""
-    kept: dict[str, str] = {}
-    for name in names:
-        kept.setdefault(name.casefold(), name)
-    return tuple(kept.values())

@@ -136,21 +136,24 @@ def _label(operation: Operation) -> str:
 
 
 def _compare_write(expected: ExpectedOperation, got: RecordWrite, traits: CrmTraits) -> list[str]:
-    wanted = expected.upsert or expected.update
+    """The differences of a write. CRMs ignore letter case in names, so that a test may write them in any."""
+    wanted = expected.upsert or expected.update or ""
     # A write by Id never creates, whichever word it was written with. With a match, `none` decides whether it creates.
     right_word = (
         got.key_field == ID_FIELD or got.match is not None or (expected.update is not None) is not got.may_create
     )
-    if wanted != got.object or not right_word:
+    if wanted.casefold() != got.object.casefold() or not right_word:
         return [f"expected {_expected_label(expected)}, got {_label(got)}"]
     found = _differ("crm", expected.crm, got.sink)
     found += _differ("match", expected.match, got.match.phone.e164 if got.match else None)
     if expected.key is not None:
-        found += _fields("key", expected.key, {got.key_field: got.key})
+        found += _fields("key", expected.key, {got.key_field: got.key}, any_case=True)
     if expected.id is not None:
         found += _fields("id", {ID_FIELD: traits.full_id(expected.id)}, {got.key_field: got.key})
-    found += _fields("set", expected.set, got.set) + _fields("create", expected.create, got.create)
-    return found + [f"`{name}` is written" for name in expected.absent if name in got.set or name in got.create]
+    found += _fields("set", expected.set, got.set, any_case=True)
+    found += _fields("create", expected.create, got.create, any_case=True)
+    written = {name.casefold() for name in (*got.set, *got.create)}
+    return found + [f"`{name}` is written" for name in expected.absent if name.casefold() in written]
 
 
 def _expected_label(expected: ExpectedOperation) -> str:
@@ -193,13 +196,15 @@ def _differ(name: str, wanted: Any, value: Any) -> list[str]:
     return [] if wanted is None or same(wanted, value) else [f"{name}: expected {_shown(wanted)}, got {_shown(value)}"]
 
 
-def _fields(where: str, expected: Mapping[str, Any], got: Mapping[str, Any]) -> list[str]:
+def _fields(where: str, expected: Mapping[str, Any], got: Mapping[str, Any], *, any_case: bool = False) -> list[str]:
     found: list[str] = []
+    values = {name.casefold(): value for name, value in got.items()} if any_case else got
     for name, wanted in expected.items():
-        if name not in got:
+        written = name.casefold() if any_case else name
+        if written not in values:
             found.append(f"{where}: `{name}` is not written")
-        elif not same(wanted, got[name]):
-            found.append(f"{where}: `{name}` expected {_shown(wanted)}, got {_shown(got[name])}")
+        elif not same(wanted, values[written]):
+            found.append(f"{where}: `{name}` expected {_shown(wanted)}, got {_shown(values[written])}")
     return found
 
 
