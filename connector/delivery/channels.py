@@ -144,7 +144,7 @@ def _calls(answer: Retry) -> bool:
 
 def _named(answer: Retry) -> str:
     """The reason, with the peer's own code or what failed in the connection: nothing that a person wrote."""
-    code = answer.code if answer.code.isascii() and answer.code.isidentifier() else ""
+    code = answer.code if answer.code.isascii() and answer.code.replace("_", "").isalnum() else ""
     more = code or answer.network
     return f"{answer.reason} ({more})" if more else str(answer.reason)
 

@@ -40,7 +40,10 @@ CURES: dict[Reason, Cure] = {
         "something else answers at this address, such as a proxy: check `url` in the config",
         Alert.IF_IT_COMES_AGAIN,
     ),
-    Reason.RATE_LIMITED: Cure(f"too many calls in a short time: see which other integration makes them, {RETRY}"),
+    Reason.RATE_LIMITED: Cure(
+        f"too many calls in a short time: see which other integration makes them, {RETRY}",
+        "it takes no more calls for now: see which other integration makes so many",
+    ),
     Reason.QUOTA_EXHAUSTED: Cure(
         f"the day's API calls are used up: see which integration used them, {RETRY} tomorrow",
         "the daily API calls are used up: find out which integration used them",

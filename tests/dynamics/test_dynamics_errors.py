@@ -7,7 +7,8 @@ import pytest
 
 from connector.crm.dynamics.client import error_codes, responses
 from connector.crm.dynamics.client.error_codes import CATALOGUE
-from connector.model.outcome import Reason, Rejected, Retry
+from connector.model.http import HttpReply
+from connector.model.outcome import Reason, Retry
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "dynamics-errors.md"
 
@@ -37,16 +38,60 @@ def test_a_code_means_the_same_with_any_status(status):
     assert failure(status, "0x80060892").outcome.reason is Reason.RACE
 
 
-def test_an_unknown_code_is_told_as_such_and_a_server_error_is_retried():
+def test_an_unknown_code_waits_for_a_second_record_and_calls_a_person():
     unknown = failure(400, "0x8000beef", "odd").outcome
     assert (type(unknown), unknown.reason, unknown.detail, unknown.code) == (
-        Rejected,
+        Retry,
         Reason.UNKNOWN_CODE,
         "odd",
         "0x8000beef",
     )
+    assert "Power Platform admin center" in unknown.cure
+
+
+@pytest.mark.parametrize(("status", "reason"), [(401, Reason.CREDENTIALS), (403, Reason.SINK_REFUSES)])
+def test_a_request_that_is_refused_with_an_unknown_code_is_the_orgs_affair(status, reason):
+    assert failure(status, "0x80095ffe", "blocked by the IP firewall").outcome.reason is reason
+
+
+def test_an_unexpected_error_is_the_services_with_a_server_error_and_else_the_records():
     assert failure(500, "0x80040216").outcome.reason is Reason.SERVER_ERROR
     assert failure(400, "0x80040216").outcome.reason is Reason.UNKNOWN
+
+
+def test_a_missing_privilege_concerns_the_table_and_a_refused_record_only_itself():
+    table = "Principal user (Id=1) mangler prvWriteContact-tilgang"
+    assert failure(403, "0x80040220", table).outcome.reason is Reason.CONFIGURATION
+    record = failure(403, "0x80040220", "SecLib::AccessCheckEx failed").outcome
+    assert record.reason is Reason.SINK_REFUSES  # a whole request is no single record
+
+
+@pytest.mark.parametrize("code", ["0x80040265", "0x80040224"])
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("Transaction was Deadlocked on lock resources with another process", Reason.ROW_LOCKED),
+        ("Plug-in X: SQL timeout expired.", Reason.SERVER_ERROR),
+        ("Kontakten har ingen adresse", Reason.VALIDATION),
+    ],
+)
+def test_a_plug_in_that_met_a_lock_is_tried_again_and_one_that_refuses_is_not(code, words, reason):
+    assert failure(400, code, words).outcome.reason is reason
+
+
+CUT = (
+    b"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{}\r\n"
+    b"--b\r\nContent-Type: application/http\r\n\r\nHTTP/1.1 204 No Content\r\nOData-Ver"
+)
+
+
+def test_a_batch_whose_end_is_missing_is_in_doubt():
+    reply = HttpReply(status=200, headers={"content-type": "multipart/mixed; boundary=b"}, body=CUT)
+    with pytest.raises(responses.RequestFailed) as failed:
+        responses.parts(reply, 2)
+    assert (failed.value.outcome.reason, failed.value.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
+    whole = HttpReply(status=200, headers=reply.headers, body=CUT + b"sion: 4.0\r\n\r\n\r\n--b--\r\n")
+    assert [one.status for one in responses.parts(whole, 2)] == [200, 204]
 
 
 def test_a_limit_without_a_known_code_waits_too():
@@ -72,4 +117,5 @@ def test_the_words_of_a_duplicate_quote_no_record():
 def test_a_page_of_another_server_is_no_answer_of_dataverse():
     outcome = responses.failed(200 + 102, {}, b"<html>").outcome
     assert outcome.reason is Reason.WRONG_ADDRESS
-    assert responses.failed(403, {}, b"<html>").outcome.reason is Reason.UNEXPECTED_ANSWER
+    assert responses.failed(400, {}, b"<html>").outcome.reason is Reason.UNEXPECTED_ANSWER
+    assert responses.failed(403, {}, b"<html>").outcome.reason is Reason.SINK_REFUSES

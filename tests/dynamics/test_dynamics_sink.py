@@ -205,7 +205,25 @@ async def test_trouble_of_the_whole_org_is_retried(org, fault, reason):
 async def test_a_missing_privilege_is_for_the_administrator(org):
     await org.fault("no_privilege", only="writes")
     (outcome,) = await deliver(org, contact("4790000001"))
-    assert (outcome.reason, "prvWriteContact" in outcome.detail) == (Reason.NO_ACCESS, True)
+    assert (outcome.reason, "prvWriteContact" in outcome.detail) == (Reason.CONFIGURATION, True)
+
+
+class Renamed:
+    """An `Http` whose answers tell of another record."""
+
+    def __init__(self, http, of, to):
+        self.http, self.of, self.to = http, of.encode(), to.encode()
+
+    async def call(self, call):
+        reply = await self.http.call(call)
+        return replace(reply, body=reply.body.replace(self.of, self.to))
+
+
+async def test_an_answer_that_tells_of_another_record_is_in_doubt(org):
+    kari, other = await org.load("contact", {"lastname": "K", "crmc_smskey": "4790000001"}, {"lastname": "O"})
+    task = Task(contact("4790000001", create=NEW, firstname="A"), record_id=kari)
+    (outcome,) = await sink().write(Renamed(org, kari, other), [task])
+    assert (outcome.reason, outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
 async def test_an_answer_lost_after_the_commit_leaves_everything_once(org):

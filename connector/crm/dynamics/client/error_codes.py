@@ -24,6 +24,10 @@ NOT_FOUND_BY_ID, NOT_FOUND_BY_KEY = "0x80040217", "0x80060891"
 VERSION_MISMATCH = "0x80060882"
 EXISTS, KEY_TAKEN = "0x80040237", "0x80060892"
 EXPIRED_LINK, NOT_TRACKED = "0x80044352", "0x80072491"
+REFUSED = (
+    "see in `connector status` what Dataverse says; look at the application user and its security role, and at the environment "
+    "in the Power Platform admin center: its state, its storage, and whether its IP firewall lets this server in"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,49 @@ CATALOGUE: tuple[Row, ...] = (
         LIST,
         cure="enable the application user in the Power Platform admin center",
     ),
+    _again(
+        "0x80040225",
+        Reason.CREDENTIALS,
+        "the application user is disabled, or belongs to no business unit",
+        LIST,
+        cure="enable the application user in the Power Platform admin center",
+    ),
+    _again(
+        "0x8004a112",
+        Reason.CREDENTIALS,
+        "the application user was disabled",
+        LIST,
+        cure="enable the application user in the Power Platform admin center",
+    ),
+    _again("0x8005f101", Reason.CREDENTIALS, "the access token has expired", LIST),
+    _again("0x8004a101", Reason.CREDENTIALS, "the access token has expired", LIST),
+    _again("0x8004a102", Reason.CREDENTIALS, "the access token is not valid", LIST),
+    _again(
+        "0x8004d24b",
+        Reason.SINK_REFUSES,
+        "the user has no licence",
+        LIST,
+        cure="give the application user what the detail in `connector status` asks for",
+    ),
+    _again(
+        "0x8004a104",
+        Reason.SINK_REFUSES,
+        "the environment is disabled",
+        LIST,
+        cure="enable the environment in the Power Platform admin center",
+    ),
+    _again(
+        "0x8004415c",
+        Reason.SINK_REFUSES,
+        "the trial of the environment has ended",
+        LIST,
+        cure="convert the environment to production in the Power Platform admin center",
+    ),
+    _again("0x80072325", Reason.STORAGE_FULL, "the storage of the database is full", LIST),
+    _again("0x80072324", Reason.UNAVAILABLE, "the database has too many requests at once", LIST),
+    _again("0x8004a001", Reason.UNAVAILABLE, "the server is busy", LIST),
+    _again("0x80073000", Reason.UNAVAILABLE, "the server does not reach its database", LIST),
+    _again("0x8005f103", Reason.RATE_LIMITED, "too many requests", LIST),
     _again("0x8004430d", Reason.SINK_REFUSES, "the org's storage or licence does not allow this write", LIST),
     _again("0x80044151", Reason.TIMEOUT, "the database took too long", BULK),
     _again("0x80044150", Reason.ROW_LOCKED, "the database met a deadlock", BULK),
@@ -76,6 +123,22 @@ CATALOGUE: tuple[Row, ...] = (
     _again(EXISTS, Reason.RACE, "another write created the record first", CONDITIONS),
     _again(KEY_TAKEN, Reason.RACE, "another record has this key", KEYS),
     _again(NOT_FOUND_BY_KEY, Reason.PARENT_MISSING, "no record has the key of a lookup", KEYS),
+    _again("0x8004ed47", Reason.ROW_LOCKED, "another transaction holds a lock", LIST),
+    *(
+        _again(code, Reason.ROW_LOCKED, "a plug-in of the org met a deadlock", LIST, "deadlock")
+        for code in ("0x80040265", "0x80040224")
+    ),
+    *(
+        _again(code, Reason.SERVER_ERROR, "a plug-in of the org had to wait too long for the database", LIST, saying)
+        for code in ("0x80040265", "0x80040224")
+        for saying in ("sql timeout", "timeout expired")
+    ),
+    _again("0x80044172", Reason.SERVER_ERROR, "a plug-in of the org took too long", LIST),
+    _again("0x80044173", Reason.SERVER_ERROR, "a plug-in of the org took too long", LIST),
+    _again("0x80081111", Reason.SERVER_ERROR, "a plug-in of the org took too long", LIST),
+    _again("0x8004418d", Reason.SERVER_ERROR, "nothing is free to run a plug-in of the org", LIST),
+    _again("0x8004418e", Reason.SERVER_ERROR, "nothing is free to run a plug-in of the org", LIST),
+    _again("0x80081116", Reason.SERVER_ERROR, "plug-ins of the org have crashed too often", LIST),
     # About one record, and repeating cannot help.
     _refused("0x80040265", Reason.VALIDATION, "a plug-in of the org refuses the record, in its own words", WEBAPI),
     _refused("0x80040224", Reason.VALIDATION, "a plug-in or a workflow of the org failed", LIST),
@@ -89,7 +152,21 @@ CATALOGUE: tuple[Row, ...] = (
     ),
     _refused("0x80040203", Reason.BAD_VALUE, "a value is not allowed", LIST),
     _refused(NOT_FOUND_BY_ID, Reason.RECORD_DELETED, "no record has this id", CONDITIONS),
-    _refused("0x80040220", Reason.NO_ACCESS, "the application user's security role lacks a privilege", CLIENT),
+    # Privileges are of a whole table, and their names are the same in every language.
+    _refused(
+        "0x80040220", Reason.CONFIGURATION, "the application user's security role lacks this privilege", CLIENT, "prv"
+    ),
+    _refused("0x80040220", Reason.NO_ACCESS, "the application user may not do this with this record", CLIENT),
+    *(
+        _refused(code, Reason.CONFIGURATION, "the application user may not use a secured column", LIST)
+        for code in ("0x8004f502", "0x8004f503", "0x8004f504", "0x8004f506", "0x8004f507")
+    ),
+    _refused("0x80040276", Reason.CONFIGURATION, "nobody may create records in this table", LIST),
+    _refused("0x80040204", Reason.NO_ACCESS, "the application user may not do this", LIST),
+    _refused("0x80040277", Reason.NO_ACCESS, "the application user may not do this", LIST),
+    _refused("0x80048405", Reason.NO_ACCESS, "the application user may not do this", LIST),
+    _refused("0x8004022e", Reason.NO_ACCESS, "the record is read-only", LIST),
+    _refused("0x80048408", Reason.BAD_VALUE, "the status does not belong to the state", LIST),
     _refused("0x80048306", Reason.NO_ACCESS, "the application user may not reach this record", CLIENT),
     _refused("0x80040299", Reason.NO_ACCESS, "the application user may not do this", CLIENT),
     _refused("0x80040333", Reason.DUPLICATE_RECORD, "a duplicate detection rule found a similar record", LIST),

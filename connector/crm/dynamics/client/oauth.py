@@ -34,6 +34,8 @@ CURES = {
     "AADSTS7000215": "the client secret is wrong: write its Value, and not its Secret ID",
     "AADSTS7000222": "the client secret has expired: make a new one in the app registration, Certificates & secrets",
     "AADSTS700016": "this tenant has no app with that client_id: check tenant: and client_id:",
+    "AADSTS7000112": "the app is disabled: enable it in Microsoft Entra ID, Enterprise applications, Properties",
+    "AADSTS7000229": "the app is not in this tenant: check tenant:, or add the app in Microsoft Entra ID, Enterprise applications",
     "AADSTS90002": "there is no such tenant: write the Directory (tenant) ID as tenant:",
     "AADSTS900023": "there is no such tenant: write the Directory (tenant) ID as tenant:",
     "AADSTS500011": "the tenant does not know this org: check url: and tenant:",

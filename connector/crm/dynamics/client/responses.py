@@ -19,7 +19,7 @@ from connector.model.http import HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 
 OK = range(200, 300)
-UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, TOO_MANY = 401, 403, 404, 413, 429
+BAD_REQUEST, UNAUTHORIZED, FORBIDDEN, NOT_FOUND, TOO_LARGE, TOO_MANY = 400, 401, 403, 404, 413, 429
 SERVER_ERRORS, NOT_IMPLEMENTED, GATEWAY = 500, 501, frozenset({502, 503, 504})
 REDIRECTS = range(300, 400)
 DEFAULT_WAIT = timedelta(seconds=30)  # after a limit without Retry-After
@@ -77,6 +77,8 @@ def parts(reply: HttpReply, number: int) -> list[Answer | RequestFailed]:
     if not kind.startswith("multipart/mixed") or not _boundary(kind):
         raise RequestFailed(replace(not_theirs("a batch whose answer is no multipart"), in_doubt=True))
     found = _parts(reply.body, _boundary(kind))
+    if found is None:
+        raise RequestFailed(replace(not_theirs("a batch whose answer was cut off"), in_doubt=True))
     if len(found) != number:
         detail = f"a batch of {number} operations with {len(found)} answers"
         raise RequestFailed(replace(not_theirs(detail), in_doubt=True))
@@ -87,13 +89,14 @@ def _boundary(kind: str) -> str:
     return kind.partition("boundary=")[2].partition(";")[0].strip().strip('"')
 
 
-def _parts(body: bytes, boundary: str) -> list[Answer | RequestFailed]:
+def _parts(body: bytes, boundary: str) -> list[Answer | RequestFailed] | None:
+    """The parts; None if the end is missing, so that a part may lack something too."""
     found: list[Answer | RequestFailed] = []
     for piece in body.split(b"--" + boundary.encode())[1:]:
         if piece.startswith(b"--"):
-            break
+            return found
         found.append(_part(piece))
-    return found
+    return None
 
 
 def _part(piece: bytes) -> Answer | RequestFailed:
@@ -108,15 +111,15 @@ def _part(piece: bytes) -> Answer | RequestFailed:
     if number not in OK:
         lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
         headers = {name.strip().lower().decode("latin-1"): value.strip().decode("latin-1") for name, _, value in lines}
-        return failed(number, headers, body)
+        return failed(number, headers, body, whole=False)
     try:
         return Answer(status=number, body=_json(body) if body.strip() else None)
     except RequestFailed as error:
         return error
 
 
-def failed(status: int, headers: Mapping[str, str], raw: bytes) -> RequestFailed:
-    """A rejection as a failure with its outcome."""
+def failed(status: int, headers: Mapping[str, str], raw: bytes, *, whole: bool = True) -> RequestFailed:
+    """A rejection as a failure with its outcome. `whole`: of a request, and not of one operation of a batch."""
     error = _error(raw)
     if error is None:
         return RequestFailed(_without_code(status, headers), status=status)
@@ -135,9 +138,12 @@ def failed(status: int, headers: Mapping[str, str], raw: bytes) -> RequestFailed
     if status >= SERVER_ERRORS and (row is None or row.outcome is Rejected):
         return RequestFailed(Retry(reason=Reason.SERVER_ERROR, detail=detail, code=code), status=status, code=code)
     if row is None:
-        return RequestFailed(_unknown(status, code, detail), status=status, code=code)
+        return RequestFailed(_unknown(status, code, detail, whole=whole), status=status, code=code, message=message)
     if row.outcome is Retry:
         outcome: Retry | Rejected = Retry(reason=row.reason, detail=detail, code=code, cure=row.cure)
+    elif whole and row.reason is Reason.NO_ACCESS:
+        # Missing rights to one record are told of its operation in a batch.
+        outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=error_codes.REFUSED)
     else:
         outcome = Rejected(reason=row.reason, detail=detail, code=code, field=_field(message))
     return RequestFailed(outcome, status=status, code=code, message=message)
@@ -150,12 +156,12 @@ def failed_link(status: int) -> RequestFailed:
     return RequestFailed(outcome, status=status, code=error_codes.EXPIRED_LINK)
 
 
-def _unknown(status: int, code: str, detail: str) -> Retry | Rejected:
+def _unknown(status: int, code: str, detail: str, *, whole: bool) -> Retry:
+    """The outcome of an unknown code. Whether it concerns the whole org shows when a second record is refused with it."""
     if status == UNAUTHORIZED:
         return Retry(reason=Reason.CREDENTIALS, detail=detail, code=code)
-    if status == FORBIDDEN:
-        return Rejected(reason=Reason.NO_ACCESS, detail=detail, code=code)
-    return Rejected(reason=Reason.UNKNOWN_CODE, detail=detail, code=code)
+    reason = Reason.SINK_REFUSES if whole and status != BAD_REQUEST else Reason.UNKNOWN_CODE
+    return Retry(reason=reason, detail=detail, code=code, cure=error_codes.REFUSED)
 
 
 def _without_code(status: int, headers: Mapping[str, str]) -> Retry:
@@ -168,6 +174,9 @@ def _without_code(status: int, headers: Mapping[str, str]) -> Retry:
     if status in REDIRECTS or status == NOT_FOUND:
         detail = f"nothing answers as Dataverse does at url: (HTTP {status}): check url:"
         return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)
+    if status == FORBIDDEN:
+        detail = "nothing but a refusal (HTTP 403), and not in Dataverse's form"
+        return Retry(reason=Reason.SINK_REFUSES, detail=detail, cure=error_codes.REFUSED)
     if status in GATEWAY:
         return Retry(reason=Reason.UNAVAILABLE, detail=f"Dataverse is not available (HTTP {status})")
     if status >= SERVER_ERRORS:
@@ -202,7 +211,7 @@ def _field(message: str) -> str:
 
 def _change_set(body: bytes, boundary: str) -> Answer | RequestFailed:
     """The last answer of a change set, or its failure: then nothing of it was done."""
-    found = _parts(body, boundary)
+    found = _parts(body, boundary) or []
     failed = next((one for one in found if isinstance(one, RequestFailed)), None)
     empty = RequestFailed(replace(not_theirs("a change set without an answer"), in_doubt=True))
     return failed or (found[-1] if found else empty)

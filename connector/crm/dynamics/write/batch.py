@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from connector.crm.dynamics.client import error_codes
 from connector.crm.dynamics.client.api import REPRESENTATION, Operation
-from connector.crm.dynamics.client.responses import Answer, RequestFailed
+from connector.crm.dynamics.client.responses import Answer, RequestFailed, not_theirs
 from connector.crm.dynamics.client.tables import TableInfo, Tables
 from connector.crm.dynamics.client.web_api import WebApi
 from connector.crm.dynamics.write.bodies import Unwritable, address, body, own_id
@@ -313,6 +313,10 @@ class Batch:
                 self._found.pop(item.index, None)
                 self._ask.add(item.index)
             self._again.add(item.index)
+            return
+        named = shown.get(item.table.id_column)
+        if isinstance(named, str) and named.lower() != record_id.lower():
+            self._outcomes[item.index] = replace(not_theirs("the result of another record"), in_doubt=True)
             return
         if record_id:
             self._record_ids[item.index] = record_id

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -29,8 +29,13 @@ STOPPING = frozenset(
         Reason.WRONG_ADDRESS,
         Reason.MAINTENANCE,
         Reason.SINK_REFUSES,
+        Reason.STORAGE_FULL,
     }
 )
+# The same reasons for a single operation: what may be the fault of its record stops nothing.
+STOPPING_ALONE = STOPPING - {Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.UNEXPECTED_ANSWER}
+# Requests refused with an unknown code before it counts as the org's fault, and no record is looked for.
+REFUSED_IN_A_ROW = 14
 
 
 class Item(Struct, frozen=True, kw_only=True):
@@ -50,6 +55,7 @@ class Sending:
     def __init__(self, web: WebApi) -> None:
         self._web = web
         self.stopped: Retry | None = None
+        self._refused = 0  # requests, with an unknown code
 
     async def run(self, items: Sequence[Item]) -> dict[int, Answer | RequestFailed]:
         """The result of each item, by its index."""
@@ -81,19 +87,26 @@ class Sending:
         for item, answer in zip(batch, answers, strict=True):
             results[item.index] = answer
             if isinstance(answer, RequestFailed):
-                self._stop(answer)
+                self._stop(answer, STOPPING_ALONE)
 
     def _whole_failed(
         self, batch: list[Item], failed: RequestFailed, results: dict[int, Answer | RequestFailed]
     ) -> list[list[Item]]:
         """Settle a batch that failed as a whole. Returns smaller batches if a smaller one may succeed."""
-        if len(batch) > 1 and (failed.status == responses.TOO_LARGE or isinstance(failed.outcome, Rejected)):
+        if len(batch) > 1 and self._one_may_be_to_blame(failed):
             middle = len(batch) // 2
             return [batch[:middle], batch[middle:]]
         results |= {item.index: failed for item in batch}
-        self._stop(failed)
+        self._stop(failed, STOPPING if self._refused <= REFUSED_IN_A_ROW else STOPPING | {Reason.UNKNOWN_CODE})
         return []
 
-    def _stop(self, failed: RequestFailed) -> None:
-        if isinstance(failed.outcome, Retry) and failed.outcome.reason in STOPPING:
+    def _one_may_be_to_blame(self, failed: RequestFailed) -> bool:
+        """Whether a smaller batch may succeed. After many refusals with an unknown code the org is to blame."""
+        if failed.status == responses.TOO_LARGE or isinstance(failed.outcome, Rejected):
+            return True
+        self._refused += failed.outcome.reason is Reason.UNKNOWN_CODE
+        return failed.outcome.reason is Reason.UNKNOWN_CODE and self._refused <= REFUSED_IN_A_ROW
+
+    def _stop(self, failed: RequestFailed, reasons: Collection[Reason]) -> None:
+        if isinstance(failed.outcome, Retry) and failed.outcome.reason in reasons:
             self.stopped = self.stopped or failed.outcome
