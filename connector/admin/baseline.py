@@ -43,7 +43,7 @@ async def baseline(context: AdminContext, payload: Mapping[str, Any]) -> dict[st
         context.rules(),
         ledgers=context.store.consents.of_many([one.msisdn.e164 for one in found.events if one.msisdn]),
         configured=context.configured,
-        others_out=lambda _event: False,
+        others_opted_out=lambda _event: False,
     )
     sending = [(event, done) for _, event, done in planned if _commands(done)]
     answer = {

@@ -44,7 +44,7 @@ async def foresee(
         planner = Planner(
             context.store, configured=context.configured, max_people=context.loaded.settings.consent.people_per_poll
         )
-        planned, _ = planner(batch, rules)
+        planned, _ = planner.plan(batch, rules)
         for (event_id, event), one in zip(batch, planned, strict=True):
             found.append(_foreseen(context, event_id, event, one, None if sinks is None else sinks.get(event_id)))
         await asyncio.sleep(0)

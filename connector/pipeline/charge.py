@@ -38,7 +38,7 @@ from connector.store.store import Store
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Alarm, Charged, WorkerFailed
 
-JUMP = timedelta(hours=1)  # a clock that moves this far by itself is wrong, or was
+JUMP = timedelta(hours=1)  # a larger jump of the clock means that it is wrong now, or was before
 ASK_GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
 PAUSES = Policy(first=timedelta(seconds=30), cap=timedelta(minutes=15), attempts=None)
 WAITING, STOPPED, IN_DOUBT, NOT_SENT = (
@@ -135,18 +135,25 @@ class ChargeRunner:
         self._report_doubt()
 
     async def _control(self, today: date, now: datetime) -> Control:
-        """What holds the charges. A clock that has jumped holds the next run."""
-        runs, monotonic = self._store.charge_runs, self._runtime.monotonic()
-        before, self._clocks = self._clocks, (now, monotonic)
-        if before is not None:
-            jump = (now - before[0]) - timedelta(seconds=monotonic - before[1])
-            if abs(jump) > JUMP:
-                await runs.hold(self._provider, f"the clock jumped from {before[0]:%F %R} to {now:%F %R} UTC")
+        """What holds the provider's charges. The first time, charging is switched on from this day."""
+        await self._hold_after_jump(now)
+        runs = self._store.charge_runs
         control = runs.control(self._provider)
         if control.since is None:
             await runs.switch_on(self._provider, today)
             control = runs.control(self._provider)
         return control
+
+    async def _hold_after_jump(self, now: datetime) -> None:
+        """Hold the next run if the clock has jumped since the last step. It is seen again until the hold is stored."""
+        monotonic = self._runtime.monotonic()
+        if self._clocks is not None:
+            before, monotonic_before = self._clocks
+            jump = (now - before) - timedelta(seconds=monotonic - monotonic_before)
+            if abs(jump) > JUMP:
+                why = f"the clock jumped from {before:%F %R} to {now:%F %R} UTC"
+                await self._store.charge_runs.hold(self._provider, why)
+        self._clocks = now, monotonic
 
     async def _run(self, today: date, control: Control, now: datetime) -> Run | None:
         """Today's run; None while nobody has a subscription. It is made once a day, and stored charge by charge when approved."""
@@ -195,11 +202,24 @@ class ChargeRunner:
         return 1
 
     async def _call(self, charge: Charge) -> ChargeAnswer:
+        """Charge the donor. After a bug it is in doubt whether money was taken."""
         try:
             return await self._charger.send(self._http, charge)
-        except Exception as error:  # noqa: BLE001 - a bug about one charge must not leave open what became of it.
-            self._runtime.emit(WorkerFailed(worker=charge_worker(self._provider), error=place(error), seconds=0.0))
+        except Exception as error:  # noqa: BLE001 - what became of the charge must be stored in any case.
+            self._report_bug(error)
             return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail="a bug while the call was made: please report it")
+
+    async def _status_of(self, charge: Charge) -> ChargeAnswer:
+        """Ask for the status of a charge. After a bug it is not known, and is asked for again."""
+        try:
+            return await self._charger.ask(self._http, charge)
+        except Exception as error:  # noqa: BLE001 - a bug about one charge must not stop all others.
+            self._report_bug(error)
+            detail = "a bug while the status was asked for: please report it"
+            return ChargeAnswer(verdict=Verdict.PENDING, status=charge.status, detail=detail)
+
+    def _report_bug(self, error: Exception) -> None:
+        self._runtime.emit(WorkerFailed(worker=charge_worker(self._provider), error=place(error), seconds=0.0))
 
     async def _finish(self) -> None:
         """Store the answer. If it cannot be stored, it is kept for the next step, and nothing else is sent before."""
@@ -242,7 +262,7 @@ class ChargeRunner:
         if found is None:
             return False
         charge, asked = found
-        answer = await self._charger.ask(self._http, charge)
+        answer = await self._status_of(charge)
         change = conclude(charge, answer, self._rules, self._runtime.now())
         if change.state is ChargeState.ASKING:
             if charge.sent_at is not None and now - charge.sent_at > self._rules.ask_until:

@@ -1,8 +1,9 @@
-"""What was known of an event's person before the event: with it, a stored event is planned as it was when it came."""
+"""What is known of an event's person besides the event: a plan depends on it."""
 
 from collections.abc import Sequence
 
 from connector.consent.change_events import DELETED
+from connector.consent.merges import MERGED
 from connector.model.consent import LedgerEntry, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.operation import ID_FIELD
@@ -13,19 +14,36 @@ from connector.store.store import Store
 def known_before(
     store: Store, event_id: int, event: Event, ledger: Sequence[LedgerEntry], configured: Sequence[Subscription]
 ) -> Known:
-    """`ledger` is the person's, oldest first. Of other records with the number, what is known now counts."""
-    others_out = others_there = False
-    if event.msisdn is not None and event.object is not None:
-        record, number = str(event.record.get(ID_FIELD)), event.msisdn.e164
-        if event.verdict is Verdict.OPT_IN:
-            others_out = store.records.opted_out_with_phone(event.provider, event.object, number, but=record)
-        if event.shape == DELETED:
-            others_there = store.records.has_phone(event.provider, event.object, number, but=record)
+    """What was known before a stored event: with it, the event is planned as it was when it came.
+
+    `ledger` is the person's, oldest first. Of other records with the number, what is known now counts.
+    """
     return Known(
         ledger=tuple(one for one in ledger if one.event_id < event_id),
         configured=tuple(configured),
-        others_opted_out=others_out,
+        others_opted_out=event.verdict is Verdict.OPT_IN and others_opted_out(store, event),
         event_id=event_id,
-        answer=store.stop_answers.verdict_of(event) if event.verdict is Verdict.MAYBE_STOP else None,
-        others_have_number=others_there,
+        answer=store.stop_answers.verdict_of(event),
+        others_have_number=event.shape == DELETED and others_have_number(store, event),
     )
+
+
+def others_opted_out(store: Store, event: Event) -> bool:
+    """Whether another record with the event's number is opted out, or was until a merge that waits for a person."""
+    if event.msisdn is None or event.object is None:
+        return False
+    number = event.msisdn.e164
+    return store.inbox.in_review(number, MERGED) or store.records.opted_out_with_phone(
+        event.provider, event.object, number, but=_record_of(event)
+    )
+
+
+def others_have_number(store: Store, event: Event) -> bool:
+    """Whether another record has the event's number."""
+    if event.msisdn is None or event.object is None:
+        return False
+    return store.records.has_phone(event.provider, event.object, event.msisdn.e164, but=_record_of(event))
+
+
+def _record_of(event: Event) -> str:
+    return str(event.record.get(ID_FIELD))

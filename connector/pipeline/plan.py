@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 
 from msgspec.structs import replace
 
 from connector.consent.change_events import DELETED
 from connector.consent.guard import carries_opt_out, without_consent
-from connector.consent.merges import MERGED
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.sources import CHANGE
 from connector.model.consent import Phase, Subscription
@@ -19,6 +19,7 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
+from connector.pipeline.known import others_have_number, others_opted_out
 from connector.pipeline.planning import lane_of, plan_in_order, units_of
 from connector.pipeline.runtime import Runtime
 from connector.pipeline.stop_questions import StopQuestions
@@ -62,7 +63,7 @@ class Planner:
         # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
         return _plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(limit), open_polls)
 
-    def __call__(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
+    def plan(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
         """The plans, in the order of the events, and the polls that are newly parked."""
         batch = [(event_id, made_clear(event, self._store)) for event_id, event in batch]
         people = {event.msisdn.e164 for _, event in batch if event.msisdn}
@@ -71,9 +72,9 @@ class Planner:
             rules,
             ledgers=self._store.consents.of_many(sorted(people)),
             configured=self._configured,
-            others_out=self._others_out,
+            others_opted_out=partial(others_opted_out, self._store),
             answer=self._store.stop_answers.verdict_of,
-            others_there=self._others_there,
+            others_have_number=partial(others_have_number, self._store),
         )
         flooding = self._flooding(planned)
         return [self._plan_of(event_id, event, done, rules.version) for event_id, event, done in planned], frozenset(
@@ -93,25 +94,6 @@ class Planner:
             self._parked.discard(old)
         self._parked |= flooding
         return flooding
-
-    def _others_there(self, event: Event) -> bool:
-        """Whether another record has the number of one that was deleted."""
-        return (
-            event.msisdn is not None
-            and event.object is not None
-            and self._store.records.has_phone(
-                event.provider, event.object, event.msisdn.e164, but=str(event.record.get(ID_FIELD))
-            )
-        )
-
-    def _others_out(self, event: Event) -> bool:
-        """Whether another record with the event's number carries an opt-out, or did until a merge that waits for a person."""
-        if event.msisdn is None or event.object is None:
-            return False
-        number = event.msisdn.e164
-        return self._store.inbox.in_review(number, MERGED) or self._store.records.opted_out_with_phone(
-            event.provider, event.object, number, but=str(event.record.get(ID_FIELD))
-        )
 
     def _plan_of(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
         parked = event.batch in self._parked
@@ -259,7 +241,7 @@ async def plan_batch(
     batch = planner.waiting(PLAN_BATCH, open_polls)
     if not batch:
         return 0
-    planned, flooding = planner(batch, rules)
+    planned, flooding = planner.plan(batch, rules)
     for poll in flooding:
         runtime.emit(flood(poll, max_people))
     await commit(planned, store, now=runtime.now())

@@ -336,9 +336,9 @@ def plan_in_order(
     *,
     ledgers: Mapping[str, Sequence[LedgerEntry]],
     configured: Sequence[Subscription],
-    others_out: Callable[[Event], bool],
+    others_opted_out: Callable[[Event], bool],
     answer: Callable[[Event], Verdict | None] = nobody_answered,
-    others_there: Callable[[Event], bool] = lambda _: False,
+    others_have_number: Callable[[Event], bool] = lambda _: False,
 ) -> list[tuple[int, Event, Plan]]:
     """Plan stored events (id and event), each with what those before it in the batch decided for its person.
 
@@ -350,7 +350,7 @@ def plan_in_order(
     for event_id, event in batch:
         ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
         try:
-            others = event.verdict is Verdict.OPT_IN and event.object is not None and others_out(event)
+            others = event.verdict is Verdict.OPT_IN and event.object is not None and others_opted_out(event)
             known = Known(
                 # Planned once more, an event is held against what was known before it.
                 ledger=tuple(entry for entry in ledger if entry.event_id != event_id),
@@ -358,7 +358,7 @@ def plan_in_order(
                 others_opted_out=others,
                 event_id=event_id,
                 answer=answer(event) if event.verdict is Verdict.MAYBE_STOP else None,
-                others_have_number=event.shape == DELETED and others_there(event),
+                others_have_number=event.shape == DELETED and others_have_number(event),
             )
             done = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the whole worker.

@@ -10,8 +10,9 @@ from datetime import datetime
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import Subscription
 from connector.model.operation import Operation, RecordWrite, ServiceCommand, SinkCall
-from connector.model.plan import Known, Plan, Unplanned
+from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
+from connector.pipeline.known import known_before
 from connector.pipeline.plan import made_clear
 from connector.pipeline.planning import bug, plan
 from connector.store.store import Store
@@ -91,11 +92,9 @@ def _plan_again(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Seq
     assert stored is not None  # noqa: S101 - an event outlives its units.
     assert stored.event is not None  # noqa: S101 - an event without content has no units.
     event = made_clear(stored.event, store)
-    ledger = store.consents.of_many([event.msisdn.e164]) if event.msisdn else {}
-    before = [entry for entries in ledger.values() for entry in entries if entry.event_id < unit.event_id]
-    answer = store.stop_answers.verdict_of(event)
+    ledger = store.consents.of(event.msisdn.e164) if event.msisdn else ()
     try:
-        return plan(event, rules, Known(ledger=tuple(before), configured=tuple(configured), answer=answer))
+        return plan(event, rules, known_before(store, unit.event_id, event, ledger, configured))
     except Exception as error:  # noqa: BLE001 - a bug must cost one event, and not hold up the others.
         return bug(error)
 

@@ -93,7 +93,7 @@ class Scene:
     async def plan(self, *, max_people=50):
         planner = Planner(self.store, configured=self.configured, max_people=max_people)
         batch = [(one.id, one.event) for one in self.store.inbox.pending(500)]
-        planned, _ = planner(batch, self.rules)
+        planned, _ = planner.plan(batch, self.rules)
         await self.store.plans.commit(planned, now=self.now)
         return planned
 

@@ -89,10 +89,10 @@ class Scene:
         self.store = Store.open(path)
         self.start()
 
-    def start(self, http=None):
+    def start(self, http=None, charger=DobCharger):
         """A new process begins on the store."""
         account = Account(campaign_name="sandbox", api_key="sandbox-key")
-        charger = DobCharger(provider=NAME, account=account, rules=self.rules)
+        charger = charger(provider=NAME, account=account, rules=self.rules)
         runtime = Runtime(
             emit=self.facts.append, now=self.clock.now, monotonic=self.clock.monotonic, wake=lambda _: None
         )

@@ -13,11 +13,13 @@ from connector.model.consent import Scope
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
 from connector.model.states import EventState
+from connector.providers.messagecloud.charges import DobCharger
 from connector.sandbox.messagecloud.gateway import Spoiled
 from connector.store.records import ShadowWrite, write_shadows
 from connector.store.restore import restore
 from connector.store.store import Store
 from connector.store.units import Planned
+from connector.telemetry.log_events import WorkerFailed
 
 pytestmark = pytest.mark.slow
 
@@ -312,6 +314,37 @@ async def test_a_clock_that_jumps_charges_nobody_before_a_person_has_looked(scen
     await scene.approve()
     await scene.until(date(2026, 4, 2))
     assert scene.states() == [("2026-02", "taken"), ("2026-03", "taken"), ("2026-04", "taken")]
+
+
+async def test_a_clock_jump_that_cannot_be_stored_at_once_still_holds_the_next_run(scene):
+    await first_run(scene)
+    await scene.until(date(2026, 2, 28))
+    scene.clock.jump(DAY)
+    hold, scene.store.charge_runs.hold = scene.store.charge_runs.hold, unavailable
+    with pytest.raises(StoreUnavailable):
+        await scene.runner.step()
+    scene.store.charge_runs.hold = hold
+    await scene.run()
+    assert len(scene.taken) == 1
+    assert "the clock jumped" in scene.store.charge_runs.control(NAME).hold
+
+
+class CannotAsk(DobCharger):
+    """A charger with a bug: a question about a charge raises."""
+
+    async def ask(self, _http, _charge):
+        raise KeyError("statusCode")
+
+
+async def test_a_bug_while_a_charge_is_asked_about_does_not_stop_the_others(scene):
+    await first_run(scene)
+    scene.script(status="ACKNOWLEDGED", then="DELIVERED", asks=1000)
+    scene.start(charger=CannotAsk)
+    await scene.until(date(2026, 3, 1))
+    assert scene.states() == [("2026-02", "taken"), ("2026-03", "asking")]
+    await scene.until(date(2026, 4, 1))
+    assert [one.worker for one in scene.facts if isinstance(one, WorkerFailed)][:1] == ["charge messagecloud"]
+    assert scene.states() == [("2026-02", "taken"), ("2026-03", "in_doubt"), ("2026-04", "taken")]
 
 
 async def test_a_pause_stops_the_charges(scene):

@@ -266,7 +266,8 @@ def test_events_of_one_person_see_each_other_within_a_batch(rules):
     third = replace(first, key="c", status="Rebilled")
     batch = [(1, first), (2, second), (3, third)]
     states = [
-        done.state for _, _, done in plan_in_order(batch, rules, ledgers={}, configured=(), others_out=lambda _: False)
+        done.state
+        for _, _, done in plan_in_order(batch, rules, ledgers={}, configured=(), others_opted_out=lambda _: False)
     ]
     assert states == [EventState.DELIVERING, EventState.DELIVERING, EventState.SUPERSEDED]
 
@@ -280,7 +281,7 @@ def test_an_event_that_cannot_be_planned_is_a_dead_letter_alone(rules):
     fine = report("Unsubscribe", verdict=Verdict.OPT_OUT)
     with pytest.raises(RuntimeError):
         others_out(broken)
-    planned = plan_in_order([(1, broken), (2, fine)], rules, ledgers={}, configured=(), others_out=others_out)
+    planned = plan_in_order([(1, broken), (2, fine)], rules, ledgers={}, configured=(), others_opted_out=others_out)
     assert [done.state for _, _, done in planned] == [EventState.DEAD, EventState.DELIVERING]
     assert planned[0][2].reason is Reason.BUG
     assert DONOR.e164 not in planned[0][2].detail
@@ -289,7 +290,7 @@ def test_an_event_that_cannot_be_planned_is_a_dead_letter_alone(rules):
 def of_a_poll(rules, *events, **known):
     batch = [(number, replace(event, key=f"c{number}", batch="poll")) for number, event in enumerate(events, 100)]
     return people_of(
-        plan_in_order(batch, rules, **{"ledgers": {}, "configured": (), "others_out": lambda _: False, **known})
+        plan_in_order(batch, rules, **{"ledgers": {}, "configured": (), "others_opted_out": lambda _: False, **known})
     )
 
 
@@ -305,7 +306,7 @@ def test_an_opt_out_that_is_taken_back_concerns_its_person_though_it_sends_nothi
     unticked = ticked(verdict=Verdict.OPT_IN, record={"SMS_Opt_Out__c": False})
     assert of_a_poll(rules, unticked) == {"poll": {DONOR.e164}}
     # One that takes nothing back concerns nobody.
-    assert of_a_poll(rules, unticked, others_out=lambda _: True) == {}
+    assert of_a_poll(rules, unticked, others_opted_out=lambda _: True) == {}
     assert of_a_poll(rules, ticked(verdict=Verdict.NONE, changed=("FirstName",))) == {}
 
 
@@ -386,7 +387,7 @@ def test_an_opt_out_that_is_answered_late_leaves_alone_what_was_joined_since(rul
         rules,
         ledgers={DONOR.e164: since},
         configured=(),
-        others_out=lambda _: False,
+        others_opted_out=lambda _: False,
         answer=lambda _: Verdict.OPT_OUT,
     )
     assert again.state is EventState.SUPERSEDED
@@ -399,7 +400,7 @@ def test_only_what_may_be_a_stop_asks_for_an_answer(rules):
         asked.append(event.key)
 
     batch = [(1, report("Unsubscribe", verdict=Verdict.OPT_OUT)), (2, unclear()), (3, report("Recurring"))]
-    plan_in_order(batch, rules, ledgers={}, configured=(), others_out=lambda _: False, answer=answer)
+    plan_in_order(batch, rules, ledgers={}, configured=(), others_opted_out=lambda _: False, answer=answer)
     assert asked == ["m1"]
 
 
