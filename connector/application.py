@@ -34,10 +34,10 @@ from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
 from connector.worker import Step, Worker
 
-# A step that takes longer than this hangs. A batch to a slow CRM may take minutes.
 LONG = timedelta(hours=6)  # a backup of a large database on a slow disk
+# A worker is stuck if one step takes longer than this. A batch to a slow CRM may take minutes.
 STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup": LONG, "calendar": LONG}
-STUCK_ELSE = timedelta(minutes=15)
+STUCK_DEFAULT = timedelta(minutes=15)
 IDLE = timedelta(seconds=1)  # the longest wait of a worker that nobody wakes: a retry may have become due
 FAILING = timedelta(minutes=5)  # an alarm is raised for a worker whose every step has failed with a bug for this long
 # A claim that no worker has held for this long is lost: a worker puts a claim back within a minute.
@@ -88,10 +88,10 @@ class Application:
         self.alarms = OpenAlarms()
         self.delivery_workers: dict[str, DeliveryWorker] = {}  # by worker name
         # Names of claims that no worker holds, and when this was first seen, in monotonic seconds.
-        self.nobodys: dict[str, float] = {}
+        self.unheld_claims: dict[str, float] = {}
         self.workers: dict[str, Worker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._reloading = asyncio.Lock()  # a second reload waits for the first: both may replace the same feed
+        self._reloading = asyncio.Lock()  # two reloads at once would both replace the same feed
         self._feeds: dict[str, FeedSpec] = {}
 
     def connect(self, transport: Transport, peers: Mapping[str, Provider | ExternalSink]) -> None:
@@ -140,7 +140,7 @@ class Application:
         if name in self.crms and (second := self.workers.get(second_worker(name))) is not None:
             second.wake()
 
-    def hire(self, sink: str, worker: str) -> None:
+    def start_delivery_worker(self, sink: str, worker: str) -> None:
         """Start a worker that delivers to a sink."""
         delivery_worker = self.delivery_workers[worker] = DeliveryWorker(f"{self.pipeline.start} {worker}")
         self.start_worker(worker, partial(self.pipeline.deliver, self.sink_channels[sink], delivery_worker), idle=IDLE)
@@ -176,44 +176,48 @@ class Application:
 
     async def follow(self, rules: Ruleset) -> None:
         """Start the feeds that the rules need, and stop those that they no longer need."""
+        needed = self._feed_specs(rules)
+        ended = [name for name, spec in self._feeds.items() if name not in needed or needed[name][1] != spec]
+        await self.stop_workers(*ended)
+        for name in ended:
+            self._end_feed(name)
+        for name in needed.keys() - self._feeds.keys():
+            self._begin_feed(name, *needed[name])
+
+    def _feed_specs(self, rules: Ruleset) -> dict[str, tuple[str, FeedSpec]]:
+        """The feeds that the rules need: by name, the CRM and what to read there."""
         look_back = self.loaded.settings.consent.look_back
-        wanted = {
+        return {
             f"{crm}.{name}": (
                 crm,
                 FeedSpec(
-                    object=name,
-                    fields=one.fields,
-                    key_fields=one.key_fields,
-                    every=one.every,
-                    look_back=look_back,
+                    object=name, fields=plan.fields, key_fields=plan.key_fields, every=plan.every, look_back=look_back
                 ),
             )
-            for crm, several in rules.feeds.items()
-            for name, one in several.items()
+            for crm, plans in rules.feeds.items()
+            for name, plan in plans.items()
         }
-        over = [name for name, one in self._feeds.items() if name not in wanted or wanted[name][1] != one]
-        await self.stop_workers(*over)
-        for name in over:
-            del self._feeds[name]
-            channel = self.feed_channels.pop(name)
-            channel.end(self.emit)
-            self.pipeline.end_round(channel)  # or the changes of the open round would wait for ever
-            self.alarms.clear(run_of(name), self.emit)
-        for name in wanted.keys() - self._feeds.keys():
-            crm, spec = wanted[name]
-            source = self.crms[crm]
-            consent = source.consent_fields.get(spec.object)
-            channel = self.feed_channels[name] = FeedChannel(
-                source.feed(spec),
-                self.clients[crm],
-                consent,
-                self.budgets.get(crm),
-                self.alarms,
-                self.loaded.settings.consent.deadline,
-                started=self.clock.monotonic(),
-            )
-            self._feeds[name] = spec
-            self.start_worker(name, partial(self.pipeline.follow, channel), idle=spec.every)
+
+    def _end_feed(self, name: str) -> None:
+        del self._feeds[name]
+        channel = self.feed_channels.pop(name)
+        channel.end(self.emit)
+        self.pipeline.end_round(channel)  # without it, the changes of an open round would wait for ever
+        self.alarms.clear(run_of(name), self.emit)
+
+    def _begin_feed(self, name: str, crm: str, spec: FeedSpec) -> None:
+        source = self.crms[crm]
+        channel = self.feed_channels[name] = FeedChannel(
+            source.feed(spec),
+            self.clients[crm],
+            source.consent_fields.get(spec.object),
+            self.budgets.get(crm),
+            self.alarms,
+            self.loaded.settings.consent.deadline,
+            started=self.clock.monotonic(),
+        )
+        self._feeds[name] = spec
+        self.start_worker(name, partial(self.pipeline.follow, channel), idle=spec.every)
 
     def check_feeds(self) -> None:
         """Raise an alarm for each feed that has not finished a round in time."""
@@ -245,7 +249,11 @@ class Application:
         return changes
 
     async def recover_claims(self) -> None:
-        """Release the claims of an earlier start, and repeat the alarms of rules that stay suspended.
+        """Release what an earlier start left claimed."""
+        await self.store.outbox.free_claims(self.pipeline.start, self.clock.now())
+
+    def report_start(self) -> None:
+        """Report what this start has found, and repeat the alarms of rules and questions that still wait.
 
         The suspended rules are retried when the workers run.
         """
@@ -254,7 +262,6 @@ class Application:
             message = "removed other users' access to files that they could read"
             self.emit(Lifecycle(message=message, level=Level.WARNING, details={"files": files}))
         _report_new_database(self.store, self.emit)
-        await self.store.outbox.free_claims(self.pipeline.start, self.clock.now())
         for stop in self.store.stops.all():
             if still_written(stop, self.pipeline.rules) or not self.pipeline.rules.usable:
                 self.emit(stop.alarm())
@@ -262,13 +269,13 @@ class Application:
             self.emit(alarm)
 
     async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The same, as a command of the admin API."""
+        """Reload as a command of the admin API: returns the version in use, its files and which rules differ."""
         changes = await self.reload()
         files = [file.name for file in self.pipeline.rules.files]
         return {"version": self.pipeline.rules.version, "files": files, "changes": asdict(changes)}
 
     async def sweep(self) -> None:
-        """Delete what is older than its kind is kept, and tell a person what will be deleted soon."""
+        """Delete what is older than its kind is kept. An alarm says what will be deleted soon."""
         await sweep(self.store, keep_of(self.loaded), self.clock.now(), self.alarms, self.emit)
 
     def not_ready(self) -> list[str]:
@@ -290,22 +297,22 @@ class Application:
     def unhealthy(self) -> list[str]:
         """Why the process does not work, in plain words; empty when it works."""
         return [
-            *(f"worker {name} is stuck" for name, one in self.workers.items() if not one.alive(_limit(name))),
+            *(f"worker {name} is stuck" for name, one in self.workers.items() if not one.alive(_stuck_after(name))),
             *(
-                f"worker {name} has failed with a bug at each step for {STUCK_ELSE}: {self.workers[name].bug}"
+                f"worker {name} has failed with a bug at each step for {STUCK_DEFAULT}: {self.workers[name].bug}"
                 for name in ("plan", *self.delivery_workers)
-                if name in self.workers and self.workers[name].fails(STUCK_ELSE)
+                if name in self.workers and self.workers[name].fails(STUCK_DEFAULT)
             ),
-            *self._claims_of_nobody(),
+            *self._lost_claims(),
             *([f"the database cannot be used: {self.store.writer.broken}"] if self.broken.is_set() else []),
         ]
 
-    def _claims_of_nobody(self) -> list[str]:
-        """Claims that no worker has held for a while. None during a store outage: they cannot be put back then."""
+    def _lost_claims(self) -> list[str]:
+        """A sentence for each claim that is lost. Empty during a store outage: no claim can be put back then."""
         if self.store.writer.outage is not None:
             return []
         now = self.clock.monotonic()
-        lost = [name for name, since in self.nobodys.items() if now - since >= LOST_CLAIM_AFTER.total_seconds()]
+        lost = [name for name, since in self.unheld_claims.items() if now - since >= LOST_CLAIM_AFTER.total_seconds()]
         return [
             f"units are claimed by {name.partition(' ')[2] or name}, but no worker is sending them" for name in lost
         ]
@@ -319,30 +326,30 @@ class Application:
         if (outage := self._outage()) is None:
             self.alarms.clear(STORE, self.emit)
         else:
-            self.tell_outage(outage)
-        self._look_at_claims()
+            self.report_outage(outage)
+        self._check_claims()
         for name, worker in self.workers.items():
             holder = f"{name} fails"
             if worker.fails(FAILING):
-                self.alarms.start(_loop_fails(name, worker), holder, self.emit)
+                self.alarms.start(_worker_fails(name, worker), holder, self.emit)
             elif worker.bug is None:
                 self.alarms.clear(holder, self.emit)
         return 0
 
-    def tell_outage(self, outage: Outage) -> None:
+    def report_outage(self, outage: Outage) -> None:
         """Raise one alarm because nothing can be stored. The end of the outage clears it."""
         if not self.broken.is_set():
             self.alarms.start(
                 Alarm(kind=outage.kind, about=STORE, message=outage.message, cure=outage.cure), STORE, self.emit
             )
 
-    def break_off(self, why: str) -> None:
+    def report_broken_store(self, why: str) -> None:
         """Raise an alarm because the database is unusable, and make the process end, so that it is started again."""
         cure = "the process ends with exit code 3, and systemd restarts it; see docs/operations.md"
         self.alarms.start(Alarm(kind="database_unusable", about=STORE, message=why, cure=cure), STORE, self.emit)
         self.broken.set()
 
-    def _look_at_claims(self) -> None:
+    def _check_claims(self) -> None:
         """Record the claims that no worker holds. A worker in the middle of a step still holds its claim."""
         at_work = {
             one.claim
@@ -350,8 +357,10 @@ class Application:
             if name in self.workers and not self.workers[name].resting
         }
         now = self.clock.monotonic()
-        self.nobodys = {name: self.nobodys.get(name, now) for name in self.store.outbox.claims().keys() - at_work}
-        if lost := self._claims_of_nobody():
+        self.unheld_claims = {
+            name: self.unheld_claims.get(name, now) for name in self.store.outbox.claims().keys() - at_work
+        }
+        if lost := self._lost_claims():
             self.alarms.start(
                 Alarm(
                     kind="claimed_by_nobody",
@@ -382,11 +391,11 @@ def _report_new_database(store: Store, emit: Emit) -> None:
         )
 
 
-def _limit(worker: str) -> timedelta:
-    return STUCK.get(worker, STUCK_ELSE)
+def _stuck_after(worker: str) -> timedelta:
+    return STUCK.get(worker, STUCK_DEFAULT)
 
 
-def _loop_fails(name: str, worker: Worker) -> Alarm:
+def _worker_fails(name: str, worker: Worker) -> Alarm:
     return Alarm(
         kind="loop_failing",
         about=name,

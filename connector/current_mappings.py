@@ -1,4 +1,7 @@
-"""The mappings in use: the files, or those that were accepted last where the files have errors. Callbacks need neither."""
+"""The mappings in use: those in the files, or those that were accepted last if the files have errors.
+
+Callbacks are stored with any mappings, or none.
+"""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,7 +27,7 @@ CURE = "correct the files: `connector check` shows each place; then run `connect
 
 
 def accepted_rules(loaded: Loaded, accepted: AcceptedMappings) -> Ruleset:
-    """The rules of files that were accepted, by the config of now. Raises ProblemsFound where it no longer fits them."""
+    """The rules of files that were accepted, compiled with the current config. Raises ProblemsFound if they no longer fit it."""
     documents = [parse(text, name) for name, text in sorted(accepted.files.items())]
     rules = compile_mappings(documents, mapping_context(loaded))
     refuse_lost_opt_outs(rules, opt_outs(loaded))
@@ -44,14 +47,14 @@ class CurrentMappings:
         self._now = now
 
     async def at_start(self) -> Ruleset:
-        """The mappings to start with. Never raises for bad files: callbacks are taken in with any mappings, or none."""
+        """The mappings to start with. Never raises for bad files, because callbacks must be stored in any case."""
         try:
             rules = load_rules(self._loaded)
             accepted = self._store.mappings.accepted()
             if accepted is not None and accepted.version != rules.version:  # else there is nothing better to use
                 refuse_failing(rules)
         except ProblemsFound as found:
-            return await self._instead_of(found)
+            return await self._fallback(found)
         await self._accept(rules)
         return rules
 
@@ -68,7 +71,7 @@ class CurrentMappings:
         await self._accept(rules)
         return rules, rule_changes(current, rules)
 
-    async def _instead_of(self, found: ProblemsFound) -> Ruleset:
+    async def _fallback(self, found: ProblemsFound) -> Ruleset:
         problems = await self._refuse(found)
         accepted = self._store.mappings.accepted()
         with suppress(ProblemsFound):
@@ -86,7 +89,9 @@ class CurrentMappings:
         self._alarms.clear(MAPPINGS, self._emit)
         before = self._store.mappings.accepted()
         if before is None or before.version != rules.version or self._store.mappings.refused() is not None:
-            with suppress(StoreUnavailable):  # an alarm tells of it; the mappings work without being kept
+            with suppress(
+                StoreUnavailable
+            ):  # the store raises its own alarm, and the mappings work without being stored
                 await self._store.mappings.accept(rules.version, rules.texts, self._now())
 
     async def _refuse(self, found: ProblemsFound) -> tuple[str, ...]:

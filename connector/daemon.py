@@ -63,9 +63,9 @@ from connector.web.listener import LINGER, Listener
 from connector.web.webhooks import MAX_LINE, Hooks
 
 DEADLINE_INTERVAL = timedelta(seconds=15)  # between two checks of the deadlines
-NOTE_CALLS = timedelta(minutes=1)  # a crash loses the count of at most one minute of calls
-FORGET_INTERVAL = timedelta(minutes=1)  # between two looks whether a forgotten person's rest can be erased
-PROBE = timedelta(seconds=5)  # between two checks whether the writer answers
+KEEP_COUNTS_INTERVAL = timedelta(minutes=1)  # a crash loses the counts of at most this time
+FORGET_INTERVAL = timedelta(minutes=1)  # between two checks whether more of a forgotten person can be erased
+STORE_CHECK_INTERVAL = timedelta(seconds=5)  # between two checks whether the writer answers
 SPARE = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
 LOCK_PAUSE = 0.25  # seconds between two tries to open a database that another process holds
 LOCK_TRIES = 20  # a command that reads the database of a stopped service holds it for a second or two
@@ -99,8 +99,8 @@ async def start_application(
             loaded.resolve_path(settings.store.path),
             ballast=settings.store.ballast,
             floor=settings.store.free_space_floor,
-            on_broken=app.break_off,
-            on_outage=app.tell_outage,
+            on_broken=app.report_broken_store,
+            on_outage=app.report_outage,
         )
         stack.push_async_callback(store.close)
         app.activity.load(store.activity.all())
@@ -127,13 +127,14 @@ async def start_application(
             runtime,
         )
         await app.recover_claims()
+        app.report_start()
         stack.push_async_callback(app.shut_down)
         stack.push_async_callback(app.open_reconciler().stop)
         for name, peer in peers.items():
             if peer.sink is not None:
                 app.open_sink(name, peer.sink, needs(rules).get(name, ()))
-                for loop in (name, second_worker(name)) if name in app.crms else (name,):
-                    app.hire(name, loop)
+                for worker in (name, second_worker(name)) if name in app.crms else (name,):
+                    app.start_delivery_worker(name, worker)
         for name, provider in providers.items():
             if provider.enricher is not None:
                 app.start_worker(
@@ -153,8 +154,8 @@ async def start_application(
         deadlines = Deadlines(
             store, deadline=settings.consent.deadline, emit=emit, now=clock.now, check_feeds=app.check_feeds
         )
-        app.start_worker("writer", app.probe, idle=PROBE)
-        app.start_worker("calls", app.keep_counts, idle=NOTE_CALLS)
+        app.start_worker("writer", app.probe, idle=STORE_CHECK_INTERVAL)
+        app.start_worker("calls", app.keep_counts, idle=KEEP_COUNTS_INTERVAL)
         app.start_worker("deadlines", deadlines.check, idle=DEADLINE_INTERVAL)
         forget = partial(forget_the_rest, store, runtime, app.alarms, settings.store.retention.delivered)
         app.start_worker(FORGET_WORKER, forget, idle=FORGET_INTERVAL)

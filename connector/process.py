@@ -16,7 +16,7 @@ from typing import Self
 
 FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor that systemd passes
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-STATUS_EVERY = 5.0  # seconds between two looks at the state
+STATUS_EVERY = 5.0  # seconds between two updates of the state
 FEEDS_IN_TIME = 3  # notifications within WatchdogSec: one may be late
 # New objects between two searches for cycles. A batch in progress has some ten thousand, none of them in a cycle. With
 # Python's 700 a quarter of a delivery's time went into searching it.

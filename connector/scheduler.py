@@ -14,6 +14,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from connector.model.errors import StoreUnavailable
+from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Emit, WorkerFailed
 
 MAX_GAP = timedelta(hours=26)  # a day, with room for daylight saving time
@@ -71,4 +72,4 @@ class Scheduler:
         except StoreUnavailable:
             job.ran_at = -math.inf  # the store has reported why; run_missed() runs the job again
         except Exception as error:  # noqa: BLE001 - the scheduler would only log it.
-            self._emit(WorkerFailed(worker=job.name, error=type(error).__name__, seconds=0.0))
+            self._emit(WorkerFailed(worker=job.name, error=place(error), seconds=0.0))

@@ -1,3 +1,4 @@
+import re
 from datetime import timedelta
 
 from connector.model.errors import StoreUnavailable
@@ -31,7 +32,7 @@ async def test_a_job_that_the_calendar_missed_runs_by_the_monotonic_clock():
     assert ran == [clock.now]
 
 
-async def test_a_bug_in_one_job_is_told_and_stops_nothing():
+async def test_a_bug_in_one_job_is_reported_with_its_place_and_stops_nothing():
     ran, emitted, clock = [], [], Clock()
 
     async def broken():
@@ -44,10 +45,12 @@ async def test_a_bug_in_one_job_is_told_and_stops_nothing():
     clock.now = timedelta(days=2).total_seconds()
     assert await jobs.run_missed() == 2
     assert ran == [1]
-    assert emitted == [WorkerFailed(worker="job0", error="KeyError", seconds=0.0)]
+    (failed,) = emitted
+    assert (type(failed), failed.worker, failed.seconds) == (WorkerFailed, "job0", 0.0)
+    assert re.fullmatch(r"KeyError in \w+ \(\w+\.py:\d+\)", failed.error), "the place, and never the message"
 
 
-async def test_a_job_that_could_not_store_anything_runs_again_at_the_next_look():
+async def test_a_job_that_could_not_store_anything_runs_again_at_the_next_check():
     ran, emitted, clock = [], [], Clock()
 
     async def work():
