@@ -20,7 +20,7 @@ from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
 from connector.model.errors import StoreUnavailable
 from connector.pipeline.deliver import DeliveryWorker, keep_counts
 from connector.pipeline.pipeline import Pipeline
-from connector.pipeline.reconcile import Reconciler, run_of
+from connector.pipeline.reconcile import Reconciler, run_name
 from connector.pipeline.suspended_rules import SUSPENDED_RULES_WORKER, still_written
 from connector.ports import Sink
 from connector.providers.provider import Provider
@@ -124,13 +124,9 @@ class Application:
         """Register a sink. The sink of a CRM first learns what the mappings need of it."""
         crm = self.crms.get(name)
         warm_up = (lambda http: crm.prepare(http, needs)) if crm is not None else None
+        deadline = self.loaded.settings.consent.deadline
         self.sink_channels[name] = SinkChannel(
-            sink,
-            self.clients[name],
-            self.budgets.get(name),
-            warm_up,
-            self.alarms,
-            self.loaded.settings.consent.deadline,
+            sink, self.clients[name], self.budgets.get(name), warm_up, self.alarms, deadline
         )
 
     def wake(self, name: str) -> None:
@@ -203,7 +199,7 @@ class Application:
         channel = self.feed_channels.pop(name)
         channel.end(self.emit)
         self.pipeline.end_round(channel)  # without it, the changes of an open round would wait for ever
-        self.alarms.clear(run_of(name), self.emit)
+        self.alarms.clear(run_name(name), self.emit)
 
     def _begin_feed(self, name: str, crm: str, spec: FeedSpec) -> None:
         source = self.crms[crm]

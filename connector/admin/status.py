@@ -154,7 +154,7 @@ def _batch(channel: SinkChannel | None) -> dict[str, int] | None:
 def _calls(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
     """The API calls to the CRMs, which the running daemon counts."""
     budgets = [one.budget for one in context.sink_channels.values() if one.budget is not None]
-    return [_budget(budget.crm, budget.standing(), now) for budget in budgets]
+    return [_budget(budget.crm, budget.state(), now) for budget in budgets]
 
 
 def _budget(crm: str, stands: BudgetState, now: datetime) -> dict[str, Any]:
@@ -167,8 +167,8 @@ def _budget(crm: str, stands: BudgetState, now: datetime) -> dict[str, Any]:
         "left": None if left is None else max(0, left),
         "org_used": usage.used if usage else None,
         "org_maximum": usage.maximum if usage else None,
-        "only_opt_outs": stands.terms.only_opt_outs,
-        "gap_seconds": round(stands.terms.gap.total_seconds()),
+        "only_opt_outs": stands.limits.only_opt_outs,
+        "gap_seconds": round(stands.limits.gap.total_seconds()),
         "lasts_seconds": None if lasts is None else round(lasts.total_seconds()),
         "lasts_until": None if lasts is None else when(now + lasts),
     }

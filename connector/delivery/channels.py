@@ -256,7 +256,7 @@ class SinkChannel:
 
     def quota_exhausted(self, emit: Emit) -> bool:
         """Whether the budget is used up; alerts a person in that case."""
-        return self.budget is not None and self.budget.terms(emit).only_opt_outs
+        return self.budget is not None and self.budget.limits(emit).only_opt_outs
 
 
 @dataclass(slots=True)
@@ -296,7 +296,7 @@ class FeedChannel:
     def finish_round(self, now: float, emit: Emit) -> None:
         """A poll has ended: the next one comes on time, or later if the budget is short."""
         every = self.feed.every
-        pause = every if self.budget is None else self.budget.terms(emit).poll(every)
+        pause = every if self.budget is None else self.budget.limits(emit).poll(every)
         self.due = now + pause.total_seconds()
         self.idle_until = self.due if pause > every else -math.inf
         self.pages_at = now + FULL_PAGES.total_seconds() if self.backlog else -math.inf

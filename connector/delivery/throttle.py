@@ -121,7 +121,7 @@ class BudgetState:
         return self._left_after(0, 0.0)
 
     @property
-    def terms(self) -> UsageLimits:
+    def limits(self) -> UsageLimits:
         """The limits that follow from the state."""
         left, budget = self.left, self.budget
         if left is None or budget is None:
@@ -212,7 +212,7 @@ class ApiBudget:
         """These counts could not be stored: they are returned again next time."""
         self._unsaved.update(calls)
 
-    def standing(self) -> BudgetState:
+    def state(self) -> BudgetState:
         """The current state of the budget."""
         now = self._hour()
         for hour in [one for one in self._calls if one <= now - DAY_HOURS]:
@@ -223,16 +223,16 @@ class ApiBudget:
             hours[max(0, now - hour)] += n
         return BudgetState(quota=self._quota, usage=self._usage, hours=hours)
 
-    def terms(self, emit: Emit) -> UsageLimits:
+    def limits(self, emit: Emit) -> UsageLimits:
         """The limits for calls to the CRM now. Alerts a person once when only the reserve is left, and reports when that ends."""
-        terms = self.standing().terms
-        if terms.only_opt_outs and not self.spent:
+        limits = self.state().limits
+        if limits.only_opt_outs and not self.spent:
             message = f"{self.crm}: the API calls of the last 24 hours are used up, except for the reserve"
             emit(Alarm(kind=Reason.QUOTA_EXHAUSTED, about=self.crm, message=message, cure=CURE))
-        elif self.spent and not terms.only_opt_outs:
+        elif self.spent and not limits.only_opt_outs:
             emit(Cleared(kind=Reason.QUOTA_EXHAUSTED, about=self.crm))
-        self.spent = terms.only_opt_outs
-        return terms
+        self.spent = limits.only_opt_outs
+        return limits
 
     def _hour(self) -> int:
         return int(self._now().timestamp()) // SECONDS

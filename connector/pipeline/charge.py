@@ -1,7 +1,7 @@
-"""Charges donors of one provider, one at a time: a run each day in the hours of the config, and the status of what is open.
+"""Charges the donors of one provider, one at a time: one run a day, within the hours of the config.
 
-A charge is stored as `sending` before the call. Its answer is stored before anything else is done; a charge whose answer
-is lost, with the connection or with the process, is in doubt and waits for a person.
+A charge is stored as `sending` before the call. Its answer is stored before anything else is done. If the connection or
+the process ends before that, the charge is in doubt and waits for a person.
 """
 
 import asyncio
@@ -55,7 +55,7 @@ def charge_worker(provider: str) -> str:
 
 
 def judge(rules: ChargeRules, charge: Charge, facts: ChargeFacts) -> Obstacle | Decimal:
-    """The amount that may be charged at this moment, or what stands against it."""
+    """The amount that may be charged now, or why nothing may be."""
     blocked = checks.obstacle(charge.agreement, facts, rules)
     amount = checks.amount_of(charge.agreement, rules)
     if blocked is not None or amount is None:
@@ -66,7 +66,10 @@ def judge(rules: ChargeRules, charge: Charge, facts: ChargeFacts) -> Obstacle | 
 def new_charges(
     store: Store, rules: ChargeRules, provider: str, control: Control, today: date, *, after: int = 0
 ) -> tuple[list[NewCharge], int | None]:
-    """What is due for the first time, of one page of agreements; and where the next page begins, if there is one."""
+    """The charges of one page of agreements that are due for the first time, and where the next page begins.
+
+    `after` is the id of the last agreement of the page before. The start of the next page is None at the end.
+    """
     page = store.agreements.of(provider, after=after)
     restored = store.restored
     restored_on = restored.restored_at.astimezone(rules.zone).date() if restored else None
@@ -104,7 +107,7 @@ class ChargeRunner:
         control = await self._control(local.date(), now)
         if control.paused_at is not None or not checks.is_open(local, self._rules):
             return 0
-        run = await self._run(local.date(), control, now)
+        run = await self._todays_run(local.date(), control, now)
         if run is None:
             return 0
         if run.state is RunState.APPROVED and checks.too_many_failures(run):
@@ -117,13 +120,13 @@ class ChargeRunner:
         return await self._send(local.date(), now)
 
     async def _recover(self) -> None:
-        """Store the answer that could not be stored, and find what an earlier process or a restore has left open."""
+        """Store an answer that could not be stored yet, and put in doubt what an earlier process or a restore left open."""
         if not self._adopted:
             await self._store.agreements.adopt(self._provider)
             self._adopted = True
         if self._answered is not None:
             await self._finish()
-        lost = await self._store.charges.lose(self._provider, now=self._runtime.now())
+        lost = await self._store.charges.doubt_sending(self._provider, now=self._runtime.now())
         for charge_id in lost:
             self._runtime.emit(Charged(provider=self._provider, charge=charge_id, state=ChargeState.IN_DOUBT))
         restored, control = self._store.restored, self._store.charge_runs.control(self._provider)
@@ -155,14 +158,14 @@ class ChargeRunner:
                 await self._store.charge_runs.hold(self._provider, why)
         self._clocks = now, monotonic
 
-    async def _run(self, today: date, control: Control, now: datetime) -> Run | None:
-        """Today's run; None while nobody has a subscription. It is made once a day, and stored charge by charge when approved."""
+    async def _todays_run(self, today: date, control: Control, now: datetime) -> Run | None:
+        """Today's run; None while nobody has a subscription. When it is approved, its charges are stored."""
         runs = self._store.charge_runs
         run = runs.get(self._provider, today)
         if run is None:
             if not self._store.agreements.of(self._provider, limit=1):
                 return None
-            size = sum(not one.skipped for one in await self._due(today, control))
+            size = sum(not one.skipped for one in await self._due_charges(today, control))
             last, previous = runs.last_with_charges(self._provider), runs.newest(self._provider, today)
             why = checks.hold(size, last, previous, today, self._rules, control)
             state = RunState.WAITING if why else RunState.APPROVED
@@ -170,17 +173,17 @@ class ChargeRunner:
             await runs.make(run)
         if run.state is not RunState.APPROVED or runs.is_planned(self._provider, today):
             return run
-        new = await self._due(today, control)
-        # It may have been approved before its day.
+        new = await self._due_charges(today, control)
+        # A run that was approved before its day may have grown since.
         grown = sum(not one.skipped for one in new) > run.size
         if grown or control.hold:
-            why = control.hold or f"it was approved with {run.size} charges, and has more now"
+            why = control.hold or f"it was approved with {run.size} charges and has more now"
             await runs.set_state(self._provider, today, RunState.WAITING, why, size=sum(not one.skipped for one in new))
             return replace(run, state=RunState.WAITING, why=why)
         await self._store.charges.plan(self._provider, today, new, now=now)
         return run
 
-    async def _due(self, today: date, control: Control) -> list[NewCharge]:
+    async def _due_charges(self, today: date, control: Control) -> list[NewCharge]:
         found: list[NewCharge] = []
         after: int | None = 0
         while after is not None:
@@ -190,7 +193,7 @@ class ChargeRunner:
         return found
 
     async def _send(self, today: date, now: datetime) -> int:
-        """Send the next charge, if nothing stands against it."""
+        """Send the next charge that is due; returns 0 if there is none."""
         charge = self._store.charges.next_due(self._provider, today, now)
         if charge is None:
             return 0
@@ -222,7 +225,7 @@ class ChargeRunner:
         self._runtime.emit(WorkerFailed(worker=charge_worker(self._provider), error=place(error), seconds=0.0))
 
     async def _finish(self) -> None:
-        """Store the answer. If it cannot be stored, it is kept for the next step, and nothing else is sent before."""
+        """Store the answer. If that fails, the next step tries again before it sends anything else."""
         assert self._answered is not None  # noqa: S101 - the callers have just seen it.
         charge, answer = self._answered
         await self._store_change(charge, conclude(charge, answer, self._rules, self._runtime.now()))
@@ -253,11 +256,11 @@ class ChargeRunner:
         self._failures += 1
         self._paused_until = self._runtime.monotonic() + pause.total_seconds()
         message = f"no charge can be sent to {self._provider}: {answer.detail}"
-        cure = "it continues automatically when this is corrected; nothing was taken by the calls that failed"
+        cure = "the charges continue automatically when this is corrected; the failed calls took no money"
         self._raise(NOT_SENT, message, cure)
 
     async def _ask(self, now: datetime) -> bool:
-        """Ask for the status of one charge that has no final one."""
+        """Ask for the status of one charge that has no final status; False if none is due."""
         found = self._store.charges.to_ask(self._provider, now)
         if found is None:
             return False
@@ -293,7 +296,7 @@ class ChargeRunner:
         if not count:
             self._clear(IN_DOUBT)
             return
-        message = f"charges of {self._provider} may have been taken, and nobody knows: a person must decide"
+        message = f"it is not known whether charges of {self._provider} were taken: a person must decide"
         cure = "see `connector charges list --state in_doubt`, then run `connector charges resolve`"
         self._raise(IN_DOUBT, message, cure)
 

@@ -1,6 +1,6 @@
-"""Opt-outs that a side has not confirmed in time: an alarm at the deadline, after an hour and after a day; feeds that are late.
+"""Alarms for opt-outs that a CRM or provider has not confirmed: at the deadline, after an hour and after a day.
 
-An opt-out that no rule tells to the CRM or the provider is an alarm at once: no waiting will help.
+An opt-out that no rule sends to the CRM or the provider raises an alarm at once, because waiting cannot help.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ WITHOUT_RULE = "opt_out_without_rule"
 
 
 class Deadlines:
-    """Looks after the promise that a STOP takes effect everywhere; remembers which alarms were raised."""
+    """Checks the open opt-outs, and remembers which alarms were raised."""
 
     def __init__(
         self,
@@ -27,26 +27,26 @@ class Deadlines:
         now: Callable[[], datetime],
         check_feeds: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check_feeds` calls a person for each feed that has not come to its end in time."""
+        """`check_feeds` raises an alarm for each feed whose poll has not ended in time."""
         self._store = store
         self._check_feeds = check_feeds
         self._steps = (deadline, *(step for step in LATER if step > deadline))
         self._emit = emit
         self._now = now
-        self._raised: dict[tuple[int, str], tuple[int, OpenOptOut]] = {}  # (event, sink) → steps told
+        self._raised: dict[tuple[int, str], tuple[int, OpenOptOut]] = {}  # (event, sink) → steps reported
 
     async def check(self) -> int:
-        """Raise what is new, clear what is done; always 0, for nothing waits behind it."""
+        """Raise new alarms, and clear those whose opt-out is confirmed. Returns 0: its worker waits for the next check."""
         late = self._store.consents.open_opt_outs(self._now(), older_than=self._steps[0])
         open_now = {(one.event_id, one.sink) for one in late}
         for one in late:
-            place = (one.event_id, one.sink)
+            key = (one.event_id, one.sink)
             passed = sum(one.age >= step for step in self._steps) + one.without_rule
-            if passed > (self._raised[place][0] if place in self._raised else 0):
-                self._raised[place] = (passed, one)
+            if passed > (self._raised[key][0] if key in self._raised else 0):
+                self._raised[key] = (passed, one)
                 self._emit(_without_rule(one) if one.without_rule else _late(one, self._steps[passed - 1]))
-        for place in self._raised.keys() - open_now:
-            _, one = self._raised.pop(place)
+        for key in self._raised.keys() - open_now:
+            _, one = self._raised.pop(key)
             self._emit(Cleared(kind=WITHOUT_RULE if one.without_rule else LATE, about=_about(one)))
         self._check_feeds()
         return 0

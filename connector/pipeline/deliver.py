@@ -24,7 +24,7 @@ from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceC
 from connector.model.outcome import Delivered, Reason
 from connector.model.states import UnitState
 from connector.pipeline.runtime import PipelineConfig, Runtime
-from connector.pipeline.settle import PendingWrite, settle_units, settled_events, settled_fact
+from connector.pipeline.settle import PendingWrite, settle_units, settled_event, settled_events
 from connector.pipeline.suspended_rules import SendResult, record_suspensions
 from connector.ports import Sink
 from connector.store.outbox import Outbox
@@ -33,7 +33,7 @@ from connector.store.units import Confirmation, Settlement, Unit
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import BatchSent, Emit
 
-# So many dead letters in a row, with nothing delivered between them, are no fault of single units: then nothing more is given up.
+# After this many dead letters in a row without a delivery, the fault is not in single units: no more become dead letters.
 MOST_GIVEN_UP = 3
 
 
@@ -58,7 +58,7 @@ class Deliverer:
         self._consent = config.consent
 
     async def deliver(self, channel: SinkChannel, worker: "DeliveryWorker") -> int:
-        """Claim a batch, send it, decide on every outcome, and settle all in one transaction. An error leaves no claim behind.
+        """Claim a batch, send it, judge every outcome, and settle all in one transaction. An error leaves no claim behind.
 
         Each CRM has two workers. While one sends, the other settles what was delivered, and claims if a whole batch waits.
         """
@@ -73,7 +73,7 @@ class Deliverer:
                 batch = self._drop_suspended(pending, channel.sink)
                 result = await self._send(channel, allowance, batch)
                 if not result.well:
-                    # What the next batch may send depends on it.
+                    # Settled under the lock, because what the next batch may send depends on it.
                     await self._settle(channel, units, pending, result)
             if result.well:
                 await self._settle(channel, units, pending, result)
@@ -91,7 +91,7 @@ class Deliverer:
     async def _claim(
         self, channel: SinkChannel, worker: "DeliveryWorker", ahead: list[Unit]
     ) -> tuple[list[Unit], SendAllowance | None]:
-        """The batch that is sent now: what was claimed ahead, if the sink still accepts so much, or a new claim."""
+        """The batch to send now: the one claimed ahead if the sink still accepts that many, otherwise a new claim."""
         if ahead and not channel.accepts(sum(len(unit.operations) for unit in ahead), self._runtime.monotonic()):
             await self._store.outbox.give_back(ahead, self._runtime.now())
             ahead, worker.held = [], ()
@@ -106,11 +106,29 @@ class Deliverer:
     async def _claim_units(
         self, channel: SinkChannel, allowance: SendAllowance, worker: "DeliveryWorker", *, whole: bool = False
     ) -> list[Unit]:
-        now, monotonic = self._runtime.now(), self._runtime.monotonic()
-        units = await claim(
-            channel, allowance, self._store, worker, now=now, monotonic=monotonic, emit=self._emit, whole=whole
-        )
-        if not units and not whole:
+        """Claim the next batch, or nothing. When API calls are scarce a batch waits until it is full or holds an opt-out.
+
+        `allowance` is what may be sent now; with `whole` nothing is claimed unless a full batch waits.
+        """
+        allowance = worker.limit(allowance)
+        name, size, now = channel.sink.name, allowance.size, self._runtime.now()
+        outbox, overview = self._store.outbox, self._store.overview
+        if whole and overview.ready(name, size, now)[0] < size:
+            return []
+        only_urgent = allowance.only_opt_outs
+        if channel.budget is not None:
+            limits = channel.budget.limits(self._emit)
+            only_urgent = only_urgent or limits.only_opt_outs
+            if self._runtime.monotonic() < channel.sent + limits.gap.total_seconds():
+                operations, urgent = overview.ready(name, size, now)
+                if not urgent and (operations < size or only_urgent):
+                    return []
+        units = await outbox.claim(name, 1, worker.claim, now, only_urgent=True) if allowance.opt_out_first else []
+        units = units or await outbox.claim(name, size, worker.claim, now, only_urgent=only_urgent)
+        if units:
+            channel.sent = self._runtime.monotonic()
+            worker.held = units
+        elif not whole:
             await channel.prepare()
         return units
 
@@ -179,7 +197,7 @@ class Deliverer:
     async def _suspend(
         self, channel: SinkChannel, units: Sequence[Unit], settled: Sequence[Settlement], result: SendResult
     ) -> None:
-        """Record which rules the batch has shown to be suspended or resumed. What older mappings planned is planned again."""
+        """Record which rules this batch suspends or resumes. Units that older mappings planned are planned again."""
         rules, now = self._rules(), self._runtime.now()
         for fact in await record_suspensions(self._store, channel.sink.name, result, rules, now=now):
             self._emit(fact)
@@ -190,43 +208,8 @@ class Deliverer:
             self._replan()
 
 
-async def claim(
-    channel: SinkChannel,
-    allowance: SendAllowance,
-    store: Store,
-    worker: "DeliveryWorker",
-    *,
-    now: datetime,
-    monotonic: float,
-    emit: Emit,
-    whole: bool = False,
-) -> list[Unit]:
-    """Claim the next batch, or nothing: under pressure it waits to be full, and at the end there are only opt-outs.
-
-    `allowance` is what may go out now; `whole`: only where it is full.
-    """
-    allowance = worker.may_take(allowance)
-    name, size = channel.sink.name, allowance.size
-    only_urgent = allowance.only_opt_outs
-    if whole and store.overview.ready(name, size, now)[0] < size:
-        return []
-    if channel.budget is not None:
-        terms = channel.budget.terms(emit)
-        only_urgent = only_urgent or terms.only_opt_outs
-        if monotonic < channel.sent + terms.gap.total_seconds():
-            operations, urgent = store.overview.ready(name, size, now)
-            if not urgent and (operations < size or only_urgent):
-                return []
-    units = await store.outbox.claim(name, 1, worker.claim, now, only_urgent=True) if allowance.opt_out_first else []
-    units = units or await store.outbox.claim(name, size, worker.claim, now, only_urgent=only_urgent)
-    if units:
-        channel.sent = monotonic
-        worker.held = units
-    return units
-
-
 async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
-    """Note the calls that were made since the last time."""
+    """Store the number of API calls made since the last time."""
     for budget in budgets:
         if calls := budget.unsaved():
             try:
@@ -239,7 +222,7 @@ async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
 
 @dataclasses.dataclass(slots=True)
 class DeliveryWorker:
-    """What one worker holds. It does one step at a time, so that between two steps nothing is claimed in its name."""
+    """The claims of one worker. It does one step at a time, so that between two steps nothing is claimed in its name."""
 
     claim: str  # its name in the claims; it begins with the id of this start of the process
     held: Sequence[Unit] = ()
@@ -249,9 +232,9 @@ class DeliveryWorker:
 
     @asynccontextmanager
     async def at_work(self, outbox: Outbox, emit: Emit, now: Callable[[], datetime]) -> AsyncIterator[None]:
-        """One step. Whatever it raises, what it has claimed goes back in doubt: now, or before anything new is claimed.
+        """One step. If it raises, what it has claimed is put back in doubt: now, or before the next claim.
 
-        After a bug the units are taken one at a time, and one that fails alone becomes a dead letter, so that the others go on.
+        After a bug the units are claimed one at a time. One that fails alone becomes a dead letter, so that the others continue.
         """
         if self.returns:
             await self._give_back(outbox, now())
@@ -267,26 +250,26 @@ class DeliveryWorker:
         if self.held:
             self.singly, self.given_up = max(0, self.singly - len(self.held)), 0
 
-    def may_take(self, turn: SendAllowance) -> SendAllowance:
-        """What it may take of a turn."""
-        return dataclasses.replace(turn, size=1) if self.singly else turn
+    def limit(self, allowance: SendAllowance) -> SendAllowance:
+        """The allowance, reduced to one unit after a bug."""
+        return dataclasses.replace(allowance, size=1) if self.singly else allowance
 
     async def _give_back(self, outbox: Outbox, now: datetime) -> None:
         await outbox.release(self.claim, now)
         self.returns = False
 
     async def _after_bug(self, outbox: Outbox, emit: Emit, now: datetime, bug: str) -> None:
-        # What is claimed may never have come into our hands: where the store could not read it.
+        # Read from the store: a unit that cannot be read is claimed, but not in `held`.
         claimed = outbox.claimed_by(self.claim)
         if len(claimed) > 1 and not self.singly:
             self.singly = len(claimed)
         elif claimed and self.given_up < MOST_GIVEN_UP:
-            # Units of one person that are in doubt come together: the first of them goes.
+            # Units of one person that are in doubt are claimed together: the first of them becomes the dead letter.
             unit = next((one for one in self.held if one.id == claimed[0]), None)
             end = _given_up(claimed[0], unit, bug)
             await outbox.settle([end], now=now)
             if unit is not None:
-                emit(settled_fact(unit, end, now))
+                emit(settled_event(unit, end, now))
             self.given_up += 1
         await self._give_back(outbox, now)
 
@@ -310,7 +293,7 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
 def drop_superseded(
     units: Sequence[Unit], store: Store, traits: CrmTraits, consent_fields: Mapping[str, ConsentFields]
 ) -> list[PendingWrite]:
-    """Ask consent again before anything goes out: the world has gone on since the plan was made.
+    """Leave out what newer decisions and writes have superseded since the plan was made.
 
     A plan of an earlier version may name a record by another form of its id than the full one. `consent_fields` are those
     of the sink, by object.

@@ -1,4 +1,4 @@
-"""Questions that are due → their answers, or when to ask again. What is asked is the affair of the provider's enricher."""
+"""Enrich: makes the look-ups that are due, and stores their answers or when to ask again."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -22,16 +22,16 @@ GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
 
 
 def enrich_worker(provider: str) -> str:
-    """The name of the loop that asks a provider."""
+    """The name of the worker that asks a provider."""
     return f"ask {provider}"
 
 
 async def enrich_due(
     channel: EnricherChannel, store: Store, emit: Emit, now: Callable[[], datetime], monotonic: Callable[[], float]
 ) -> tuple[int, int]:
-    """Ask what is due, and store what follows; returns how many were asked, and how many events may be planned now.
+    """Ask what is due, and store the answers; returns how many were asked, and how many events may be planned now.
 
-    A crash in between costs nothing: the questions are still open, and are asked again.
+    After a crash in between the questions are still open, and are asked again.
     """
     due = _one_each(store.questions.due(channel.enricher.provider, ASK_BATCH, now()))
     if not due:
@@ -102,7 +102,7 @@ async def _take(
     closed = await store.questions.answer(question.event_id, answer.event or question.event)
     emit(EnricherCalled(provider=provider, event=event_id, outcome="gave_up", reason=reason))
     if answer.problem:
-        # Where the provider did answer, though without an end, nobody need be called: a donor has turned back, say.
+        # No alarm if the provider did answer, only not finally: the donor may have broken off the payment.
         emit(
             Alarm(
                 kind="unanswered",
@@ -118,11 +118,11 @@ async def _take(
 def _update_breaker(
     channel: EnricherChannel, answers: Sequence[Enriched | Pending], emit: Emit, now: float, at: datetime
 ) -> None:
-    """Leave the provider alone for a while when it answered nothing at all."""
-    troubles = [one.problem for one in answers if isinstance(one, Pending) and one.problem]
-    bad = [one for one in troubles if isinstance(one, Retry) and one.reason in OUTAGE_REASONS]
-    if len(bad) < len(answers):
+    """Pause the provider if every look-up failed for a reason that concerns the provider itself."""
+    problems = [one.problem for one in answers if isinstance(one, Pending) and one.problem]
+    outages = [one for one in problems if isinstance(one, Retry) and one.reason in OUTAGE_REASONS]
+    if len(outages) < len(answers):
         channel.breaker.close(emit)
         return
-    worst = max(bad, key=lambda one: POLICIES[one.reason].first)
+    worst = max(outages, key=lambda one: POLICIES[one.reason].first)
     channel.breaker.open(worst, now=now, at=at, emit=emit)

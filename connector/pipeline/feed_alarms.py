@@ -1,4 +1,4 @@
-"""What a person is told of a feed: flags that the CRM's automation rewrote, and opt-outs that a first look met and did not send."""
+"""Alarms of a feed: flags that the CRM's automation changed, and opt-outs that the first poll found and did not send."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ NAMED = 5  # records that an alarm names; `connector status` shows the opt-outs 
 
 
 def flags_rewritten(channel: FeedChannel, kept: PageKept) -> list[Alarm]:
-    """The flags that we wrote, and that automation of the CRM changed in the same save."""
+    """The alarms for flags that we wrote and that automation of the CRM changed."""
     feed, flag = channel.feed, channel.consent.flag if channel.consent else ""
     alarms = []
     for word, records in kept.rewritten.items():
@@ -35,7 +35,7 @@ def _named(name: str, records: Sequence[str]) -> str:
 
 
 def opt_outs_not_held(store: Store, channel: FeedChannel, cursor: Cursor) -> Alarm | None:
-    """That the look which ends now met people who are opted out in the CRM, and not in the ledger. It sent nothing for them."""
+    """The alarm at the end of a first poll that found people opted out in the CRM but not in the ledger."""
     feed, consent = channel.feed, channel.consent
     if consent is None or consent.flag in cursor.compared(feed, {}):
         return None

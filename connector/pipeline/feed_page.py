@@ -1,4 +1,4 @@
-"""A page of a feed → what the store keeps of it: shadows, events and the cursor, all in one transaction."""
+"""Judges a page of a feed, and stores its shadows, its events and the cursor in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,23 +32,22 @@ from connector.store.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a feed is, and whether it still reads all records.
+    """The position of a feed, and whether it still reads all records.
 
-    It does so at its first look, and again when it watches further fields: then only these are new, and what is known of the others
-    is compared as ever.
+    It reads all records at first, and again when it watches more fields. Then only the added fields are new, and the
+    others are compared as usual.
     """
 
     fields: tuple[str, ...]
     consent: tuple[str, ...] = ()  # which fields say what about consent, as the config has it
     position: str | None = None
     baseline: bool = True  # all records are read
-    known: (
-        tuple[str, ...] | None
-    ) = ()  # of a baseline: fields that an earlier one has read; None: whatever the shadows hold
+    # Of a baseline: the fields that were read before it; None: those that each shadow holds.
+    known: tuple[str, ...] | None = ()
 
     @classmethod
     def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
-        """The stored cursor; one that reads all records where there is none, or where something is watched that never was."""
+        """The stored cursor. It begins with all records again if there is none, or if more is watched than before."""
         fields = tuple(sorted({*feed.fields, *feed.key_fields}))
         declared = _declared(consent)
         new = cls(fields=fields, consent=declared)
@@ -71,25 +70,25 @@ class Cursor:
 
     @property
     def first(self) -> bool:
-        """Whether nothing was known before: a first look sends nothing."""
+        """Whether nothing was known before: the first poll sends nothing."""
         return self.baseline and self.known == ()
 
     def compared(self, feed: Feed, shadow: Shadow) -> tuple[str, ...]:
-        """The fields of a row that are compared with its shadow; the others are only taken note of."""
+        """The fields of a row that are compared with its shadow; the others are only stored."""
         if not self.baseline:
             return feed.fields
         known = (shadow or {}).keys() if self.known is None else self.known
         return tuple(name for name in feed.fields if name in known)
 
     def after(self, page: Page) -> str:
-        """The cursor to be stored behind a page."""
+        """The cursor to be stored after a page."""
         reads_on = self.baseline and not page.last
         done = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
         return orjson.dumps(done | {"known": self.known} if reads_on else done).decode()
 
 
 def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
-    """What decides what is known of a record's consent: when it changes, all records are read once more."""
+    """The consent fields as the config has them. When they change, all records are read once more."""
     if consent is None:
         return ()
     return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))
@@ -97,34 +96,32 @@ def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedQuery:
-    """A question that was put to a feed."""
+    """A query that was sent to a feed."""
 
     channel: FeedChannel
     cursor: Cursor
     asked: datetime  # by our clock
-    pointers: tuple[Pointer, ...] = ()  # it was about these records; else about what comes after the cursor
-    poll: str | None = (
-        None  # its changes are counted by themselves: it was about what says "out", or about what differs
-    )
-    only_known: bool = False  # a record of which nothing is known is only taken note of
+    pointers: tuple[Pointer, ...] = ()  # the records it was about; without any, about what comes after the cursor
+    poll: str | None = None  # set if it was about opted-out or differing records: the poll that counts their changes
+    only_known: bool = False  # a record of which nothing is known is only stored
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRM's phone fields
 
     @property
     def moves_cursor(self) -> bool:
-        """Whether the cursor goes on behind the page."""
+        """Whether the cursor moves past the page."""
         return not self.pointers and self.poll is None
 
     def compared(self, shadow: Shadow) -> tuple[str, ...]:
-        """The fields of a row that are compared with its shadow; the others are only taken note of."""
+        """The fields of a row that are compared with its shadow; the others are only stored."""
         return () if self.only_known and shadow is None else self.cursor.compared(self.channel.feed, shadow)
 
 
-Rewritten = Mapping[Verdict, Sequence[str]]  # what automation made of flags that we wrote: the Ids of their records
+Rewritten = Mapping[Verdict, Sequence[str]]  # by what automation made of flags that we wrote: the ids of the records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageKept:
-    """What a page has led to."""
+    """The result of a page."""
 
     entries: tuple[Entry, ...]  # the events that are new
     rewritten: Rewritten
@@ -136,7 +133,7 @@ class PageKept:
 
 
 async def keep_page(store: Store, asked: FeedQuery, page: Page, *, now: datetime) -> PageKept:
-    """Judge the answer and keep what follows from it."""
+    """Judge the page, and store the result."""
     feed = asked.channel.feed
     rewritten: Rewritten = {}
     entries: tuple[Entry, ...] = ()
@@ -163,7 +160,7 @@ async def keep_page(store: Store, asked: FeedQuery, page: Page, *, now: datetime
 def read_page(
     asked: FeedQuery, page: Page, seen: Seen, *, now: datetime, restored: Restored | None = None
 ) -> tuple[FollowStep, Rewritten]:
-    """Hold each row against its shadow. Runs inside the transaction that keeps the result."""
+    """Compare each row with its shadow. Runs inside the transaction that stores the result."""
     cursor = asked.cursor
     feed, consent = asked.channel.feed, asked.channel.consent
     later = _later(asked, page, seen, now)
@@ -200,7 +197,7 @@ def read_page(
         for merge, party in lost
     ]
     if cursor.baseline:
-        # What we wrote meanwhile is newer; of that a look at all records adds only what nothing is known of.
+        # What we wrote meanwhile is newer than the page, so only fields of which nothing is known are stored.
         found.shadows += [
             _unknown_of(row, feed, cursor, known.get(row.record_id))
             for row in page.rows
@@ -223,9 +220,9 @@ def read_page(
 
 
 def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> list[Row]:
-    """Rows that we wrote last, between the backup from which the database was restored and the restore: nothing is known of that.
+    """Rows that we wrote last, after the backup from which the database was restored: it knows nothing of these writes.
 
-    They are no person's changes. An opt-out among them counts all the same: the donor's STOP may be what the backup has not.
+    They are no person's changes. An opt-out among them counts nevertheless, because the backup may lack the donor's STOP.
     """
     first, last = restored.taken_at - CLOCK_TOLERANCE, restored.restored_at + CLOCK_TOLERANCE
     return [
@@ -238,7 +235,7 @@ def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> li
 
 
 def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None) -> dict[str, dict[str, list[Any]]]:
-    """Rows whose person was forgotten: their fields are no change. A flag that was set since then counts all the same."""
+    """Rows whose person was forgotten: their fields are no change. A flag that was set since then counts nevertheless."""
     flag = None if consent is None else consent.flag
     again = {row.record_id: row.fields for row in rows if row.record_id in seen.erased}
     return {
@@ -252,14 +249,13 @@ def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:
 
 
 class _Found:
-    """What the rows of a page lead to."""
+    """Collects what the rows of a page lead to."""
 
     def __init__(self, asked: FeedQuery, seen: Seen, now: datetime) -> None:
         self.events: list[Event] = []
         self.shadows: list[ShadowWrite] = []
-        self.moved: list[
-            str
-        ] = []  # records with another number than before: whoever calls by the old one is matched again
+        # Ids of records with another number than before: a write by the old number is matched again.
+        self.moved: list[str] = []
         self.out: list[Phone] = []
         self.taken_back: dict[str, str] = {}
         self.rewritten: dict[Verdict, list[str]] = {}
@@ -270,7 +266,7 @@ class _Found:
         self._now = now
 
     def take(self, one: Reading) -> None:
-        """A row that is there."""
+        """Take a row that exists."""
         row, change = one.row, one.change
         number = self._whose(row.fields)
         self.shadows += _known(one, self._feed, number.phone)
@@ -287,9 +283,9 @@ class _Found:
             self.events += self._change_events(one, number)
 
     def take_deleted(self, one: Reading) -> None:
-        """A row that is deleted, and was there when it was last seen.
+        """Take a row that was deleted since it was last seen.
 
-        Who sets the flag and deletes the record at once has opted the donor out; nothing else of a deleted record counts.
+        If the flag was set before the record was deleted, the donor is opted out. Nothing else of a deleted record counts.
         """
         row = one.row
         number = self._whose(row.fields)
@@ -306,11 +302,11 @@ class _Found:
             )
 
     def number(self, fields: Mapping[str, Any]) -> Phone | None:
-        """Whose record it is."""
+        """The number of a record, if it is clear."""
         return self._whose(fields).phone
 
     def had(self, row: Row) -> list[Phone]:
-        """The numbers that a record had by its shadow, by whom our last write to it was about, and by its keys."""
+        """The numbers that a record had: by its shadow, by the person of our last write to it, and by its keys."""
         before = self._records.get(row.record_id)
         known = [] if before is None else [before.phone, before.last_write.person if before.last_write else None]
         keys = numbers_in_keys((row.fields.get(name) for name in self._feed.key_fields), self._feed.traits)
@@ -342,15 +338,15 @@ def _e164(phones: Iterable[Phone]) -> tuple[str, ...]:
 
 
 def _unknown_of(row: Row, feed: Feed, cursor: Cursor, shadow: Shadow) -> ShadowWrite:
-    """Of a row that cannot be judged what nothing is known of yet."""
+    """The fields of which nothing is known yet, of a row that cannot be judged now."""
     compared = cursor.compared(feed, shadow)
     unseen = {name: value for name, value in _watched(row, feed).items() if name not in compared}
     return ShadowWrite(crm=feed.crm, object=feed.object, record_id=row.record_id, otherwise=unseen)
 
 
 def _later(asked: FeedQuery, page: Page, seen: Seen, now: datetime) -> dict[str, str]:
-    """Rows that cannot be judged by this page: record id → whom to look at instead, by itself."""
-    # What we have written since we asked, the page may not show yet: it would look as if a person had taken it back.
+    """Rows that cannot be judged by this page: record id → the record to read again instead."""
+    # The page may not show what we have written since the query: it would look as if a person had undone it.
     here = {row.record_id for row in page.rows}
     later = {
         record_id: record_id
@@ -360,7 +356,7 @@ def _later(asked: FeedQuery, page: Page, seen: Seen, now: datetime) -> dict[str,
     if asked.cursor.first:
         return later
     if not asked.pointers:
-        # A look at a record shows with it what was merged into it; a page may show only one of them.
+        # Reading a kept record also shows what was merged into it; a page may show only one of them.
         later |= {
             row.record_id: row.merged_into
             for row in page.rows

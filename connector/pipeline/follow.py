@@ -30,15 +30,15 @@ class Follower:
     async def follow(self, channel: FeedChannel) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
 
-        A first look (a new feed, a lost cursor) only records the shadow; where further fields are watched, it does so for these.
-        Between two rounds, records that the CRM has pointed at are looked at by themselves.
+        The first poll (a new feed, a lost cursor) only stores the shadows. If more fields are watched, it does so for these.
+        Between two polls, records that the CRM has sent a notice about are read by id.
         """
         try:
             return await self._follow(channel)
         except StoreUnavailable:
             raise
         except Exception:
-            # What is known of the round is planned; what the CRM has pointed at is seen by the next round anyway.
+            # What the round has found is planned. The next round reads the records of the notices anyway.
             self.end_round(channel)
             await self._store.pointers.drop(
                 self._store.pointers.waiting(channel.feed.crm, channel.feed.object, channel.feed.traits.lookup_limit)
@@ -51,21 +51,21 @@ class Follower:
         feed, pointers = channel.feed, self._store.pointers
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
         limit = 0 if cursor.first or channel.poll else feed.traits.lookup_limit
-        named = pointers.waiting(feed.crm, feed.object, limit) if limit else []
-        if not named and channel.poll is None and self._runtime.monotonic() < channel.idle_until:
+        noticed = pointers.waiting(feed.crm, feed.object, limit) if limit else []
+        if not noticed and channel.poll is None and self._runtime.monotonic() < channel.idle_until:
             return 0
         if channel.wants_opted_out(self._runtime.monotonic()) and await self._follow_opted_out(channel, cursor) is None:
             return 0
-        if not named and channel.poll is None and self._runtime.monotonic() < channel.pages_at:
+        if not noticed and channel.poll is None and self._runtime.monotonic() < channel.pages_at:
             return 0
         query = FeedQuery(
-            channel=channel, cursor=cursor, asked=self._runtime.now(), pointers=tuple(named), numbers=self._numbers
+            channel=channel, cursor=cursor, asked=self._runtime.now(), pointers=tuple(noticed), numbers=self._numbers
         )
-        page = await (self._look_at(query) if named else self._next_page(query))
+        page = await (self._noticed_records(query) if noticed else self._next_page(query))
         if page is None:
             return 0
-        await self._keep_page(query, page, last=page.last and not named)
-        if named:
+        await self._keep_page(query, page, last=page.last and not noticed)
+        if noticed:
             self._runtime.wake("plan")
         elif page.last:
             self.end_round(channel)
@@ -75,53 +75,53 @@ class Follower:
         more = not page.last or pointers.waiting(feed.crm, feed.object, 1)
         return int(bool(more) or self._runtime.monotonic() >= channel.due)
 
-    async def _look_at(self, query: FeedQuery) -> Page | None:
-        """The records that the CRM has pointed at; None where that failed."""
+    async def _noticed_records(self, query: FeedQuery) -> Page | None:
+        """The records that the CRM has sent a notice about; None if the call failed."""
         channel = query.channel
         page = await channel.feed.look(channel.client, [one.record_id for one in query.pointers])
         if isinstance(page, Retry) and page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
-            # One of them may be what the CRM cannot look at; the next round sees them all anyway.
+            # The CRM may be unable to read one of them. The next round reads them all anyway.
             await self._store.pointers.drop(query.pointers)
-        return self._shown(channel, page)
+        return self._answered(channel, page)
 
     async def _next_page(self, query: FeedQuery) -> Page | None:
-        """The next page of a round; None where that failed.
+        """The next page of a round; None if a call failed.
 
-        Where a round proves to be longer than a page, what says "out" is followed beside it, so that no backlog delays an opt-out.
+        If a round has more than one page, opted-out records are also asked for separately, so that no backlog delays an opt-out.
         """
         channel, cursor = query.channel, query.cursor
-        page = self._shown(channel, await channel.feed.ask(channel.client, cursor.position))
+        page = self._answered(channel, await channel.feed.ask(channel.client, cursor.position))
         if page is not None and channel.poll is None:
-            shown: Collection[str] | None = ()
+            read: Collection[str] | None = ()
             channel.backlog = not page.last
             if page.last:
                 channel.opted_out_at = self._runtime.monotonic()
             elif channel.wants_opted_out(self._runtime.monotonic()):
-                shown = await self._follow_opted_out(channel, cursor)
-            if shown is None:
+                read = await self._follow_opted_out(channel, cursor)
+            if read is None:
                 return None
             channel.poll = uuid4().hex
             self.open_polls.add(channel.poll)
-            # They are newer than the page, which was asked for before them.
-            page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in shown)) if shown else page
+            # The page was asked for before the opted-out records, so that its rows of them are older.
+            page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in read)) if read else page
         return page
 
     async def _follow_opted_out(self, channel: FeedChannel, cursor: Cursor) -> Collection[str] | None:
-        """Follow what says "out" by itself, the latest first; the Ids of the records. None where that failed."""
+        """Ask for opted-out records, the latest first, and store the page; returns their ids. None if the call failed."""
         if channel.consent is None or cursor.first or cursor.position is None:
             return ()
         query = FeedQuery(
             channel=channel, cursor=cursor, asked=self._runtime.now(), poll=uuid4().hex, numbers=self._numbers
         )
-        if (page := self._shown(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))) is None:
+        if (page := self._answered(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))) is None:
             return None
         channel.opted_out_at = self._runtime.monotonic()
         await self._keep_page(query, page, last=False)
         self._runtime.wake("plan")
         return [row.record_id for row in page.rows]
 
-    def _shown(self, channel: FeedChannel, page: Page | Retry) -> Page | None:
-        """The feed's answer; where it failed, the round ends and the feed waits."""
+    def _answered(self, channel: FeedChannel, page: Page | Retry) -> Page | None:
+        """The feed's answer. If the call failed, the round ends, the feed is paused, and the answer is None."""
         if isinstance(page, Retry):
             back_off(self._runtime, channel.breaker, page)
             self.end_round(channel)
@@ -137,7 +137,7 @@ class Follower:
             self._emit(alarm)
 
     def end_round(self, channel: FeedChannel) -> None:
-        """Let the planner have the round's changes: only now it is known how many commands they make."""
+        """Release the round's changes to the planner: it must know how many commands the whole round makes."""
         if channel.poll is not None:
             self.open_polls.discard(channel.poll)
             channel.poll, channel.between = None, uuid4().hex

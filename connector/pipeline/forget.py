@@ -1,4 +1,4 @@
-"""Ends what a request to forget a person has begun: erases the rest when nothing of it is under way any more."""
+"""Finishes requests to forget a person: erases the rest of the data when nothing about them is under way any more."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ KEY_MISSING = "person_key_missing"
 
 
 async def forget_the_rest(store: Store, runtime: Runtime, alarms: OpenAlarms, recognise: timedelta) -> int:
-    """One step of the worker; always 0, for nothing waits behind it.
+    """One step of the worker. Returns 0: its worker waits for the next check.
 
     A repeat of an erased event is recognised for `recognise`.
     """

@@ -1,4 +1,4 @@
-"""What the metrics read from the store when they are asked for."""
+"""The gauges that are read from the store for each scrape of the metrics."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -12,10 +12,10 @@ from connector.telemetry.metrics import Reading, Values
 
 
 def _of_calls(budgets: Iterable[ApiBudget]) -> list[Reading]:
-    """How the budgets of API calls stand."""
+    """The gauges of the API budgets."""
 
     def read(value: Callable[[BudgetState], float | None]) -> Callable[[], Values]:
-        return lambda: {(budget.crm,): known for budget in budgets if (known := value(budget.standing())) is not None}
+        return lambda: {(budget.crm,): known for budget in budgets if (known := value(budget.state())) is not None}
 
     return [
         Reading(

@@ -1,7 +1,7 @@
-"""Every kind of opt-out, run through the mappings before they are used: which of them would be lost, by which rule, and the cure.
+"""Runs every kind of opt-out through the mappings before they are used: which rule would lose it, and the cure.
 
-A donor's STOP must set the flag in the CRM, and a flag that is set in the CRM must end the donor's subscriptions. Both are asked of
-the same function that plans real events.
+A donor's STOP must set the flag in the CRM, and a flag that is set in the CRM must end the donor's subscriptions. Both are
+checked with the function that plans real events.
 """
 
 import re
@@ -26,20 +26,20 @@ from connector.pipeline.planning import plan
 from connector.providers.samples import WHEN, OptOutSample
 
 CODE = "opt-out-lost"
-EVERYWHERE = "mappings"  # where a problem stands that is of no file
-BOTH = 2  # kinds of opt-outs that are lost by one rule, which are both named
+EVERYWHERE = "mappings"  # the place of a problem that belongs to no single file
+BOTH = 2  # with this many kinds of opt-outs lost by one rule, both are named
 PERSON = Phone("+4790000001")
 RECORD_ID = "003000000000001AAA"
 READ_OF_RECORD = re.compile(r"record\.(\w+)")
 
 Takes = Callable[[CompiledRule], bool]  # whether a rule is meant for the opt-out
-# A file that sees an event, and the rule of it that the event meets.
+# A file that sees an event, and its first rule that matches.
 FollowedRule = tuple[CompiledFile, CompiledRule | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOuts:
-    """What the config says about the opt-outs that can come."""
+    """What the config says about the opt-outs that may arrive."""
 
     samples: Sequence[OptOutSample] = ()  # of all configured providers
     subscriptions: Sequence[Subscription] = ()  # `subscriptions:` of all of them
@@ -55,9 +55,10 @@ def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
 
 
 def lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> list[Problem]:
-    """One problem for each rule or file that would lose opt-outs, and what it would lose.
+    """One problem for each rule or file that would lose opt-outs.
 
-    A CRM's opt-out that one provider is told of and another is not is a warning: where a subscription runs there, the alarm tells.
+    A CRM's opt-out that reaches one provider and not another is a warning. If a subscription runs there, an alarm is raised
+    when it happens.
     """
     found: dict[tuple[str, Position | None, str], list[tuple[str, Problem]]] = {}
     for sample in opt_outs.samples:
@@ -70,7 +71,7 @@ def lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> list[Problem]:
 
 
 def _of_several(several: Sequence[tuple[str, Problem]]) -> Problem:
-    """The first problem; where one rule loses several kinds of opt-outs, it says how many."""
+    """The first problem. If one rule loses several kinds of opt-outs, it says how many."""
     names = list(dict.fromkeys(name for name, _ in several))
     name, first = several[0]
     if len(names) == 1:
@@ -112,7 +113,7 @@ def _lost_in_crms(rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
 
 
 def _unread(crm: str, providers: Sequence[str], rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
-    """Of a CRM whose config names no flag only a rule that ends subscriptions tells that its opt-outs are carried."""
+    """The opt-outs of a CRM whose config names no flag: only a rule that ends subscriptions shows that they are sent."""
     for provider in providers:
         takes = _ends_at(provider)
         if not any(_candidates(file, takes) for file in rules.files if f"{crm}.{CHANGE}" in file.sources):
@@ -128,7 +129,7 @@ def _lost_in_object(
 ) -> Iterator[Problem]:
     flag = f"{object_name}.{consent.flag}"
     if consent.phone is None:
-        return  # Nobody is found by such a record: the config says so by naming no field for the number.
+        return  # The config names no field for the number, so that nobody can be found by such a record.
     feed = next((one for name, one in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None)
     read = {fold(name): name for name in feed.fields} if feed else {}
     lacking = [name for name in (consent.flag, consent.phone) if fold(name) not in read]
@@ -243,7 +244,7 @@ def _writes_something(done: Plan) -> bool:
 
 
 def _cannot_be_known(done: Plan) -> bool:
-    """Whether the right rule takes it, and only a value is missing that real events may have: no sample knows all properties."""
+    """Whether only a value is missing that real events may have: no sample has all properties."""
     return done.state is EventState.DEAD or bool(done.unplanned)
 
 
@@ -256,13 +257,13 @@ def _swallowed(
     *,
     fields: Sequence[str],
 ) -> Problem:
-    """Where the opt-out ends instead, and what to do."""
+    """The problem of an opt-out that another rule takes, or none, with the cure."""
     if not followed:
         message = f"{name} {effect}: no file sees {event.source}"
         cure = f"copy a shipped file with `on: {event.source}`, or give one of yours a rule for it"
         return Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
 
-    # Of several files, the one whose own rule for opt-outs was passed by tells most; else one whose rule was followed.
+    # Of several files, name the one that has a rule for opt-outs; otherwise one whose rule was followed.
     def meant(rule: CompiledRule) -> bool:
         return takes(rule) or _has_opt_out_verdict(rule)
 
@@ -299,7 +300,7 @@ def _why_not(file: CompiledFile, meant: CompiledRule, followed: CompiledRule | N
 
 
 def _unwritten(rule: CompiledRule, fields: Sequence[str]) -> str:
-    """Why the rule that is meant for the opt-out has not the effect that it should."""
+    """Why the rule that is meant for the opt-out lacks the effect that it should have."""
     writes = [item for item in rule.items if isinstance(item, WriteItem) and item.flag is not None]
     for item in writes:
         if item.flag not in {one.name for one in item.set}:

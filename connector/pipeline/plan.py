@@ -1,4 +1,4 @@
-"""A batch of stored events → the plans as the store takes them: units by sink and lane, and what is parked."""
+"""Plan: turns a batch of stored events into stored plans, with their units by sink and lane, and what is parked."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -31,36 +31,39 @@ from connector.store.units import NewUnit, Planned, SideAnswer
 from connector.telemetry import log_events
 from connector.telemetry.log_events import Alarm
 
-PLAN_BATCH = 500  # events a transaction: one fsync for many, and a stop is still answered at once
-POLLS = 100  # whose people are remembered: changes of one poll come in few batches, one soon behind the other
+PLAN_BATCH = 500  # events in one transaction: many share one fsync, and an opt-out does not wait long behind them
+REMEMBERED_POLLS = 100  # polls whose people are remembered: the changes of one poll may come in several batches
 TAKES_BACK = (
     "an opt-out was undone in the CRM, together with many others: release this if the donors agree, else discard it"
 )
 
 
 class Planner:
-    """Plans batches; remembers which polls flooded."""
+    """Plans batches, and remembers which polls of a CRM concern too many people."""
 
     def __init__(
         self, store: Store, *, configured: Sequence[Subscription], max_people: int, charging: Collection[str] = ()
     ) -> None:
-        """`configured`: the subscriptions of the config; `max_people`: whom one poll of a CRM may concern without a person's word.
+        """`configured` are the subscriptions of the config, `charging` the providers whose donors we charge.
 
-        `charging`: the providers whose donors are charged by us.
+        `max_people` is how many people one poll of a CRM may concern without a person's decision.
         """
         self._store = store
         self._charging = frozenset(charging)
         self._configured = tuple(configured)
         self._max_people = max_people
-        self._people: dict[str, set[str]] = {}  # by poll, the latest last: its changes may come in several batches
+        self._people: dict[str, set[str]] = {}  # by poll, the latest last
         self._parked: set[str] = set()
 
     def waiting(self, limit: int, open_polls: Collection[str]) -> list[tuple[int, Event]]:
-        """What is to be planned next, of either kind up to so many. The changes of a poll that is under way wait for its end."""
+        """The events to plan next: opt-outs if there are any, otherwise the oldest; of either up to `limit`.
+
+        The changes of a poll that is under way wait for its end.
+        """
         inbox = self._store.inbox
         urgent = _plannable(inbox.urgent(limit), open_polls)
         people = {event.msisdn.e164 for _, event in urgent if event.msisdn}
-        # Of the opt-out's person everything older comes along, so that it is held against what they really joined.
+        # With an opt-out everything older of its person is planned, so that it is compared with what they have joined.
         return _plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(limit), open_polls)
 
     def plan(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
@@ -82,13 +85,13 @@ class Planner:
         )
 
     def _flooding(self, planned: Sequence[tuple[int, Event, Plan]]) -> set[str]:
-        """The polls that turn out just now to concern too many people."""
+        """The polls of which this batch shows that they concern too many people."""
         flooding = set()
-        for poll, people in people_of(planned).items():
+        for poll, people in people_by_poll(planned).items():
             known = self._people[poll] = self._people.pop(poll, set()) | people
             if len(known) > self._max_people and poll not in self._parked:
                 flooding.add(poll)
-        while len(self._people) > POLLS:
+        while len(self._people) > REMEMBERED_POLLS:
             old = next(iter(self._people))
             del self._people[old]
             self._parked.discard(old)
@@ -101,7 +104,7 @@ class Planner:
             return Planned(
                 event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
             )
-        # Of several for one sink the first tells, and what is owed to a person's consent before all else.
+        # Of several for one sink the first counts, but one that owes consent comes before all others.
         unplanned: dict[str, Unplanned] = {}
         for one in sorted(done.unplanned, key=lambda one: not one.owes):
             unplanned.setdefault(one.sink, one)
@@ -134,7 +137,7 @@ class Planner:
         )
 
     def _may_be_done(self, event_id: int, event: Event) -> bool:
-        """Whether the event may have been dealt with before a restore of the database: it came, or was made in the CRM, before."""
+        """Whether the event may have taken effect already: it came, or was made in the CRM, before a restore of the database."""
         restored = self._store.restored
         if restored is None:
             return False
@@ -144,7 +147,7 @@ class Planner:
 
     @staticmethod
     def _is_origin(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
-        """The side that the opt-out comes from holds it already; not so where only a person saw that the text was one."""
+        """The confirmation of the side that the opt-out came from. It does not know one that only a person has recognised."""
         if event.verdict is Verdict.MAYBE_STOP or not any(
             decision.word is Verdict.OPT_OUT for decision in done.decisions
         ):
@@ -153,12 +156,12 @@ class Planner:
 
 
 async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> None:
-    """Store the plans, all together. One that the store cannot take becomes a dead letter, and does not hold up the others."""
+    """Store the plans in one transaction. One that cannot be stored becomes a dead letter, so that the others are stored."""
     try:
         await store.plans.commit(planned, now=now)
     except StoreUnavailable:
         raise
-    except Exception:  # noqa: BLE001 - see above.
+    except Exception:  # noqa: BLE001 - one plan must not hold up the others.
         if len(planned) > 1:
             for one in planned:
                 await commit([one], store, now=now)
@@ -168,14 +171,14 @@ async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> 
 
 
 def _without_clearing(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
-    """The operations without what would clear a flag: the donor may have sent STOP since."""
+    """The operations without consent fields that would clear a flag: the donor may have sent STOP since."""
     return tuple(
         without_consent(one) if isinstance(one, RecordWrite) and one.clears_flag else one for one in operations
     )
 
 
 def made_clear(event: Event, store: Store) -> Event:
-    """The event with the number that a person has made clear in its record since it came; else the event as it is."""
+    """The event with the number that a person has made clear in its record since; otherwise the event unchanged."""
     if not event.number_is_unclear or event.object is None:
         return event
     number = store.records.number(event.provider, event.object, str(event.record.get(ID_FIELD)))
@@ -183,7 +186,7 @@ def made_clear(event: Event, store: Store) -> Event:
 
 
 def _refused(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
-    """Sinks for which a part of an opt-out could not be planned: it stays open, and the ledger says why."""
+    """The failures of sinks for which a part of an opt-out could not be planned: it stays open, and the ledger says why."""
     if not done.unplanned or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
         return
     for unit in units:
@@ -195,23 +198,23 @@ def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> li
     return [(one.id, one.event) for one in stored if one.event and one.event.batch not in open_polls]
 
 
-def flood(poll: str, most: int) -> Alarm:
-    """What a person is told of a poll that concerns too many people."""
+def parked_poll_alarm(poll: str, max_people: int) -> Alarm:
+    """The alarm for a poll that concerns too many people."""
     return Alarm(
         kind="commands_parked",
         about=poll,
         lasts=False,
-        message=f"one poll of the CRM would send commands for more than {most} people, or undo their opt-outs; all are parked",
+        message=f"one poll of the CRM would send commands for more than {max_people} people, or undo their opt-outs; all are parked",
         cure="see `connector parked list`, then release or discard them; until then every opt-out stays in force",
     )
 
 
-def asked(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Iterator[Alarm]:
-    """A person is called for changes in a CRM that were planned and wait for a decision: one alarm for each CRM."""
+def decision_alarms(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Iterator[Alarm]:
+    """One alarm for each CRM that has changes which wait for a person's decision."""
     waiting = Counter(
         event.provider
         for (_, event), one in zip(batch, planned, strict=True)
-        # What one poll has too much of is told of by itself.
+        # A poll that concerns too many people has an alarm of its own.
         if one.reason is Reason.NEEDS_PERSON and one.detail != TAKES_BACK and event.shape in {CHANGE, DELETED}
     )
     for crm, count in waiting.items():
@@ -234,16 +237,16 @@ async def plan_batch(
     open_polls: Collection[str],
     max_people: int,
 ) -> int:
-    """Oldest events → operations, decisions and what became of them, in one transaction.
+    """Plan the next events and store the plans in one transaction; returns how many events there were.
 
-    Opt-outs are planned first, each behind what its own person has waiting.
+    Opt-outs are planned first, each after the older events of its person.
     """
     batch = planner.waiting(PLAN_BATCH, open_polls)
     if not batch:
         return 0
     planned, flooding = planner.plan(batch, rules)
     for poll in flooding:
-        runtime.emit(flood(poll, max_people))
+        runtime.emit(parked_poll_alarm(poll, max_people))
     await commit(planned, store, now=runtime.now())
     for one, (event_id, event) in zip(planned, batch, strict=True):
         runtime.emit(
@@ -257,7 +260,7 @@ async def plan_batch(
                 left_out=len(one.left_out),
             )
         )
-    for alarm in asked(batch, planned):
+    for alarm in decision_alarms(batch, planned):
         runtime.emit(alarm)
     if any(event.verdict is Verdict.MAYBE_STOP for _, event in batch):
         for alarm in await stop_questions.after(batch, planned):
@@ -269,8 +272,8 @@ async def plan_batch(
     return len(batch)
 
 
-def people_of(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
-    """By poll of a CRM: the people to whom commands go, or whose opt-out it takes back. Of many of them a person is asked first."""
+def people_by_poll(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
+    """By poll of a CRM: the people to whom it sends commands, or whose opt-out it takes back."""
     people: dict[str, set[str]] = {}
     for _, event, done in planned:
         if event.batch is not None and (

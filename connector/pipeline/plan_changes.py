@@ -13,7 +13,7 @@ KEY = " (key)"
 
 
 class Kind(StrEnum):
-    """What happens to the value by the other plan."""
+    """What the other plan does with the value."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -28,13 +28,11 @@ class Change(Struct, frozen=True, kw_only=True):
     what: str  # `crm Contact.LastName`, `provider unsubscribe`
     before: Value | str = None
     after: Value | str = None
-    consent: bool = (
-        False  # it concerns the opt-out: a field that carries consent, or a command that ends a subscription
-    )
+    consent: bool = False  # it concerns a field that carries consent, or a command that ends a subscription
 
 
 class _Written(Struct):
-    """What all writes of one record leave in it."""
+    """The values that all writes of one record leave in it."""
 
     label: str
     key: str

@@ -1,4 +1,4 @@
-"""Pure: one event and what is known about its person → the plan, by mappings and consent together.
+"""Pure: plans one event by the mappings and by consent, with what is known about its person.
 
 Run, explain, test and replay call the same function. Nothing here reads a clock, a file or the store.
 """
@@ -37,7 +37,7 @@ ANSWERED = {
 
 
 def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
-    """What the event leads to. `tracing` adds why, for people."""
+    """What the event leads to. `tracing` adds why, for a person who asks."""
     if event.object is not None and event.batch is None:
         event = as_released(event)
     if event.object is not None or event.unread_price is not None or event.verdict is Verdict.MAYBE_STOP:
@@ -52,24 +52,24 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
     if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
         return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
-    wanted = _ask(event, rules, known, ledger_state, ruling, word, tracing=tracing)
+    wanted = _apply_rules(event, rules, known, ledger_state, ruling, word, tracing=tracing)
     widened = strongest((word, *wanted.consent)) if wanted.consent else word
     if widened is not word:
         word = widened
         ruling = _decide(event, word, rules, known, ledger_state, ledger)
         if ruling.superseded_by is not None:
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
-        wanted = _ask(event, rules, known, ledger_state, ruling, word, tracing=tracing)
+        wanted = _apply_rules(event, rules, known, ledger_state, ruling, word, tracing=tracing)
     done = _conclude(wanted, ruling, word, rules.version)
     if ledger_state.out and ruling.decision is None:
-        done = _out_if_new(done, rules)
+        done = _with_flag_if_new(done, rules)
     if word is not Verdict.OPT_OUT:
         return done
     return _with_not_reached(done, _not_reached(event, ruling, done.operations, rules, known, ledger_state))
 
 
-def _out_if_new(done: Plan, rules: Ruleset) -> Plan:
-    """The plan for a person who has opted out: the records that are made for the event get the flag."""
+def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
+    """The plan for a person who has opted out: records that are created for the event get the flag."""
     operations = out_at_creation(done.operations, rules.context.consent_of)
     return (
         done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
@@ -77,8 +77,8 @@ def _out_if_new(done: Plan, rules: Ruleset) -> Plan:
 
 
 def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
-    """The plan of an opt-out with the systems that no rule sends it to."""
-    # What a rule does tell, and only could not be made of this event, is a dead letter of its own.
+    """The plan of an opt-out, with the systems that no rule sends it to."""
+    # If a rule for the system exists but its operation cannot be made, that is a dead letter already.
     unplanned = {one.sink for one in done.unplanned}
     missed = [one for one in not_reached if one not in unplanned]
     notes = [f"no rule sends this opt-out to {system}" for system in missed]
@@ -86,16 +86,16 @@ def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
 
 
 def _plan_special(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
-    """The plan of an event that is not simply planned by its verdict and the rules; None for all others."""
-    held = _for_a_person(event)
-    if held is not None:
-        return held
+    """The plan of an event that is not planned by its verdict and the rules alone; None for all others."""
+    for_a_person = _for_a_person(event)
+    if for_a_person is not None:
+        return for_a_person
     if event.verdict is Verdict.MAYBE_STOP:
         return _plan_unclear(event, rules, known, tracing=tracing)
     if event.action == UNCLEAR_AUTHOR:
         return _plan_doubtful(event, rules, known, tracing=tracing)
     if event.shape == DELETED:
-        return _of_deleted(event, known)
+        return _plan_deleted(event, known)
     return None
 
 
@@ -122,7 +122,7 @@ def _for_a_person(event: Event) -> Plan | None:
 
 
 def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
-    """A change of which nobody can tell whether a person made it: they are asked, if it leads to anything."""
+    """The plan of a change that a person or automation may have made. A person is asked, if it leads to anything."""
     done = plan(replace(event, action=CHANGED), rules, known, tracing=tracing)
     if not done.operations:
         return done
@@ -130,9 +130,9 @@ def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool)
 
 
 def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
-    """An event whose text may be a stop: as a person has answered, else a dead letter until one does.
+    """The plan of an event whose text may be a stop: by a person's answer, or a dead letter until there is one.
 
-    Nobody is asked where the mappings take it for an opt-out themselves.
+    Nobody is asked if the mappings take the event for an opt-out themselves.
     """
     if known.answer is not None:
         done = plan(replace(event, verdict=known.answer), rules, known, tracing=tracing)
@@ -158,8 +158,8 @@ def _decide(
     )
 
 
-def _of_deleted(event: Event, known: Known) -> Plan:
-    """A record was deleted: where its donor's subscription runs, nobody can stop it in the CRM any more."""
+def _plan_deleted(event: Event, known: Known) -> Plan:
+    """The plan of a deleted record. A person is asked if its donor's subscription can no longer be stopped in the CRM."""
     ledger_state = fold_ledger(known.ledger)
     if not ledger_state.active or known.others_have_number:
         return Plan(state=EventState.IGNORED, detail="a record was deleted, and no subscription depends on it")
@@ -175,7 +175,7 @@ def _of_deleted(event: Event, known: Known) -> Plan:
     )
 
 
-def _ask(
+def _apply_rules(
     event: Event,
     rules: Ruleset,
     known: Known,
@@ -197,13 +197,13 @@ def _ask(
 
 
 def to_whom(provider: str, ledger_state: LedgerState, configured: Sequence[Subscription]) -> Sequence[Candidate]:
-    """The subscriptions that a command to all active ones goes to.
+    """The subscriptions to which a command for all active ones is sent.
 
-    Where the ledger knows of none that runs, those that it knew and those of the config: a 404 for one of them is harmless.
+    If the ledger knows no active one, these are those that have ended and those of the config: a 404 for them is harmless.
     """
     active = [one for one in ledger_state.active if one.provider == provider]
     if active:
-        # The provider wants the keyword that it is known by; the ledger may hold only ids of it.
+        # The provider needs the keyword, and the ledger may hold only ids of it.
         return [Candidate(_with_keyword(one, configured), active=True) for one in active]
     ended = [member.subscription for member in ledger_state.memberships if member.subscription.provider == provider]
     found = [Candidate(_with_keyword(one, configured), ended=True) for one in ended]
@@ -234,14 +234,14 @@ def _not_reached(
     known: Known,
     ledger_state: LedgerState,
 ) -> Sequence[str]:
-    """The CRMs and providers that this opt-out has to reach and that the mappings do not tell of it."""
+    """The CRMs and providers that this opt-out must reach, but that no operation tells of it."""
     context = rules.context
     crms: Sequence[str] = ()
     if event.object is None:
         crms = crms_not_notified(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
         if event.known_to_provider is not False:
             return crms
-        # The provider took the opt-out for an ordinary message, and goes on charging.
+        # The provider took the opt-out for an ordinary message, and continues to charge the donor.
         names = [event.provider]
     elif event.provider in context.one_way:
         return ()
@@ -264,7 +264,7 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
             operations.append(operation)
             continue
         allowed, note = permit(operation, ruling, word)
-        # Only what could be made of an event in part is a write of the consent fields alone; without them nothing is left of it.
+        # A write of the consent fields alone is left out if no consent field of it is allowed.
         if not unplanned or allowed.consent or not allowed.consent_only:
             operations.append(allowed)
         if note and note not in notes:
@@ -286,7 +286,7 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
 
 
 def _concerns_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
-    """Whether what can be made of an event must not wait for what cannot: its person's consent is at stake."""
+    """Whether the operations that can be made concern consent, and so must not wait for those that cannot be made."""
     if ruling.decision is not None and ruling.decision.word is Verdict.OPT_OUT:
         return True
     return any(
@@ -296,7 +296,7 @@ def _concerns_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
 
 
 def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | None, str | None]:
-    """What the rules make of the event: its state, a dead letter's reason, and the detail."""
+    """The state of the event by the rules, a dead letter's reason, and the detail."""
     if wanted.problem is not None:
         reason, detail = wanted.problem
         return (EventState.DELIVERING, None, detail) if goes_out else (EventState.DEAD, reason, detail)
@@ -310,7 +310,7 @@ def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | 
 
 
 def lane_of(event: Event) -> str:
-    """The lane that the event's operations go in: its person, else the record that it is about, else itself."""
+    """The lane of the event's operations: its person, or the record that it is about, or the event itself."""
     if event.msisdn is not None:
         return event.msisdn.e164
     record = event.record.get(ID_FIELD)
@@ -318,7 +318,7 @@ def lane_of(event: Event) -> str:
 
 
 def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]]:
-    """The operations by sink, each sink's in their order."""
+    """The operations by sink, in their order."""
     sinks: dict[str, list[Operation]] = {}
     for operation in operations:
         sinks.setdefault(operation.sink, []).append(operation)
@@ -326,7 +326,7 @@ def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]
 
 
 def nobody_answered(_event: Event) -> Verdict | None:
-    """What a person said of a text, where nobody was asked."""
+    """No answer: for callers that have no person's answers."""
     return None
 
 
@@ -340,9 +340,9 @@ def plan_in_order(
     answer: Callable[[Event], Verdict | None] = nobody_answered,
     others_have_number: Callable[[Event], bool] = lambda _: False,
 ) -> list[tuple[int, Event, Plan]]:
-    """Plan stored events (id and event), each with what those before it in the batch decided for its person.
+    """Plan stored events (id and event), each with what earlier events of the batch decided for its person.
 
-    `answer` tells what a person has said of the text of an event that may be a stop, and is asked of no other.
+    `answer` gives a person's verdict on a text that may be a stop.
     An event that cannot be planned becomes a dead letter alone.
     """
     now: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
@@ -352,7 +352,7 @@ def plan_in_order(
         try:
             others = event.verdict is Verdict.OPT_IN and event.object is not None and others_opted_out(event)
             known = Known(
-                # Planned once more, an event is held against what was known before it.
+                # An event that is planned again must not be compared with its own earlier decision.
                 ledger=tuple(entry for entry in ledger if entry.event_id != event_id),
                 configured=tuple(configured),
                 others_opted_out=others,
@@ -361,20 +361,20 @@ def plan_in_order(
                 others_have_number=event.shape == DELETED and others_have_number(event),
             )
             done = plan(event, rules, known)
-        except Exception as error:  # noqa: BLE001 - a bug must cost one event, never the whole worker.
-            done = bug(error)
+        except Exception as error:  # noqa: BLE001 - a bug must cost one event, not stop the worker.
+            done = failed_plan(error)
         ledger.extend(provisional(event_id, event, done))
         planned.append((event_id, event, done))
     return planned
 
 
-def bug(error: Exception) -> Plan:
-    """The plan of an event whose planning has failed with a bug: a dead letter."""
+def failed_plan(error: Exception) -> Plan:
+    """The plan of an event whose planning failed with a bug: a dead letter."""
     return Plan(state=EventState.DEAD, reason=Reason.BUG, detail=place(error))
 
 
 def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
-    """The plan's decisions as ledger entries, for the next event of the same person before they are stored."""
+    """The plan's decisions as ledger entries, which the next event of the same person needs before they are stored."""
     return [
         LedgerEntry(
             id=0,

@@ -1,4 +1,7 @@
-"""What a provider says, when asked, that it has told us: gathered page by page, and taken in at the end of the round, oldest first."""
+"""Poll: asks a provider page by page for events that a webhook may have missed, and stores them at the end of the round.
+
+They are stored oldest first, because a person's events take effect in the order in which they are stored.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,15 +20,13 @@ from connector.store.inbox import Entry
 from connector.store.store import Store
 from connector.telemetry.log_events import FeedPolled
 
-TOGETHER = (
-    500  # entries a transaction: callbacks that come meanwhile are not kept waiting behind a whole day's messages
-)
-NO_TIME = datetime.min.replace(tzinfo=UTC)  # of what tells no time: nothing of its person can be told to be older
+TOGETHER = 500  # entries in one transaction, so that callbacks do not wait behind a whole day's messages
+NO_TIME = datetime.min.replace(tzinfo=UTC)  # of an event without a time: it is sorted first
 
 
 @dataclass(slots=True)
 class PollState:
-    """A catch-up, and what its round has brought so far."""
+    """A poller, and what its current round has brought so far."""
 
     poller: Poller
     client: Client
@@ -48,8 +49,8 @@ class PollState:
         self.position = page.position
 
     def end(self, received_at: datetime) -> list[Entry]:
-        """All that the round has brought, oldest first: a person's messages take effect in the order in which they are kept."""
-        # Most lists stand newest first, so that of two within a second the later one came up first.
+        """All that the round has brought, oldest first."""
+        # Most providers list the newest first. Reversed, two events of the same second are in their order too.
         parts = self.parts[::-1]
         parts.sort(key=_time)
         self.parts, self.position = [], None
@@ -60,7 +61,7 @@ class PollState:
 
 
 def portions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """The entries, as many at a time as go into one transaction."""
+    """The entries in parts of one transaction each."""
     for start in range(0, len(entries), TOGETHER):
         yield entries[start : start + TOGETHER]
 
@@ -70,7 +71,7 @@ def _time(part: Part) -> datetime:
 
 
 async def poll(poll_state: PollState, store: Store, rules: Ruleset, runtime: Runtime) -> int:
-    """Ask a provider for its events, page by page. At the end of the round, store those that never came, oldest first."""
+    """Ask for the next page. At the end of the round, store the events that are not known yet, oldest first."""
     now, monotonic = runtime.now(), runtime.monotonic()
     if monotonic < max(poll_state.due, poll_state.breaker.open_until) or poll_state.source not in rules.sources:
         return 0

@@ -23,14 +23,13 @@ from connector.telemetry.log_events import CallbackReceived, Level, Lifecycle, R
 NONCE_LIFE = timedelta(days=1)  # far beyond any drift that an endpoint may allow
 NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
-# The same for every request that told nothing: most of them.
-NO_DETAILS = AuthResult()
+NO_DETAILS = AuthResult()  # of most requests
 
 
 def entries(
     endpoint: WebhookEndpoint, request: HttpRequest, auth: AuthResult = NO_DETAILS, enricher: Enricher | None = None
 ) -> tuple[Entry, ...]:
-    """The events of the request; what is not understood, be it all of it or a part, as it came."""
+    """The events of the request. What cannot be read, all of it or a part, becomes an entry with its bytes."""
     body = request.body or request.query.encode()
     try:
         return tuple(
@@ -53,7 +52,7 @@ def entries(
 def part_entry(
     part: Part, *, provider: str, endpoint: str, received_at: datetime, enricher: Enricher | None = None
 ) -> Entry:
-    """One of several things, as the inbox takes it; `endpoint` is where it can be read again."""
+    """A part of a request as an inbox entry; `endpoint` is where it can be read again."""
     if part.event is not None:
         return entry(part.event, part.raw, enricher)
     return Entry(
@@ -69,7 +68,7 @@ def part_entry(
 
 
 def entry(event: Event, raw: bytes, enricher: Enricher | None = None) -> Entry:
-    """One event, as the inbox takes it; with a question where `enricher` has one about it."""
+    """An event as an inbox entry, with its question if `enricher` has one about it."""
     return Entry(
         key=event.key,
         provider=event.provider,
@@ -83,14 +82,14 @@ def entry(event: Event, raw: bytes, enricher: Enricher | None = None) -> Entry:
 
 
 def question(event: Event, enricher: Enricher | None) -> Question | None:
-    """What is to be answered before the event is planned."""
+    """The question that must be answered before the event is planned; None if there is none."""
     if enricher is None or not enricher.wants(event):
         return None
     return Question(first=enricher.first, deadline=enricher.deadline)
 
 
 def received(entry: Entry, kept: Kept) -> CallbackReceived:
-    """What is told of an entry that was kept."""
+    """The log event of an entry that was stored."""
     return CallbackReceived(
         provider=entry.provider,
         shape=entry.shape,
@@ -140,7 +139,7 @@ class Receiver:
         return endpoint.answer(request, auth)
 
     def _warn_of_reused_ids(self, provider: str, shape: str) -> None:
-        """Say once for each kind of callback that its ids are not unique. Nothing is lost by it."""
+        """Warn once for each kind of callback that its ids are not unique. Nothing is lost by it."""
         if (provider, shape) not in self._reused_ids:
             self._reused_ids.add((provider, shape))
             message = f"{provider}.{shape}: an id was sent again with another person or meaning; such events are stored as new ones"

@@ -1,7 +1,7 @@
-"""Reconciliation: all records of each feed's object are compared with what is known of them. So what no poll could see is found.
+"""Reconciliation: compares all records of each feed's object with what is known of them, to find what no poll could see.
 
-Reading finds only which records differ; each of these is then looked at by itself, as it is now, and judged as any change is. So it
-does no harm that the answer to a long query is old, and a run that is interrupted simply begins again.
+Reading all records only finds which of them differ. Each of these is then read again as it is now, and judged like any
+change. So it does no harm that the answer to a long query is old. An interrupted run begins again.
 """
 
 import asyncio
@@ -38,32 +38,32 @@ A = TypeVar("A")
 CHUNK = 500  # records that are compared in one go: callbacks are answered in between
 TRIES = 6  # of a call in a row
 FIRST_GAP, GROWTH, MAX_GAP = 0.25, 1.5, 30.0  # seconds between two questions for a job, or two tries
-# A record of which nothing is known and that was modified within this time is left to the feed: it may be about to see it first.
+# An unknown record that was modified within this time is left to the feed, which may be about to read it.
 LEFT_TO_FEED = timedelta(days=1)
-WELL = timedelta(minutes=5)  # since when a round of the feed may be due, and the feed still counts as well
+MAX_LATE = timedelta(minutes=5)  # a feed whose poll is later than this does not work
 OVERDUE = timedelta(hours=50)  # two nights and some time for the run itself
 FAILED = "reconcile_failed"
 
 
 @dataclass(slots=True, kw_only=True)
 class Comparison:
-    """How far a feed is compared, and what was found."""
+    """The progress of one feed's comparison, and what was found."""
 
     feed: str
     total: int | None = None  # records, deleted ones among them, as the CRM counts them
     compared: int = 0
-    differing: int = 0  # records that were looked at by themselves
+    differing: int = 0  # records that were read again
     changes: int = 0  # events that this has led to
     people: int = 0  # whom these concern
-    many_people: bool = False  # more than may be concerned at once without a person's word
+    many_people: bool = False  # more people than one poll may concern without a person's decision
     noted: int = 0  # records that were not known
-    noted_out: int = 0  # of these, such as are opted out: nothing was sent for them
-    missing: int = 0  # known records that the CRM has no more
-    missing_untouched: bool = False  # they were too many to be believed
-    why: str = ""  # it did not come to its end
+    noted_out: int = 0  # those of them that are opted out: nothing was sent for them
+    missing: int = 0  # known records that the CRM no longer has
+    missing_untouched: bool = False  # they were too many to be taken for deleted
+    why: str = ""  # why it did not finish; empty if it did
 
-    def shown(self) -> dict[str, Any]:
-        """As JSON."""
+    def as_json(self) -> dict[str, Any]:
+        """The comparison as JSON values."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
@@ -86,8 +86,8 @@ class Reconciler:
     max_people: int
     nightly: bool = True  # whether the calendar starts it, so that it can be overdue
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    dry_run: bool = False  # the run that is under way, or the last one, keeps no changes
-    accept_missing: bool = False  # it believes that whatever is missing was deleted
+    dry_run: bool = False  # the run that is under way, or the last one, stores no changes
+    accept_missing: bool = False  # it takes whatever is missing for deleted
     comparisons: list[Comparison] = field(default_factory=list)  # of this run, or of the last one
     _task: asyncio.Task[None] | None = None
     _started: float = field(default=0.0, init=False)
@@ -101,10 +101,10 @@ class Reconciler:
         return self._task is not None and not self._task.done()
 
     def start(self, *, dry_run: bool = False, accept_missing: bool = False) -> None:
-        """Begin a run; one that is under way goes on.
+        """Begin a run, unless one is under way.
 
-        With `dry_run` it only tells what it would find; with `accept_missing` it believes that all known records which the CRM has no
-        more were deleted, however many they are.
+        With `dry_run` it stores no changes. With `accept_missing` it takes all known records that the CRM no longer has for
+        deleted, however many they are.
         """
         if self.running:
             return
@@ -119,142 +119,146 @@ class Reconciler:
                 await self._task
 
     async def for_calendar(self) -> None:
-        """Begin a run, unless the config says no. Its end is not waited for: it may take as long as the CRM's job does."""
+        """Begin a run, unless the config forbids it. Its end is not awaited, because the CRM's job may take hours."""
         if self.nightly:
             self.start()
 
     async def for_a_person(self, payload: Mapping[str, Any]) -> dict[str, Any]:
-        """The command of the admin listener: begins a run with `start`, and tells how far it is."""
+        """The command of the admin listener: begins a run with `start`, and returns its progress."""
         if payload.get("start"):
-            wish = bool(payload.get("dry_run")), bool(payload.get("accept_missing"))
-            if self.running and wish != (self.dry_run, self.accept_missing):
+            dry_run, accept_missing = bool(payload.get("dry_run")), bool(payload.get("accept_missing"))
+            if self.running and (dry_run, accept_missing) != (self.dry_run, self.accept_missing):
                 raise ConnectorError("another comparison is running: try again when it has ended")
-            self.start(dry_run=wish[0], accept_missing=wish[1])
-        return {"running": self.running, "dry_run": self.dry_run, "feeds": [one.shown() for one in self.comparisons]}
+            self.start(dry_run=dry_run, accept_missing=accept_missing)
+        return {"running": self.running, "dry_run": self.dry_run, "feeds": [one.as_json() for one in self.comparisons]}
 
     def check(self) -> None:
-        """Call a person for each feed that has not been compared for two nights."""
+        """Raise an alarm for each feed that has not been compared for two nights."""
         if not self.nightly or self.monotonic() - self._started <= OVERDUE.total_seconds():
             return
         for name, channel in self.feed_channels.items():
             last = last_run(self.store, name).get("succeeded")
             if last is None or self.now() - datetime.fromisoformat(last) > OVERDUE:
-                self._call(channel, f"{name} has not been compared with all records for two nights")
+                self._raise_alarm(channel, f"{name} has not been compared with all records for two nights")
 
     async def _run(self) -> None:
         for name in list(self.feed_channels):
             channel = self.feed_channels.get(name)
             if channel is None:
                 continue
-            one = Comparison(feed=name)
-            self.comparisons.append(one)
+            comparison = Comparison(feed=name)
+            self.comparisons.append(comparison)
             try:
-                await self._compare(channel, one)
+                await self._compare(channel, comparison)
             except ConnectorError as error:
-                one.why = mask(str(error))
-            except Exception as error:  # noqa: BLE001 - a bug in it must not end the daemon, and is told.
-                one.why = "a bug in the connector: see its log"
+                comparison.why = mask(str(error))
+            except Exception as error:  # noqa: BLE001 - a bug must not end the daemon, and is reported.
+                comparison.why = "a bug in the connector: see its log"
                 self.emit(WorkerFailed(worker="reconcile", error=place(error), seconds=0.0))
-            self._tell_of(channel, one)
+            self._report(channel, comparison)
             if not self.dry_run:
-                # A store that takes nothing has its own alarm; the next run tells again.
+                # A store outage has its own alarm, and the next run stores its result again.
                 with suppress(StoreUnavailable):
-                    await self._keep_result(one)
+                    await self._keep_result(comparison)
 
-    def _tell_of(self, channel: FeedChannel, one: Comparison) -> None:
-        """Tell how it went; why it did not come to its end is in the CRM's words, and only shown to who asks."""
-        level = Level.WARNING if one.why else Level.INFO
-        numbers = {key: str(value) for key, value in one.shown().items() if key != "why" and value}
-        done = "compared all records of the CRM with the stored ones" if not one.why else "comparing all records failed"
-        self.emit(Lifecycle(message=done, level=level, details=numbers))
+    def _report(self, channel: FeedChannel, comparison: Comparison) -> None:
+        """Log the result. Why it failed is in the CRM's words, so only `connector status` shows that."""
+        level = Level.WARNING if comparison.why else Level.INFO
+        numbers = {key: str(value) for key, value in comparison.as_json().items() if key != "why" and value}
+        message = (
+            "compared all records of the CRM with the stored ones"
+            if not comparison.why
+            else "comparing all records failed"
+        )
+        self.emit(Lifecycle(message=message, level=level, details=numbers))
         if self.dry_run:
             return
-        if one.why:
-            self._call(channel, f"{one.feed}: comparing all records of the CRM failed")
+        if comparison.why:
+            self._raise_alarm(channel, f"{comparison.feed}: comparing all records of the CRM failed")
         else:
-            channel.alarms.clear(run_of(one.feed), self.emit)
+            channel.alarms.clear(run_name(comparison.feed), self.emit)
 
-    async def _keep_result(self, one: Comparison) -> None:
+    async def _keep_result(self, comparison: Comparison) -> None:
         at = self.now().isoformat()
-        succeeded = last_run(self.store, one.feed).get("succeeded") if one.why else at
-        kept = {"ended": at, "succeeded": succeeded, **one.shown()}
-        await self.store.following.set_cursor(run_of(one.feed), orjson.dumps(kept).decode())
+        succeeded = last_run(self.store, comparison.feed).get("succeeded") if comparison.why else at
+        kept = {"ended": at, "succeeded": succeeded, **comparison.as_json()}
+        await self.store.following.set_cursor(run_name(comparison.feed), orjson.dumps(kept).decode())
 
-    def _call(self, channel: FeedChannel, message: str) -> None:
+    def _raise_alarm(self, channel: FeedChannel, message: str) -> None:
         cure = "`connector status` says why; fix that, then run `connector reconcile`"
         alarm = Alarm(kind=FAILED, about=channel.feed.name, message=message, cure=cure)
-        channel.alarms.start(alarm, run_of(channel.feed.name), self.emit)
+        channel.alarms.start(alarm, run_name(channel.feed.name), self.emit)
 
-    async def _compare(self, channel: FeedChannel, one: Comparison) -> None:
-        run = _Run(self, channel, one)
+    async def _compare(self, channel: FeedChannel, comparison: Comparison) -> None:
+        run = _Run(self, channel, comparison)
         self.open_polls.add(run.poll)
         try:
             await run.read_all()
             await run.find_missing()
         finally:
-            # Only now it is known how many people are concerned.
+            # The planner waits until now, because it must know how many people are concerned.
             self.open_polls.discard(run.poll)
             self.wake("plan")
-        if run.one.noted_out and not self.dry_run:
-            self.emit(_not_sent(channel, run.one.noted_out))
+        if run.comparison.noted_out and not self.dry_run:
+            self.emit(_not_sent(channel, run.comparison.noted_out))
 
 
 class _Run:
     """One feed's comparison."""
 
-    def __init__(self, reconciler: Reconciler, channel: FeedChannel, one: Comparison) -> None:
-        self.poll = uuid4().hex  # all its changes are counted together
-        self.one = one
-        self._of = reconciler
-        self._watch = channel
+    def __init__(self, reconciler: Reconciler, channel: FeedChannel, comparison: Comparison) -> None:
+        self.poll = uuid4().hex  # one poll, so that the people of all its changes are counted together
+        self.comparison = comparison
+        self._reconciler = reconciler
+        self._channel = channel
         self._feed = channel.feed
         self._store = reconciler.store
         self._began = reconciler.now()
-        self._at_once = channel.feed.traits.lookup_limit
-        self._differing: list[str] = []  # that are still to be looked at
-        self._looked: set[str] = set()
+        self._batch = channel.feed.traits.lookup_limit
+        self._differing: list[str] = []  # ids of records that are still to be read again
+        self._read_again: set[str] = set()
         self._people: set[str] = set()
 
     async def read_all(self) -> None:
-        """Compare each record; those that may differ are looked at."""
+        """Compare each record. Those that may differ are read again and judged."""
         position: str | None = None
         last, waits = False, 0
         while not last:
             step = await self._ask(self._feed.read_all, position)
-            position, last, self.one.total = step.position, step.last, step.total
+            position, last, self.comparison.total = step.position, step.last, step.total
             if not step.ready:
-                await self._of.sleep(_gap(waits))
+                await self._reconciler.sleep(_gap(waits))
                 waits += 1
             for rows in _chunks(step.rows):
                 await self._compare(rows)
-        await self._look(all_of_them=True)
+        await self._judge_differing(all_of_them=True)
 
     async def find_missing(self) -> None:
-        """What is known and was not shown: deleted for good, or out of our sight. Many at once are not believed."""
+        """Find known records that were not shown: deleted for good, or hidden from our user. Too many raise an error."""
         crm, name = self._feed.crm, self._feed.object
         missing: list[str] = []
         after = ""
-        while ids := self._store.records.not_seen_since(crm, name, self._began, after=after, limit=self._at_once):
+        while ids := self._store.records.not_seen_since(crm, name, self._began, after=after, limit=self._batch):
             after = ids[-1]
-            ids = [one for one in ids if one not in self._looked]
+            ids = [one for one in ids if one not in self._read_again]
             if ids:
                 there = {row.record_id for row in await self._judge(ids)}
                 missing += [one for one in ids if one not in there]
-        self.one.missing = len(missing)
-        if len(missing) > self._of.max_people and not self._of.accept_missing:
-            self.one.missing_untouched = True
+        self.comparison.missing = len(missing)
+        if len(missing) > self._reconciler.max_people and not self._reconciler.accept_missing:
+            self.comparison.missing_untouched = True
             raise NotComparedError(
                 f"{len(missing)} known records of {name} are no longer in {crm}, or the integration user cannot see them; nothing was "
                 "changed: check the user's permissions; if they were all deleted, run `connector reconcile --accept-missing`"
             )
         known = self._store.records.known(crm, name, missing)
         gone = [
-            Row(record_id=one, stamp=self._of.now(), fields=known[one].fields, deleted=True)
+            Row(record_id=one, stamp=self._reconciler.now(), fields=known[one].fields, deleted=True)
             for one in missing
             if one in known
         ]
         if gone:
-            await self._keep(Page(rows=tuple(gone)), self._of.now())
+            await self._keep(Page(rows=tuple(gone)), self._reconciler.now())
 
     async def _compare(self, rows: Sequence[Row]) -> None:
         crm, name, fields = self._feed.crm, self._feed.object, self._feed.fields
@@ -267,19 +271,19 @@ class _Run:
         ]
         same = known.keys() - set(differing)
         await self._store.records.mark_seen(crm, name, sorted(same), at=self._began)
-        self.one.compared += len(rows)
+        self.comparison.compared += len(rows)
         self._differing += differing
-        await self._look()
+        await self._judge_differing()
 
-    async def _look(self, *, all_of_them: bool = False) -> None:
-        while len(self._differing) >= (1 if all_of_them else self._at_once):
-            ids, self._differing = self._differing[: self._at_once], self._differing[self._at_once :]
+    async def _judge_differing(self, *, all_of_them: bool = False) -> None:
+        while len(self._differing) >= (1 if all_of_them else self._batch):
+            ids, self._differing = self._differing[: self._batch], self._differing[self._batch :]
             await self._judge(ids)
-            self._looked.update(ids)
+            self._read_again.update(ids)
 
     async def _judge(self, ids: Sequence[str]) -> Sequence[Row]:
-        """Look at these records as they are now, and take what differs for a change; the rows that there are."""
-        asked = self._of.now()
+        """Read these records as they are now, and take differences for changes. Returns the rows of those that exist."""
+        asked = self._reconciler.now()
         page = await self._ask(self._feed.look, ids)
         known = self._store.records.known(
             self._feed.crm, self._feed.object, [*ids, *(row.record_id for row in page.rows)]
@@ -287,43 +291,48 @@ class _Run:
         unknown = [row for row in page.rows if row.record_id not in known]
         young = {row.record_id for row in unknown if row.deleted or row.stamp > asked - LEFT_TO_FEED}
         noted = [row for row in unknown if row.record_id not in young]
-        self.one.differing += len(page.rows) - len(young)
-        self.one.noted += len(noted)
-        consent = self._watch.consent
-        self.one.noted_out += sum(is_out(row.fields, consent) for row in noted) if consent else 0
+        self.comparison.differing += len(page.rows) - len(young)
+        self.comparison.noted += len(noted)
+        consent = self._channel.consent
+        self.comparison.noted_out += sum(is_out(row.fields, consent) for row in noted) if consent else 0
         await self._keep(replace(page, rows=tuple(row for row in page.rows if row.record_id not in young)), asked)
         return page.rows
 
     async def _keep(self, page: Page, asked: datetime) -> None:
-        of, feed = self._of, self._feed
-        cursor = self._well()
-        channel = FeedQuery(
-            channel=self._watch, cursor=cursor, asked=asked, poll=self.poll, numbers=of.numbers, only_known=True
+        reconciler, feed = self._reconciler, self._feed
+        query = FeedQuery(
+            channel=self._channel,
+            cursor=self._working_cursor(),
+            asked=asked,
+            poll=self.poll,
+            numbers=reconciler.numbers,
+            only_known=True,
         )
-        if of.dry_run:
+        if reconciler.dry_run:
             ids = [one for row in page.rows for one in (row.record_id, row.merged_into) if one]
-            step, _ = read_page(channel, page, self._store.following.seen(feed.crm, feed.object, ids), now=of.now())
+            seen = self._store.following.seen(feed.crm, feed.object, ids)
+            step, _ = read_page(query, page, seen, now=reconciler.now())
             entries = step.entries
         else:
-            kept = await keep_page(self._store, channel, page, now=of.now())
+            kept = await keep_page(self._store, query, page, now=reconciler.now())
             entries = kept.entries
-            for alarm in flags_rewritten(self._watch, kept):
-                of.emit(alarm)
-            of.emit(FeedPolled(feed=feed.name, rows=len(page.rows), changes=kept.events, last=False))
-        self.one.changes += len(entries)
+            for alarm in flags_rewritten(self._channel, kept):
+                reconciler.emit(alarm)
+            reconciler.emit(FeedPolled(feed=feed.name, rows=len(page.rows), changes=kept.events, last=False))
+        self.comparison.changes += len(entries)
         self._people.update(one.event.msisdn.e164 for one in entries if one.event and one.event.msisdn)
-        self.one.people = len(self._people)
-        self.one.many_people = self.one.people > of.max_people
+        self.comparison.people = len(self._people)
+        self.comparison.many_people = self.comparison.people > reconciler.max_people
 
     async def _ask(self, question: Callable[[Http, A], Awaitable[T | Retry]], about: A) -> T:
-        """Ask, and again where waiting may fix it; raises ConnectorError."""
+        """Ask the CRM, and repeat the call if waiting may help. Raises ConnectorError."""
         why = ""
         for number in range(TRIES):
-            self._well()
-            if self._watch.budget is not None and self._watch.budget.terms(self._of.emit).only_opt_outs:
+            self._working_cursor()
+            if self._channel.budget is not None and self._channel.budget.limits(self._reconciler.emit).only_opt_outs:
                 raise NotComparedError(f"the API calls for {self._feed.crm} are used up, except for the reserve")
             try:
-                answer = await question(self._watch.client, about)
+                answer = await question(self._channel.client, about)
             except PeerUnavailable as error:
                 why = str(error)
             else:
@@ -332,22 +341,22 @@ class _Run:
                 why = f"{answer.reason}: {answer.detail}"
                 if answer.cure:
                     raise NotComparedError(f"{why}; {answer.cure}")
-            await self._of.sleep(_gap(2 * number))
+            await self._reconciler.sleep(_gap(2 * number))
         raise NotComparedError(why)
 
-    def _well(self) -> Cursor:
-        """The feed's cursor. What the feed has yet to read is left to it, so that nothing is done while it is not at work."""
-        feed, channel = self._feed, self._watch
+    def _working_cursor(self) -> Cursor:
+        """The feed's cursor. Raises NotComparedError while the feed does not work: what it has yet to read is left to it."""
+        feed, channel = self._feed, self._channel
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
         if cursor.baseline:
             raise NotComparedError("the first poll of the feed has not finished: try again later")
-        if channel.breaker.cause is not None or self._of.monotonic() - channel.due > WELL.total_seconds():
+        if channel.breaker.cause is not None or self._reconciler.monotonic() - channel.due > MAX_LATE.total_seconds():
             raise NotComparedError("the feed does not work: see `connector status`")
         return cursor
 
 
 def _shown_since(known: KnownRecord, began: int) -> bool:
-    """Whether the feed has read the record since the run began: that is newer than what a job has gathered."""
+    """Whether the feed has read the record since the run began, and so later than the run."""
     return known.seen_at > began and not (known.last_write and known.last_write.unseen)
 
 
@@ -368,14 +377,14 @@ def _gap(number: int) -> float:
     return min(FIRST_GAP * GROWTH**number, MAX_GAP)
 
 
-def run_of(feed: str) -> str:
-    """The name under which a feed's last run is kept among the places of feeds, and its alarm is held."""
+def run_name(feed: str) -> str:
+    """The name under which a feed's last run is stored in `cursors`, and the holder of its alarm."""
     return f"{feed} (reconcile)"
 
 
 def last_run(store: Store, feed: str) -> dict[str, Any]:
-    """The last comparison of a feed that kept what it found; empty where there was none."""
-    text = store.following.cursor(run_of(feed))
+    """The last comparison of a feed that was no dry run; empty if there was none."""
+    text = store.following.cursor(run_name(feed))
     kept: dict[str, Any] = orjson.loads(text) if text else {}
     return kept
 

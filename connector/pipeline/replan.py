@@ -14,11 +14,11 @@ from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
 from connector.pipeline.known import known_before
 from connector.pipeline.plan import made_clear
-from connector.pipeline.planning import bug, plan
+from connector.pipeline.planning import failed_plan, plan
 from connector.store.store import Store
 from connector.store.suspended_units import PlannedUnit, Replacement
 
-EVENTS = 200  # that are planned again in one transaction
+EVENTS = 200  # events that are planned again in one transaction
 
 
 async def replan_suspended(
@@ -38,19 +38,19 @@ async def replan_suspended(
     return sinks
 
 
-def lacking(wanted: Sequence[Operation], known: Sequence[Operation]) -> list[Operation]:
-    """The operations of a plan that are not among the known ones. Of a record that these write, only the other fields.
+def not_delivered(planned: Sequence[Operation], delivered: Sequence[Operation]) -> list[Operation]:
+    """The operations of a plan that are not among the delivered ones; of a record that these wrote, the other fields.
 
-    A known write of the consent fields alone holds in `create` what it wrote to a record that it made (see as_done()).
+    A delivered write of the consent fields alone holds in `create` what it wrote to a record that it created: see as_done().
     """
-    commands = {_command(one) for one in known if isinstance(one, ServiceCommand)}
-    calls = {(one.sink, one.action, one.key) for one in known if isinstance(one, SinkCall)}
+    commands = {_command(one) for one in delivered if isinstance(one, ServiceCommand)}
+    calls = {(one.sink, one.action, one.key) for one in delivered if isinstance(one, SinkCall)}
     writes: dict[tuple[str, str, str], list[RecordWrite]] = {}
-    for one in known:
+    for one in delivered:
         if isinstance(one, RecordWrite):
             writes.setdefault(one.record, []).append(one)
     left: list[Operation] = []
-    for one in wanted:
+    for one in planned:
         if isinstance(one, ServiceCommand):
             left += [] if _command(one) in commands else [one]
             continue
@@ -73,21 +73,21 @@ def _replan(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Sequenc
     """What is left of a unit that waits for suspended rules, as the rules make it now."""
     wanted = _plan_again(unit, rules, store, configured)
     left = {one.rule for one in unit.left}
-    # A rule that no longer exists may have been renamed: then nothing tells its operations from the others.
+    # A rule that no longer exists may have been renamed: then all operations for the sink count as its own.
     kept = left <= {rule.label for file in rules.files for rule in file.rules}
     mine = [one for one in wanted.operations if one.sink == unit.sink and (one.rule in left or not kept)]
     unplanned = _unplanned(unit, wanted, left if kept else None) or unit.unplanned
     return Replacement(
         unit=unit,
         mapping=rules.version,
-        operations=lacking(mine, unit.delivered),
+        operations=not_delivered(mine, unit.delivered),
         unplanned=unplanned,
         left_out=wanted.left_out,
     )
 
 
 def _plan_again(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Sequence[Subscription]) -> Plan:
-    """What the rules make of the unit's event now, by what was known when it came."""
+    """The plan of the unit's event by the current rules, with what was known when the event came."""
     stored = store.inbox.get(unit.event_id)
     assert stored is not None  # noqa: S101 - an event outlives its units.
     assert stored.event is not None  # noqa: S101 - an event without content has no units.
@@ -96,7 +96,7 @@ def _plan_again(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Seq
     try:
         return plan(event, rules, known_before(store, unit.event_id, event, ledger, configured))
     except Exception as error:  # noqa: BLE001 - a bug must cost one event, and not hold up the others.
-        return bug(error)
+        return failed_plan(error)
 
 
 def _unplanned(unit: PlannedUnit, wanted: Plan, rules: Collection[str] | None) -> Unplanned | None:

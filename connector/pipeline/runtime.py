@@ -19,10 +19,10 @@ class PipelineConfig:
     """What the config says about the pipeline."""
 
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
-    max_people: int = 50  # whom one poll of a CRM may concern without a person's word
+    max_people: int = 50  # how many people one poll of a CRM may concern without a person's decision
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRMs' phone fields
     consent: Mapping[str, Mapping[str, ConsentFields]] = field(default_factory=dict)  # CRM → object → fields
-    notices_repeat: Mapping[str, timedelta] = field(default_factory=dict)  # by CRM: how long one comes again
+    notices_repeat: Mapping[str, timedelta] = field(default_factory=dict)  # by CRM: how long it repeats a notice
     enrichers: Mapping[str, Enricher] = field(default_factory=dict)  # by provider
     charging: frozenset[str] = frozenset()  # providers whose donors are charged by us
 
@@ -34,7 +34,7 @@ class Runtime:
     emit: Emit
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
-    wake: Callable[[str], None]  # the loop of that name: `plan`, `deadlines`, a sink, or ask_loop() of a provider
+    wake: Callable[[str], None]  # wakes a worker: `plan`, `deadlines`, a sink, a feed, enrich_worker() of a provider
     clients: Mapping[str, Client] = field(default_factory=dict)  # by provider or CRM
 
 

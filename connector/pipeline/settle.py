@@ -1,4 +1,4 @@
-"""Outcomes → the new state of each unit, what is now known of the records, and what is told of it."""
+"""Settle: computes from the outcomes each unit's new state, what is now known of its records, and the log events."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -27,7 +27,7 @@ SUPERSEDED = Delivered(detail="superseded by what came after it")
 
 
 class PendingWrite(Struct, frozen=True):
-    """One operation of a claimed unit as it may go out; None where nothing is left of it."""
+    """One operation of a claimed unit as it is sent; None if it is superseded."""
 
     unit: int  # place in the claim
     index: int  # place in the unit
@@ -45,10 +45,10 @@ def settle_units(
     numbers: NumberReader = NO_REGION,
     not_counted: Collection[Reason] = (),
 ) -> list[Settlement]:
-    """Judge every unit by the outcomes of its operations. What was written of a feed's fields is the record's new shadow.
+    """Judge every unit by the outcomes of its operations. What was written of a feed's fields becomes the record's shadow.
 
-    `feeds` and `consent` are those of the sink, by object. `sent_at`: when sending began.
-    `not_counted` are the reasons that are the whole sink's fault just now, and spend no attempt.
+    `feeds` and `consent` are those of the sink, by object. `sent_at` is when sending began. `not_counted` are the reasons
+    that are the whole sink's fault now, and count no attempt.
     """
     results = [_UnitResult(unit) for unit in units]
     outcomes = iter(sent.outcomes)
@@ -78,7 +78,7 @@ def settle_units(
 
 
 class _UnitResult:
-    """What a batch has brought for one unit."""
+    """Collects the outcomes of one unit."""
 
     __slots__ = ("attempts", "links", "partly_delivered", "shadows", "unit", "unlinked")
 
@@ -97,10 +97,10 @@ class _UnitResult:
         if not isinstance(write, RecordWrite):
             return
         if write.consent_only and isinstance(outcome, Delivered):
-            # It was planned with the consent fields alone.
+            # Only its consent fields could be planned.
             done = write.as_done(created=outcome.created, left_out=outcome.left_out)
             self.partly_delivered.append(PartlyDelivered(index=pending.index, done=done, rest=None))
-        if write.match is not None and (gone := forgotten(write, outcome)) is not None:
+        if write.match is not None and (gone := unlinked_key(write, outcome)) is not None:
             self.unlinked.append(gone)
 
 
@@ -142,7 +142,7 @@ def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
 
 
 def _amounts(unit: Unit, tries: Sequence[Attempt]) -> Iterator[NewAmount]:
-    """What donors give each month, as changed by commands that the provider has done. Nothing follows where it charges by itself."""
+    """The new monthly amounts, by delivered price commands. They matter only where we charge the donors."""
     for one in tries:
         command = one.operation
         if isinstance(command, ServiceCommand) and command.price is not None and isinstance(one.outcome, Delivered):
@@ -157,7 +157,7 @@ def _amounts(unit: Unit, tries: Sequence[Attempt]) -> Iterator[NewAmount]:
 
 
 def _confirmations(unit: Unit, end: Conclusion, consent_alone: Collection[int]) -> tuple[Confirmation, ...]:
-    """What the ledger hears of the unit, where something of it that is left carries consent.
+    """The unit's answers for the ledger, if an operation of it carries consent.
 
     `consent_alone` are the places of operations whose consent fields were delivered alone.
     """
@@ -175,7 +175,7 @@ def _confirmations(unit: Unit, end: Conclusion, consent_alone: Collection[int]) 
 
 
 def _link(written: Written) -> Link | None:
-    """Which record the key named, of a write that says what is only for new ones: the next such write needs no question."""
+    """Which record a key names, if the write has fields for new records: the next such write then needs no look-up."""
     write, record_id = written.write, written.outcome.record_id
     if not write.create or record_id is None or write.key_field == ID_FIELD:
         return None
@@ -191,11 +191,11 @@ def _shadow(
     *,
     person: str,
 ) -> ShadowWrite:
-    """What was written of the watched fields. A number that may be the person's whom the write is about is theirs."""
+    """What was written of the watched fields. An unclear number is the write's person's, if it may be theirs."""
     write, outcome = written.write, written.outcome
     values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
     fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
-    # An earlier try, whose answer was lost, may have made the record with these.
+    # An earlier attempt, whose answer was lost, may have created the record with these.
     phone = numbers.of(fields, consent, [person]).phone if consent and consent.phone in fields else None
     otherwise = {
         name: value
@@ -219,7 +219,7 @@ def _shadow(
 
 
 def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan], *, person: str) -> list[ShadowWrite]:
-    """The shadows of records that were given an opt-out beside the one it was for, so that it does not come back as a change.
+    """The shadows of other records that got the opt-out too, so that the feed does not show it as a person's change.
 
     They were found by the number of the `person`.
     """
@@ -242,8 +242,8 @@ def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan
     ]
 
 
-def forgotten(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
-    """What a match had better not remember: it was found to mean no record, or none that a machine can choose."""
+def unlinked_key(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
+    """The key to be unlinked if a match found no record, or several; None if the link may stay."""
     nobody = isinstance(outcome, Delivered) and outcome.absent
     unclear = isinstance(outcome, Rejected) and outcome.reason in {Reason.NEEDS_PERSON, Reason.RECORD_DELETED}
     if not nobody and not unclear:
@@ -251,8 +251,8 @@ def forgotten(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
     return Unlinked(crm=operation.sink, object=operation.object, key_field=operation.key_field, key=operation.key)
 
 
-def settled_fact(unit: Unit, end: Settlement, now: datetime) -> Settled:
-    """What is told of a unit that came back."""
+def settled_event(unit: Unit, end: Settlement, now: datetime) -> Settled:
+    """The log event of a settled unit."""
     return Settled(
         event=unit.event_id,
         sink=unit.sink,
@@ -264,9 +264,9 @@ def settled_fact(unit: Unit, end: Settlement, now: datetime) -> Settled:
 
 
 def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[Fact]:
-    """One fact for each unit, and an alarm where ledger and provider disagree, or where a price was not changed."""
+    """A log event for each unit, and alarms if the provider disagrees with the ledger or has not changed a price."""
     for unit, end in zip(units, settled, strict=True):
-        yield settled_fact(unit, end, now)
+        yield settled_event(unit, end, now)
         if end.reason is Reason.PROVIDER_DISAGREES:
             yield Alarm(
                 kind="provider_disagrees",

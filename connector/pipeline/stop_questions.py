@@ -1,4 +1,4 @@
-"""Texts that may be stops: a person is called once for each question, and what was answered meanwhile is planned again."""
+"""Texts that may be stops: raises one alarm for each question, and plans again what was answered meanwhile."""
 
 from collections.abc import Iterable
 
@@ -14,7 +14,7 @@ MAX = 10_000  # questions that are remembered as asked: far more than a person c
 
 
 class StopQuestions:
-    """Calls a person for each new question. After a restart it calls again for what still waits."""
+    """Raises an alarm for each new question, and after a restart for each that still waits."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class StopQuestions:
         ]
         if not unclear:
             return []
-        # An answer that came while they were planned has not found them among those that wait.
+        # An answer that came while they were planned did not find them among the waiting events.
         answered = {event_id for event_id, event in unclear if self._store.stop_answers.of(event) is not None}
         if answered:
             await self._store.stop_answers.plan_answered(sorted(answered))

@@ -1,4 +1,4 @@
-"""Suspended rules: what a batch teaches about them, and the next try after a reload."""
+"""Suspended rules: records what a batch shows about them, and tries them again after a reload."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -20,26 +20,26 @@ SUSPENDED_RULES_WORKER = "suspended rules"
 
 
 class SendResult(Struct, frozen=True, kw_only=True):
-    """One batch that went to a sink, except for the operations of suspended rules."""
+    """The result of one batch, with the operations of suspended rules that were held back."""
 
     batch: Filtered
     answered: Sent  # by the sink
     sent: Sent  # the whole batch
     sent_at: datetime  # when sending began
-    well: bool  # all of it was delivered, and no rule is suspended: nothing that follows could learn from it
+    well: bool  # all of it was delivered, and no rule is suspended: the next batch need not wait for its result
     not_counted: frozenset[Reason] = frozenset()  # these spend no attempt: they are the whole sink's fault
 
 
 async def record_suspensions(
     store: Store, sink: str, result: SendResult, rules: Ruleset, *, now: datetime
 ) -> list[Fact]:
-    """Keep what the batch has taught about stops; what is to be told of it."""
+    """Store which suspensions the batch has begun, confirmed or ended; returns their alarms."""
     batch, traits = result.batch, rules.context.traits_of(sink)
     changes = learn(sink, batch, result.sent.outcomes, batch.stops, now, traits)
     if not changes:
         return []
     began = tuple(stop for stop in changes.began if still_written(stop, rules))
-    # What was planned before the rule was fixed is not news: it is planned again as the rule makes it now.
+    # A refused write of an older rule raises no alarm: it is planned again by the corrected rule.
     await store.stops.change(SuspensionChanges(began=began, again=changes.again, ended=changes.ended), now=now)
     return [*(stop.alarm() for stop in began), *(stop.cleared() for stop in changes.ended)]
 
@@ -58,11 +58,11 @@ class SuspendedRules:
         self._lock = asyncio.Lock()
 
     def begin_again(self) -> None:
-        """The mappings were reloaded: retry() does all of it."""
+        """Plan and try everything again at the next retry(), because the mappings were reloaded."""
         self._replan_due = self.retry_due = True
 
     def ask_replan(self) -> None:
-        """Something waits that older mappings have planned: have the worker plan it again."""
+        """Let the worker plan again what older mappings have planned."""
         self._replan_due = True
         self._runtime.wake(SUSPENDED_RULES_WORKER)
 

@@ -206,7 +206,7 @@ class Charges:
         (count,) = self._reader.execute(query, (provider,)).fetchone()
         return int(count)
 
-    async def lose(self, provider: str, *, now: datetime) -> list[int]:
+    async def doubt_sending(self, provider: str, *, now: datetime) -> list[int]:
         """Charges that are `sending` become `in_doubt`: their caller does not know them any more."""
 
         def work(connection: sqlite3.Connection) -> list[int]:

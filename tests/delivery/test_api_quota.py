@@ -19,7 +19,7 @@ def standing(used, ours=0, *, maximum=110_000, quota=HALF, hours=None):
 
 
 @pytest.mark.parametrize(
-    ("now", "left", "terms"),
+    ("now", "left", "limits"),
     [
         pytest.param(standing(0), 54_500, CALM, id="nothing used"),
         pytest.param(standing(27_000, 27_000), 27_500, CALM, id="half of it left"),
@@ -37,9 +37,9 @@ def standing(used, ours=0, *, maximum=110_000, quota=HALF, hours=None):
         pytest.param(BudgetState(quota=HALF, usage=None, hours={0: 9}), None, CALM, id="nobody has told"),
     ],
 )
-def test_what_is_left_and_what_follows(now, left, terms):
+def test_what_is_left_and_what_follows(now, left, limits):
     assert now.left == left
-    assert now.terms == terms
+    assert now.limits == limits
 
 
 @pytest.mark.parametrize(
@@ -88,20 +88,20 @@ class Scene:
     def call(self, used=None):
         self.budget.record_call(HttpReply(status=200, headers={} if used is None else {"used": str(used)}, body=b""))
 
-    def terms(self):
-        return self.budget.terms(self.facts.append)
+    def limits(self):
+        return self.budget.limits(self.facts.append)
 
 
 def test_a_person_is_told_once_when_it_ends_and_when_it_is_over():
     scene = Scene()
     for used in (1, 2, 3, 4, 5):
         scene.call(used)
-        scene.terms()
-    assert scene.terms().only_opt_outs
+        scene.limits()
+    assert scene.limits().only_opt_outs
     assert [type(fact) for fact in scene.facts] == [Alarm]
     scene.now += timedelta(hours=24)
     scene.call(1)
-    assert not scene.terms().only_opt_outs
+    assert not scene.limits().only_opt_outs
     assert [type(fact) for fact in scene.facts] == [Alarm, Cleared]
 
 
@@ -109,9 +109,7 @@ def test_what_has_not_reached_the_crm_is_not_counted():
     scene = Scene()
     for failure in Failure:
         scene.budget.record_call(HttpError(failure))
-    assert (
-        scene.budget.standing().ours == 3
-    )  # a time-out, a lost connection and an unreadable answer may have been calls
+    assert scene.budget.state().ours == 3  # a time-out, a lost connection and an unreadable answer may have been calls
 
 
 def test_calls_of_an_earlier_start_count_for_a_day():
@@ -121,9 +119,9 @@ def test_calls_of_an_earlier_start_count_for_a_day():
     assert scene.budget.unsaved() == {}
     later.budget.remember(noted)
     later.now += timedelta(hours=23)
-    assert later.budget.standing().ours == 1
+    assert later.budget.state().ours == 1
     later.now += timedelta(hours=1)
-    assert later.budget.standing().ours == 0
+    assert later.budget.state().ours == 0
 
 
 def test_a_clock_that_is_set_back_loses_no_calls():
@@ -131,7 +129,7 @@ def test_a_clock_that_is_set_back_loses_no_calls():
     scene.call()
     scene.now -= timedelta(hours=3)
     scene.call()
-    assert scene.budget.standing().ours == 2
+    assert scene.budget.state().ours == 2
 
 
 def test_calls_that_could_not_be_noted_come_again_with_the_next_ones():

@@ -138,7 +138,7 @@ async def scarce(tmp_path, secrets):
         await allow(world, limit=1000, used=950)
         world.clock.ahead += timedelta(seconds=31)
         world.app.wake("salesforce.Contact")
-        await world.until(lambda: world.app.budgets["salesforce"].standing().terms.only_opt_outs)
+        await world.until(lambda: world.app.budgets["salesforce"].state().limits.only_opt_outs)
         yield world
 
 
@@ -181,7 +181,7 @@ async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secret
         await allow(world, limit=1000, used=800)
         world.clock.ahead += timedelta(seconds=31)
         world.app.wake("salesforce.Contact")
-        await world.until(lambda: world.app.budgets["salesforce"].standing().terms.gap)
+        await world.until(lambda: world.app.budgets["salesforce"].state().limits.gap)
         world.clock.ahead += timedelta(minutes=30)
         world.facts.clear()
         await world.callback("dlr", report(2, 1))
@@ -201,7 +201,7 @@ async def test_calls_are_counted_over_a_restart(tmp_path, secrets):
         async with world.running():
             await world.poll()
         async with world.running() as app:
-            before = app.budgets["salesforce"].standing().ours
+            before = app.budgets["salesforce"].state().ours
             await world.poll()
         assert before >= 1
-        assert app.budgets["salesforce"].standing().ours == await world.api_calls()
+        assert app.budgets["salesforce"].state().ours == await world.api_calls()

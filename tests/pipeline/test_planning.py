@@ -20,7 +20,7 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Known
 from connector.model.states import EventState
-from connector.pipeline.plan import people_of
+from connector.pipeline.plan import people_by_poll
 from connector.pipeline.planning import MAY_BE_A_STOP, lane_of, plan, plan_in_order, to_whom, units_of
 from connector.providers.strex.callback import Reader
 from connector.registry import load_config, mapping_context
@@ -289,7 +289,7 @@ def test_an_event_that_cannot_be_planned_is_a_dead_letter_alone(rules):
 
 def of_a_poll(rules, *events, **known):
     batch = [(number, replace(event, key=f"c{number}", batch="poll")) for number, event in enumerate(events, 100)]
-    return people_of(
+    return people_by_poll(
         plan_in_order(batch, rules, **{"ledgers": {}, "configured": (), "others_opted_out": lambda _: False, **known})
     )
 

@@ -19,7 +19,7 @@ class Bench:
     async def step(self, error=None, *, bad=(), after=None):
         """One step: claim, meet the error (where a bad unit is among them), settle."""
         async with self.worker.at_work(self.outbox, self.facts.append, lambda: self.scene.now):
-            size = self.worker.may_take(SendAllowance(100)).size
+            size = self.worker.limit(SendAllowance(100)).size
             units = await self.outbox.claim("salesforce", size, self.worker.claim, self.scene.now)
             self.worker.held = units
             if error and (not bad or any(unit.event_key in bad for unit in units)):
