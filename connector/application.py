@@ -258,9 +258,9 @@ class Application:
             message = "removed other users' access to files that they could read"
             self.emit(Lifecycle(message=message, level=Level.WARNING, details={"files": files}))
         _report_new_database(self.store, self.emit)
-        for stop in self.store.stops.all():
-            if still_written(stop, self.pipeline.rules) or not self.pipeline.rules.usable:
-                self.emit(stop.alarm())
+        for suspension in self.store.suspensions.all():
+            if still_written(suspension, self.pipeline.rules) or not self.pipeline.rules.usable:
+                self.emit(suspension.alarm())
         for alarm in self.pipeline.stop_questions.waiting():
             self.emit(alarm)
 

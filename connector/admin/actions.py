@@ -157,7 +157,7 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
         cause = {"rule": get_field(which, "rule", str)} if group is None else cause_of(context, group)
         if not any(cause.values()):
             raise ConnectorError("say which: events, a group or a rule")
-        held = context.store.stops.held_by(cause["rule"], MOST) if group is None and what == RETRY else []
+        held = context.store.suspensions.held_by(cause["rule"], MOST) if group is None and what == RETRY else []
         return sorted({*context.store.dead_letters.chosen(**cause), *held})
     if what in {WAS, WAS_NOT}:
         asked = context.event(_only(which))

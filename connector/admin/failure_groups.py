@@ -46,7 +46,7 @@ def stopped(context: AdminContext) -> list[dict[str, Any]]:
             "tried_again": when(stop.probe_at),
             "cure": CURE,
         }
-        for stop in context.store.stops.all()
+        for stop in context.store.suspensions.all()
     ]
 
 
@@ -56,7 +56,7 @@ def suspended_by(context: AdminContext, reason: Reason | None, rule: str | None)
         return []
     return [
         stop
-        for stop in context.store.stops.all()
+        for stop in context.store.suspensions.all()
         if rule is None or stop.rule == rule or stop.rule.startswith(f"{rule}: ")
     ]
 

@@ -63,7 +63,7 @@ async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[
         return {**said, "dead_letters": len(concerned)}
     mapping = None if as_planned or not concerned else context.rules().version
     done = await context.store.dead_letters.retry(**which, mapping=mapping, now=context.now())
-    await context.store.stops.try_again(stops, now=context.now())
+    await context.store.suspensions.try_again(stops, now=context.now())
     return {
         **said,
         "retried": done.count,

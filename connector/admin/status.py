@@ -124,7 +124,7 @@ def _sink(context: AdminContext, name: str, now: datetime) -> dict[str, Any]:
         "sink": name,
         "configured": name in context.sinks,
         "units": {state.value: counts[state] for state in UnitState},
-        "held_by_stops": context.store.stops.held(name),
+        "held_by_stops": context.store.suspensions.held(name),
         "oldest_open": when(oldest),
         "oldest_open_seconds": _age(oldest, now),
         "batch": _batch(context.sink_channels.get(name)),

@@ -10,7 +10,7 @@ from uuid import uuid4
 from connector.delivery.cures import CURES, Alert, cure_of
 from connector.delivery.http_client import Client
 from connector.delivery.outcome_policy import DOUBTFUL, Suspect
-from connector.delivery.retry import MAX_PAUSE, MAX_RETRY_AFTER, MINUTE, POLICIES, backoff
+from connector.delivery.retry import MAX_PAUSE, MAX_REQUESTED_PAUSE, MINUTE, POLICIES, backoff
 from connector.delivery.throttle import ApiBudget, BatchSize
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Http
@@ -49,13 +49,12 @@ class OpenAlarms:
             emit(Cleared(kind=key[0], about=key[1]))
 
 
-LOST = "nothing is lost; the connector continues automatically when this is fixed"
-# Faults of a CRM as a whole: its sink and its feeds meet the same one, and raise one alarm for it.
-OF_ALL = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
+NOTHING_LOST = "nothing is lost; the connector continues automatically when this is fixed"
+# Faults of a CRM as a whole: its sink and its feeds have the same one, and raise one alarm for it.
+CONCERNS_CRM = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
 FEED_FAILING = "feed_failing"
-FULL_PAGES = timedelta(
-    seconds=5
-)  # between two polls of a backlog: half-filled pages would cost as many calls as full ones
+# The pause between two polls of a backlog: pages that are half full would cost as many calls as full ones.
+FULL_PAGES = timedelta(seconds=5)
 
 
 @dataclass(slots=True)
@@ -63,7 +62,7 @@ class CircuitBreaker:
     """Whether calls to a peer are paused: why, since when, and how often in a row for this reason."""
 
     name: str
-    about: str = ""  # who has the fault, if it concerns all that talk to it: the CRM of a feed
+    about: str = ""  # of a feed: its CRM, which may have the fault as a whole
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
     deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
     longest: timedelta = MAX_PAUSE  # longest pause that a peer may ask for
@@ -97,7 +96,7 @@ class CircuitBreaker:
         )
         lasts = now - self.began >= self.deadline.total_seconds()
         doubted = CURES[answer.reason].alert is Alert.IF_IT_COMES_AGAIN and self.failures > 1
-        if not known and (_calls(answer) or doubted or lasts):
+        if not known and (_alerts_at_once(answer) or doubted or lasts):
             self.raise_alarm(emit)
 
     def close(self, emit: Emit) -> None:
@@ -115,34 +114,34 @@ class CircuitBreaker:
     def raise_alarm(self, emit: Emit) -> None:
         """Alert a person to the fault, unless that was done."""
         answer = self.cause
-        if answer is not None:
-            of_all = answer.reason in OF_ALL or not self.about
-            self.alarms.start(
-                fault_alarm(answer, self.about or self.name)
-                if of_all
-                else Alarm(
-                    kind=FEED_FAILING,
-                    about=self.name,
-                    message=f"{self.name} cannot be polled: {_named(answer)}",
-                    cure=f"{cure_of(answer)}; {LOST}",
-                ),
-                self.name,
-                emit,
-            )
+        if answer is None:
+            return
+        if answer.reason in CONCERNS_CRM or not self.about:
+            alarm = fault_alarm(answer, self.about or self.name)
+        else:
+            message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
+            cure = f"{cure_of(answer)}; {NOTHING_LOST}"
+            alarm = Alarm(kind=FEED_FAILING, about=self.name, message=message, cure=cure)
+        self.alarms.start(alarm, self.name, emit)
 
 
 def fault_alarm(answer: Retry, about: str) -> Alarm:
     """The alarm for a fault of a whole sink or CRM."""
     kind = Reason.SINK_REFUSES if answer.reason is Reason.UNKNOWN_CODE else answer.reason
-    return Alarm(kind=kind, about=about, message=f"{about}: {_named(answer)}", cure=f"{cure_of(answer)}; {LOST}")
+    return Alarm(
+        kind=kind,
+        about=about,
+        message=f"{about}: {_reason_in_words(answer)}",
+        cure=f"{cure_of(answer)}; {NOTHING_LOST}",
+    )
 
 
-def _calls(answer: Retry) -> bool:
+def _alerts_at_once(answer: Retry) -> bool:
     """Whether the first such answer alerts a person."""
     return bool(answer.cure) or CURES[answer.reason].alert is Alert.AT_ONCE
 
 
-def _named(answer: Retry) -> str:
+def _reason_in_words(answer: Retry) -> str:
     """The reason, with the peer's own code or what failed in the connection: nothing that a person wrote."""
     code = answer.code if answer.code.isascii() and answer.code.replace("_", "").isalnum() else ""
     more = code or answer.network
@@ -151,7 +150,7 @@ def _named(answer: Retry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SendAllowance:
-    """What may be sent now: so many operations, or only opt-outs. With `opt_out_first` a waiting opt-out is sent alone."""
+    """How many operations may be sent now, or only opt-outs. With `opt_out_first` a waiting opt-out is sent alone."""
 
     size: int
     only_opt_outs: bool = False
@@ -173,9 +172,8 @@ class SinkChannel:
     send_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
     suspect: Suspect | None = None  # the last record that was refused with an unknown code
     probed: bool = False  # one record has been tried since the last pause, and failed too
-    refused: set[Reason] = field(
-        default_factory=set
-    )  # reasons for which single records are refused and a person was alerted
+    # Reasons for which single records are refused and a person was alerted.
+    refused: set[Reason] = field(default_factory=set)
     batch_size: BatchSize = field(init=False)
     breaker: CircuitBreaker = field(init=False)
 
@@ -205,10 +203,9 @@ class SinkChannel:
         if self.breaker.cause is None:
             return SendAllowance(self.batch_size.size)
         if now < self.breaker.open_until:
-            # It has asked for more than a minute: an opt-out does not wait that long.
-            return (
-                SendAllowance(1, only_opt_outs=True) if now >= self.breaker.failed_at + MINUTE.total_seconds() else None
-            )
+            # If the sink has asked for more than a minute, opt-outs wait only that long.
+            waited = now >= self.breaker.failed_at + MINUTE.total_seconds()
+            return SendAllowance(1, only_opt_outs=True) if waited else None
         if self.breaker.cause.reason is Reason.UNAVAILABLE:
             # If nothing reaches the sink, nothing of a batch is done, and a batch costs no more calls than a single
             # record.
@@ -239,7 +236,7 @@ class SinkChannel:
         `refused_for` tells whether anything that was refused for a reason is still open.
         """
         name = self.sink.name
-        met = {one.reason: one for one in outcomes if isinstance(one, Retry) and _calls(one)}
+        met = {one.reason: one for one in outcomes if isinstance(one, Retry) and _alerts_at_once(one)}
         for reason, one in met.items():
             if self.breaker.cause is None:
                 self.alarms.start(fault_alarm(one, name), f"{name}: {reason}", emit)
@@ -271,9 +268,7 @@ class FeedChannel:
     deadline: timedelta = 5 * MINUTE  # from when a poll is due until it must have ended
     idle_until: float = -math.inf  # idle until then, between two polls; monotonic seconds
     poll: str | None = None  # id of the poll that is under way
-    between: str = field(
-        default_factory=lambda: uuid4().hex
-    )  # names the poll of everything that is read until the next one
+    between: str = field(default_factory=lambda: uuid4().hex)  # the poll id of what is read between two polls
     due: float = 0.0  # when the next poll is due, monotonic seconds
     started: float = math.inf  # when the feed was begun, monotonic seconds
     opted_out_at: float = -math.inf  # when opted-out records were last asked for, monotonic seconds
@@ -312,7 +307,7 @@ class FeedChannel:
         else:
             minutes = round(self.deadline / MINUTE)
             message = f"no poll of {self.feed.name} has finished for {minutes} minutes"
-            cure = f"see `connector status`: the backlog is long, or the CRM is slow; {LOST}"
+            cure = f"see `connector status`: the backlog is long, or the CRM is slow; {NOTHING_LOST}"
             self.alarms.start(
                 Alarm(kind=FEED_FAILING, about=self.feed.name, message=message, cure=cure), self._late, emit
             )
@@ -338,6 +333,6 @@ class EnricherChannel:
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(
             f"{self.enricher.provider} (questions)",
-            longest=MAX_RETRY_AFTER,
+            longest=MAX_REQUESTED_PAUSE,
             calls=f"look-ups at {self.enricher.provider}",
         )

@@ -74,7 +74,7 @@ class FixedCredentials:
 
 
 class Client:
-    """Calls one peer."""
+    """Calls one peer: a remote system with its own address and credentials."""
 
     def __init__(
         self,
@@ -105,15 +105,15 @@ class Client:
         """Send one call. Raises HttpError if it got no reply."""
         async with self._free:
             if call.base is not None:
-                return await self._patiently(call, call.base, {})
+                return await self._repeatedly(call, call.base, {})
             try:
                 base, headers = await _signing_in(self._credentials.authorization())
-                reply = await self._patiently(call, base, headers)
+                reply = await self._repeatedly(call, base, headers)
                 if reply.status in RENEWING:
                     await _signing_in(self._credentials.refresh(headers))
-                    there, renewed = await _signing_in(self._credentials.authorization())
-                    if renewed != headers and (reply.status == UNAUTHORIZED or there != base):
-                        reply = await self._patiently(call, there, renewed)
+                    new_base, renewed = await _signing_in(self._credentials.authorization())
+                    if renewed != headers and (reply.status == UNAUTHORIZED or new_base != base):
+                        reply = await self._repeatedly(call, new_base, renewed)
             except PeerUnavailable as error:
                 raise HttpError(Failure.REFUSED, str(error)) from error
             except PeerMoved as error:
@@ -126,8 +126,7 @@ class Client:
         """Send several calls together; their results in the same order. All of them have ended by then."""
         if len(calls) == 1:
             return [await self._result(calls[0])]
-        # All of them have ended before an error in one is raised, so that a new sending meets no call that is still
-        # under way.
+        # An error in one is raised only when all have ended, so that a new batch meets no call that is still under way.
         results: list[HttpReply | HttpError] = []
         for result in await asyncio.gather(*(self._result(call) for call in calls), return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, HttpError):
@@ -146,7 +145,7 @@ class Client:
         longest, self._longest = self._longest, 0.0
         return timedelta(seconds=longest)
 
-    async def _patiently(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply:
+    async def _repeatedly(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply:
         if not call.repeatable:
             return await self._send(call, base, headers)
         repeat = AsyncRetrying(
@@ -238,7 +237,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 async def _signing_in(step: Awaitable[T]) -> T:
-    """Sign in. A bug there counts as a fault of the sign-in, never of the operations: they wait, and none becomes a dead letter."""
+    """Sign in. A bug counts as a failed sign-in, so that operations are retried and none becomes a dead letter."""
     try:
         return await step
     except ConnectorError:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.delivery.retry import (
-    MAX_RETRY_AFTER,
+    MAX_REQUESTED_PAUSE,
     MINUTE,
     NOT_COUNTED,
     OUTAGE_REASONS,
@@ -40,9 +40,8 @@ DOUBTFUL = frozenset(
 )
 # For a whole batch, these count no attempt.
 SINK_WIDE = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE})
-SINK_WIDE_DURING_OUTAGE = (
-    SINK_WIDE | OUTAGE_REASONS
-)  # if the sink already had a fault: what fails then is not a record's fault
+# The same if the sink already had a fault: what fails then is not a record's fault.
+SINK_WIDE_DURING_OUTAGE = SINK_WIDE | OUTAGE_REASONS
 
 
 class Attempt(Struct, frozen=True):
@@ -77,7 +76,7 @@ def conclude(
     """
     if all(isinstance(one.outcome, Delivered) for one in attempts):
         return _delivered(attempts)
-    longest_wait = MINUTE if urgent else MAX_RETRY_AFTER
+    longest_wait = MINUTE if urgent else MAX_REQUESTED_PAUSE
     done: list[int] = []
     again: list[RetryLater] = []
     dead: list[tuple[GiveUp, str]] = []
@@ -98,10 +97,10 @@ def conclude(
                 again.append(one)
             case GiveUp() as one:
                 dead.append((one, attempt.operation.rule))
-    # What only a person may decide is not sent again because of the others.
+    # An operation that a person must decide about is not sent again because others of its unit must be.
     parked = any(one.reason is Reason.NEEDS_PERSON for one, _ in dead)
     if again and not parked:
-        # What waits for something else must not delay what will probably succeed soon.
+        # An operation that waits for something else must not delay one that will probably succeed soon.
         pressing = [one for one in again if one.reason not in NOT_COUNTED] or again
         telling = next((one for one in pressing if one.reason not in DERIVED), pressing[0])
         return Conclusion(
@@ -171,33 +170,31 @@ def sink_outage(
     cause: Retry | None = None,
     suspect: Suspect | None = None,
 ) -> Retry | None:
-    """Why the sink as a whole has a fault, from the outcomes of a batch; None if it has none.
+    """The fault of the sink as a whole, by the outcomes of a batch; None if it has none.
 
     An unknown code is the sink's fault if two different records are refused with it, or a single record while the sink
     has that fault already. `cause` is its earlier fault, `suspect` the last record that was refused with an unknown
     code.
     """
-    known_crashers = suspected(operations, outcomes)
-    if known_crashers:
-        code = known_crashers[0].code
-        others = {one.record for one in known_crashers} | (
-            {suspect.record} if suspect and suspect.code == code else set()
-        )
-        if len(others) < 2 and (cause is None or cause.code != code):  # noqa: PLR2004 - two different ones.
+    suspects = suspected(operations, outcomes)
+    if suspects:
+        code = suspects[0].code
+        records = {one.record for one in suspects} | ({suspect.record} if suspect and suspect.code == code else set())
+        if len(records) < 2 and (cause is None or cause.code != code):  # noqa: PLR2004 - two different ones.
             return None
         telling = next(one for one in outcomes if isinstance(one, Retry) and one.code == code)
         return replace(telling, reason=Reason.SINK_REFUSES)
-    bad: list[Retry] = []
+    outages: list[Retry] = []
     for outcome in outcomes:
         if not isinstance(outcome, Retry):
             return None
         if outcome.reason in OUTAGE_REASONS:
-            bad.append(outcome)
+            outages.append(outcome)
         elif outcome.reason not in NOT_COUNTED:
             return None
-    if not bad:
+    if not outages:
         return None
-    return max(bad, key=lambda one: max(POLICIES[one.reason].first, one.not_before or timedelta()))
+    return max(outages, key=lambda one: max(POLICIES[one.reason].first, one.not_before or timedelta()))
 
 
 def not_counted(fault: Retry | None, cause: Retry | None) -> frozenset[Reason]:

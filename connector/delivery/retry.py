@@ -10,11 +10,10 @@ from connector.model.outcome import Outcome, Reason, Rejected, Retry
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-# A shorter pause that a sink asks for is used as it is; a longer one would look like a lost event to the people who
-# wait for it.
-MAX_RETRY_AFTER = 6 * HOUR
-# The longest pause of a whole sink is a minute, so that a CRM that works again is used within one. It may ask for more,
-# up to this.
+# The longest pause of one unit that a sink may ask for: a longer one would look like a lost event to those who wait.
+MAX_REQUESTED_PAUSE = 6 * HOUR
+# The longest pause of a whole sink that it may ask for. Without such a request it is a minute, so that a CRM that works
+# again is used soon.
 MAX_PAUSE = 15 * MINUTE
 PROBE_EVERY = 3 * MINUTE  # the pause before a suspended mapping is tried again: one call, while it is not fixed
 
@@ -111,7 +110,7 @@ def decide(
     repeat: Repeat,
     attempts: int,
     not_counted: Collection[Reason] = (),
-    longest_wait: timedelta = MAX_RETRY_AFTER,
+    longest_wait: timedelta = MAX_REQUESTED_PAUSE,
 ) -> RetryDecision:
     """Decide what follows from one outcome, after so many counted attempts (without this one).
 
@@ -128,19 +127,19 @@ def decide(
             detail="it may have been done, and doing it twice would do harm: check at the provider, then release or discard it",
         )
     policy = POLICIES[outcome.reason]
-    whole = outcome.reason in not_counted
-    if policy.attempts is not None and attempts + 1 >= policy.attempts and not whole:
+    fault_of_sink = outcome.reason in not_counted
+    if policy.attempts is not None and attempts + 1 >= policy.attempts and not fault_of_sink:
         detail = f"given up after {attempts + 1} attempts: {outcome.detail}"
         return GiveUp(reason=outcome.reason, detail=detail, code=outcome.code)
     delay = backoff(policy, attempts)
-    if whole:
+    if fault_of_sink:
         delay = min(delay, MINUTE)
     if outcome.not_before is not None:
         delay = max(delay, min(outcome.not_before, longest_wait))
     return RetryLater(
         reason=outcome.reason,
         delay=delay,
-        counts_attempt=not policy.waits and not whole and outcome.reason not in NOT_COUNTED,
+        counts_attempt=not policy.waits and not fault_of_sink and outcome.reason not in NOT_COUNTED,
         in_doubt=outcome.in_doubt,
         detail=outcome.detail,
     )

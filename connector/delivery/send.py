@@ -155,7 +155,8 @@ class _Batch:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
         self.consent_sent_alone: list[ConsentSentAlone] = []
-        self._whole: dict[int, Delivered] = {}  # operations with only consent fields, folded with one that was not done
+        # Operations with only consent fields that are done, although the fold that they were part of is not.
+        self._done_alone: dict[int, Delivered] = {}
         self.also_updated: list[AlsoUpdated] = []
         self._sink = sink
         self._client = client
@@ -177,7 +178,7 @@ class _Batch:
                 orphans.append(one)
         if broken:
             await self._send_parts(rounds(broken), orphans)
-        for part, answer in self._whole.items():
+        for part, answer in self._done_alone.items():
             self.outcomes[part] = answer
 
     async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
@@ -242,7 +243,7 @@ class _Batch:
             ):
                 write = write.narrowed()
             if write is operation:
-                self._whole[part] = answer
+                self._done_alone[part] = answer
             elif write is not None:
                 self.consent_sent_alone.append(ConsentSentAlone(part, write, answer))
 
@@ -288,7 +289,7 @@ class _Batch:
         return outcomes
 
     async def _bisect(self, folds: Sequence[Fold], bug: str) -> Sequence[Outcome]:
-        """An adapter has failed on these: halve them until the operation that makes it fail is alone."""
+        """Halve the operations on which an adapter has failed until the one that makes it fail is alone."""
         detail = f"{bug} in the adapter of {self._sink.name}: please report this bug"
         answers: dict[int, Outcome] = {}
         again: list[int] = []

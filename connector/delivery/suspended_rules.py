@@ -1,8 +1,7 @@
-"""Pure: mappings that are suspended because the CRM lacks a field or forbids it, and what waits because of them.
+"""Pure: rules that are suspended because the CRM lacks a field or forbids it, and the operations that wait for them.
 
-A fault of the set-up is not a single record's fault. The operations of the affected rule rest, count no attempts and are
-not dead letters. One of them is tried every few minutes, so that the rule resumes by itself when the fault is
-corrected.
+A fault of the set-up is not a single record's fault. The operations of the affected rule wait, count no attempts and are
+not dead letters. One of them is tried every few minutes, so that the rule resumes by itself when the fault is corrected.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from connector.model.operation import Operation, Parent, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.telemetry.log_events import Alarm, Cleared
 
-HELD_FOR = timedelta(hours=1)  # for what is not tried; it becomes due when the suspension ends
+WAIT = timedelta(hours=1)  # of operations that are not tried; they become due when the suspension ends
 KIND = "mapping_stopped"
 
 
@@ -104,30 +103,31 @@ def _named(write: RecordWrite, field: str, traits: CrmTraits) -> str:
 
 
 class Filtered(Struct, frozen=True):
-    """A batch without what is suspended. `held`: the outcomes of what is not sent, by its position in the batch.
+    """A batch without what is suspended.
 
-    `alone`: of what is held, the consent fields that are sent anyway.
+    `held_back` are the outcomes of operations that are not sent, by position in the batch. `consent_alone` are the
+    consent fields of such operations, which are sent nevertheless.
     """
 
     operations: Sequence[Operation]
-    going: Sequence[Operation]  # those that are sent
-    held: Mapping[int, Retry] = field(default_factory=dict)
-    alone: Mapping[int, RecordWrite] = field(default_factory=dict)
-    stops: Sequence[Suspension] = ()
+    to_send: Sequence[Operation]
+    held_back: Mapping[int, Retry] = field(default_factory=dict)
+    consent_alone: Mapping[int, RecordWrite] = field(default_factory=dict)
+    suspensions: Sequence[Suspension] = ()
 
     def _goes(self, place: int) -> bool:
-        return place not in self.held or place in self.alone
+        return place not in self.held_back or place in self.consent_alone
 
     def with_suspended(self, sent: Sent) -> Sent:
         """The outcomes of the whole batch, from the outcomes of what was sent."""
         places = [place for place in range(len(self.operations)) if self._goes(place)]
-        outcomes: dict[int, Outcome] = {**self.held, **dict(zip(places, sent.outcomes, strict=True))}
+        outcomes: dict[int, Outcome] = {**self.held_back, **dict(zip(places, sent.outcomes, strict=True))}
         consent_alone = [replace(one, index=places[one.index]) for one in sent.consent_sent_alone]
-        for place, write in self.alone.items():
+        for place, write in self.consent_alone.items():
             answer = outcomes[place]
             if isinstance(answer, Delivered):
                 consent_alone.append(ConsentSentAlone(place, write, answer))
-            outcomes[place] = together_with(self.held[place], answer)
+            outcomes[place] = together_with(self.held_back[place], answer)
         return Sent(
             [outcomes[place] for place in range(len(self.operations))],
             [replace(one, index=places[one.index]) for one in sent.written],
@@ -137,35 +137,39 @@ class Filtered(Struct, frozen=True):
 
 
 def filter_suspended(
-    operations: Sequence[Operation], stops: Sequence[Suspension], now: datetime, traits: CrmTraits
+    operations: Sequence[Operation], suspensions: Sequence[Suspension], now: datetime, traits: CrmTraits
 ) -> Filtered:
-    """Hold back what is suspended, except consent fields and one operation of each suspension that is due to be tried.
+    """Hold back the operations of suspended rules, except consent fields and one operation of each suspension that is due.
 
     An opt-out whose own fields, key or object are suspended is always tried.
     """
-    held: dict[int, Retry] = {}
-    alone: dict[int, RecordWrite] = {}
+    held_back: dict[int, Retry] = {}
+    consent_alone: dict[int, RecordWrite] = {}
     parents: set[tuple[str, str]] = set()
     tried: set[tuple[str, str, str]] = set()
     for place, operation in enumerate(operations):
-        met = [stop for stop in stops if stop.concerns(operation, traits)]
-        probed = {stop.key for stop in met if stop.due(now)} - tried
+        met = [suspension for suspension in suspensions if suspension.concerns(operation, traits)]
+        probed = {suspension.key for suspension in met if suspension.due(now)} - tried
         if not isinstance(operation, RecordWrite):
             continue
         consent = operation.narrowed()
-        while consent is not None and any(stop.concerns(consent, traits) for stop in met):
+        while consent is not None and any(suspension.concerns(consent, traits) for suspension in met):
             consent = consent.narrowed()
         if met and not probed and (consent is not None or not operation.consent or operation.clears_flag):
-            held[place] = _resting(Reason.CONFIGURATION, met[0].detail)
+            held_back[place] = _resting(Reason.CONFIGURATION, met[0].detail)
         elif any(_name(parent) in parents for parent in operation.parents):
-            held[place] = _resting(Reason.PARENT_WAITING, "its parent is written by a mapping that is stopped")
+            held_back[place] = _resting(Reason.PARENT_WAITING, "its parent is written by a mapping that is stopped")
         tried |= probed
-        if place in held and consent is not None:
-            alone[place] = consent
-        if place in held:
+        if place in held_back and consent is not None:
+            consent_alone[place] = consent
+        if place in held_back:
             parents.add((operation.key_field.casefold(), operation.key.lower()))
-    going = [alone.get(place, one) for place, one in enumerate(operations) if place not in held or place in alone]
-    return Filtered(operations, going, held, alone, stops)
+    to_send = [
+        consent_alone.get(place, one)
+        for place, one in enumerate(operations)
+        if place not in held_back or place in consent_alone
+    ]
+    return Filtered(operations, to_send, held_back, consent_alone, suspensions)
 
 
 class SuspensionChanges(Struct, frozen=True, kw_only=True):
@@ -183,20 +187,19 @@ def learn(
     sink: str,
     batch: Filtered,
     outcomes: Iterable[Outcome],
-    stops: Sequence[Suspension],
     now: datetime,
     traits: CrmTraits,
 ) -> SuspensionChanges:
-    """What began, lasts or has ended, by the outcomes of the whole batch."""
+    """Which suspensions began, last or have ended, by the outcomes of the whole batch."""
     met: dict[tuple[str, str, str], Suspension] = {}
     well: set[tuple[str, str, str]] = set()
     for place, (operation, outcome) in enumerate(zip(batch.operations, outcomes, strict=True)):
-        if place in batch.held or not isinstance(operation, RecordWrite):
+        if place in batch.held_back or not isinstance(operation, RecordWrite):
             continue
-        if isinstance(outcome, Delivered) and stops:
-            well |= {stop.key for stop in stops if stop.concerns(operation, traits)}
+        if isinstance(outcome, Delivered) and batch.suspensions:
+            well |= {suspension.key for suspension in batch.suspensions if suspension.concerns(operation, traits)}
         elif isinstance(outcome, Rejected) and outcome.reason is Reason.CONFIGURATION:
-            stop = Suspension(
+            suspension = Suspension(
                 sink=sink,
                 rule=operation.rule,
                 object=operation.object,
@@ -205,17 +208,17 @@ def learn(
                 since=now,
                 probe_at=now + PROBE_EVERY,
             )
-            met.setdefault(stop.key, stop)
-    known = {stop.key: stop for stop in stops}
+            met.setdefault(suspension.key, suspension)
+    known = {suspension.key: suspension for suspension in batch.suspensions}
     return SuspensionChanges(
-        began=tuple(stop for key, stop in met.items() if key not in known),
-        again=tuple(replace(stop, since=known[key].since) for key, stop in met.items() if key in known),
-        ended=tuple(stop for key, stop in known.items() if key in well and key not in met),
+        began=tuple(suspension for key, suspension in met.items() if key not in known),
+        again=tuple(replace(suspension, since=known[key].since) for key, suspension in met.items() if key in known),
+        ended=tuple(suspension for key, suspension in known.items() if key in well and key not in met),
     )
 
 
 def _resting(reason: Reason, detail: str) -> Retry:
-    return Retry(reason=reason, detail=detail, not_before=HELD_FOR)
+    return Retry(reason=reason, detail=detail, not_before=WAIT)
 
 
 def _name(parent: Parent) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Pure: how many operations are sent together, by what the last batches have shown, and how many API calls are left.
+"""Pure: how many operations are sent together, and how many API calls are left.
 
 A CRM counts the calls of all its users over the last 24 hours. The connector uses at most its share of them, and
 reserves some of it for opt-outs.

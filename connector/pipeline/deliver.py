@@ -135,14 +135,14 @@ class Deliverer:
     def _drop_suspended(self, pending: Sequence[PendingWrite], sink: Sink) -> Filtered:
         """The operations that are left, without those of suspended rules."""
         operations = [one.operation for one in pending if one.operation is not None]
-        stops = self._store.stops.of(sink.name)
-        if not stops:
+        suspensions = self._store.suspensions.of(sink.name)
+        if not suspensions:
             return Filtered(operations, operations)
-        return filter_suspended(operations, stops, self._runtime.now(), sink.traits)
+        return filter_suspended(operations, suspensions, self._runtime.now(), sink.traits)
 
     async def _send(self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered) -> SendResult:
         """Send the batch, and adapt the pace and the circuit breaker to the outcomes."""
-        sink, client, operations = channel.sink, channel.client, batch.going
+        sink, client, operations = channel.sink, channel.client, batch.to_send
         began, sent_at, calls = self._runtime.monotonic(), self._runtime.now(), client.calls
         answered = await send(sink, client, operations, self._store.known_records(operations).task)
         channel.record_outcomes(answered.outcomes)
@@ -154,15 +154,15 @@ class Deliverer:
             batch=batch,
             answered=answered,
             sent_at=sent_at,
-            sent=batch.with_suspended(answered) if batch.held else answered,
-            well=not batch.stops and all(isinstance(one, Delivered) for one in answered.outcomes),
+            sent=batch.with_suspended(answered) if batch.held_back else answered,
+            well=not batch.suspensions and all(isinstance(one, Delivered) for one in answered.outcomes),
         )
         return self._update_breaker(channel, allowance, result)
 
     def _update_breaker(self, channel: SinkChannel, allowance: SendAllowance, result: SendResult) -> SendResult:
         """Pause the sink when a whole batch failed for a reason that concerns the sink itself."""
         outcomes, cause = result.answered.outcomes, channel.breaker.cause
-        operations = result.batch.going
+        operations = result.batch.to_send
         fault = sink_outage(operations, outcomes, cause=cause, suspect=channel.suspect)
         if fault is not None:
             channel.mark_failed(

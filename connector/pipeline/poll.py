@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from connector.delivery.channels import CircuitBreaker
 from connector.delivery.http_client import Client
-from connector.delivery.retry import MAX_RETRY_AFTER
+from connector.delivery.retry import MAX_REQUESTED_PAUSE
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.event import Part
 from connector.model.outcome import Retry
@@ -36,7 +36,9 @@ class PollState:
     breaker: CircuitBreaker = field(init=False)
 
     def __post_init__(self) -> None:
-        self.breaker = CircuitBreaker(self.poller.name, longest=MAX_RETRY_AFTER, calls=f"polls of {self.poller.name}")
+        self.breaker = CircuitBreaker(
+            self.poller.name, longest=MAX_REQUESTED_PAUSE, calls=f"polls of {self.poller.name}"
+        )
 
     @property
     def source(self) -> str:

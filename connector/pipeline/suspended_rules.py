@@ -35,13 +35,13 @@ async def record_suspensions(
 ) -> list[Fact]:
     """Store which suspensions the batch has begun, confirmed or ended; returns their alarms."""
     batch, traits = result.batch, rules.context.traits_of(sink)
-    changes = learn(sink, batch, result.sent.outcomes, batch.stops, now, traits)
+    changes = learn(sink, batch, result.sent.outcomes, now, traits)
     if not changes:
         return []
-    began = tuple(stop for stop in changes.began if still_written(stop, rules))
+    began = tuple(suspension for suspension in changes.began if still_written(suspension, rules))
     # A refused write of an older rule raises no alarm: it is planned again by the corrected rule.
-    await store.stops.change(SuspensionChanges(began=began, again=changes.again, ended=changes.ended), now=now)
-    return [*(stop.alarm() for stop in began), *(stop.cleared() for stop in changes.ended)]
+    await store.suspensions.change(SuspensionChanges(began=began, again=changes.again, ended=changes.ended), now=now)
+    return [*(suspension.alarm() for suspension in began), *(suspension.cleared() for suspension in changes.ended)]
 
 
 class SuspendedRules:
@@ -86,32 +86,34 @@ class SuspendedRules:
 
     async def _try_rules(self) -> None:
         """Try all suspended rules at once. One that no longer writes what was refused is no longer suspended."""
-        stops, rules, now = self._store.stops.all(), self._rules(), self._runtime.now()
-        ended = [stop for stop in stops if not still_written(stop, rules)]
-        await self._store.stops.change(SuspensionChanges(ended=tuple(ended)), now=now)
-        await self._store.stops.try_again([stop for stop in stops if stop not in ended], now=now)
-        for stop in ended:
-            self._runtime.emit(stop.cleared())
-        self._wake({stop.sink for stop in stops})
+        suspensions, rules, now = self._store.suspensions.all(), self._rules(), self._runtime.now()
+        ended = [suspension for suspension in suspensions if not still_written(suspension, rules)]
+        await self._store.suspensions.change(SuspensionChanges(ended=tuple(ended)), now=now)
+        await self._store.suspensions.try_again(
+            [suspension for suspension in suspensions if suspension not in ended], now=now
+        )
+        for suspension in ended:
+            self._runtime.emit(suspension.cleared())
+        self._wake({suspension.sink for suspension in suspensions})
 
     def _wake(self, sinks: Iterable[str]) -> None:
         for sink in sinks:
             self._runtime.wake(sink)
 
 
-def still_written(stop: Suspension, rules: Ruleset) -> bool:
+def still_written(suspension: Suspension, rules: Ruleset) -> bool:
     """Whether the rule still writes what was refused."""
     items = [
         item
         for file in rules.files
         for rule in file.rules
-        if rule.label == stop.rule
+        if rule.label == suspension.rule
         for item in rule.items
-        if isinstance(item, WriteItem) and item.object.casefold() == stop.object.casefold()
+        if isinstance(item, WriteItem) and item.object.casefold() == suspension.object.casefold()
     ]
-    if not stop.field:
+    if not suspension.field:
         return bool(items)
     named = {value.name.casefold() for item in items for value in item.values}
     named |= {name.casefold() for item in items if item.match is not None for name in item.match.phone}
-    column = rules.context.traits_of(stop.sink).relationship_column
-    return stop.field.partition(".")[0].casefold() in named | {column(name) for name in named}
+    column = rules.context.traits_of(suspension.sink).relationship_column
+    return suspension.field.partition(".")[0].casefold() in named | {column(name) for name in named}

@@ -44,7 +44,7 @@ from connector.store.retention import Retention
 from connector.store.sent_alarms import SentAlarms
 from connector.store.state_guard import guard
 from connector.store.stop_answers import StopAnswers
-from connector.store.suspended_rules import Stops
+from connector.store.suspended_rules import Suspensions
 from connector.store.suspended_units import SuspendedUnits
 from connector.store.writer import Writer
 
@@ -76,7 +76,7 @@ class Store:
         self.records = Records(writer, self._reader)
         self.stop_answers = StopAnswers(writer, self._reader)
         self.suspended_units = SuspendedUnits(writer, self._reader)
-        self.stops = Stops(writer, self._reader)
+        self.suspensions = Suspensions(writer, self._reader)
         self.following = Following(writer, self._reader)
         self.pointers = Pointers(writer, self._reader)
         self.retention = Retention(path, writer, self._reader)

@@ -27,7 +27,7 @@ HELD_BY = """SELECT DISTINCT event_id FROM units INDEXED BY units_suspended WHER
     ORDER BY event_id LIMIT ?"""
 
 
-class Stops:
+class Suspensions:
     """Reads and writes the suspensions."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
@@ -67,26 +67,26 @@ class Stops:
         """Store suspensions that began or last, delete those that ended, and make their resting units due."""
 
         def work(connection: sqlite3.Connection) -> None:
-            execute_rows(connection, PUT, [_row(stop) for stop in (*changes.began, *changes.again)])
-            for stop in changes.ended:
+            execute_rows(connection, PUT, [_row(suspension) for suspension in (*changes.began, *changes.again)])
+            for suspension in changes.ended:
                 connection.execute(
                     "DELETE FROM stops WHERE sink = ? AND rule = ? AND object = ? AND field = ?",
-                    (stop.sink, *stop.key),
+                    (suspension.sink, *suspension.key),
                 )
-            make_due(connection, {stop.sink for stop in changes.ended}, now)
+            make_due(connection, {suspension.sink for suspension in changes.ended}, now)
 
         await self._writer.run(work)
 
-    async def try_again(self, stops: Sequence[Suspension], *, now: datetime) -> None:
+    async def try_again(self, suspensions: Sequence[Suspension], *, now: datetime) -> None:
         """Make these suspensions and their resting units due at once."""
 
         def work(connection: sqlite3.Connection) -> None:
-            for stop in stops:
+            for suspension in suspensions:
                 connection.execute(
                     "UPDATE stops SET probe_at = ? WHERE sink = ? AND rule = ? AND object = ? AND field = ?",
-                    (micros(now), stop.sink, *stop.key),
+                    (micros(now), suspension.sink, *suspension.key),
                 )
-            make_due(connection, {stop.sink for stop in stops}, now)
+            make_due(connection, {suspension.sink for suspension in suspensions}, now)
 
         await self._writer.run(work)
 
@@ -98,5 +98,5 @@ def make_due(connection: sqlite3.Connection, sinks: Iterable[str], now: datetime
         connection.execute(MAKE_DUE, {"sink": sink, "now": micros(now), "stopped": stopped, "behind": behind})
 
 
-def _row(stop: Suspension) -> tuple[str | int, ...]:
-    return (stop.sink, *stop.key, stop.detail, micros(stop.since), micros(stop.probe_at))
+def _row(suspension: Suspension) -> tuple[str | int, ...]:
+    return (suspension.sink, *suspension.key, suspension.detail, micros(suspension.since), micros(suspension.probe_at))

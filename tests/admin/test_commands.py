@@ -167,7 +167,7 @@ async def test_a_stopped_mapping_is_seen_and_tried_again(scene):
         since=scene.now,
         probe_at=scene.now + timedelta(minutes=3),
     )
-    await scene.store.stops.change(SuspensionChanges(began=(stop,)), now=scene.now)
+    await scene.store.suspensions.change(SuspensionChanges(began=(stop,)), now=scene.now)
     (seen,) = (await scene.ask("status"))["stopped"]
     assert (seen["rule"], seen["place"]) == (rule.label, f"{scene.rules.files[0].name}:{rule.line}")
     assert DONOR not in seen["detail"]
@@ -181,7 +181,7 @@ async def test_a_stopped_mapping_is_seen_and_tried_again(scene):
     ):
         said = await scene.ask("dead_retry", **payload)
         assert (said["retried"], said["stops_tried"]) == (0, 1)
-    assert scene.store.stops.all()[0].due(scene.now)
+    assert scene.store.suspensions.all()[0].due(scene.now)
 
 
 @pytest.mark.parametrize("payload", [{"rule": "x", "all": True}, {"rule": "x", "group": "y"}, {"group": 3}])

@@ -60,8 +60,8 @@ async def world(tmp_path_factory):
 async def waiting(world):
     """Charges in doubt and paused, and a suspended rule."""
     await world.phone(DONOR, "KATT")
-    await world.until(world.app.store.stops.all)
-    await world.until(lambda: world.app.store.stops.held("salesforce"))
+    await world.until(world.app.store.suspensions.all)
+    await world.until(lambda: world.app.store.suspensions.held("salesforce"))
     await world.until(lambda: not world.app.store.inbox.counts()["pending"])
 
     def work(connection):

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from connector.delivery.retry import MAX_RETRY_AFTER, POLICIES, Deliver, GiveUp, RetryLater, decide
+from connector.delivery.retry import MAX_REQUESTED_PAUSE, POLICIES, Deliver, GiveUp, RetryLater, decide
 from connector.model.operation import Repeat
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
@@ -73,7 +73,7 @@ def test_a_sink_that_asks_for_patience_gets_it_within_reason():
     asked = decide(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), repeat=Repeat.SAFE, attempts=0)
     assert asked.delay == timedelta(hours=1)
     endless = decide(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(days=9)), repeat=Repeat.SAFE, attempts=0)
-    assert endless.delay == MAX_RETRY_AFTER
+    assert endless.delay == MAX_REQUESTED_PAUSE
 
 
 def test_in_doubt_a_charge_is_for_a_person_and_everything_else_is_repeated():

@@ -59,28 +59,28 @@ BAD = event(missing__C="x")
 )
 def test_only_what_would_meet_the_same_fault_is_held_and_no_opt_out(operation, held):
     batch = filter_suspended([operation], [STOP], NOW, TRAITS)
-    assert bool(batch.held) is held
-    assert list(batch.going) == ([] if held else [operation])
+    assert bool(batch.held_back) is held
+    assert list(batch.to_send) == ([] if held else [operation])
 
 
 def test_an_object_that_is_missing_holds_the_whole_rule():
     batch = filter_suspended([event(), contact()], [replace(STOP, field="")], NOW, TRAITS)
-    assert set(batch.held) == {0}
+    assert set(batch.held_back) == {0}
 
 
 def test_a_field_of_a_parent_is_told_apart_from_an_own_one():
     stop = replace(STOP, field="Contact__r.SMS_Key__c")
     batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [stop], NOW, TRAITS)
-    assert set(batch.held) == {0}
+    assert set(batch.held_back) == {0}
 
 
 def test_one_operation_tries_a_stop_that_is_due():
     batch = filter_suspended([event(str(n), Missing__c="x") for n in range(5)], [DUE], NOW, TRAITS)
-    assert set(batch.held) == {1, 2, 3, 4}
+    assert set(batch.held_back) == {1, 2, 3, 4}
 
 
 def test_a_clock_that_was_set_back_keeps_nobody_waiting():
-    assert not filter_suspended([BAD], [replace(STOP, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held
+    assert not filter_suspended([BAD], [replace(STOP, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held_back
 
 
 def test_a_child_of_what_is_held_waits_with_it():
@@ -88,7 +88,7 @@ def test_a_child_of_what_is_held_waits_with_it():
     stop = replace(STOP, object="Contact")
     child, other = event(parent="k"), event("other", parent="z")
     batch = filter_suspended([parent, child, other], [stop], NOW, TRAITS)
-    assert {place: one.reason for place, one in batch.held.items()} == {
+    assert {place: one.reason for place, one in batch.held_back.items()} == {
         0: Reason.CONFIGURATION,
         1: Reason.PARENT_WAITING,
     }
@@ -118,8 +118,8 @@ def refused(field="Missing__c"):
     return Rejected(reason=Reason.CONFIGURATION, detail="No such column", code="INVALID_FIELD", field=field)
 
 
-def news(operations, outcomes, stops=()):
-    return learn("crm", Filtered(operations, operations), outcomes, stops, NOW, TRAITS)
+def news(operations, outcomes, suspensions=()):
+    return learn("crm", Filtered(operations, operations, suspensions=suspensions), outcomes, NOW, TRAITS)
 
 
 def test_a_thousand_refusals_begin_one_stop():
@@ -181,7 +181,7 @@ def opt_out(rule=STOP.rule, **fields):
 def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
     write = replace(opt_out(Missing__c="x"), clears_flag=clears)
     batch = filter_suspended([BAD, write], [STOP], NOW, TRAITS)
-    (alone,) = batch.going
+    (alone,) = batch.to_send
     assert (alone.set, alone.consent_only, alone.clears_flag) == ({"Out__c": True, "Out_At__c": "now"}, True, clears)
     done = Delivered(record_id="a0S")
     sent = batch.with_suspended(Sent([done], [Written(0, alone, done)]))
@@ -191,7 +191,7 @@ def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
 
 
 def test_where_a_field_beside_the_flag_is_stopped_the_flag_goes_out_by_itself():
-    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW, TRAITS).going
+    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW, TRAITS).to_send
     assert alone.set == {"Out__c": True}
 
 
@@ -208,13 +208,13 @@ def test_a_child_that_bears_consent_does_not_wait_for_its_stopped_parent():
     parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
     child = replace(opt_out(rule="c.yaml: c"), set={"Out__c": True, "Contact__r": Parent("SMS_Key__c", "K")})
     batch = filter_suspended([parent, child], [replace(STOP, object="Contact")], NOW, TRAITS)
-    assert [one.set for one in batch.going] == [{"Out__c": True}]
+    assert [one.set for one in batch.to_send] == [{"Out__c": True}]
 
 
 def test_a_write_of_the_consent_fields_alone_is_not_stopped_by_what_it_can_do_without():
     alone = replace(opt_out(), create={"Missing__c": "x"}, consent_only=True)
     batch = filter_suspended([alone], [STOP], NOW, TRAITS)
-    assert list(batch.going) == [alone]
+    assert list(batch.to_send) == [alone]
     # It names the field all the same where the CRM refuses it.
     (stop,) = news([alone], [refused()]).began
     assert stop.field == "Missing__c"

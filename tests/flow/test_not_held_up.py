@@ -254,7 +254,7 @@ async def test_a_stopped_mapping_holds_up_no_word_about_consent(world, fault):
     await world.settled()
     await fault(world)
     await report(world, TWO, "Subscribe", 1, note="a")
-    await world.until(world.app.store.stops.all)
+    await world.until(world.app.store.suspensions.all)
     assert [alarm.kind for alarm in world.emitted(Alarm)] == ["mapping_stopped"]
     await report(world, ONE, "Unsubscribe", 1, **PLAIN)
     await out(world, ONE)
@@ -262,7 +262,7 @@ async def test_a_stopped_mapping_holds_up_no_word_about_consent(world, fault):
     # Operations that clear a flag do not wait for the fix either.
     await report(world, THREE, "Subscribe", 2, note="b")
     await world.until(lambda: joined(world, THREE))
-    await world.until(lambda: world.app.store.stops.held("salesforce") == 3)
+    await world.until(lambda: world.app.store.suspensions.held("salesforce") == 3)
     assert "dead" not in world.counts()
 
 

@@ -75,7 +75,7 @@ async def writes(world):
 
 
 def stopped(world):
-    return [(stop.rule, stop.object, stop.field) for stop in world.app.store.stops.all()]
+    return [(stop.rule, stop.object, stop.field) for stop in world.app.store.suspensions.all()]
 
 
 async def pass_time(world, time=PROBE_EVERY + timedelta(seconds=1)):
@@ -91,7 +91,7 @@ async def test_one_alarm_and_nothing_dies(world):
     for number in (ONE, TWO):
         await send(world, number, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held(world.crm.name) == 2)
+    await world.until(lambda: world.app.store.suspensions.held(world.crm.name) == 2)
     assert stopped(world) == [("log.yaml: every report", world.crm.named("sms_event"), MISSING)]
     assert world.counts() == {"delivering": 2}
     await world.until(lambda: "mapping_stopped" in world.alarms)
@@ -107,10 +107,10 @@ async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await send(world, TWO, 1)
-    await world.until(lambda: world.app.store.stops.held(world.crm.name) == 2)
+    await world.until(lambda: world.app.store.suspensions.held(world.crm.name) == 2)
     before = await world.api_calls()
     await pass_time(world)
-    await world.until(lambda: world.app.store.stops.all()[0].probe_at > world.clock.now())
+    await world.until(lambda: world.app.store.suspensions.all()[0].probe_at > world.clock.now())
     assert await world.api_calls() <= before + 1 + 1  # the probe, and perhaps a poll
     assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
@@ -118,7 +118,7 @@ async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
 async def test_an_opt_out_is_not_held_up_and_is_confirmed(world):
     await send(world, ONE, 1, "Subscribe")
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held(world.crm.name) == 1)
+    await world.until(lambda: world.app.store.suspensions.held(world.crm.name) == 1)
     await send(world, ONE, 2, "Unsubscribe")
     (contact,) = await world.until(lambda: flagged(world))
     assert contact["sms_key"] == world.crm.key(ONE)
@@ -140,7 +140,7 @@ async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(wor
     for turn in (1, 2, 3):
         await send(world, ONE, turn)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held(world.crm.name))
+    await world.until(lambda: world.app.store.suspensions.held(world.crm.name))
     fix(world)
     await world.app.reload()
     assert any(one.kind == "mapping_stopped" for one in world.emitted(Cleared))
@@ -148,14 +148,14 @@ async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(wor
     rows = await world.records("sms_event")
     assert [row["action"] for row in rows] == ["Recurring"] * 3
     assert stopped(world) == []
-    assert world.app.store.stops.held(world.crm.name) == 0
+    assert world.app.store.suspensions.held(world.crm.name) == 0
     assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
 async def test_a_rule_that_was_renamed_when_it_was_mended_still_writes_what_waited(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held(world.crm.name))
+    await world.until(lambda: world.app.store.suspensions.held(world.crm.name))
     (world.base / "mappings" / "log.yaml").write_text(log(world.crm, "$action").replace("every report", "any report"))
     await world.app.reload()
     await world.until(lambda: world.counts() == {"delivered": 1})
@@ -178,7 +178,7 @@ async def test_what_is_being_sent_during_a_reload_and_is_refused_is_planned_agai
 async def test_what_cannot_be_planned_by_the_corrected_rule_becomes_a_dead_letter_and_is_not_lost(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
-    await world.until(lambda: world.app.store.stops.held(world.crm.name))
+    await world.until(lambda: world.app.store.suspensions.held(world.crm.name))
     file = world.base / "mappings" / "log.yaml"
     file.write_text(log(world.crm, "$action").replace("{key}", "{properties.Nothing}"))
     await world.app.reload()
@@ -200,7 +200,7 @@ async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world
     await world.until(lambda: stopped(world))
     for _ in range(30):
         await pass_time(world)
-        await world.until(lambda: world.app.store.stops.all()[0].probe_at > world.clock.now())
+        await world.until(lambda: world.app.store.suspensions.all()[0].probe_at > world.clock.now())
     assert EventState.DEAD.value not in world.counts()
     assert world.balanced()
 
@@ -214,5 +214,5 @@ async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(t
             await world.until(lambda: world.struck(world.crm_url, "held_answer"))
             await world.until(lambda: app.store.outbox.counts(world.crm.name)[UnitState.CLAIMED] == 2 * BATCH)
             await world.no_faults(world.crm_url)
-            await world.until(lambda: app.store.stops.held(world.crm.name) == 2 * BATCH)
+            await world.until(lambda: app.store.suspensions.held(world.crm.name) == 2 * BATCH)
         assert [one.kind for one in world.emitted(Alarm)] == ["mapping_stopped"]

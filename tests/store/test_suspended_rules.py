@@ -35,38 +35,38 @@ async def rest(scene, key, lane, reason=Reason.CONFIGURATION):
 
 async def test_a_stop_is_remembered_and_tried_in_vain_and_forgotten(scene):
     one, two = stop(scene), stop(scene, field="Other__c")
-    await scene.store.stops.change(SuspensionChanges(began=(one, two)), now=scene.now)
-    assert scene.store.stops.of(CRM) == [one, two]
-    assert scene.store.stops.of("other") == []
+    await scene.store.suspensions.change(SuspensionChanges(began=(one, two)), now=scene.now)
+    assert scene.store.suspensions.of(CRM) == [one, two]
+    assert scene.store.suspensions.of("other") == []
     await scene.later(minutes=3)
     later = replace(one, probe_at=scene.now + HOUR, detail="still")
-    await scene.store.stops.change(SuspensionChanges(again=(later,), ended=(two,)), now=scene.now)
-    assert scene.store.stops.all() == [later]
+    await scene.store.suspensions.change(SuspensionChanges(again=(later,), ended=(two,)), now=scene.now)
+    assert scene.store.suspensions.all() == [later]
 
 
 async def test_the_end_of_a_stop_wakes_what_rested_for_its_sake_alone(scene):
     await rest(scene, "a", ANNA)
     await rest(scene, "b", BERIT, Reason.PARENT_WAITING)
     await rest(scene, "c", CARL, Reason.ROW_LOCKED)
-    assert scene.store.stops.held(CRM) == 1
-    await scene.store.stops.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
+    assert scene.store.suspensions.held(CRM) == 1
+    await scene.store.suspensions.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
     assert await scene.claimed() == ["a", "b"]
 
 
 async def test_what_is_tried_again_is_due_at_once(scene):
     one = stop(scene)
-    await scene.store.stops.change(SuspensionChanges(began=(one,)), now=scene.now)
+    await scene.store.suspensions.change(SuspensionChanges(began=(one,)), now=scene.now)
     await rest(scene, "a", ANNA)
     assert await scene.claimed() == []
-    await scene.store.stops.try_again([one], now=scene.now)
-    assert scene.store.stops.all()[0].due(scene.now)
+    await scene.store.suspensions.try_again([one], now=scene.now)
+    assert scene.store.suspensions.all()[0].due(scene.now)
     assert await scene.claimed() == ["a"]
 
 
 async def test_a_unit_behind_an_opt_out_is_woken_too(scene):
     await rest(scene, "a", ANNA)
     await scene.unit("out", lane=ANNA, urgent=True)
-    await scene.store.stops.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
+    await scene.store.suspensions.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
     assert await scene.claimed() == ["out", "a"]
 
 
