@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class EventState(StrEnum):
-    """Every stored event is in exactly one of these (DESIGN 2, promise 2)."""
+    """The state of an event. Every stored event is in exactly one of these."""
 
     PENDING = "pending"
     DELIVERING = "delivering"

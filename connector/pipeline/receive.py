@@ -69,16 +69,7 @@ def part_entry(
 
 def entry(event: Event, raw: bytes, enricher: Enricher | None = None) -> Entry:
     """An event as an inbox entry, with its question if `enricher` has one about it."""
-    return Entry(
-        key=event.key,
-        provider=event.provider,
-        shape=event.shape,
-        msisdn=event.msisdn.e164 if event.msisdn else None,
-        received_at=event.received_at,
-        event=event,
-        raw=raw,
-        question=question(event, enricher),
-    )
+    return Entry.of(event, raw, question(event, enricher))
 
 
 def question(event: Event, enricher: Enricher | None) -> Question | None:

@@ -1,4 +1,4 @@
-"""Actions of people on several events, kept for a while: later it can be said what became of each event."""
+"""Actions of people on several events. They are kept for a while, to show later what became of each event."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from connector.store.dead_letters import DISCARDED
 from connector.store.sql import as_list, micros, moment
 from connector.store.writer import Writer
 
-KEPT = timedelta(days=30)  # then nobody asks any more what became of it
+KEPT = timedelta(days=30)
 NEWEST = 50  # actions in which an event is looked for: one may have thousands of events
 ADD = "INSERT INTO actions (at, who, words, events) VALUES (?, ?, ?, ?)"
 GET = "SELECT id, at, who, words, events FROM actions"

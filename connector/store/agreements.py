@@ -1,4 +1,4 @@
-"""What donors have agreed to give, by subscription: stored with the opt-in's decision, and ended with the subscription."""
+"""Agreements: what donors give each month, by subscription. Stored with the opt-in's decision, ended with the subscription."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -29,7 +29,7 @@ PUT = """INSERT INTO agreements (provider, msisdn, service_id, short_number, key
         event_id = excluded.event_id, began_at = excluded.began_at, failed_periods = 0, ended_at = NULL, ended_why = NULL
         WHERE excluded.event_id > agreements.event_id"""
 HAS = "SELECT 1 FROM agreements WHERE provider = :provider AND msisdn = :msisdn AND service_id = :service_id"
-# Somebody who was forgotten has joined again: no period of the old agreement is charged twice.
+# If somebody who was forgotten has joined again, no period of the old agreement is charged twice.
 RECOGNISE = """UPDATE agreements SET msisdn = :msisdn
     WHERE provider = :provider AND msisdn = pseudonym(:msisdn) AND service_id = :service_id"""
 CHANGE = """UPDATE agreements SET amount = :amount, amount_event_id = :event_id
@@ -111,7 +111,7 @@ def change_amounts(connection: sqlite3.Connection, new: Iterable[NewAmount]) -> 
 
 
 class Agreements:
-    """Reads the agreements."""
+    """Reads and writes the agreements."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer

@@ -23,7 +23,7 @@ PAUSE = 0.005  # seconds between two steps
 TAKEN_AT = "backup"  # the name in `cursors` under which a copy holds the time it was taken (microseconds)
 NEWEST = "SELECT received_at FROM inbox ORDER BY id DESC LIMIT 1000"  # entries of one commit may have arrived in another order
 STAMP = "%Y%m%dT%H%M%SZ"
-INTERRUPT = 100_000  # instructions of SQLite between two checks whether to go on
+INTERRUPT = 100_000  # instructions of SQLite between two checks whether to stop
 Progress = Callable[[int, int], None]  # pages that remain, pages in all
 Stopped = Callable[[], bool]
 INTERRUPTED = "the connector stops"
@@ -112,9 +112,9 @@ def make_backup(
             _copy(reader, part, progress, stopped)
         _finish(part, now)
         found = verify(part, stopped=stopped)
-        _sync(part)
+        sync_to_disk(part)
         _name(part, target)
-        _sync(target.parent)
+        sync_to_disk(target.parent)
     except FileExistsError as error:
         raise BackupFailed(f"{target} already exists: name a new file for the backup") from error
     except BackupDamaged as error:
@@ -124,7 +124,7 @@ def make_backup(
             raise BackupDamaged(f"{source} is damaged: {error}") from error
         raise BackupFailed(f"no backup at {target}: {error}") from error
     finally:
-        _discard(part)
+        remove_copy(part)
     return found
 
 
@@ -187,12 +187,14 @@ def _finish(part: Path, now: datetime) -> None:
         )
 
 
-def _discard(part: Path) -> None:
+def remove_copy(part: Path) -> None:
+    """Remove an unfinished copy of a database, with its companion files."""
     for end in ("", "-journal", "-wal", "-shm"):
         Path(f"{part}{end}").unlink(missing_ok=True)
 
 
-def _sync(path: Path) -> None:
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file or directory is on disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

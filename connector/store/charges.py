@@ -1,7 +1,7 @@
-"""Recurring charges: agreements, one row for each subscription and period, and its history.
+"""Recurring charges: one row for each agreement and period, and its history. charge_runs.py has the runs.
 
-What a charge depends on is read in the transaction that stores it as `sending`: opt-outs are stored by the same writer,
-so none that was answered with 200 before is missed. charge_runs.py has the runs.
+What a charge depends on is read in the transaction that stores it as `sending`. The same writer stores opt-outs, so that
+no opt-out is missed that was answered with 200 before.
 """
 
 import sqlite3
@@ -26,7 +26,7 @@ from connector.store.consents import read_ledger
 from connector.store.sql import MICROSECOND, micros, moment
 from connector.store.writer import Writer
 
-RECHECK = timedelta(minutes=5)  # until a charge that waits for something else is looked at again
+RECHECK = timedelta(minutes=5)  # until a charge that waits for something else is checked again
 COLUMNS = """charge.id, charge.period, charge.reference, charge.state, charge.due_day, charge.last_day, charge.first_day,
     charge.attempt, charge.amount, charge.transaction_id, charge.status, charge.detail, charge.sent_at, charge.run_day,
     charge.changed_at"""
@@ -95,7 +95,7 @@ class Charges:
         return [_charge(row) for row in self._reader.execute(query, (*values, limit))]
 
     def all_in_doubt(self, limit: int) -> list[Charge]:
-        """The charges that may have been taken, which wait for a person: the newest first."""
+        """The charges in doubt, which wait for a person's decision, the newest first."""
         query = SELECT.replace(" AS charge", " AS charge INDEXED BY charges_in_doubt", 1)
         rows = self._reader.execute(
             f"{query} WHERE charge.state = 'in_doubt' ORDER BY charge.id DESC LIMIT ?", (limit,)
@@ -140,9 +140,9 @@ class Charges:
         return _facts(self._reader, phone)
 
     async def begin(self, charge: Charge, judge: Judge, *, today: date, now: datetime) -> Charge | None:
-        """Store a charge as `sending`, if nothing stands against it in this moment. None: it must not be sent.
+        """Store a charge as `sending`, unless it must not be sent now; then returns None.
 
-        `judge` returns the amount, or what stands against it. It runs in the writer's thread.
+        `judge` returns the amount, or the obstacle. It runs in the writer's thread.
         """
         at = micros(now)
 
@@ -175,8 +175,8 @@ class Charges:
         return self.get(charge.id) if await self._writer.run(work) else None
 
     async def change(self, charge: Charge, change: ChargeChange, *, now: datetime, asked: int = 0) -> None:
-        """Store what became of a charge, and the events that tell it. Raises StoreUnavailable."""
-        events = inbox.arrival([_entry_of(event) for event in change.events])
+        """Store the new state of a charge, and the events that report it. Raises StoreUnavailable."""
+        events = inbox.arrival([inbox.Entry.of(event) for event in change.events])
 
         def work(connection: sqlite3.Connection) -> None:
             _move(connection, charge.id, change, now, asked=asked)
@@ -207,7 +207,7 @@ class Charges:
         return int(count)
 
     async def doubt_sending(self, provider: str, *, now: datetime) -> list[int]:
-        """Charges that are `sending` become `in_doubt`: their caller does not know them any more."""
+        """Put charges in doubt that are still `sending`, because no call of this process is under way; returns their ids."""
 
         def work(connection: sqlite3.Connection) -> list[int]:
             rows = connection.execute(
@@ -225,7 +225,7 @@ class Charges:
         return await self._writer.run(work) if waiting else []
 
     async def plan(self, provider: str, day: date, new: Sequence[NewCharge], *, now: datetime) -> None:
-        """Store the charges of an approved run, all of them at once, and that it is planned."""
+        """Store the charges of an approved run in one transaction, and mark the run as planned."""
 
         def work(connection: sqlite3.Connection) -> None:
             for one in new:
@@ -235,7 +235,7 @@ class Charges:
         await self._writer.run(work, new=True)
 
     async def doubt_all_due(self, provider: str, until: date, why: str, *, now: datetime) -> int:
-        """The database was restored: what was due may have been charged since the backup."""
+        """Put all due charges in doubt after a restore: they may have been charged since the backup. Returns how many."""
 
         def work(connection: sqlite3.Connection) -> int:
             rows = connection.execute(
@@ -299,18 +299,6 @@ def _facts(connection: sqlite3.Connection, phone: Phone) -> ChargeFacts:
         ledger=read_ledger(connection, phone.e164),
         open_events=[key for (key,) in connection.execute(OPEN_EVENTS, {"phone": phone.e164})],
         flagged_in=[name for (name,) in connection.execute(FLAGGED, (phone.e164,))],
-    )
-
-
-def _entry_of(event: Any) -> inbox.Entry:
-    return inbox.Entry(
-        key=event.key,
-        provider=event.provider,
-        shape=event.shape,
-        msisdn=event.msisdn.e164 if event.msisdn else None,
-        received_at=event.received_at,
-        event=event,
-        raw=b"",
     )
 
 

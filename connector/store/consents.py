@@ -86,11 +86,11 @@ ARE_TAKEN_BACK = f"""SELECT DISTINCT obligation.event_id, obligation.sink
     WHERE obligation.closed_at IS NULL AND substr(obligation.failed, 1, {len(TAKEN_BACK)}) = '{TAKEN_BACK}'
     AND ledger.msisdn IN (SELECT value FROM json_each(:numbers) UNION SELECT pseudonym(value) FROM json_each(:numbers))
     AND (:sink IS NULL OR obligation.sink = :sink)"""  # noqa: S608 - a constant.
-# People who are opted out in a CRM, and whose latest entry in the ledger is missing or different.
 DECIDED_SINCE = """SELECT json_extract(decision, '$.word'), count(*) FROM ledger
     WHERE phase = 'decided' AND recorded_at >= ? GROUP BY 1"""
 LATE_SINCE = """SELECT count(DISTINCT event_id) FROM obligations
     WHERE since >= ?1 AND coalesce(closed_at, ?2) - since > ?3"""
+# People who are opted out in a CRM, and whose latest entry in the ledger is missing or different.
 NOT_HELD = """SELECT count(DISTINCT shadow.phone) FROM shadows AS shadow INDEXED BY shadows_out
     WHERE shadow.crm = ? AND shadow.object = ? AND shadow.opted_out = 1 AND shadow.gone_at IS NULL AND shadow.phone <> ''
     AND coalesce((SELECT json_extract(decision, '$.word') FROM ledger INDEXED BY ledger_phone
@@ -191,7 +191,7 @@ class Consents:
         """The ledgers of many numbers; a number without entries has an empty one."""
         found: dict[str, list[LedgerEntry]] = {number: [] for number in numbers}
         whose = dict(zip(found, found, strict=True))
-        # Pseudonyms stand behind all numbers in the index.
+        # In the index all pseudonyms come after all numbers.
         if self._reader.execute(ANY_FORGOTTEN).fetchone():
             hashed = self._reader.execute("SELECT pseudonym(value), value FROM json_each(?)", (as_list(list(found)),))
             whose |= dict(hashed.fetchall())

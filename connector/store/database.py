@@ -27,7 +27,7 @@ BUSY_TIMEOUT = timedelta(seconds=5)  # for a person's sqlite3 shell: no other pr
 READER_PRAGMAS: dict[str, str | int] = {"busy_timeout": 5000, "query_only": 1}
 SQLITE = sqlite3.sqlite_version_info  # version of the library that this Python uses
 STATEMENTS = 256  # prepared statements that are kept: more than this package has
-STRANGER = (
+LOCK_MAY_BE_ANOTHER_USERS = (
     ". If no such process runs, another user holds {name}, which others could open: `fuser -v {name}` shows who; "
     "remove the file once no connector runs, and start again"
 )
@@ -79,7 +79,7 @@ class FileLock:
                 file.close()
                 raise AlreadyRunning(
                     f"{path} is held by another connector, process {pid}: stop that one first, or give this one its own `store: path`"
-                    + (STRANGER.format(name=name) if loose else "")
+                    + (LOCK_MAY_BE_ANOTHER_USERS.format(name=name) if loose else "")
                 ) from None
             file.close()
 

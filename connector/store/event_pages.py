@@ -23,9 +23,9 @@ from connector.store.sql import as_list, moment, read_rows
 
 SEARCH_TIME = timedelta(milliseconds=120)
 COUNT_TIME = timedelta(milliseconds=60)
-COUNTED = 1000  # events that are looked at for the numbers beside the filters
-WINDOW = 500  # ids that are looked at first; four times as many next where that was quick
-QUICK = 0.01  # seconds of a window
+COUNTED = 1000  # the most events that are read for the numbers beside the filters
+WINDOW = 500  # ids that are searched first; four times as many next if that took less than QUICK
+QUICK = 0.01  # seconds
 OPEN = "INDEXED BY units_age WHERE sink IN (SELECT sink FROM unit_totals) AND open = 1"
 PENDING = f"""id IN (SELECT id FROM inbox INDEXED BY inbox_pending WHERE {PLANNABLE} AND id >= :first AND id < :before
     UNION ALL SELECT event_id FROM questions WHERE event_id >= :first AND event_id < :before)"""  # noqa: S608 - constants.

@@ -30,9 +30,9 @@ from connector.store.naming_rows import (
     UNIT_IS_OPEN,
     Hit,
     event_of,
-    is_others_open,
+    is_open_event_of_another,
+    remove_number,
     search,
-    take_out,
 )
 from connector.store.people import forget_id
 from connector.store.person_key import PersonKey, PersonKeyMissing, key_file, key_is_missing, remember_key, write_key
@@ -288,7 +288,9 @@ def _erase(
     given: dict[str, Any] = {"number": phone.e164, "last": row[0], "now": micros(now)}
     waits = _waits(connection, given)
     mentions = Mentions(phone)
-    if others := [hit for hit in hits if hit.table in {"inbox", "units"} and is_others_open(connection, hit, given)]:
+    if others := [
+        hit for hit in hits if hit.table in {"inbox", "units"} and is_open_event_of_another(connection, hit, given)
+    ]:
         event_ids = {event_of(connection, hit) for hit in others}
         waits = Waits(
             delivering=tuple(sorted({*waits.delivering, *event_ids})),
@@ -318,7 +320,7 @@ def _erase(
         connection.execute(statement, given)
     connection.execute("DELETE FROM stop_answers WHERE person = pseudonym(:number)", given)
     for hit in hits:
-        take_out(connection, hit, mentions, given)
+        remove_number(connection, hit, mentions, given)
     forget_id(connection, phone.e164)
     connection.execute("UPDATE forgotten SET number = NULL, erased_at = :now WHERE number = :number", given)
     return Erased(events=len(gone), waits=waits)

@@ -32,7 +32,7 @@ def note(database: Path, person: str | None, now: datetime) -> None:
 
 
 def listed(database: Path) -> dict[str, datetime]:
-    """Who was forgotten, and when, by the list beside the database. A line that cannot be read is passed over."""
+    """Who was forgotten, and when, by the list beside the database. A line that cannot be read is skipped."""
     found: dict[str, datetime] = {}
     with suppress(OSError):
         for line in list_file(database).read_text(encoding="ascii", errors="replace").splitlines():
@@ -43,7 +43,7 @@ def listed(database: Path) -> dict[str, datetime]:
 
 
 def ask_again(connection: sqlite3.Connection, database: Path, taken_at: datetime) -> int:
-    """After a restore: note that whoever was forgotten since the backup was taken is to be erased again; returns how many.
+    """After a restore: request again to erase everybody who was forgotten since the backup was taken; returns how many.
 
     `database` is the file in use, beside which key and list are.
     """

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -37,6 +37,20 @@ class Entry(Struct, frozen=True, kw_only=True):
     raw: bytes
     unreadable: str | None = None
     question: Question | None = None  # to be answered before the event is planned
+
+    @classmethod
+    def of(cls, event: Event, raw: bytes = b"", question: Question | None = None) -> Self:
+        """The entry of an event that was understood."""
+        return cls(
+            key=event.key,
+            provider=event.provider,
+            shape=event.shape,
+            msisdn=event.msisdn.e164 if event.msisdn else None,
+            received_at=event.received_at,
+            event=event,
+            raw=raw,
+            question=question,
+        )
 
 
 class Kept(Struct, frozen=True):
@@ -288,7 +302,7 @@ class Inbox:
     async def keep(
         self, entries: Sequence[Entry], *, nonce: str | None = None, nonce_expires: datetime | None = None
     ) -> tuple[Kept, ...]:
-        """Store what one request brought, all of it or nothing; it is on disk when this returns.
+        """Store the entries of one request, all of them or none; they are on disk when this returns.
 
         Raises HttpRejected if the nonce was used for something else, Unreadable if an event cannot be stored, and
         StoreUnavailable.
@@ -400,7 +414,7 @@ class Inbox:
         await self._writer.run(lambda connection: replay(connection, one, since))
 
     async def replay_many(self, several: Sequence[Replay], *, now: datetime) -> list[str]:
-        """The same for many events; returns why some of them could not be replayed."""
+        """Let many events be planned again, as replay() does; returns why some of them could not be replayed."""
 
         def work(connection: sqlite3.Connection) -> list[str]:
             refused: list[str] = []

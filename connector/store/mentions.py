@@ -1,4 +1,4 @@
-"""Finds a phone number in stored texts, in every form in which people and programs write it, and takes it out."""
+"""Finds a phone number in stored texts, in every form in which people and programs write it, and removes it."""
 
 import re
 from collections.abc import Sequence
@@ -34,18 +34,18 @@ class Mentions:
         return re.compile(rf"(?<![0-9])(?:{abroad}|{trunk})?{national}(?![0-9])")
 
     def are_in(self, value: str | bytes | None) -> bool:
-        """Whether the number stands in it."""
+        """Whether the text or body contains the number."""
         if value is None or not self.may_be_in([value]):
             return False
         return self._pattern.search(_text(value)) is not None
 
     def without(self, value: str | bytes) -> str | bytes:
-        """The same with ERASED in the place of the number."""
+        """The text or body with ERASED in place of the number."""
         changed = self._pattern.sub(ERASED, _text(value))
         return changed if isinstance(value, str) else changed.encode("latin-1")
 
     def may_be_in(self, values: Sequence[str | bytes]) -> bool:
-        """A quick look, which is enough for most texts: whether the digits stand in one of them in this order."""
+        """A quick check, which is enough for most texts: whether one of them contains the digits in this order."""
         data = BETWEEN.join(
             value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value for value in values
         )

@@ -1,4 +1,4 @@
-"""Rows of all tables that name a phone number: found, and the number taken out of what is not the person's own."""
+"""Finds the rows of all tables that name a phone number, and removes the number from rows of other people."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ SEARCHED: Mapping[str, tuple[str, ...]] = {
 REMEMBER_RECORD = """INSERT INTO erased_records (crm, object, record, opted_out) VALUES (?1, ?2, pseudonym(?3), coalesce(
         (SELECT opted_out FROM shadows WHERE crm = ?1 AND object = ?2 AND record_id = ?3), 0))
     ON CONFLICT (crm, object, record) DO UPDATE SET opted_out = excluded.opted_out"""
-GO = frozenset({"shadows", "links", "stop_answers"})
+DELETED_WHOLE = frozenset({"shadows", "links", "stop_answers"})
 
 
 class Hit(Struct, frozen=True):
@@ -52,7 +52,7 @@ def _search(reader: sqlite3.Connection, table: str, columns: Sequence[str], ment
     key = _key_of(reader, table)
     rows = reader.execute(f"SELECT {', '.join((*key, *columns))} FROM {table}")  # noqa: S608 - names of our own tables.
     while page := rows.fetchmany(PAGE):
-        # One look at all of them together: nearly always the number is in none.
+        # All texts of a page are searched together first, because nearly always the number is in none of them.
         if not mentions.may_be_in([value for row in page for value in row[len(key) :] if value]):
             continue
         for row in page:
@@ -73,16 +73,16 @@ def event_of(connection: sqlite3.Connection, hit: Hit) -> int:
     return int(row[0]) if row else 0
 
 
-def is_others_open(connection: sqlite3.Connection, hit: Hit, given: Mapping[str, Any]) -> bool:
-    """Whether the row belongs to an event of somebody else, which is still under way: its content must not change now."""
+def is_open_event_of_another(connection: sqlite3.Connection, hit: Hit, given: Mapping[str, Any]) -> bool:
+    """Whether the row belongs to another person's event that is still under way: its content must not change now."""
     event_id = event_of(connection, hit)
     query = f"""SELECT 1 FROM inbox WHERE id = :id AND id <= :last AND msisdn IS NOT :number
         AND (state IN ('pending', 'delivering') OR {UNIT_IS_OPEN} OR (msisdn IS NULL AND {UNDECIDED}))"""  # noqa: S608 - constants.
     return connection.execute(query, {**given, "id": event_id}).fetchone() is not None
 
 
-def take_out(connection: sqlite3.Connection, hit: Hit, mentions: Mentions, given: Mapping[str, Any]) -> None:
-    """Take the number out of a row that is left, or delete the row. What came after the request is left as it is."""
+def remove_number(connection: sqlite3.Connection, hit: Hit, mentions: Mentions, given: Mapping[str, Any]) -> None:
+    """Remove the number from a row that stays, or delete the row. What came after the request stays unchanged."""
     columns, key = SEARCHED[hit.table], _key_of(connection, hit.table)
     where = " AND ".join(f"{name} IS ?" for name in key)
     row = connection.execute(f"SELECT {', '.join(columns)} FROM {hit.table} WHERE {where}", hit.key).fetchone()  # noqa: S608
@@ -103,7 +103,7 @@ def take_out(connection: sqlite3.Connection, hit: Hit, mentions: Mentions, given
             return
     if hit.table == "shadows":
         connection.execute(REMEMBER_RECORD, hit.key)
-    if hit.table in GO:
+    if hit.table in DELETED_WHOLE:
         connection.execute(f"DELETE FROM {hit.table} WHERE {where}", hit.key)  # noqa: S608 - names of our own tables.
         return
     changed = {

@@ -37,7 +37,7 @@ WAKE = """UPDATE units SET state = 'ready' WHERE id IN (
 LANE_HEADS = """SELECT json_group_array(json_array(id, lane, urgent, size)) FROM (
     SELECT id, lane, urgent, size FROM units INDEXED BY units_ready
     WHERE sink = :sink AND state = 'ready' AND urgent >= :least ORDER BY urgent DESC, event_id LIMIT :limit)"""
-BEHIND = """SELECT json_group_array(json_array(
+NEXT_IN_LANES = """SELECT json_group_array(json_array(
     head.id, -unit.urgent, unit.event_id, unit.id, unit.lane, unit.size, unit.due_at > :now AND unit.started_at <= :now))
     FROM json_each(:lanes) AS head
     CROSS JOIN units AS unit ON unit.id IN (
@@ -46,7 +46,7 @@ BEHIND = """SELECT json_group_array(json_array(
         AND next.urgent >= :least
         ORDER BY next.urgent DESC, next.event_id LIMIT :each)"""
 # Units in doubt together are sent together again: the older one alone could undo the newer. Opt-outs are separate.
-BOUND = """WITH doubt (lane, urgent, last) AS (
+SENT_TOGETHER = """WITH doubt (lane, urgent, last) AS (
         SELECT lane, urgent, max(event_id) FROM units INDEXED BY units_doubt
         WHERE sink = :sink AND in_doubt = 1 AND state = 'waiting' GROUP BY lane, urgent)
     SELECT json_group_array(json_array(unit.id, unit.lane, unit.urgent, unit.size)) FROM doubt
@@ -55,7 +55,7 @@ BOUND = """WITH doubt (lane, urgent, last) AS (
     AND unit.event_id <= doubt.last WHERE unit.state = 'waiting'"""
 TAKE = """UPDATE units SET state = 'claimed', claim = :start, first_try_at = coalesce(first_try_at, :now),
     started_at = NULL, due_at = NULL WHERE id IN (SELECT value FROM json_each(:ids))"""
-HELD = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
+CLAIMED_UNITS = """SELECT json_group_array(json_array(unit.id, unit.event_id, inbox.key, unit.lane, unit.operations, unit.done,
     unit.attempts, unit.urgent, unit.overtaken_by, unit.late, unit.in_doubt, inbox.received_at, unit.first_try_at,
     unit.unmade))
     FROM json_each(?) AS each CROSS JOIN units AS unit ON unit.id = each.value
@@ -105,7 +105,7 @@ class Outbox:
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
             ids = _take(connection, sink, limit, claim, now, int(only_urgent))
-            rows = read_rows(connection, HELD, (as_list(ids),)) if ids else []
+            rows = read_rows(connection, CLAIMED_UNITS, (as_list(ids),)) if ids else []
             return rows, _newer(connection, sink, rows)
 
         rows, newer = await self._writer.run(work)
@@ -132,14 +132,14 @@ class Outbox:
         """Put back what was claimed and has not been sent."""
         await self._put_back(GIVE_BACK, as_list([unit.id for unit in units]), now)
 
-    async def _put_back_in_doubt(self, claims: str, which: str, now: datetime) -> int:
+    async def _put_back_in_doubt(self, claims: str, name: str, now: datetime) -> int:
         """Put units back. Those with a call that must not be made twice are parked: a person decides."""
 
         def work(connection: sqlite3.Connection) -> int:
-            once = connection.execute(ONCE.format(claims), (which,)).fetchall()
+            once = connection.execute(ONCE.format(claims), (name,)).fetchall()
             if once:
                 park(connection, [(unit_id, event_id) for unit_id, event_id, *_ in once], PERHAPS_DONE, now)
-            lanes = [*connection.execute(RELEASE.format(claims), (which,)).fetchall(), *(one[2:] for one in once)]
+            lanes = [*connection.execute(RELEASE.format(claims), (name,)).fetchall(), *(one[2:] for one in once)]
             promote(connection, lanes, now)
             return len(lanes)
 
@@ -216,7 +216,9 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
             lanes.append(lane)
     _claim(connection, ids, start, now)
     if lanes and room > 0:
-        behind = read_rows(connection, BEHIND, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))})
+        behind = read_rows(
+            connection, NEXT_IN_LANES, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))}
+        )
         fitting = _next_in_lanes(behind, room)
         _claim(connection, fitting, start, now)
         ids += fitting
@@ -226,7 +228,7 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
 def _sent_with_head(connection: sqlite3.Connection, sink: str) -> dict[tuple[str, int], list[tuple[int, int]]]:
     """The units (id, size) that are sent with the head of their lane in any case, by lane and urgency."""
     bound: dict[tuple[str, int], list[tuple[int, int]]] = {}
-    for unit_id, lane, urgent, size in read_rows(connection, BOUND, {"sink": sink}):
+    for unit_id, lane, urgent, size in read_rows(connection, SENT_TOGETHER, {"sink": sink}):
         bound.setdefault((lane, urgent), []).append((unit_id, size))
     return bound
 

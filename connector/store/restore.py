@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from connector.model.errors import StoreUnavailable
 from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand, SinkCall
-from connector.store.backups import STAMP, TAKEN_AT, Contents
+from connector.store.backups import STAMP, TAKEN_AT, Contents, remove_copy, sync_to_disk
 from connector.store.database import keep_private, open_writer
 from connector.store.disk import free_bytes
 from connector.store.documents import operations_from_json
@@ -82,18 +82,18 @@ def restore(backup: Path, database: Path, *, now: datetime) -> Path | None:
     """
     staged = Path(f"{database}.restoring")
     try:
-        _discard(staged)
+        remove_copy(staged)
         _copy(backup, staged)
         _mark(staged, database, now)
-        _sync(staged)
+        sync_to_disk(staged)
         give_to_owner_of(database.parent, staged)
         aside = _set_aside(database, now)
         staged.replace(database)
-        _sync(database.parent)
+        sync_to_disk(database.parent)
     except (OSError, sqlite3.Error) as error:
         raise StoreUnavailable(f"{backup} could not be put in the place of {database}: {error}") from error
     finally:
-        _discard(staged)
+        remove_copy(staged)
     return aside
 
 
@@ -174,21 +174,8 @@ def _set_aside(database: Path, now: datetime) -> Path | None:
     if log.exists():
         log.rename(f"{aside}-wal")
     Path(f"{database}-shm").unlink(missing_ok=True)
-    _sync(database.parent)
+    sync_to_disk(database.parent)
     return aside
-
-
-def _discard(staged: Path) -> None:
-    for end in ("", "-journal", "-wal", "-shm"):
-        Path(f"{staged}{end}").unlink(missing_ok=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def restored(reader: sqlite3.Connection) -> Restored | None:

@@ -1,4 +1,4 @@
-"""Retention: deletes what is old, by kind and in small steps. It never deletes the ledger, the books, or anything open.
+"""Retention: deletes old data, by kind and in small steps. It never deletes the ledger, the agreements, or anything open.
 
 An opt-out that some system has not received, or about which nothing is decided yet, stays however old it is.
 """
@@ -23,7 +23,7 @@ from connector.store.writer import Writer
 
 REPEATS = timedelta(hours=72)  # a provider's repeat is recognised for at least this long
 STEP = 1000  # events in one transaction: callbacks wait a few tens of milliseconds for it at most
-WARNED = timedelta(days=14)  # before dead letters and unreadable bodies are deleted, a person is told
+WARNED = timedelta(days=14)  # an alarm is raised so long before dead letters and unreadable bodies are deleted
 
 
 class Kind(StrEnum):
@@ -61,7 +61,7 @@ TIMED: Mapping[Kind, tuple[str, str]] = {
     Kind.AUDIT: ("audit", "at"),
     Kind.SESSIONS: ("console_sessions", "seen_at"),
 }
-DONE = {"nonces": "expires_at", "erased_events": "expires_at"}  # deleted when their time has come
+EXPIRING = {"nonces": "expires_at", "erased_events": "expires_at"}  # deleted when they have expired
 
 
 class Keep(Struct, frozen=True, kw_only=True):
@@ -125,7 +125,7 @@ class Retention:
             await self._writer.run(partial(_delete_before, table=table, column=column, before=before[kind]))
         done = [
             await self._writer.run(partial(_delete_before, table=table, column=column, before=micros(now)))
-            for table, column in DONE.items()
+            for table, column in EXPIRING.items()
         ]
         return Swept(events, bodies, done[0])
 

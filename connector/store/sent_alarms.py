@@ -1,4 +1,4 @@
-"""Alarms that people were told of and whose end they are to be told, so that a restart does not tell of them again."""
+"""Alarms that were sent to people and are still raised, so that a restart does not send them again."""
 
 import sqlite3
 from datetime import datetime
@@ -10,7 +10,7 @@ ADD = "INSERT OR REPLACE INTO sent_alarms (kind, about, message, sent_at) VALUES
 
 
 class SentAlarms:
-    """Reads and writes the alarms that are open."""
+    """Reads and writes the alarms."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
@@ -22,12 +22,12 @@ class SentAlarms:
         return [(kind, about, message) for kind, about, message in rows]
 
     async def add(self, kind: str, about: str, message: str, now: datetime) -> None:
-        """People are told of it."""
+        """Store an alarm that was sent."""
         row = kind, about, message, micros(now)
         await self._writer.run(lambda connection: connection.execute(ADD, row))
 
     async def remove(self, kind: str, about: str) -> None:
-        """Its cause no longer exists."""
+        """Delete an alarm whose cause no longer exists."""
         row = kind, about
         await self._writer.run(
             lambda connection: connection.execute("DELETE FROM sent_alarms WHERE kind = ? AND about = ?", row)

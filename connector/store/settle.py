@@ -48,7 +48,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     execute_rows(connection, SETTLE, [_row(each, units[each.unit_id], now) for each in settlements])
     for each in settlements:
         if each.partly_delivered:
-            _part(connection, each)
+            _keep_partly_delivered(connection, each)
     _record_cause(connection, settlements)
     _drop_priority(connection, settlements)
     promote(connection, {(unit[2], unit[3]) for unit in units.values()}, now)
@@ -84,7 +84,7 @@ def _changes(
     return changes, shared
 
 
-def _part(connection: sqlite3.Connection, settlement: Settlement) -> None:
+def _keep_partly_delivered(connection: sqlite3.Connection, settlement: Settlement) -> None:
     """Record that the consent fields of some operations are delivered. The rest replaces the operations; what was done comes last."""
     text, done_text = connection.execute(
         "SELECT operations, done FROM units WHERE id = ?", (settlement.unit_id,)

@@ -29,8 +29,8 @@ NAMED = {
     "heads": outbox.LANE_HEADS,
     "ready": overview.READY,
     "urgent due": overview.URGENT_DUE,
-    "behind": outbox.BEHIND,
-    "bound": outbox.BOUND,
+    "behind": outbox.NEXT_IN_LANES,
+    "bound": outbox.SENT_TOGETHER,
     "take": outbox.TAKE,
     "doubtful": outbox.DOUBTFUL,
     "next due": outbox.NEXT_DUE,
@@ -43,7 +43,7 @@ NAMED = {
     "due questions": enrichment_queue.DUE,
 }
 PLACED = {
-    "held": (outbox.HELD, 1),
+    "held": (outbox.CLAIMED_UNITS, 1),
     "newer": (outbox.NEWER, 3),
     "claimed": (settle.CLAIMED, 1),
     "units of events": (settle.UNITS_OF, 1),
