@@ -10,6 +10,7 @@ from connector.config.validation import did_you_mean
 from connector.config.yaml_document import Document, read
 from connector.mapping.compile.context import Where
 from connector.mapping.compile.files import mapping_files
+from connector.mapping.compile.sources import sources_of
 from connector.mapping.language.records import load_mapping
 from connector.mapping.language.rules import Test, When
 from connector.mapping.values.values import fold, text
@@ -37,8 +38,7 @@ def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
     for path in mapping_files(directory):
         document = read(path, path.name)
         model, document = load_mapping(document)
-        sources = model.on if isinstance(model.on, list) else [model.on]
-        if not any(source.partition(".")[0] == provider for source in sources):
+        if not any(source.partition(".")[0] == provider for source in sources_of(model)):
             continue
         for number, rule in enumerate(model.rules):
             here: Where = ("rules", number)

@@ -13,7 +13,7 @@ from connector.model.phone import Phone
 from connector.model.plan import Known
 from connector.model.states import EventState
 from connector.pipeline.planning import plan
-from connector.pipeline.replan import lacking
+from connector.pipeline.replan import not_delivered
 
 CONTACT = """
       - upsert: Contact
@@ -163,24 +163,26 @@ UNSUBSCRIBE = ServiceCommand(
 
 
 def test_what_is_known_is_not_lacking():
-    assert lacking([contact(A=1), UNSUBSCRIBE], [UNSUBSCRIBE, contact(A=2)]) == []
-    assert lacking([replace(UNSUBSCRIBE, known_active=True)], [UNSUBSCRIBE]) == []
+    assert not_delivered([contact(A=1), UNSUBSCRIBE], [UNSUBSCRIBE, contact(A=2)]) == []
+    assert not_delivered([replace(UNSUBSCRIBE, known_active=True)], [UNSUBSCRIBE]) == []
     other = replace(UNSUBSCRIBE, keyword="HUND")
-    assert lacking([contact("other", A=1), other], [contact(A=1), UNSUBSCRIBE]) == [contact("other", A=1), other]
+    assert not_delivered([contact("other", A=1), other], [contact(A=1), UNSUBSCRIBE]) == [contact("other", A=1), other]
 
 
 def test_of_a_record_that_is_written_the_other_fields_are_lacking():
     whole = contact(A=1, Out=True, create={"L": "x"}, consent=("Out",))
-    assert lacking([whole], [contact(Out=True, consent=("Out",), alone=True)]) == [contact(A=1, create={"L": "x"})]
+    assert not_delivered([whole], [contact(Out=True, consent=("Out",), alone=True)]) == [
+        contact(A=1, create={"L": "x"})
+    ]
 
 
 def test_what_was_only_for_a_new_record_is_lacking_where_the_consent_fields_have_made_it():
     whole = contact(A=1, Out=True, create={"L": "x", "F": "y"}, consent=("Out",))
     made = contact(Out=True, create={"L": "x", "A": 1, "F": "y"}, consent=("Out",), alone=True)
     done = made.as_done(created=True, left_out=("A", "F"))
-    assert lacking([whole], [done]) == [contact(A=1, F="y")]
+    assert not_delivered([whole], [done]) == [contact(A=1, F="y")]
     there = made.as_done(created=False, left_out=())
-    assert lacking([whole], [there]) == [contact(A=1, create={"L": "x", "F": "y"})]
+    assert not_delivered([whole], [there]) == [contact(A=1, create={"L": "x", "F": "y"})]
 
 
 def test_a_write_is_narrowed_to_the_consent_fields_and_then_to_the_flag():

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from connector.mapping.checks.rules import writes_of
 from connector.mapping.compile.context import Findings, Where
 from connector.mapping.language.paths import BadPath
-from connector.mapping.language.rules import MappingFile, Update, Upsert
+from connector.mapping.language.rules import MappingFile
 from connector.mapping.language.templates import Part, parse_template
 from connector.model.crm_schema import CrmSchema, FieldKind, FieldSchema
 
@@ -43,20 +44,16 @@ CALLED[FieldKind.REFERENCE] = "the Id of a record"
 
 def check_addresses(model: MappingFile, findings: Findings, schemas: Mapping[str, CrmSchema]) -> None:
     """Check the fields of one file against the schemas of the CRMs that it writes to. A CRM without a schema is skipped."""
-    crms = findings.context.crms
-    for number, rule in enumerate(model.rules):
-        for place, item in enumerate(rule.do):
-            if not isinstance(item, Upsert | Update):
-                continue
-            schema = schemas.get(item.crm or (crms[0] if len(crms) == 1 else ""))
-            known = schema.object(item.upsert if isinstance(item, Upsert) else item.update) if schema else None
-            create = item.create if isinstance(item, Upsert) else {}
-            for group, fields in (("set", item.set), ("create", create)):
-                for name, value in fields.items():
-                    field = known.field(name) if known else None
-                    where = ("rules", number, "do", place, group, name)
-                    if known and field and field.kind in NEVER and isinstance(value, str):
-                        _check(value, field, f"{known.name}.{field.name}", where, findings)
+    for item, where in writes_of(model):
+        schema = schemas.get(findings.context.crm_of(item.crm))
+        known = schema.object(item.object_name) if schema else None
+        if known is None:
+            continue
+        for group, fields in (("set", item.set), ("create", item.create)):
+            for name, value in fields.items():
+                field = known.field(name)
+                if field and field.kind in NEVER and isinstance(value, str):
+                    _check(value, field, f"{known.name}.{field.name}", (*where, group, name), findings)
 
 
 def _check(written: str, field: FieldSchema, name: str, where: Where, findings: Findings) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from connector.config.validation import did_you_mean
 from connector.mapping.checks.possible_values import Yield, yields
-from connector.mapping.checks.rules import asked
+from connector.mapping.checks.rules import asked, writes_of
 from connector.mapping.checks.value_fit import Misfit, can_never_be, misfits
 from connector.mapping.compile.context import Findings, Where
 from connector.mapping.compile.exact_keys import is_exact
-from connector.mapping.compile.sources import CHANGE
+from connector.mapping.compile.sources import CHANGE, sources_of
 from connector.mapping.language.rules import FeedSettings, MappingFile, MatchForm, Update, Upsert
 from connector.mapping.values.values import text
 from connector.model.crm_schema import PICKED, TEXTS, CrmSchema, FieldKind, FieldSchema, ObjectSchema
@@ -28,19 +28,15 @@ KEY_KINDS = TEXTS | PICKED | {FieldKind.ID}
 
 def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> None:
     """Check one file against the schemas of the CRMs that it writes to and watches. A CRM without a schema is skipped."""
-    crms = findings.context.crms
     if model.feed is not None:
-        for source in model.on if isinstance(model.on, list) else [model.on]:
+        for source in sources_of(model):
             crm, _, shape = source.rpartition(".")
             if shape == CHANGE and crm in schemas:
                 _check_feed(model, model.feed, schemas[crm], findings)
-    for number, rule in enumerate(model.rules):
-        for place, item in enumerate(rule.do):
-            if not isinstance(item, Upsert | Update):
-                continue
-            schema = schemas.get(item.crm or (crms[0] if len(crms) == 1 else ""))
-            if schema is not None:
-                _Checks(schema, findings).write(item, ("rules", number, "do", place))
+    for item, where in writes_of(model):
+        schema = schemas.get(findings.context.crm_of(item.crm))
+        if schema is not None:
+            _Checks(schema, findings).write(item, where)
 
 
 def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findings: Findings) -> None:
@@ -109,11 +105,9 @@ class _Checks:
     def write(self, item: Upsert | Update, where: Where) -> None:
         """Check a whole upsert or update."""
         is_upsert = isinstance(item, Upsert)
-        name = item.upsert if isinstance(item, Upsert) else item.update
-        known = self.object(name, (*where, "upsert" if is_upsert else "update"))
+        known = self.object(item.object_name, (*where, "upsert" if is_upsert else "update"))
         if known is None:
             return
-        create = item.create if isinstance(item, Upsert) else {}
         may_create = is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE)
         if item.match is not None:
             self._match(known, item, item.match, where)
@@ -121,12 +115,12 @@ class _Checks:
             self._key(known, key, value, (*where, "key", key), may_create=may_create)
         for field, value in item.set.items():
             self._field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
-        for field, value in create.items():
+        for field, value in item.create.items():
             self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
-        groups = (("set", item.set), ("create", create))
+        groups = (("set", item.set), ("create", item.create))
         self._currency(known, {(*where, group, field): field for group, fields in groups for field in fields})
         if may_create:
-            self._required(known, (*(item.key or ()), *item.set, *create), (*where, "upsert"))
+            self._required(known, (*(item.key or ()), *item.set, *item.create), (*where, "upsert"))
 
     def _currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
         """Check the currency of amounts, in an org with several currencies.

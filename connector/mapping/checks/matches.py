@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from connector.mapping.checks.rules import writes_of
 from connector.mapping.compile.context import Findings, Where
 from connector.mapping.language.rules import MappingFile, MatchForm, Update, Upsert
 from connector.model.operation import IfNone
@@ -59,7 +60,7 @@ def check_matches_agree(models: Sequence[tuple[MappingFile, Findings]]) -> None:
                 findings.add(
                     (*where, "match"),
                     "matched-otherwise",
-                    f"{line} matches {_name(item)} in another way, and so could find another record",
+                    f"{line} matches {item.object_name} in another way, and so could find another record",
                     "use the same `phone`, `many` and key field in both",
                     key=True,
                 )
@@ -67,26 +68,19 @@ def check_matches_agree(models: Sequence[tuple[MappingFile, Findings]]) -> None:
             findings.add(
                 where,
                 "not-matched",
-                f"{line} matches {_name(item)} by phone; by its key alone this could make the same person twice",
+                f"{line} matches {item.object_name} by phone; by its key alone this could make the same person twice",
                 "give it the same `match:`",
             )
 
 
 def _writes(models: Sequence[tuple[MappingFile, Findings]]) -> Iterator[tuple[Upsert | Update, Where, Findings]]:
     for model, findings in models:
-        for number, rule in enumerate(model.rules):
-            for place, item in enumerate(rule.do):
-                if isinstance(item, Upsert | Update):
-                    yield item, ("rules", number, "do", place), findings
-
-
-def _name(item: Upsert | Update) -> str:
-    return item.upsert if isinstance(item, Upsert) else item.update
+        for item, where in writes_of(model):
+            yield item, where, findings
 
 
 def _object(item: Upsert | Update, findings: Findings) -> tuple[str, str]:
-    crms = findings.context.crms
-    return item.crm or (crms[0] if len(crms) == 1 else ""), _name(item).casefold()
+    return findings.context.crm_of(item.crm), item.object_name.casefold()
 
 
 def _way(item: Upsert | Update) -> tuple[list[str], str, str]:

@@ -9,7 +9,7 @@ from connector.mapping.compile.context import Findings, Where
 from connector.mapping.compile.sources import CHANGE, sources_of
 from connector.mapping.language.field_forms import Transform
 from connector.mapping.language.paths import BadPath, Path, parse_path
-from connector.mapping.language.rules import Command, FeedSettings, MappingFile, Rule, Test, When
+from connector.mapping.language.rules import Command, FeedSettings, MappingFile, Rule, Test, Update, Upsert, When
 from connector.mapping.language.templates import parse_template
 from connector.mapping.values.values import fold
 from connector.model.operation import ID_FIELD
@@ -167,6 +167,14 @@ def _value_paths(value: Any, where: Where) -> Iterator[tuple[Where, Path]]:
             yield from ((where, path) for path in parse_template(value).paths)
         except BadPath:
             return
+
+
+def writes_of(model: MappingFile) -> Iterator[tuple[Upsert | Update, Where]]:
+    """All upserts and updates of a file, each with its place."""
+    for number, rule in enumerate(model.rules):
+        for place, item in enumerate(rule.do):
+            if isinstance(item, Upsert | Update):
+                yield item, ("rules", number, "do", place)
 
 
 def asked(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:

@@ -48,6 +48,10 @@ class Context:
         """The traits of a sink; a provider has the defaults."""
         return self.traits.get(sink, PLAIN)
 
+    def crm_of(self, named: str | None) -> str:
+        """The CRM that an item names, or the only one there is; empty if that is not clear."""
+        return named or (self.crms[0] if len(self.crms) == 1 else "")
+
     @property
     def flags(self) -> tuple[str, ...]:
         """The CRMs that have an opt-out flag."""

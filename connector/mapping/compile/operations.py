@@ -55,9 +55,7 @@ def sink_of(named: str | None, known: tuple[str, ...], what: str, where: Where, 
 
 def _write(item: Upsert | Update, rule: Rule, label: str, where: Where, findings: Findings) -> WriteItem:
     is_upsert = isinstance(item, Upsert)
-    name = item.upsert if isinstance(item, Upsert) else item.update
-    create = item.create if isinstance(item, Upsert) else {}
-    context = findings.context
+    name, create, context = item.object_name, item.create, findings.context
     sink = sink_of(item.crm, context.crms, "CRM", where, findings)
     key = _key(item, where, findings, sink)
     _check_parents(item.set, (*where, "set"), findings, sink)

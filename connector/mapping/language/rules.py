@@ -153,12 +153,27 @@ class Upsert(Write):
     create: dict[Identifier, Value] = Field(default_factory=dict)
     """Fields that are written only when the record is new."""
 
+    @property
+    def object_name(self) -> str:
+        """The object, such as Contact."""
+        return self.upsert
+
 
 class Update(Write):
     """Write a record that is there; never create one."""
 
     update: Identifier
     """The object, such as Contact."""
+
+    @property
+    def object_name(self) -> str:
+        """The object, such as Contact."""
+        return self.update
+
+    @property
+    def create(self) -> dict[str, Any]:
+        """Empty: an update never creates a record."""
+        return {}
 
 
 class Command(Strict):
