@@ -299,11 +299,18 @@ def drop_superseded(
     of the sink, by object.
     """
     flagged = {name.casefold(): fields for name, fields in consent_fields.items()}
-    lanes = {unit.lane for unit in units if flagged and any(_may_create(one, flagged) for one in unit.operations)}
-    out = set(store.consents.opted_out(sorted(lanes))) if lanes else set()
+    creating = {unit.lane for unit in units if flagged and any(_may_create(one, flagged) for one in unit.operations)}
+    out = set(store.consents.opted_out(sorted(creating))) if creating else set()
     consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
     ledgers = store.consents.of_many(sorted(out | {unit.lane for unit in units if unit.id in consent}))
     out = {lane for lane in out if fold_ledger(ledgers[lane]).out}
+    clearing = {(one.sink, unit.lane) for unit in units for one in unit.operations if _clears_flag(one)}
+    undecided: dict[
+        tuple[str, str], int
+    ] = {}  # by sink and number: the latest opt-out in the CRM that nobody has judged
+    for sink in {sink for sink, _ in clearing}:
+        lanes = [lane for of, lane in clearing if of == sink]
+        undecided |= {(sink, one): at for one, at in store.inbox.undecided_opt_outs(sink, lanes).items()}
     pending: list[PendingWrite] = []
     for number, unit in enumerate(units):
         newer = [
@@ -317,7 +324,8 @@ def drop_superseded(
                 operation = as_sendable(
                     operation,
                     event_id=unit.event_id,
-                    overtaken=unit.overtaken_by is not None,
+                    overtaken=unit.overtaken_by is not None
+                    or (_clears_flag(operation) and undecided.get((operation.sink, unit.lane), 0) > unit.event_id),
                     newer=newer,
                     ledger=ledgers.get(unit.lane, ()),
                 )
@@ -325,6 +333,10 @@ def drop_superseded(
                 (operation,) = out_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
             pending.append(PendingWrite(number, index, operation))
     return pending
+
+
+def _clears_flag(operation: Operation) -> bool:
+    return isinstance(operation, RecordWrite) and operation.clears_flag
 
 
 def _may_create(operation: Operation, flagged: Collection[str]) -> bool:

@@ -168,3 +168,11 @@ def test_a_missing_column_names_its_field_and_object():
     assert missing_column("No such column 'X__c' on sobject of type Contact") == ("X__c", "Contact")
     assert missing_column("No such column 'X__c' on entity 'Contact'. If you are") == ("X__c", "Contact")
     assert missing_column("something else") is None
+
+
+def test_a_record_type_that_the_user_may_not_use_stops_the_rule_and_is_no_missing_parent():
+    message = "Record Type ID: this ID value isn't valid for the user: 012000000000001"
+    outcome = classify("INVALID_CROSS_REFERENCE_KEY", message, key_field="SMS_Key__c", fields=["RecordTypeId"])
+    assert (outcome.reason, outcome.field) == (Reason.CONFIGURATION, "RecordTypeId")
+    other = classify("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", fields=["AccountId"])
+    assert other.reason is Reason.PARENT_MISSING

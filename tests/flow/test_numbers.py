@@ -332,3 +332,26 @@ async def test_a_number_at_strex_is_read_without_its_plus(world, written):
     assert await world.callback("mo", body) == 200
     await world.settled()
     assert [one["SMS_Key__c"] for one in await world.records()] == ["+4790001004"]
+
+
+async def test_a_joining_that_waited_for_a_person_clears_no_flag_that_was_set_after_it(world):
+    contact = await world.person(LastName="Two numbers", MobilePhone=f"{AT_HOME} eller 22 22 22 22")
+    await world.poll()
+    await world.phone(NORWEGIAN, "KATT")
+    await world.settled()
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await world.poll()
+    letters = world.app.store.dead_letters
+    asked = [one.event_id for one in letters.listing(parked=True)]
+    assert len(asked) == 3
+    # The cure that is told: one number is written there, and all is released, the oldest first.
+    await world.person(Id=contact, MobilePhone=NORWEGIAN)
+    await world.poll()
+    for event in asked:
+        assert await letters.release([event], now=world.clock.now()) == 1
+        world.app.wake("plan")
+        await world.settled()
+    await world.poll()
+    assert letters.listing(parked=True) == []
+    assert await world.flag(contact)
+    assert not [one for one in await world.subscribers() if one["active"]]

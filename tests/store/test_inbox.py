@@ -122,6 +122,19 @@ async def test_counts_are_by_state(scene):
     assert scene.store.inbox.received() == 2
 
 
+async def test_an_opt_out_of_a_crm_is_undecided_until_it_is_planned(scene):
+    def change(key):
+        event = replace(scene.event(key, verdict=Verdict.OPT_OUT), provider="salesforce", shape="change")
+        return replace(scene.entry(key), provider="salesforce", shape="change", event=event)
+
+    await scene.store.inbox.keep([change("a"), change("b"), scene.entry("c", verdict=Verdict.OPT_OUT)])
+    undecided = scene.store.inbox.undecided_opt_outs
+    assert undecided("salesforce", [ANNA, BERIT]) == {ANNA: 2}
+    assert undecided("dynamics", [ANNA]) == undecided("salesforce", [BERIT]) == {}
+    await scene.plan(2)
+    assert undecided("salesforce", [ANNA]) == {ANNA: 1}
+
+
 async def test_an_unreadable_event_is_replayed_as_what_it_means_now(scene):
     await scene.keep("digest", unreadable="no")
     event = scene.event("real", verdict=Verdict.OPT_OUT)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from connector.crm.dynamics.client import error_codes
-from connector.crm.dynamics.client.api import GUID, REPRESENTATION, Operation
-from connector.crm.dynamics.client.responses import Answer, RequestFailed, not_theirs
+from connector.crm.dynamics.client.api import REPRESENTATION, Operation
+from connector.crm.dynamics.client.responses import Answer, RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, Tables
 from connector.crm.dynamics.client.web_api import WebApi
 from connector.crm.dynamics.write.bodies import Unwritable, address, body, own_id
@@ -24,7 +24,6 @@ from connector.model.operation import ID_FIELD, Fields, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.ports import Task
 
-CREATED, NO_CONTENT = 201, 204
 ROUNDS = 3  # of sending: a wrong assumption is corrected, and a race too
 RACING = Retry(reason=Reason.RACE, detail="other writes changed the record each time")
 SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
@@ -303,10 +302,6 @@ class Batch:
             self._take_failure(item, result)
             return
         shown = result.body if isinstance(result.body, dict) else {}
-        if "Prefer" in item.operation.headers and result.status != NO_CONTENT and not _shows(item, shown):
-            detail = "the result of no record, or of another one"
-            self._outcomes[item.index] = replace(not_theirs(detail), in_doubt=True)
-            return
         record_id = item.record_id or str(shown.get(item.table.id_column) or "")
         master = shown.get("_masterid_value") if shown.get("merged") is True else None
         if isinstance(master, str):
@@ -321,7 +316,7 @@ class Batch:
             return
         if record_id:
             self._record_ids[item.index] = record_id
-        created = item.insert or result.status == CREATED
+        created = item.insert or result.status == 201  # noqa: PLR2004 - HTTP: created.
         self._outcomes[item.index] = Delivered(record_id=record_id or None, created=created, left_out=item.left_out)
 
     def _take_failure(self, item: Item, failed: RequestFailed) -> None:
@@ -391,12 +386,6 @@ class Batch:
 def not_sent(failed: RequestFailed) -> Outcome:
     """The outcome of writes that were not sent, because something had to be read first."""
     return replace(failed.outcome, in_doubt=False) if isinstance(failed.outcome, Retry) else failed.outcome
-
-
-def _shows(item: Item, shown: Mapping[str, object]) -> bool:
-    """Whether an answer that was to show the record shows one, and the one that was meant."""
-    named = shown.get(item.table.id_column)
-    return isinstance(named, str) and bool(GUID.fullmatch(named)) and named.lower() == (item.record_id or named).lower()
 
 
 def _other_case(write: RecordWrite, found: Found) -> Rejected:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.crm.dynamics.client import responses
-from connector.crm.dynamics.client.api import Operation
+from connector.crm.dynamics.client.api import GUID, Operation
 from connector.crm.dynamics.client.responses import Answer, RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo
 from connector.crm.dynamics.client.web_api import WebApi
@@ -16,6 +16,9 @@ from connector.model.outcome import Reason, Rejected, Retry
 
 # Operations of a batch run one after the other, so a large one gains nothing but takes longer than a request may.
 OPERATIONS = 125
+
+NO_CONTENT = 204
+OTHER_RECORD = replace(responses.not_theirs("the result of no record, or of another one"), in_doubt=True)
 
 # After one of these nothing more is sent: the org or our user is concerned, and not a record.
 STOPPING = frozenset(
@@ -47,6 +50,15 @@ class Item(Struct, frozen=True, kw_only=True):
     record_id: str | None = None
     insert: bool = False  # it is assumed that there is no such record
     left_out: tuple[str, ...] = ()
+
+    def shown_by(self, answer: Answer) -> bool:
+        """Whether an answer that was to show the record shows one, and the one that was meant."""
+        if "Prefer" not in self.operation.headers or answer.status == NO_CONTENT:
+            return True
+        named = answer.body.get(self.table.id_column) if isinstance(answer.body, dict) else None
+        if not isinstance(named, str) or not GUID.fullmatch(named):
+            return False
+        return self.record_id is None or named.lower() == self.record_id.lower()
 
 
 class Sending:
@@ -88,6 +100,8 @@ class Sending:
             results[item.index] = answer
             if isinstance(answer, RequestFailed):
                 self._stop(answer, STOPPING_ALONE)
+            elif not item.shown_by(answer):
+                results[item.index] = RequestFailed(OTHER_RECORD)
 
     def _whole_failed(
         self, batch: list[Item], failed: RequestFailed, results: dict[int, Answer | RequestFailed]

@@ -40,6 +40,7 @@ REFUSED = (
 # Fields that the integration user may not write, as listed by INVALID_FIELD_FOR_INSERT_UPDATE.
 UNWRITABLE = re.compile(r"Unable to create/update fields: (\w+)")
 MISSING_COLUMN = re.compile(r"No such column '([^']+)' on (?:sobject of type|entity) '?(\w+)")
+RECORD_TYPE = "RecordTypeId"
 # Names of custom fields, which are the same in texts of every language.
 CUSTOM = re.compile(r"\b\w+__(?:c|pc)\b", re.IGNORECASE)
 WORD = re.compile(r"[A-Za-z]\w{3,}", re.ASCII)
@@ -72,6 +73,9 @@ def classify(code: str, message: str, *, key_field: str = "", fields: Sequence[s
     if reason is Reason.RECORD_MISSING and fields:
         # Not the record itself is missing, but the one that the field references.
         reason = Reason.PARENT_MISSING
+    if reason is Reason.PARENT_MISSING and RECORD_TYPE in fields:
+        # A record type concerns all records of a rule: it is gone, or the integration user may not use it.
+        reason = Reason.CONFIGURATION
     field = _field_to_blame(message, fields) if reason is Reason.CONFIGURATION else next(iter(fields), "")
     return Rejected(reason=reason, detail=detail, code=code, field=field)
 

@@ -22,6 +22,7 @@ from connector.model.outcome import Reason, Rejected, Retry
 from connector.ports import Task
 
 GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})  # the second one if the recycle bin was emptied
+MISSING = frozenset({Reason.RECORD_DELETED, Reason.RECORD_MISSING, Reason.PARENT_MISSING})  # what these codes may mean
 SURE = frozenset(
     {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON, Reason.TRIGGER_LIMIT}
 )  # rejections that an existing record would get too
@@ -41,7 +42,7 @@ def was_wrong(one: Write, item: Item, outcome: Retry | Rejected) -> bool:
                 one.wrong = WrongAssumption.DOUBTED
             else:
                 one.wrong, one.found = WrongAssumption.EXISTING, Found(record_id=owner)
-    elif item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE:
+    elif item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE and outcome.reason in MISSING:
         one.wrong = WrongAssumption.ABSENT
     return one.wrong is not None
 
