@@ -261,17 +261,11 @@ def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> Ni
     """Start the calendar jobs and the workers that check whether the jobs were done."""
     settings, clock = app.loaded.settings, app.clock
     backup = NightlyBackup(app.loaded, emit=app.emit, now=clock.now, alarms=app.alarms)
-    hour, minute = map(int, settings.store.backup.at.split(":"))
     jobs = [
-        Job(name="backup", hour=hour, minute=minute, work=backup.make),
-        Job(name="retention", hour=3, minute=17, work=app.sweep),
-        Job(name="drift", hour=4, minute=41, work=drift.look),
-        Job(
-            name="reconcile",
-            hour=settings.reconcile.hour,
-            minute=settings.reconcile.minute,
-            work=app.reconciler.for_calendar,
-        ),
+        Job(name="backup", at=settings.store.backup.at, work=backup.make),
+        Job(name="retention", at="03:17", work=app.sweep),
+        Job(name="drift", at="04:41", work=drift.look),
+        Job(name="reconcile", at=settings.reconcile.at, work=app.reconciler.for_calendar),
     ]
     scheduler = Scheduler(jobs, timezone=settings.timezone, monotonic=clock.monotonic, emit=app.emit)
     scheduler.start()

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from connector.config.time_of_day import hour_and_minute
 from connector.model.errors import StoreUnavailable
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Emit, WorkerFailed
@@ -26,8 +27,7 @@ class Job:
     """One job and the time of day at which it runs."""
 
     name: str
-    hour: int
-    minute: int
+    at: str  # as in the config, such as 03:15
     work: Callable[[], Awaitable[None]]
     ran_at: float = field(default=0.0)  # monotonic seconds
 
@@ -42,7 +42,8 @@ class Scheduler:
         self._scheduler = AsyncIOScheduler(timezone=ZoneInfo(timezone))
         for job in jobs:
             job.ran_at = monotonic()
-            trigger = CronTrigger(hour=job.hour, minute=job.minute, timezone=ZoneInfo(timezone))
+            hour, minute = hour_and_minute(job.at)
+            trigger = CronTrigger(hour=hour, minute=minute, timezone=ZoneInfo(timezone))
             self._scheduler.add_job(
                 self.run, trigger, args=[job], coalesce=True, max_instances=1, misfire_grace_time=GRACE
             )

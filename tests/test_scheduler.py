@@ -14,7 +14,7 @@ class Clock:
 
 
 def scheduler(works, emitted, clock):
-    jobs = [Job(name=f"job{place}", hour=3, minute=0, work=work) for place, work in enumerate(works)]
+    jobs = [Job(name=f"job{place}", at="03:00", work=work) for place, work in enumerate(works)]
     return Scheduler(jobs, timezone="Europe/Oslo", monotonic=clock, emit=emitted.append), jobs
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from connector.config.validation import did_you_mean
-from connector.config.yaml_document import Document, Path_
+from connector.config.yaml_document import Document, Where
 from connector.mapping.checks.crm_fields import ABSENT
 from connector.mapping.checks.value_fit import misfits_of
 from connector.model.consent_fields import ConsentFields
@@ -19,7 +19,7 @@ def consent_problems(
     found: list[Problem] = []
     for crm, objects in consent.items():
         for name, fields in objects.items() if crm in schemas else ():
-            where: Path_ = ("crm", crm, "consent_fields", name)
+            where: Where = ("crm", crm, "consent_fields", name)
             known = schemas[crm].object(name)
             if known is None:
                 hint = did_you_mean(name, [one.name for one in schemas[crm].objects])
@@ -51,8 +51,8 @@ def unclear_numbers(
     ]
 
 
-def _in_object(document: Document, where: Path_, known: ObjectSchema, fields: ConsentFields) -> Iterator[Problem]:
-    named: list[tuple[Path_, str | None]] = [((*where, "flag"), fields.flag), ((*where, "phone"), fields.phone)]
+def _in_object(document: Document, where: Where, known: ObjectSchema, fields: ConsentFields) -> Iterator[Problem]:
+    named: list[tuple[Where, str | None]] = [((*where, "flag"), fields.flag), ((*where, "phone"), fields.phone)]
     named.append(((*where, "country"), fields.country))
     named += [((*where, "along", place), name) for place, name in enumerate(fields.along)]
     for place, name in named:

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from connector.config.validation import did_you_mean
-from connector.config.yaml_document import Document, read
-from connector.mapping.compile.context import Where
+from connector.config.yaml_document import Document, Where, read
 from connector.mapping.compile.files import mapping_files
 from connector.mapping.compile.sources import sources_of
 from connector.mapping.language.records import load_mapping

@@ -272,16 +272,6 @@ class ReconcileSettings(Strict):
     at: TimeOfDay = "02:43"
     """The time of day in `timezone`, such as 02:43."""
 
-    @property
-    def hour(self) -> int:
-        """The hour of the time of day."""
-        return int(self.at[:2])
-
-    @property
-    def minute(self) -> int:
-        """The minute of the time of day."""
-        return int(self.at[3:])
-
 
 class Limits(Strict):
     """Upper limits of what is read."""

@@ -16,4 +16,10 @@ def _time_of_day(text: str) -> str:
     return text
 
 
+def hour_and_minute(text: str) -> tuple[int, int]:
+    """The numbers of a time of day."""
+    hour, _, minute = text.partition(":")
+    return int(hour), int(minute)
+
+
 TimeOfDay = Annotated[str, AfterValidator(_time_of_day), Field(json_schema_extra={"pattern": TIME_OF_DAY})]

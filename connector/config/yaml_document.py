@@ -31,7 +31,7 @@ REPEATED = frozenset({"anchor", "alias", "merge-key", "tag"})  # one file may ha
 SHOWN_REPEATS = 3
 SHARE = "quote a text that begins so; else write the lines out, or describe a record once under `records:`"
 
-Path_ = tuple[str | int, ...]
+Where = tuple[str | int, ...]  # a place in a document: keys and list positions, from its top
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +43,12 @@ class Document:
     text: str = field(default="", repr=False)  # as it was read
     digest: str = ""  # of its text, SHA-256 in hex
     warnings: tuple[Problem, ...] = ()
-    blanks: frozenset[Path_] = frozenset()  # keys with nothing after the colon, unlike an explicit null
-    curly: frozenset[Path_] = frozenset()  # keys and values in quotes that YAML does not recognise
-    _values: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
-    _keys: Mapping[Path_, Position] = field(default_factory=dict, repr=False)
+    blanks: frozenset[Where] = frozenset()  # keys with nothing after the colon, unlike an explicit null
+    curly: frozenset[Where] = frozenset()  # keys and values in quotes that YAML does not recognise
+    _values: Mapping[Where, Position] = field(default_factory=dict, repr=False)
+    _keys: Mapping[Where, Position] = field(default_factory=dict, repr=False)
 
-    def at(self, path: Path_, *, key: bool = False) -> Position:
+    def at(self, path: Where, *, key: bool = False) -> Position:
         """The position of the value at the path, or with `key` of its key. For a missing one, the position of its nearest parent."""
         for length in range(len(path), -1, -1):
             here = path[:length]
@@ -58,10 +58,10 @@ class Document:
                 return self._values[here]
         return Position(1, 1)
 
-    def moved(self, value: Any, places: Mapping[Path_, Path_]) -> "Document":
+    def moved(self, value: Any, places: Mapping[Where, Where]) -> "Document":
         """The same file with another value: what is now at one path is written at the other, with all that is below it."""
-        made: list[dict[Path_, Position]] = [dict(self._values), dict(self._keys)]
-        marks: list[set[Path_]] = [set(self.blanks), set(self.curly)]
+        made: list[dict[Where, Position]] = [dict(self._values), dict(self._keys)]
+        marks: list[set[Where]] = [set(self.blanks), set(self.curly)]
         for now, written in places.items():
             length = len(written)
             for table, own in zip(made, (self._values, self._keys), strict=True):
@@ -73,7 +73,7 @@ class Document:
 
     def problem(
         self,
-        path: Path_,
+        path: Where,
         code: str,
         message: str,
         hint: str = "",
@@ -154,10 +154,10 @@ class _Reader:
         self.file = file
         self.problems: list[Problem] = []
         self.repeats = 0  # of what the file may not have and can have hundreds of times
-        self.values: dict[Path_, Position] = {}
-        self.keys: dict[Path_, Position] = {}
-        self.blanks: set[Path_] = set()
-        self.curly: set[Path_] = set()
+        self.values: dict[Where, Position] = {}
+        self.keys: dict[Where, Position] = {}
+        self.blanks: set[Where] = set()
+        self.curly: set[Where] = set()
 
     @property
     def failed(self) -> bool:
@@ -196,7 +196,7 @@ class _Reader:
             self.add(_mark(before), "encoding", "the file is not in UTF-8", SAVE_AS_UTF8)
             raise ProblemsFound(self.problems) from error
 
-    def build(self, node: yaml.Node, path: Path_, text: str) -> Any:
+    def build(self, node: yaml.Node, path: Where, text: str) -> Any:
         """The plain value of a node. The loader has already limited its depth."""
         self.values[path] = Position(node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, yaml.MappingNode):
@@ -205,7 +205,7 @@ class _Reader:
             return [self.build(item, (*path, index), text) for index, item in enumerate(node.value)]
         return self._scalar(node, path, text) if isinstance(node, yaml.ScalarNode) else None
 
-    def _mapping(self, node: yaml.MappingNode, path: Path_, text: str) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: Where, text: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
         if _is_bare_template(node, text):
             name = node.value[0][0].value
@@ -254,7 +254,7 @@ class _Reader:
             result[key] = self.build(value_node, here, text)
         return result
 
-    def _scalar(self, node: yaml.ScalarNode, path: Path_, text: str) -> Any:
+    def _scalar(self, node: yaml.ScalarNode, path: Where, text: str) -> Any:
         written: str = node.value
         self._check_text(node)
         self._check_quotes(node, path)
@@ -274,7 +274,7 @@ class _Reader:
             self.blanks.add(path)
         return plain(written)
 
-    def _check_quotes(self, node: yaml.ScalarNode, path: Path_) -> None:
+    def _check_quotes(self, node: yaml.ScalarNode, path: Where) -> None:
         """Warn about curly quotes, which word processors and phones make of straight ones. YAML takes them as part of the text."""
         text = node.value
         if node.style is None and not text.isascii() and text[0] in QUOTATION_MARKS:
@@ -356,7 +356,7 @@ def _open_quote(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
     return found
 
 
-def _or_dash(path: Path_, key: str, before: Mapping[str, Any]) -> str:
+def _or_dash(path: Where, key: str, before: Mapping[str, Any]) -> str:
     """The other cure for a second first key of a list's item: a forgotten dash."""
     is_first = bool(before) and next(iter(before)) == key
     return (

@@ -1,6 +1,5 @@
 """The meaning of a call without a usable answer, and of Retry-After, for all peers."""
 
-import re
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
@@ -10,7 +9,7 @@ from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
 
 MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this: opt-outs have a deadline
-SECONDS = re.compile(r"[0-9]{1,9}")
+DIGITS = 9  # of a number of seconds that are read: a larger number is far above the maximum anyway
 SOMETHING_ELSE = (
     "something else seems to answer at its address: look at its `url:` in the config, a proxy or a firewall"
 )
@@ -35,8 +34,8 @@ def outcome_of(failed: HttpError) -> Retry:
 def retry_after(reply: HttpReply) -> timedelta | None:
     """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
     header = reply.headers.get("retry-after", "").strip()
-    if SECONDS.fullmatch(header):
-        return timedelta(seconds=min(int(header), MAX_RETRY_AFTER.total_seconds()))
+    if header.isascii() and header.isdigit():
+        return min(timedelta(seconds=int(header[:DIGITS])), MAX_RETRY_AFTER)
     try:
         wait = parsedate_to_datetime(header) - parsedate_to_datetime(reply.headers["date"])
     except (ValueError, KeyError, TypeError, OverflowError):

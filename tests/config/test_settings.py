@@ -5,6 +5,7 @@ import pytest
 from pydantic import Field
 
 from connector.config.settings import MIB, config_model, entries
+from connector.config.time_of_day import hour_and_minute
 from connector.config.validation import Strict, load, schema
 from connector.config.yaml_document import parse
 from connector.model.problem import ProblemsFound
@@ -130,7 +131,7 @@ def test_a_provider_in_capitals_is_told_once_with_its_small_name():
 @pytest.mark.parametrize("written", ["23:05", "'23:05'", '"23:05"'])
 def test_a_time_of_day_may_be_quoted_or_not(written):
     made = load(parse(f"{MIN_DIGITS}reconcile: {{at: {written}}}\n", "c.yaml"), CONFIG)
-    assert (made.reconcile.enabled, made.reconcile.hour, made.reconcile.minute) == (True, 23, 5)
+    assert (made.reconcile.enabled, hour_and_minute(made.reconcile.at)) == (True, (23, 5))
 
 
 @pytest.mark.parametrize("written", ["2:43", "24:00", "12:60", "noon", "'12:30 '"])

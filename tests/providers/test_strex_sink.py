@@ -179,7 +179,7 @@ DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
     [
         ({"retry_after": "30"}, timedelta(seconds=30)),
         ({"retry_after": "999999999"}, timedelta(hours=1)),
-        ({"retry_after": "9" * 5000}, None),
+        ({"retry_after": "9" * 5000}, timedelta(hours=1)),
         ({"retry_after": "-5"}, None),
         ({"retry_after": "Fri, 02 Jan 2026 03:05:05 GMT", "date": DATE}, timedelta(minutes=1)),
         ({"retry_after": "Fri, 02 Jan 2026 03:00:00 GMT", "date": DATE}, timedelta()),

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from connector.config.yaml_document import Where
 from connector.mapping.checks.rules import writes_of
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.language.paths import BadPath
 from connector.mapping.language.rules import MappingFile
 from connector.mapping.language.templates import Part, parse_template

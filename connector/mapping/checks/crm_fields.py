@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.config.validation import did_you_mean
+from connector.config.yaml_document import Where
 from connector.mapping.checks.possible_values import Yield, yields
 from connector.mapping.checks.rules import asked, writes_of
 from connector.mapping.checks.value_fit import Misfit, can_never_be, misfits
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.compile.exact_keys import is_exact
 from connector.mapping.compile.sources import CHANGE, sources_of
 from connector.mapping.language.rules import FeedSettings, MappingFile, MatchForm, Update, Upsert

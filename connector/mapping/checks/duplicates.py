@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from connector.config.yaml_document import Where
 from connector.mapping.compile.conditions import signature
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.compile.sources import sources_of
 from connector.mapping.language.rules import Command, MappingFile, Rule
 from connector.mapping.values.values import fold

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from connector.config.validation import did_you_mean, with_article
+from connector.config.yaml_document import Where
 from connector.mapping.checks.rules import conditions_of
 from connector.mapping.compile.conditions import matcher
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.compile.sources import CHANGE, sources_of
 from connector.mapping.language.field_forms import Plain
 from connector.mapping.language.paths import Path

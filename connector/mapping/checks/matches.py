@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from connector.config.yaml_document import Where
 from connector.mapping.checks.rules import writes_of
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.language.rules import MappingFile, MatchForm, Update, Upsert
 from connector.model.operation import IfNone
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.mapping.compile.context import Where
+from connector.config.yaml_document import Where
 from connector.mapping.compile.fields import SETTINGS, STEPS
 from connector.mapping.language.field_forms import Plain, Transform
 from connector.mapping.language.paths import BadPath, Path, parse_path

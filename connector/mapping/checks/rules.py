@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from connector.config.validation import did_you_mean
+from connector.config.yaml_document import Where
 from connector.mapping.compile.conditions import covers
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.compile.sources import CHANGE, sources_of
 from connector.mapping.language.field_forms import Transform
 from connector.mapping.language.paths import BadPath, Path, parse_path

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from typing import Any
 
 from connector.config.validation import did_you_mean
+from connector.config.yaml_document import Where
 from connector.mapping.checks.possible_values import Yield
-from connector.mapping.compile.context import Where
 from connector.mapping.values.values import fold, number, text
 from connector.model.crm_schema import CHOICE_SEPARATOR, PICKED, TEXTS, FieldKind, FieldSchema
 from connector.model.problem import Severity

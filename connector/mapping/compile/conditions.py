@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from connector.mapping.compile.context import Findings, Where
+from connector.config.yaml_document import Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.language.field_forms import Plain
 from connector.mapping.language.paths import BadPath, Get, Path, Reading, folded_getter, getter, parse_path
 from connector.mapping.language.rules import Test, When

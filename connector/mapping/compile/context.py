@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from connector.config.settings import zone_cure
 from connector.config.validation import did_you_mean, with_article
-from connector.config.yaml_document import Document
+from connector.config.yaml_document import Document, Where
 from connector.mapping.language.paths import BadPath
 from connector.mapping.values.numbers import EventNumbers
 from connector.model.consent import CLOCK_TOLERANCE
@@ -17,8 +17,6 @@ from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.problem import Problem, Severity
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.model.sink_traits import SinkTraits
-
-Where = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

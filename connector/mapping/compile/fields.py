@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 from msgspec.structs import replace
 
 from connector.config.validation import did_you_mean
-from connector.mapping.compile.context import Findings, Where
+from connector.config.yaml_document import Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.language.field_forms import TRANSFORM_WORDS, DateForm, Plain, Transform
 from connector.mapping.language.paths import BadPath, Get, Reading, getter, parse_path
 from connector.mapping.language.templates import odd_braces, parse_template, render

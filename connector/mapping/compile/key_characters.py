@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from connector.mapping.compile.context import Findings, Where
+from connector.config.yaml_document import Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.language.field_forms import Transform
 from connector.mapping.language.paths import BadPath, Get, Reading, parse_path
 from connector.mapping.language.templates import parse_template

@@ -3,9 +3,10 @@
 from dataclasses import replace
 from typing import Any
 
+from connector.config.yaml_document import Where
 from connector.mapping.checks.matches import check_match
 from connector.mapping.compile.conditions import compile_when
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.compile.exact_keys import is_exact
 from connector.mapping.compile.fields import FieldValue, compile_field, compile_fields, compile_single, required
 from connector.mapping.compile.items import CommandItem, CompiledItem, WriteItem

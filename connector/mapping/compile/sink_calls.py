@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from connector.config.yaml_document import Where
 from connector.mapping.compile.conditions import Condition, compile_when
-from connector.mapping.compile.context import Findings, Where
+from connector.mapping.compile.context import Findings
 from connector.mapping.compile.fields import (
     BadValue,
     FieldValue,

@@ -10,11 +10,10 @@ from typing import Any
 
 from connector.config.validation import did_you_mean, load
 from connector.config.validation_errors import OwnField
-from connector.config.yaml_document import Document
+from connector.config.yaml_document import Document, Where
 from connector.mapping.language.rules import MappingFile
 from connector.model.problem import Problem, ProblemsFound, Severity
 
-Where = tuple[str | int, ...]
 GROUPS = ("set", "create")  # of these the rule's own fields are added to the described ones
 
 

@@ -7,14 +7,13 @@ of the body in upper-case hex), and the tables of answers on each page.
 import hashlib
 from collections.abc import Mapping
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from msgspec.structs import replace
 
-from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of, retry_after
 from connector.model.errors import Unreadable
 from connector.model.http import HttpCall, HttpError, HttpReply
 from connector.model.outcome import Reason, Retry
@@ -22,7 +21,6 @@ from connector.providers.strict_json import BYTE_ORDER_MARK, parse_any
 
 TIMEOUT = timedelta(seconds=20)  # time for a page of a hundred messages; a shutdown waits at most this long for it
 CONTENT_TYPE = "application/json; charset=utf-8"
-MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this
 READ_FOR_WORDS = 2**16  # bytes of an answer that are searched for the provider's words
 WORDS = 200  # characters of the provider's own words that are kept
 
@@ -61,7 +59,7 @@ def failure_of(reply: HttpReply) -> Retry | None:
     reason = next((meant for status, meant in STATUSES.items() if status == reply.status), reason)
     cure = SOMETHING_ELSE if reason is Reason.UNEXPECTED_ANSWER and reply.status < HTTPStatus.BAD_REQUEST else ""
     detail = f"HTTP {reply.status} {said(reply)}".strip()
-    return Retry(reason=reason, detail=detail, not_before=_retry_after(reply), cure=cure)
+    return Retry(reason=reason, detail=detail, not_before=retry_after(reply), cure=cure)
 
 
 def _not_theirs(reply: HttpReply) -> Retry | None:
@@ -95,17 +93,3 @@ def said(reply: HttpReply) -> str:
         return ""
     words = [str(described[name]) for name in ("errorCode", "errorDescription") if described.get(name)]
     return " ".join(words)[:WORDS]
-
-
-def _retry_after(reply: HttpReply) -> timedelta | None:
-    """Retry-After in either form (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
-    given = reply.headers.get("retry-after", "").strip()
-    if not given:
-        return None
-    if given.isascii() and given.isdigit():
-        return min(timedelta(seconds=min(int(given[:9]), 10**9)), MAX_RETRY_AFTER)
-    try:
-        wait = parsedate_to_datetime(given) - parsedate_to_datetime(reply.headers.get("date", ""))
-    except (ValueError, TypeError):
-        return None
-    return min(max(wait, timedelta()), MAX_RETRY_AFTER)
