@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cache
 from itertools import chain
 from typing import NamedTuple, Self
 
@@ -148,14 +149,18 @@ def _other_spellings(text: str, seen: _Spelling) -> Iterator[_Spelling]:
 Phrases = dict[str, list[tuple[tuple[str, ...], _Role]]]
 
 
+@cache  # each provider and keyword reads the same table
+def _phrase(written: str) -> tuple[str, ...]:
+    return tuple(_spell(written, JOINED).plain)
+
+
 def _phrases(*several: tuple[_Role, Iterable[str]]) -> Phrases:
     """Phrases by their first word, the longest first; of equal phrases the first one counts."""
     found: dict[tuple[str, ...], _Role] = {}
     for role, written in several:
         for one in written:
-            spelled = _spell(one, JOINED).plain
-            if spelled:
-                found.setdefault(tuple(spelled), role)
+            if phrase := _phrase(one):
+                found.setdefault(phrase, role)
     by_first: Phrases = {}
     for words, role in sorted(found.items(), key=lambda one: -len(one[0])):
         by_first.setdefault(words[0], []).append((words, role))

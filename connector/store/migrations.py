@@ -477,7 +477,7 @@ STEPS: Mapping[str, Sequence[str]] = {
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the newest version. Each step is one transaction, which also records that it was done."""
+    """Bring the file to the newest version, in one transaction. Raises StoreUnavailable if it cannot, and the file is unchanged."""
     # It takes ten megabytes and a tenth of a second, and only a start needs it.
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the line above.
 
@@ -485,7 +485,14 @@ def migrate(connection: sqlite3.Connection) -> None:
     migrations = Migrations("connector")
     for name, statements in STEPS.items():
         migrations()(_step(name, statements))
-    migrations.apply(Database(connection, execute_plugins=False))
+    database = Database(connection, execute_plugins=False)
+    try:
+        with database.atomic():
+            migrations.apply(database)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(
+            f"the database cannot be updated to this version: {error}. It is unchanged: the version from before still opens it"
+        ) from error
 
 
 def _refuse_newer(connection: sqlite3.Connection) -> None:

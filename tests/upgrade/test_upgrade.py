@@ -92,3 +92,15 @@ async def test_a_file_of_a_newer_version_is_refused_with_the_way_back(scene):
     again = Store.open(path)
     assert again.inbox.received() == sum(MADE["events"].values())
     await again.close()
+
+
+def test_an_update_that_fails_leaves_the_file_to_the_version_from_before(tmp_path):
+    path = tmp_path / "connector.db"
+    path.write_bytes(gzip.decompress((HERE / "connector-0.1.0.db.gz").read_bytes()))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE TABLE erased_records (of_somebody_else TEXT)")  # the newest step makes this table
+        before = list(connection.iterdump())
+    with pytest.raises(StoreUnavailable, match=r"erased_records already exists\. It is unchanged"):
+        Store.open(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert list(connection.iterdump()) == before
