@@ -478,10 +478,18 @@ STEPS: Mapping[str, Sequence[str]] = {
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Bring the file to the newest version, in one transaction. Raises StoreUnavailable if it cannot, and the file is unchanged."""
-    # It takes ten megabytes and a tenth of a second, and only a start needs it.
+    done = _done(connection)
+    if newer := sorted(done - STEPS.keys()):
+        # This version would misread the file.
+        raise StoreUnavailable(
+            f"the database was changed by a newer version of the connector (it has {newer[0]}): install that version, or "
+            "put back the backup from before the update (docs/operations.md, Update and the way back)"
+        )
+    if done == STEPS.keys():
+        return
+    # It takes ten megabytes and a tenth of a second, and only an update needs it.
     from sqlite_utils import Database, Migrations  # noqa: PLC0415 - see the line above.
 
-    _refuse_newer(connection)
     migrations = Migrations("connector")
     for name, statements in STEPS.items():
         migrations()(_step(name, statements))
@@ -495,19 +503,13 @@ def migrate(connection: sqlite3.Connection) -> None:
         ) from error
 
 
-def _refuse_newer(connection: sqlite3.Connection) -> None:
-    """Raise StoreUnavailable for a file that a newer version has changed: this one would misread it."""
+def _done(connection: sqlite3.Connection) -> set[str]:
+    """The steps that the file has had."""
     table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlite_migrations'"
     if connection.execute(table).fetchone() is None:
-        return
-    done = {
-        name for (name,) in connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'connector'")
-    }
-    if newer := sorted(done - STEPS.keys()):
-        raise StoreUnavailable(
-            f"the database was changed by a newer version of the connector (it has {newer[0]}): install that version, or "
-            "put back the backup from before the update (docs/operations.md, Update and the way back)"
-        )
+        return set()
+    rows = connection.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = 'connector'")
+    return {name for (name,) in rows}
 
 
 def _step(name: str, statements: Sequence[str]) -> Callable[[Any], None]:

@@ -163,3 +163,14 @@ async def test_a_transition_that_the_model_does_not_know_is_refused(scene):
         await scene.rows("UPDATE units SET state = 'delivered', open = 0")
     with pytest.raises(sqlite3.IntegrityError, match="not a transition of inbox"):
         await scene.rows("UPDATE inbox SET state = 'pending'")
+
+
+@pytest.mark.slow
+async def test_a_start_with_nothing_to_update_does_not_load_the_library_of_updates(tmp_path):
+    path = tmp_path / "c.db"
+    await Store.open(path).close()
+    code = (
+        "import sqlite3, sys; from connector.store.migrations import migrate\n"
+        "migrate(sqlite3.connect(sys.argv[1])); sys.exit('sqlite_utils' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0  # noqa: ASYNC221 - the same.
