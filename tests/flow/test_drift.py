@@ -142,8 +142,9 @@ async def test_a_start_compares_nothing_where_the_lock_fits(world):
     async with world.running():
         await learned(world)
         await pulled(world)
+    before = await describes(world)
     async with world.running() as app:
-        asked = await learned(world, await describes(world))
+        asked = await learned(world, before)
         app.wake(SCHEMA_DRIFT_WORKER)
         await world.poll()
         assert await describes(world) == asked

@@ -6,6 +6,8 @@ import pytest
 from contract.crms import EACH_CRM
 from flow.world import a_world, config_of
 
+from connector.pipeline.enrich import enrich_worker
+
 pytestmark = EACH_CRM
 
 DONOR, OTHER = "+4790000001", "+4790000002"
@@ -57,6 +59,7 @@ async def test_without_an_answer_the_event_goes_on_at_its_deadline(asking):
     await asking.get(f"{asking.strex}/_sandbox/forwards?wait=1")
     assert asking.counts() == {"pending": 2}
     asking.clock.ahead += timedelta(minutes=10)
+    asking.app.wake(enrich_worker("strex"))
     await asking.settled()
     assert (await asking.contact(DONOR))["last_name"] == "Unknown"
 
