@@ -131,7 +131,7 @@ def test_what_was_due_before_a_restore_may_have_been_charged():
     day=st.one_of(st.none(), st.integers(1, 28)),
     looks=st.lists(st.integers(1, 70), min_size=1, max_size=30),
 )
-def test_whenever_it_looks_each_period_comes_once_and_in_order(began, day, looks):
+def test_each_period_comes_once_and_in_order_whenever_it_is_computed(began, day, looks):
     last, today, seen = None, began, []
     for days in looks:
         today += timedelta(days=days)

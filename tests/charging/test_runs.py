@@ -138,7 +138,7 @@ async def test_no_credit_is_tried_again_after_three_and_seven_days_and_then_give
     assert [one.properties.get("retry_on") for one in scene.reported[1:]] == ["2026-03-04", "2026-03-08", None]
 
 
-async def test_three_failed_months_end_the_subscription_and_the_mappings_are_told(scene):
+async def test_three_failed_months_end_the_subscription_and_make_an_event(scene):
     await first_run(scene)
     scene.script(status="REJECTED", times=3)
     for month in (3, 4, 5, 6):
@@ -302,7 +302,7 @@ async def test_many_failures_stop_the_run(scene):
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY, 40 * DAY, -40 * DAY])
-async def test_a_clock_that_jumps_charges_nobody_before_a_person_has_looked(scene, jump):
+async def test_after_a_clock_jump_nobody_is_charged_before_a_person_approves(scene, jump):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     scene.clock.jump(jump)

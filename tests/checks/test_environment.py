@@ -32,7 +32,7 @@ def test_the_disk_is_judged_by_what_the_config_holds_back(loaded, free, level):
     assert finding.text.startswith(f"{free} MiB are free")
 
 
-def test_a_directory_that_is_not_there_is_told(loaded, tmp_path):
+def test_a_directory_that_is_not_there_is_reported(loaded, tmp_path):
     config = loaded.path
     config.write_text(config.read_text().replace("path: connector.db", "path: elsewhere/connector.db"))
     finding = of(check_environment(load_config(config)), "disk")
@@ -43,14 +43,14 @@ def test_a_directory_that_is_not_there_is_told(loaded, tmp_path):
     ("version", "level", "care"),
     [((3, 37, 2), Level.FAIL, False), ((3, 40, 1), Level.OK, True), ((3, 51, 3), Level.OK, False)],
 )
-def test_an_old_sqlite_is_told(loaded, version, level, care):
+def test_an_old_sqlite_is_reported(loaded, version, level, care):
     finding = of(check_environment(loaded, sqlite=version), "SQLite")
     assert finding.level is level
     assert ("let no other program write" in finding.text) is care
 
 
 @pytest.mark.parametrize(("path", "found"), [("/etc/connector/connector.db", True), ("/var/lib/connector/c.db", False)])
-def test_a_database_where_the_unit_may_not_write_is_told_with_the_path_to_set(loaded, path, found):
+def test_a_database_where_the_unit_may_not_write_is_reported_with_the_path_to_set(loaded, path, found):
     config = loaded.path
     config.write_text(config.read_text().replace("path: connector.db", f"path: {path}"))
     stores = [one for one in check_environment(load_config(config), free=lambda _: 999 * MIB) if one.area == "store"]
@@ -59,7 +59,7 @@ def test_a_database_where_the_unit_may_not_write_is_told_with_the_path_to_set(lo
     )
 
 
-def test_a_missing_key_of_forgotten_people_is_told(loaded):
+def test_a_missing_key_of_forgotten_people_is_reported(loaded):
     path = loaded.resolve_path(loaded.settings.store.path)
     assert "forgotten people" not in {one.area for one in check_environment(loaded)}
     asyncio.run(opened(path))

@@ -50,13 +50,13 @@ def test_nothing_has_changed_where_all_is_as_it_was():
         ({"label": "B"}, "is labelled B, and was A", False),
     ],
 )
-def test_each_change_is_told_and_weighed(now, text, narrows):
+def test_each_change_is_described_and_says_whether_writes_may_fail(now, text, narrows):
     first = changes(schema(FIELD), schema(replace(FIELD, **now)))[0]
     assert (first.text, first.narrows) == (f"Contact.A__c {text}", narrows)
     assert len(changes(schema(replace(FIELD, **now)), schema(FIELD))) >= 1
 
 
-def test_objects_and_fields_that_come_and_go_are_told():
+def test_added_and_removed_objects_and_fields_are_described():
     other = replace(FIELD, name="B__c")
     assert [one.text for one in changes(schema(FIELD), schema(other))] == [
         "Contact.A__c is gone, or hidden",

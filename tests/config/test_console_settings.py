@@ -45,7 +45,7 @@ def console_of(text):
         ("console: {url: 'https://a.example'}", "url", "public_url"),
     ],
 )
-def test_settings_that_cannot_be_are_told_with_a_cure(text, words, cure):
+def test_settings_that_cannot_be_are_reported_with_a_cure(text, words, cure):
     with pytest.raises(ProblemsFound) as caught:
         console_of(text)
     said = str(caught.value)

@@ -89,7 +89,7 @@ def test_traps_are_met_with_a_message_at_their_place(text: str | bytes, problem:
     assert problems(text) == [problem]
 
 
-def test_all_problems_of_a_file_are_told_at_once_and_in_order():
+def test_all_problems_of_a_file_are_reported_at_once_and_in_order():
     found = problems("a: {x}\na: 1\nb: *c\nc: &d 1\n")
     assert [code for code, _, _ in found] == ["unquoted-template", "duplicate-key", "alias", "anchor"]
 
@@ -120,7 +120,7 @@ def test_a_byte_order_mark_is_no_part_of_the_file():
     assert parse("\ufeffa: 1", "f.yaml").value == {"a": 1}
 
 
-def test_an_empty_value_is_told_from_an_explicit_null():
+def test_an_empty_value_differs_from_an_explicit_null():
     document = parse("a:\nb: null\n", "f.yaml")
     assert document.value == {"a": None, "b": None}
     assert document.blanks == {("a",)}
@@ -173,7 +173,7 @@ def test_no_text_whatever_raises_anything_but_problems(text: str | bytes):
         ("a: { msisdn }\n", (1, 4), "`{msisdn}` without quotes is not a template", '"{msisdn}"'),
     ],
 )
-def test_a_fault_is_told_at_its_own_line_with_its_cure(text, place, message, cure):
+def test_a_fault_is_reported_at_its_own_line_with_its_cure(text, place, message, cure):
     with pytest.raises(ProblemsFound) as caught:
         parse(text, "f.yaml")
     (found,) = caught.value.problems

@@ -41,7 +41,7 @@ def test_a_fitting_document_becomes_its_model():
     assert made == Household(name="2002", every=timedelta(days=7), room=2 * 1024 * 1024, pet=Cat(type="cat", lives=3))
 
 
-def test_all_misfits_are_told_at_once_with_their_places():
+def test_all_misfits_are_reported_at_once_with_their_places():
     found = problems("nam: x\nlevel: inof\nevery: 5 minutes\nport: 70000\npet: {type: cat, tricks: []}\nroom: lots")
     assert found == [
         "f.yaml:1:1: unknown key `nam` (did you mean `name`?)",
@@ -65,7 +65,7 @@ def test_an_unknown_type_says_which_there_are():
     ]
 
 
-def test_wrong_types_are_told_in_plain_words():
+def test_wrong_types_are_reported_in_plain_words():
     assert problems("name: [a]\nport: many\npet: 3") == [
         "f.yaml:1:7: a text is expected here",
         "f.yaml:2:7: a whole number is expected here (write digits alone, without quotes and unit: 80)",
@@ -73,7 +73,7 @@ def test_wrong_types_are_told_in_plain_words():
     ]
 
 
-def test_a_union_is_told_as_one_problem():
+def test_a_union_is_reported_as_one_problem():
     class Either(Strict):
         value: bool | list[str]
 
@@ -93,13 +93,13 @@ def test_a_validator_of_ours_keeps_its_words():
     assert str(caught.value) == "f.yaml:1:1: too odd (make it even)"
 
 
-def test_an_empty_file_is_told():
+def test_an_empty_file_is_reported():
     assert problems("# nothing\n") == [
         "f.yaml: the file is empty (copy a shipped file and edit it, or remove this one)"
     ]
 
 
-def test_a_list_where_keys_belong_is_told():
+def test_a_list_where_keys_belong_is_reported():
     assert problems("- a\n") == ["f.yaml:1:1: lines of the form `key: value` are expected here"]
 
 

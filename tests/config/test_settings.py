@@ -69,7 +69,7 @@ def test_a_name_that_is_no_type_asks_for_one():
     ]
 
 
-def test_unknown_keys_of_an_entry_are_told_with_the_keys_of_its_type():
+def test_unknown_keys_of_an_entry_are_reported_with_the_keys_of_its_type():
     assert problems("providers: {strex: {opne: true}}\ncrm: {salesforce: {url: x}}") == [
         "c.yaml:1:21: unknown key `opne` (did you mean `open`?)"
     ]
@@ -91,7 +91,7 @@ def test_unknown_keys_of_an_entry_are_told_with_the_keys_of_its_type():
         ("lisen: {}", "did you mean `listen`?"),
     ],
 )
-def test_settings_that_cannot_be_are_told_with_a_cure(line, words):
+def test_settings_that_cannot_be_are_reported_with_a_cure(line, words):
     (problem,) = problems(MIN_DIGITS + line)
     assert problem.startswith("c.yaml:3:")
     assert words in problem
@@ -104,7 +104,7 @@ def test_a_name_that_could_not_stand_in_an_address_is_refused():
     )
 
 
-def test_the_schema_tells_every_key():
+def test_the_schema_describes_every_key():
     made = schema(CONFIG, title="Config")
     assert {"providers", "crm", "store", "listen", "admin", "logs", "consent", "timezone"} <= set(made["properties"])
     assert all("description" in part or "allOf" in part for part in made["properties"].values())
@@ -123,7 +123,7 @@ def test_one_port_for_both_listeners_is_refused(text, said):
     assert load(parse("listen: {port: 0}\nadmin: {port: 0}\n" + MIN_DIGITS, "c.yaml"), CONFIG)
 
 
-def test_a_provider_in_capitals_is_told_once_with_its_small_name():
+def test_a_provider_in_capitals_is_reported_once_with_its_small_name():
     (found,) = problems("providers: {North: {type: strex}, Strex: {open: true}}\ncrm: {salesforce: {url: x}}")[1:]
     assert "`Strex` does not have the expected form (use small letters, digits and _, such as strex" in found
 
@@ -135,7 +135,7 @@ def test_a_time_of_day_may_be_quoted_or_not(written):
 
 
 @pytest.mark.parametrize("written", ["2:43", "24:00", "12:60", "noon", "'12:30 '"])
-def test_what_is_no_time_of_day_is_told_with_the_cure(written):
+def test_what_is_no_time_of_day_is_reported_with_the_cure(written):
     (problem,) = problems(f"{MIN_DIGITS}reconcile: {{at: {written}}}\n")
     assert "c.yaml:3:" in problem
     assert "write hours and minutes, such as 02:43" in problem

@@ -83,7 +83,7 @@ def test_what_another_user_changed_is_theirs_though_we_wrote_the_field_last():
     assert held({"Amount": 150}, {"Amount": 99}, by_us=False, wrote=["Amount"]).fields == ("Amount",)
 
 
-def test_where_nobody_tells_who_changed_it_a_person_did():
+def test_if_the_author_is_unknown_a_person_made_the_change():
     assert held({"Amount": 150}, {"Amount": 99}, by_us=None, wrote=["Amount"]).fields == ("Amount",)
     assert held({"Out": True}, {"Out": False}, by_us=None, wrote=["Out"]).verdict is Verdict.OPT_OUT
 
@@ -93,12 +93,12 @@ def test_a_field_that_our_last_write_did_not_write_was_changed_by_a_person_befor
     assert (change.fields, change.verdict) == (("Out",), Verdict.OPT_OUT)
 
 
-def test_a_flag_that_automation_takes_back_is_no_opt_in_and_is_told():
+def test_a_flag_that_automation_clears_is_no_opt_in_and_is_reported():
     change = held({"Out": False}, {"Out": True}, wrote=["Out"])
     assert (bool(change), change.verdict, change.rewritten) == (False, Verdict.NONE, Verdict.OPT_IN)
 
 
-def test_a_flag_that_automation_sets_is_no_opt_out_and_is_told():
+def test_a_flag_that_automation_sets_is_no_opt_out_and_is_reported():
     change = held({"Out": True}, {"Out": False}, wrote=["Out"])
     assert (bool(change), change.verdict, change.rewritten) == (False, Verdict.NONE, Verdict.OPT_OUT)
 
@@ -119,7 +119,7 @@ def test_in_doubt_whoever_says_out_is_a_person():
     assert (change.verdict, change.rewritten) == (Verdict.OPT_OUT, Verdict.NONE)
 
 
-def test_a_flag_that_a_person_changed_is_not_told_as_rewritten():
+def test_a_flag_that_a_person_changed_is_not_reported_as_rewritten():
     assert held({"Out": False}, {"Out": True}, by_us=False, wrote=["Out"]).rewritten is Verdict.NONE
 
 

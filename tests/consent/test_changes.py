@@ -101,7 +101,7 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     assert bool(reading.change) is emitted
 
 
-def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear_number():
+def test_the_key_of_a_record_shows_whether_an_opt_out_of_ours_is_for_its_unclear_number():
     phone = Phone("+4590000001")
     match = Match(phone=phone, fields=("Mobile",), none=IfNone.SKIP, many=IfMany.PARK)
     write = RecordWrite(sink="crm", object="Contact", key_field="Other", key="x", set={"Out": True}, match=match)
@@ -114,7 +114,7 @@ def test_the_key_of_a_record_tells_whether_an_opt_out_of_ours_is_for_its_unclear
         assert bool(reading.change) is emitted
 
 
-def test_a_crm_that_tells_the_cases_of_letters_apart_takes_no_other_keys_write_for_its_own():
+def test_in_a_crm_with_case_sensitive_keys_another_case_is_another_record():
     write = RecordWrite(sink="crm", object="Contact", key_field="Key__c", key="Ab", set={"Out": True})
     row = Row(record_id="003A", stamp=None, fields={"Out": True, "Key__c": "aB"})
     for traits, emitted in ((TRAITS, False), (PLAIN, True)):
@@ -173,7 +173,7 @@ def test_another_country_makes_another_number_of_one_without_its_country_code():
     assert number_change({**whole, "Country": "Danmark"}, whole).fields == ("Country",)
 
 
-def test_a_country_that_is_looked_at_for_the_first_time_changes_no_number():
+def test_a_country_that_is_read_for_the_first_time_changes_no_number():
     change = number_change(
         {"Mobile": "90 00 00 01", "Country": "DK", "Out": True}, {"Mobile": "90 00 00 01", "Out": True}
     )

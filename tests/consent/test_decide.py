@@ -107,7 +107,7 @@ def test_an_opt_in_that_comes_after_its_own_opt_out_is_superseded():
     assert sequence.emit(IN, 0, keyword="KATT", subscription_id="k1").superseded_by == "e1"
 
 
-def test_joining_anew_is_a_genuine_opt_in():
+def test_joining_again_is_a_genuine_opt_in():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
@@ -281,7 +281,7 @@ def test_of_two_records_with_the_number_an_opt_out_that_may_be_the_later_one_hol
     assert sequence.by_person(IN, at, record={"Id": "r1"}).decision is not None
 
 
-def test_the_second_opt_out_is_no_news():
+def test_the_second_opt_out_changes_nothing():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
     assert sequence.emit(OUT, 5, keyword="KATT", keyword_id="1").news
@@ -289,7 +289,7 @@ def test_the_second_opt_out_is_no_news():
     assert not sequence.emit(OUT, 6, keyword="KATT").news
 
 
-def test_after_a_person_opted_out_the_provider_s_confirmation_is_no_news():
+def test_after_a_person_opted_out_the_provider_s_confirmation_changes_nothing():
     sequence = Story()
     sequence.by_person(OUT, 0)
     assert not sequence.emit(OUT, 1, keyword="KATT", subscription_id="k1").news

@@ -61,7 +61,7 @@ def test_only_an_opt_in_that_counts_clears_it():
     assert permit(CLEAR, Ruling(), Verdict.NONE)[0].set == {"Name": "x"}
 
 
-def test_what_bears_no_consent_always_passes():
+def test_a_write_without_consent_fields_always_passes():
     assert now(PLAIN, overtaken=True) == PLAIN
 
 
@@ -92,7 +92,7 @@ def test_fields_that_a_newer_event_has_written_are_left_out():
     assert now(OUT, newer=[("Contact", "K", "+4790000002", "Name")]) == OUT
 
 
-def test_a_command_is_void_when_the_person_has_joined_anew_since():
+def test_a_command_is_dropped_if_the_person_has_joined_again_since():
     asked = entry(1, Verdict.OPT_OUT, Scope.EVERYTHING, Subscription(provider="sf"))
     assert now(STOP, asked) == STOP
     assert now(STOP, asked, entry(2, Verdict.OPT_IN)) is None

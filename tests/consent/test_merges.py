@@ -63,7 +63,7 @@ def test_a_deletion_is_no_merge():
     assert merges_of([Row(record_id="A", stamp=NOW, fields={}, deleted=True)], [], {}) == ()
 
 
-def test_what_the_same_number_had_is_no_news_but_that_it_was_not_out():
+def test_values_of_a_merged_record_with_the_same_number_are_no_change_except_a_cleared_flag():
     shadows = {"L": {"Mobile": ONE, "Out": False, "Amount": 5}, "M": {"Mobile": ONE, "Out": True, "Amount": 7}}
     gone = [row("L", into="K"), row("M", into="K")]
     merges = merges_of(gone, [row("K", Mobile=ONE, Out=True)], shadows)
@@ -71,12 +71,12 @@ def test_what_the_same_number_had_is_no_news_but_that_it_was_not_out():
 
 
 @pytest.mark.parametrize("mobile", [TWO, None])
-def test_what_another_number_had_is_news(mobile):
+def test_values_of_a_merged_record_with_another_number_are_changes(mobile):
     merges = merges_of([row("L", into="K")], [row("K", Mobile=ONE)], {"L": {"Mobile": mobile, "Out": True}})
     assert taken_over(merges, CONSENT, number) == {}
 
 
-def test_of_a_loser_that_no_look_has_shown_nothing_was_told_and_all_is_news():
+def test_if_no_poll_has_shown_the_merged_record_all_its_values_are_changes():
     merges = merges_of([row("L", into="K", Mobile=ONE, Out=True)], [row("K", Mobile=ONE, Out=True)], {})
     assert taken_over(merges, CONSENT, number) == {}
 

@@ -92,7 +92,7 @@ class Scene:
         return self.budget.limits(self.facts.append)
 
 
-def test_a_person_is_told_once_when_it_ends_and_when_it_is_over():
+def test_one_alarm_is_raised_when_the_budget_is_used_up_and_cleared_when_calls_are_left_again():
     scene = Scene()
     for used in (1, 2, 3, 4, 5):
         scene.call(used)

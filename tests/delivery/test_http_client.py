@@ -217,7 +217,7 @@ async def test_a_401_that_lasts_stands_after_one_repeat(transport, serve):
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_a_redirect_is_followed_by_signing_in_anew_which_names_the_new_address(transport, serve, status):
+async def test_after_a_redirect_a_new_sign_in_names_the_new_address(transport, serve, status):
     seen = []
 
     async def moved(request):
@@ -233,7 +233,7 @@ async def test_a_redirect_is_followed_by_signing_in_anew_which_names_the_new_add
     assert seen == ["Bearer 2"]
 
 
-async def test_a_redirect_that_no_sign_in_mends_stands_and_costs_one_sign_in(transport, serve):
+async def test_a_redirect_that_a_new_sign_in_does_not_fix_is_returned_after_one_sign_in(transport, serve):
     seen = []
 
     async def moved(request):
@@ -303,7 +303,7 @@ async def test_an_address_that_is_none_was_never_reached(transport):
     assert reply.failure is Failure.REFUSED
 
 
-async def test_a_failure_is_told_without_the_address_and_its_query(transport, refused_address):
+async def test_a_failure_is_reported_without_the_address_and_its_query(transport, refused_address):
     call = HttpCall(method="GET", path="/hooks/s3cret?msisdn=4790000001")
     for base in (refused_address, "http://", "ftp://127.0.0.1"):
         (reply,) = await transport.client(FixedCredentials(base)).call_all([call])

@@ -84,7 +84,7 @@ def test_what_is_worth_telling_of_a_delivery_is_kept():
     assert conclude(attempts(DONE), 0).detail is None
 
 
-def test_a_unit_rests_as_long_as_its_most_patient_operation():
+def test_a_unit_rests_as_long_as_the_operation_with_the_longest_delay():
     end = conclude(attempts(LOCKED, Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), BEHIND), 0)
     assert end.delay == timedelta(hours=1)
 
@@ -239,7 +239,7 @@ def test_the_first_time_that_a_whole_batch_fails_one_of_its_records_may_be_to_bl
     assert conclude(attempts(SLOW), 0, not_counted=not_counted(None, BUSY)).counts_attempt
 
 
-def test_an_opt_out_is_not_kept_waiting_because_the_sink_asks_for_patience():
+def test_an_opt_out_waits_at_most_a_minute_if_the_sink_asks_for_a_longer_pause():
     asked = Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(minutes=15))
     assert conclude(attempts(asked), 0, urgent=True).delay == timedelta(minutes=1)
     assert conclude(attempts(asked), 0).delay == timedelta(minutes=15)

@@ -51,12 +51,12 @@ def test_pauses_grow_for_one_reason_at_a_time(facts):
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 2), (14 * 60, 14 * 60), (3 * 3600, 15 * 60)])
-def test_the_patience_that_a_sink_asks_for_is_given_up_to_a_quarter_of_an_hour(asked, given, facts):
+def test_the_pause_that_a_sink_asks_for_is_kept_up_to_a_quarter_of_an_hour(asked, given, facts):
     asking = Retry(reason=Reason.UNAVAILABLE, not_before=timedelta(seconds=asked))
     assert fail(CircuitBreaker("salesforce"), facts, asking) == [given]
 
 
-def test_a_person_is_called_once_with_the_cure_and_told_when_it_is_over(facts):
+def test_one_alarm_with_the_cure_is_raised_and_cleared_at_the_end(facts):
     breaker = CircuitBreaker("salesforce")
     fail(breaker, facts, EXPIRED, EXPIRED, EXPIRED)
     (alarm,) = facts.of(Alarm)
@@ -140,7 +140,7 @@ def test_a_feed_that_does_not_come_to_its_end_in_time_calls_a_person(facts):
     assert len(facts.of(Alarm)) == 1
 
 
-def test_a_feed_that_bears_consent_is_tried_every_minute_whatever_the_crm_asks_for(facts):
+def test_a_feed_that_carries_consent_is_tried_every_minute_whatever_the_crm_asks_for(facts):
     asking = Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1))
     assert fail(feed_channel().breaker, facts, asking) == [60]
     facts.clear()
@@ -160,7 +160,7 @@ def fails(channel, facts, fault, now):
     channel.mark_failed(fault, channel.allowance(now), now=now, at=AT, emit=facts)
 
 
-def test_a_sink_in_trouble_is_probed_with_one_unit_and_then_goes_on_as_before(channel, facts):
+def test_a_failing_sink_is_tested_with_one_unit_and_then_gets_full_batches_again(channel, facts):
     assert channel.allowance(0.0) == SendAllowance(3000)
     fails(channel, facts, EXPIRED, 0.0)
     assert channel.allowance(14.9) is None

@@ -309,7 +309,7 @@ async def test_what_an_earlier_part_wrote_to_the_record_that_it_made_is_ours_too
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_an_adapter_that_cannot_bear_one_operation_kills_that_one_alone(deliver, early):
+async def test_if_an_adapter_fails_on_one_operation_only_that_one_becomes_a_dead_letter(deliver, early):
     peer = Raising(early=early)
     operations = [write(str(number)) for number in range(40)]
     operations[17] = write("17", Crash=1)

@@ -90,7 +90,7 @@ async def test_where_a_field_beside_the_flag_is_to_blame_the_flag_goes_out_by_it
     assert isinstance(sent.outcomes[0], Rejected)
 
 
-async def test_a_refused_flag_is_told_with_both_refusals(deliver):
+async def test_the_outcome_of_a_refused_flag_has_both_refusals(deliver):
     org = Org({"A": refused(), FLAG: Rejected(reason=Reason.VALIDATION, detail="never")})
     sent = await deliver(org, write(A="x"))
     assert sent.consent_sent_alone == ()

@@ -56,7 +56,7 @@ async def deliver():
         yield run
 
 
-async def test_the_sink_is_told_what_is_remembered_of_a_match_alone(deliver):
+async def test_only_a_write_with_a_match_gets_what_is_remembered(deliver):
     other = RecordWrite(sink="sf", object="Contact", key_field="K__c", key="b")
     peer, _ = await deliver(Delivered(), write(A__c=1), other)
     assert [task.remembered for task in peer.requests[0]] == [KNOWN, Remembered()]
@@ -85,11 +85,11 @@ async def test_a_write_that_was_for_nobody_wrote_no_record(deliver):
     "outcome",
     [Delivered(record_id="003A", also_updated=("003B",)), Rejected(reason=Reason.NEEDS_PERSON, also_updated=("003B",))],
 )
-async def test_the_records_beside_it_are_told_on(deliver, outcome):
+async def test_other_updated_records_are_passed_on(deliver, outcome):
     _, sent = await deliver(outcome, write(A__c=1), write(A__c=2))
     assert sent.also_updated == (AlsoUpdated(1, write(A__c=2), ("003B",)),)
 
 
-async def test_what_is_to_be_repeated_tells_of_none(deliver):
+async def test_an_operation_to_be_retried_passes_on_no_other_records(deliver):
     _, sent = await deliver(Retry(reason=Reason.ROW_LOCKED), write(A__c=1))
     assert sent.also_updated == ()

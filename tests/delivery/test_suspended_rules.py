@@ -14,7 +14,7 @@ from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-STOP = Suspension(
+SUSPENSION = Suspension(
     sink="crm",
     rule="log.yaml: all",
     object="SMS_Event__c",
@@ -23,7 +23,7 @@ STOP = Suspension(
     since=NOW,
     probe_at=NOW + PROBE_EVERY,
 )
-DUE = replace(STOP, probe_at=NOW)
+DUE = replace(SUSPENSION, probe_at=NOW)
 COMMAND = ServiceCommand(sink="crm", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
 
 
@@ -58,36 +58,36 @@ BAD = event(missing__C="x")
     ],
 )
 def test_only_what_would_meet_the_same_fault_is_held_and_no_opt_out(operation, held):
-    batch = filter_suspended([operation], [STOP], NOW, TRAITS)
+    batch = filter_suspended([operation], [SUSPENSION], NOW, TRAITS)
     assert bool(batch.held_back) is held
     assert list(batch.to_send) == ([] if held else [operation])
 
 
 def test_an_object_that_is_missing_holds_the_whole_rule():
-    batch = filter_suspended([event(), contact()], [replace(STOP, field="")], NOW, TRAITS)
+    batch = filter_suspended([event(), contact()], [replace(SUSPENSION, field="")], NOW, TRAITS)
     assert set(batch.held_back) == {0}
 
 
-def test_a_field_of_a_parent_is_told_apart_from_an_own_one():
-    stop = replace(STOP, field="Contact__r.SMS_Key__c")
-    batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [stop], NOW, TRAITS)
+def test_a_field_of_a_parent_is_distinguished_from_an_own_one():
+    suspension = replace(SUSPENSION, field="Contact__r.SMS_Key__c")
+    batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [suspension], NOW, TRAITS)
     assert set(batch.held_back) == {0}
 
 
-def test_one_operation_tries_a_stop_that_is_due():
+def test_one_operation_tries_a_suspension_that_is_due():
     batch = filter_suspended([event(str(n), Missing__c="x") for n in range(5)], [DUE], NOW, TRAITS)
     assert set(batch.held_back) == {1, 2, 3, 4}
 
 
-def test_a_clock_that_was_set_back_keeps_nobody_waiting():
-    assert not filter_suspended([BAD], [replace(STOP, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held_back
+def test_a_clock_that_was_set_back_delays_no_test_of_a_suspension():
+    assert not filter_suspended([BAD], [replace(SUSPENSION, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held_back
 
 
 def test_a_child_of_what_is_held_waits_with_it():
-    parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
-    stop = replace(STOP, object="Contact")
+    parent = replace(contact("K"), rule=SUSPENSION.rule, set={"Missing__c": 1})
+    suspension = replace(SUSPENSION, object="Contact")
     child, other = event(parent="k"), event("other", parent="z")
-    batch = filter_suspended([parent, child, other], [stop], NOW, TRAITS)
+    batch = filter_suspended([parent, child, other], [suspension], NOW, TRAITS)
     assert {place: one.reason for place, one in batch.held_back.items()} == {
         0: Reason.CONFIGURATION,
         1: Reason.PARENT_WAITING,
@@ -95,7 +95,7 @@ def test_a_child_of_what_is_held_waits_with_it():
 
 
 def test_the_outcomes_of_a_batch_come_together_in_its_order():
-    batch = filter_suspended([BAD, contact("a"), event(Missing__c="y"), contact("b")], [STOP], NOW, TRAITS)
+    batch = filter_suspended([BAD, contact("a"), event(Missing__c="y"), contact("b")], [SUSPENSION], NOW, TRAITS)
     done = Delivered(record_id="003")
     sent = batch.with_suspended(
         Sent(
@@ -118,13 +118,13 @@ def refused(field="Missing__c"):
     return Rejected(reason=Reason.CONFIGURATION, detail="No such column", code="INVALID_FIELD", field=field)
 
 
-def news(operations, outcomes, suspensions=()):
+def learned(operations, outcomes, suspensions=()):
     return learn("crm", Filtered(operations, operations, suspensions=suspensions), outcomes, NOW, TRAITS)
 
 
-def test_a_thousand_refusals_begin_one_stop():
-    (stop,) = news([BAD] * 1000, [refused()] * 1000).began
-    assert stop == STOP
+def test_a_thousand_refusals_begin_one_suspension():
+    (suspension,) = learned([BAD] * 1000, [refused()] * 1000).began
+    assert suspension == SUSPENSION
 
 
 @pytest.mark.parametrize(
@@ -137,35 +137,35 @@ def test_a_thousand_refusals_begin_one_stop():
         (event(parent="k"), "SMS_Key__c", "Contact__r.SMS_Key__c"),
     ],
 )
-def test_a_stop_names_its_field_as_the_rule_writes_it(operation, field, named):
-    (stop,) = news([operation], [refused(field)]).began
-    assert stop.field == named
-    assert stop.concerns(operation, TRAITS)
+def test_a_suspension_names_its_field_as_the_rule_writes_it(operation, field, named):
+    (suspension,) = learned([operation], [refused(field)]).began
+    assert suspension.field == named
+    assert suspension.concerns(operation, TRAITS)
 
 
 def test_a_stop_lasts_while_it_is_tried_in_vain_and_ends_with_a_success():
-    again = news([BAD], [refused()], [DUE])
-    assert (again.began, again.again, again.ended) == ((), (STOP,), ())
-    assert news([BAD], [Delivered()], [STOP]).ended == (STOP,)
-    assert not news([event(Other__c=1)], [Delivered()], [STOP])
-    assert not news([BAD], [Retry(reason=Reason.UNAVAILABLE)], [STOP])
-    assert not news([BAD, BAD], [Delivered(), refused()], [STOP]).ended
+    again = learned([BAD], [refused()], [DUE])
+    assert (again.began, again.again, again.ended) == ((), (SUSPENSION,), ())
+    assert learned([BAD], [Delivered()], [SUSPENSION]).ended == (SUSPENSION,)
+    assert not learned([event(Other__c=1)], [Delivered()], [SUSPENSION])
+    assert not learned([BAD], [Retry(reason=Reason.UNAVAILABLE)], [SUSPENSION])
+    assert not learned([BAD, BAD], [Delivered(), refused()], [SUSPENSION]).ended
 
 
 def test_a_command_stops_no_mapping():
-    assert not news([COMMAND], [refused()])
+    assert not learned([COMMAND], [refused()])
 
 
 def test_an_alarm_names_rule_and_field_and_the_cure_but_no_words_of_the_crm():
-    alarm = STOP.alarm()
+    alarm = SUSPENSION.alarm()
     assert "log.yaml: all" in alarm.message
     assert "SMS_Event__c.Missing__c" in alarm.message
-    assert STOP.detail not in alarm.message
+    assert SUSPENSION.detail not in alarm.message
     assert "connector reload" in alarm.cure
-    assert (alarm.kind, alarm.about) == (STOP.cleared().kind, STOP.cleared().about)
+    assert (alarm.kind, alarm.about) == (SUSPENSION.cleared().kind, SUSPENSION.cleared().about)
 
 
-def opt_out(rule=STOP.rule, **fields):
+def opt_out(rule=SUSPENSION.rule, **fields):
     return RecordWrite(
         sink="crm",
         object="SMS_Event__c",
@@ -180,7 +180,7 @@ def opt_out(rule=STOP.rule, **fields):
 @pytest.mark.parametrize("clears", [False, True])
 def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
     write = replace(opt_out(Missing__c="x"), clears_flag=clears)
-    batch = filter_suspended([BAD, write], [STOP], NOW, TRAITS)
+    batch = filter_suspended([BAD, write], [SUSPENSION], NOW, TRAITS)
     (alone,) = batch.to_send
     assert (alone.set, alone.consent_only, alone.clears_flag) == ({"Out__c": True, "Out_At__c": "now"}, True, clears)
     done = Delivered(record_id="a0S")
@@ -191,12 +191,12 @@ def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
 
 
 def test_where_a_field_beside_the_flag_is_stopped_the_flag_goes_out_by_itself():
-    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(STOP, field="Out_At__c")], NOW, TRAITS).to_send
+    (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(SUSPENSION, field="Out_At__c")], NOW, TRAITS).to_send
     assert alone.set == {"Out__c": True}
 
 
 def test_consent_fields_that_are_refused_alone_say_so():
-    batch = filter_suspended([opt_out(Missing__c="x")], [STOP], NOW, TRAITS)
+    batch = filter_suspended([opt_out(Missing__c="x")], [SUSPENSION], NOW, TRAITS)
     (outcome,) = batch.with_suspended(Sent([Rejected(reason=Reason.VALIDATION, detail="never")], [])).outcomes
     assert outcome.detail == "No such column; the consent fields alone were refused too: never"
     assert batch.with_suspended(Sent([Retry(reason=Reason.ROW_LOCKED)], [])).outcomes == [
@@ -204,17 +204,17 @@ def test_consent_fields_that_are_refused_alone_say_so():
     ]
 
 
-def test_a_child_that_bears_consent_does_not_wait_for_its_stopped_parent():
-    parent = replace(contact("K"), rule=STOP.rule, set={"Missing__c": 1})
+def test_a_child_that_carries_consent_does_not_wait_for_its_stopped_parent():
+    parent = replace(contact("K"), rule=SUSPENSION.rule, set={"Missing__c": 1})
     child = replace(opt_out(rule="c.yaml: c"), set={"Out__c": True, "Contact__r": Parent("SMS_Key__c", "K")})
-    batch = filter_suspended([parent, child], [replace(STOP, object="Contact")], NOW, TRAITS)
+    batch = filter_suspended([parent, child], [replace(SUSPENSION, object="Contact")], NOW, TRAITS)
     assert [one.set for one in batch.to_send] == [{"Out__c": True}]
 
 
 def test_a_write_of_the_consent_fields_alone_is_not_stopped_by_what_it_can_do_without():
     alone = replace(opt_out(), create={"Missing__c": "x"}, consent_only=True)
-    batch = filter_suspended([alone], [STOP], NOW, TRAITS)
+    batch = filter_suspended([alone], [SUSPENSION], NOW, TRAITS)
     assert list(batch.to_send) == [alone]
     # It names the field all the same where the CRM refuses it.
-    (stop,) = news([alone], [refused()]).began
-    assert stop.field == "Missing__c"
+    (suspension,) = learned([alone], [refused()]).began
+    assert suspension.field == "Missing__c"

@@ -92,7 +92,7 @@ async def test_callbacks_are_taken_in_without_any_usable_mappings_and_wait(world
         assert world.cleared("mappings_missing")
 
 
-async def test_a_refused_reload_is_told_with_its_places_and_changes_nothing(world):
+async def test_a_refused_reload_names_the_places_and_changes_nothing(world):
     async with world.running() as app:
         version = app.pipeline.rules.version
         path, text, place = break_file(world)
@@ -108,7 +108,7 @@ async def test_a_refused_reload_is_told_with_its_places_and_changes_nothing(worl
         assert world.cleared("mappings_refused")
 
 
-async def test_the_status_line_of_the_service_tells_what_waits_and_what_is_wrong(world):
+async def test_the_status_line_of_the_service_says_what_waits_and_what_is_wrong(world):
     async with world.running() as app:
         assert status_line(app) == "0 events waiting"
         await world.fault(world.salesforce, fault="unavailable", times=1_000_000)

@@ -62,7 +62,7 @@ async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_hold
     assert world.balanced()
 
 
-async def test_a_flag_that_moves_to_the_kept_contact_is_no_news_to_the_provider(world):
+async def test_a_flag_that_moves_to_the_kept_contact_is_not_sent_to_the_provider(world):
     out, kept = await opted_out(world), await someone(world)
     before = await world.orders()
     await world.merge(kept, out, opted_out=True)
@@ -77,7 +77,7 @@ async def test_a_flag_that_moves_to_the_kept_contact_is_no_news_to_the_provider(
     assert len(await world.orders()) > len(before)
 
 
-async def test_a_number_that_is_opted_out_by_a_merge_is_told_to_the_provider(world):
+async def test_a_number_that_is_opted_out_by_a_merge_is_sent_to_the_provider(world):
     out = await opted_out(world)
     kept = await joined(world, OTHER)
     before = await world.orders()
@@ -170,7 +170,7 @@ async def test_an_opt_out_that_is_deleted_at_once_still_counts(world):
     assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
 
 
-async def test_a_first_look_does_not_believe_itself_over_what_was_written_meanwhile(tmp_path, secrets, crm):
+async def test_a_first_poll_does_not_overwrite_what_was_written_meanwhile(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         (contact,) = await world.people([{"last_name": "x", "mobile": DONOR, "sms_key": DONOR}])
         await world.fault(world.crm_url, fault="held_answer", only="reads")

@@ -164,7 +164,7 @@ async def test_a_failed_charge_is_an_event_record_and_is_tried_again(donors):
     assert await donors.taken() == []
 
 
-async def test_a_lost_answer_waits_for_a_person_whose_word_books_the_gift(donors):
+async def test_a_lost_answer_waits_for_a_person_whose_decision_records_the_gift(donors):
     await donors.subscribe()
     await donors.a_month_later()
     await donors.world.post(f"{donors.gateway}/_sandbox/charges", {"lost": "after"})

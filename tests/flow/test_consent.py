@@ -73,7 +73,7 @@ async def test_untick_and_tick_again_sends_a_second_command(world):
     assert counted == [1, 1, 2]
 
 
-async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets, crm):
+async def test_a_first_poll_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         await world.people(
             [{"last_name": "x", "mobile": f"+4790000{number % 1000:03}", "opted_out": True} for number in range(5000)]
@@ -90,7 +90,7 @@ async def test_a_first_look_at_5000_opted_out_contacts_sends_nothing(tmp_path, s
             assert world.counts() == {"ignored": 1}
 
 
-async def test_an_opt_in_by_sms_never_clears_a_flag_that_a_person_set_after_the_last_look(world):
+async def test_an_opt_in_by_sms_never_clears_a_flag_that_a_person_set_after_the_last_poll(world):
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -104,7 +104,7 @@ async def test_an_opt_in_by_sms_never_clears_a_flag_that_a_person_set_after_the_
     assert (await world.contact(DONOR))["opted_out"] is True
 
 
-async def test_joining_anew_by_sms_clears_the_flag_that_an_sms_has_set(world):
+async def test_joining_again_by_sms_clears_the_flag_that_an_sms_has_set(world):
     await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -176,7 +176,7 @@ async def test_with_strex_down_an_opt_out_by_sms_still_reaches_the_crm(world):
     assert {(action, answer) for action, _, answer in await sent(world) if answer != 503} == {("unsubscribe", 404)}
 
 
-async def test_sixty_opt_outs_in_one_look_are_parked_until_a_person_releases_them(world):
+async def test_sixty_opt_outs_in_one_poll_are_parked_until_a_person_releases_them(world):
     ids = await world.people(
         [{"last_name": "x", "mobile": f"+4790000{number:03}", "opted_out": False} for number in range(60)]
     )
@@ -281,7 +281,7 @@ async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_clea
     await world.until(lambda: world.cleared("opt_out_late"))
 
 
-async def test_a_new_amount_in_the_crm_is_told_to_strex_and_does_not_come_back(world):
+async def test_a_new_amount_in_the_crm_is_sent_to_strex_and_makes_no_echo(world):
     contact = await joined(world)
     await world.person(id=contact["id"], amount=250)
     await world.poll()

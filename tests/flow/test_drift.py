@@ -88,7 +88,7 @@ async def test_an_org_that_keeps_what_is_needed_raises_no_alarm_and_costs_few_ca
         assert drifts(world) == []
 
 
-async def test_a_field_that_loses_its_name_is_told_once_and_taken_back(world):
+async def test_a_renamed_field_raises_one_alarm_that_is_cleared_when_it_is_back(world):
     async with world.running():
         await change(world, "contact", "keywords", name="words__c")
         await a_day(world)
@@ -151,7 +151,7 @@ async def test_a_start_compares_nothing_where_the_lock_fits(world):
         assert drifts(world) == looks(world) == []
 
 
-async def test_a_lock_that_does_not_fit_is_told_at_the_start_and_keeps_no_callback_out(world):
+async def test_a_lock_that_does_not_fit_raises_an_alarm_at_the_start_and_callbacks_are_stored(world):
     async with world.running():
         await change(world, "contact", "keywords", name="words__c")
         await pulled(world)
@@ -171,7 +171,7 @@ async def test_at_the_start_the_org_is_believed_more_than_its_lock(world):
         assert drifts(world) == []
 
 
-async def test_a_broken_lock_is_told_at_the_start_too(world):
+async def test_a_broken_lock_raises_an_alarm_at_the_start_too(world):
     async with world.running():
         await pulled(world)
     lock_path(world.base / "schema", world.crm.name).write_text("<<<<<<< HEAD")

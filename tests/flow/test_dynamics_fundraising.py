@@ -84,7 +84,7 @@ async def test_an_opt_out_ends_the_schedule_and_a_late_gift_does_not_bring_it_ba
     ],
     ids=["ended", "amount"],
 )
-async def test_what_a_person_does_to_a_schedule_is_told_to_strex_for_this_subscription(world, edit, command):
+async def test_a_person_s_change_of_a_schedule_is_sent_to_strex_for_this_subscription(world, edit, command):
     subscription = await subscribed(world, "KATT")
     gift = report("Recurring", subscription=subscription)
     gift["properties"]["Keyword"] = "KATT"

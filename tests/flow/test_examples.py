@@ -180,7 +180,7 @@ async def test_a_name_that_is_a_number_is_kept_as_text(world, name):
 
 
 @pytest.mark.parametrize("gone", ["deleted", "in no org", "no id"])
-async def test_where_the_contact_of_a_sending_is_gone_the_number_tells_whose_it_is(world, gone):
+async def test_if_the_contact_of_a_sending_is_deleted_the_number_finds_the_person(world, gone):
     deleted = await world.person(LastName="Deleted", MobilePhone="+4790000009")
     await world.bin(deleted)
     known = await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Key__c=DONOR)

@@ -48,7 +48,7 @@ async def channel():
         yield FeedChannel(Feed(), transport.client(FixedCredentials("http://127.0.0.1:9")))
 
 
-async def test_what_a_round_has_brought_is_planned_though_it_cannot_go_on(pipeline, channel):
+async def test_what_a_round_has_brought_is_planned_although_the_round_fails(pipeline, channel):
     assert await pipeline.follow(channel) == 1
     assert pipeline.open_polls == {channel.poll}
     with pytest.raises(RuntimeError):

@@ -76,7 +76,7 @@ async def test_an_opt_out_while_the_daemon_was_down_is_sent_though_the_feed_watc
         assert "opt_outs_not_sent" not in world.alarms
 
 
-async def test_an_opt_out_between_two_looks_is_sent_though_a_reload_changes_what_is_watched(world):
+async def test_an_opt_out_between_two_polls_is_sent_although_a_reload_changes_what_is_watched(world):
     async with world.running() as app:
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -180,7 +180,7 @@ def not_sent(world):
     return [fact.message for fact in world.emitted(Alarm) if fact.kind == "opt_outs_not_sent"]
 
 
-async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody_knows(world):
+async def test_a_lost_cursor_sends_nothing_and_raises_an_alarm_for_unknown_opt_outs(world):
     async with world.running():
         contact = await joined(world)
         await joined(world, OTHER)
@@ -198,7 +198,7 @@ async def test_a_lost_cursor_sends_nothing_and_tells_of_the_opt_outs_that_nobody
         assert "connector consents baseline" in alarm.cure
 
 
-async def test_another_flag_is_looked_at_for_the_first_time_and_its_opt_outs_are_told_of(tmp_path, secrets):
+async def test_the_first_poll_of_another_flag_raises_an_alarm_for_its_opt_outs(tmp_path, secrets):
     """As when an administrator makes a new opt-out field and moves the values over."""
     shutil.copytree(
         ROOT / "mappings", tmp_path / "mappings", ignore=shutil.ignore_patterns("more", "np*", "nonprofit*")
@@ -226,7 +226,7 @@ async def test_another_flag_is_looked_at_for_the_first_time_and_its_opt_outs_are
             assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_records_that_the_crm_points_at_are_looked_at_while_all_are_read(world):
+async def test_records_of_change_notices_are_read_while_all_records_are_read(world):
     """A daemon that was down for long reads for long; a message of the org about an opt-out does not wait for the end of it."""
     async with world.running():
         contact = await joined(world)

@@ -98,7 +98,7 @@ async def test_an_opt_out_that_becomes_visible_five_minutes_late_is_seen_once(wo
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_a_look_costs_one_api_call(world):
+async def test_a_poll_costs_one_api_call(world):
     await joined(world)
     before, rounds = await world.api_calls(), world.rounds()
     for _ in range(3):
@@ -236,7 +236,7 @@ async def test_nobody_is_asked_about_a_contact_that_was_merged(world):
     assert parked(world) == []
 
 
-async def test_what_is_parked_is_told_of_by_one_alarm_that_says_how_many_people_are_too_many(world):
+async def test_one_alarm_reports_what_is_parked_and_the_limit_of_people(world):
     ids = await stopped_by_sms(world, 51)
     await world.people([{"id": one, "opted_out": False} for one in ids])
     await world.poll()

@@ -142,7 +142,7 @@ async def test_what_cannot_be_read_is_kept_as_it_came_and_answered_200(world):
     await still_works(world)
 
 
-async def test_what_is_odd_is_kept_and_finds_its_end(world):
+async def test_odd_callbacks_are_stored_and_reach_a_final_state(world):
     for name, body in ODD.items():
         before = world.app.store.inbox.received()
         assert await world.callback("dlr", body) == 200, name
@@ -154,7 +154,7 @@ async def test_what_is_odd_is_kept_and_finds_its_end(world):
     await still_works(world)
 
 
-async def test_what_was_not_understood_is_replayed_by_a_mended_reader(world):
+async def test_what_could_not_be_read_is_replayed_by_a_corrected_reader(world):
     assert await world.callback("dlr", UNREADABLE["no id"]) == 200
     kept = world.app.store.inbox.get(1)
     status, said = await admin(world, "replay", {"id": kept.id})

@@ -53,7 +53,7 @@ async def test_an_opt_out_is_never_held_up_by_a_look_up(asking):
     assert await asked(asking) == []
 
 
-async def test_without_an_answer_the_event_goes_on_at_its_deadline(asking):
+async def test_without_an_answer_the_event_is_planned_at_its_deadline(asking):
     await asking.fault(asking.strex, fault="server_error", times=1_000_000, path="/api/lookup")
     await asking.phone(DONOR, "KATT")
     await asking.get(f"{asking.strex}/_sandbox/forwards?wait=1")

@@ -165,7 +165,7 @@ async def active(world, number):
     return next(one["active"] for one in await world.subscribers() if one["phone"] == number)
 
 
-async def test_an_unreachable_strex_is_told_with_what_failed_on_the_way(tmp_path, secrets):
+async def test_an_alarm_for_an_unreachable_strex_says_what_failed_in_the_connection(tmp_path, secrets):
     async with a_liars_world(tmp_path) as (world, _, sms):
         await world.phone("+4790000001", "KATT")
         await world.settled()

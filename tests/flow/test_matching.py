@@ -124,7 +124,7 @@ async def test_an_opt_in_clears_a_flag_that_was_known_before_it(world):
     assert await orders(world) == emitted
 
 
-async def test_a_deleted_contact_is_forgotten_and_matched_anew(world):
+async def test_a_deleted_contact_is_unlinked_and_matched_again(world):
     first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.phone(DONOR, "KATT")
     await world.settled()
@@ -136,7 +136,7 @@ async def test_a_deleted_contact_is_forgotten_and_matched_anew(world):
     assert set(await events_of(world)) == {kept}
 
 
-async def test_a_moved_number_is_matched_anew(world):
+async def test_a_moved_number_is_matched_again(world):
     first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.phone(DONOR, "KATT")
     await world.settled()

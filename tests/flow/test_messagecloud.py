@@ -219,7 +219,7 @@ async def test_a_donor_who_turns_back_sees_that_page(donors):
     assert await donors.world.contact(DONOR) is None
 
 
-async def test_a_window_that_is_left_open_ends_at_the_deadline_and_can_be_asked_about_anew(donors):
+async def test_a_window_that_is_left_open_ends_at_the_deadline_and_can_be_asked_about_again(donors):
     transaction_id = await donors.window()
     await donors.asked_again()
     await donors.asked_again(ahead=timedelta(hours=49))
@@ -279,7 +279,7 @@ async def test_an_offer_that_there_is_not_creates_no_window(donors):
     assert await donors.world.get(f"{donors.gateway}/_sandbox/calls") == []
 
 
-async def test_a_donor_who_is_known_as_an_opt_out_joins_anew(donors):
+async def test_a_donor_who_is_known_as_an_opt_out_joins_again(donors):
     await donors.subscribe()
     await donors.phone("STOP KATT")
     await donors.world.settled()
@@ -329,7 +329,7 @@ async def test_a_stop_that_comes_before_a_late_status_stands(donors):
     assert donors.world.counts() == {"delivered": 1, "superseded": 1}
 
 
-async def test_an_opt_out_in_salesforce_is_settled_in_our_books_without_a_call(donors):
+async def test_an_opt_out_in_salesforce_is_settled_in_our_ledger_without_a_call(donors):
     await donors.subscribe()
     await donors.world.poll()
     contact = await donors.world.contact(DONOR)

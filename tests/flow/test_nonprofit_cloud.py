@@ -59,7 +59,7 @@ async def test_a_commitment_that_has_ended_does_not_come_to_life_by_a_late_gift(
     only(await world.records("Account"), SMS_Opt_Out__c=True)
 
 
-async def test_who_joins_anew_has_a_commitment_anew(world):
+async def test_a_donor_who_joins_again_gets_a_new_commitment(world):
     await emitted(
         world,
         report("Recurring"),
@@ -115,7 +115,7 @@ async def test_closing_the_commitment_ends_this_subscription_alone(world):
     only(await world.records("Account"), SMS_Opt_Out__c=False)
 
 
-async def test_an_amount_that_a_person_changes_is_told_to_strex_and_comes_to_the_schedule(world):
+async def test_an_amount_that_a_person_changes_is_sent_to_strex_and_to_the_schedule(world):
     joined = await subscribed(world, "MYKEYWORD")
     await emitted(world, report("Recurring", subscription=joined))
     commitment = only(await world.records(COMMITMENT))

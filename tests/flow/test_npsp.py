@@ -58,7 +58,7 @@ async def test_a_recurring_donation_that_has_ended_does_not_come_to_life_by_a_la
     only(await world.records(), SMS_Opt_Out__c=True)
 
 
-async def test_who_joins_anew_has_a_recurring_donation_anew(world):
+async def test_a_donor_who_joins_again_gets_a_new_recurring_donation(world):
     await emitted(
         world,
         report("Recurring"),
@@ -98,7 +98,7 @@ async def test_closing_the_recurring_donation_ends_this_subscription_alone(world
     only(await world.records(RD), npsp__Status__c="Closed")
 
 
-async def test_an_amount_that_a_person_changes_is_told_to_strex(world):
+async def test_an_amount_that_a_person_changes_is_sent_to_strex(world):
     joined = await subscribed(world, "MYKEYWORD")
     await emitted(world, report("Recurring", subscription=joined))
     donation = only(await world.records(RD))

@@ -151,7 +151,7 @@ async def test_a_contact_is_found_and_its_subscription_ended_however_people_wrot
     assert letters(world) == []
 
 
-async def test_a_command_goes_to_the_number_that_was_matched_and_to_no_stranger(world):
+async def test_a_command_goes_to_the_number_that_was_matched_and_to_no_other_person(world):
     await sends(world, "+4790000204", "KATT")
     await world.person(Id=(await world.contact("+4790000204"))["Id"], MobilePhone="+47 (0) 900 00 204")
     await world.poll()
@@ -245,7 +245,7 @@ async def test_an_opt_out_that_may_be_for_another_record_too_is_done_and_a_perso
     assert await two.orders() == []
 
 
-async def test_an_external_id_tells_whose_a_number_without_its_country_is(two):
+async def test_an_external_id_shows_whose_a_number_without_its_country_is(two):
     dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME, SMS_Key__c=DANE)
     await two.poll()
     await sends(two, NORWEGIAN, "STOPP")
@@ -262,7 +262,7 @@ async def test_an_external_id_tells_whose_a_number_without_its_country_is(two):
     assert letters(two) == []
 
 
-async def test_the_country_of_the_record_tells_whose_its_number_is(emitted):
+async def test_the_country_of_the_record_shows_whose_its_number_is(emitted):
     dane = await emitted.person(LastName="Ditte", MobilePhone=AT_HOME, MailingCountryCode="DK")
     norwegian = await emitted.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO")
     await emitted.poll()

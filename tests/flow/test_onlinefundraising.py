@@ -341,7 +341,7 @@ async def test_the_published_addresses_are_a_lock_whose_last_good_list_is_kept(t
         assert (await account.post(numbered()))[0] == 200
 
 
-async def test_without_any_address_list_the_provider_is_told_to_come_again(tmp_path, secrets):
+async def test_without_any_address_list_the_provider_is_asked_to_repeat(tmp_path, secrets):
     async with an_account(tmp_path, LISTED) as account, account.world.running():
         await account.first_look()
         await account.put("config", {"address_list": []})

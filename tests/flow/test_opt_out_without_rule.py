@@ -83,9 +83,7 @@ def club(transaction="t-1"):
 
 
 @pytest.mark.parametrize("log", [True, False], ids=["logged as an event record", "ignored"])
-async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_once_the_rule_is_mended(
-    tmp_path, mappings, log
-):
+async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_by_the_corrected_rule(tmp_path, mappings, log):
     edit(
         mappings,
         "strex-subscription.yaml",
@@ -120,7 +118,7 @@ async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_once_th
         assert len(await world.records("SMS_Event__c")) == int(log)
 
 
-async def test_the_alarm_stays_while_the_rule_is_not_mended(tmp_path, mappings):
+async def test_the_alarm_stays_until_the_rule_is_corrected(tmp_path, mappings):
     edit(
         mappings,
         "strex-subscription.yaml",
@@ -151,7 +149,7 @@ async def test_the_alarm_stays_while_the_rule_is_not_mended(tmp_path, mappings):
             await world.until(lambda: "opt_out_without_rule" in world.alarms)
 
 
-async def test_a_box_ticked_in_the_crm_that_ends_no_subscription_raises_an_alarm_and_is_told_when_the_rule_is_mended(
+async def test_a_box_ticked_in_the_crm_that_ends_no_subscription_raises_an_alarm_and_is_sent_by_the_corrected_rule(
     tmp_path, mappings
 ):
     edit(
@@ -203,7 +201,7 @@ async def test_a_stop_that_strex_has_not_seen_ends_the_subscription_there(tmp_pa
         assert open_opt_outs(world) == []
 
 
-async def test_a_stop_that_strex_has_not_seen_and_no_rule_tells_it_raises_an_alarm(tmp_path, mappings):
+async def test_a_stop_that_strex_has_not_seen_and_no_rule_sends_raises_an_alarm(tmp_path, mappings):
     (mappings / "strex-stops.yaml").unlink()
     async with a_world(tmp_path, mappings=mappings) as world, world.running():
         await world.phone(DONOR, "KATT")

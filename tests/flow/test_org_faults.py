@@ -163,7 +163,7 @@ async def status_of(world):
         return await answer.json()
 
 
-async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_a_minute(world, capsys):
+async def test_a_refused_feed_raises_an_alarm_at_once_and_is_polled_again_within_a_minute(world, capsys):
     contact = await world.contact(DONOR)
     await world.poll()
     path = f"{world.salesforce}/_sandbox/fields/Contact/SMS_Opt_Out__c"
@@ -200,7 +200,7 @@ async def test_a_feed_that_is_refused_is_told_at_once_and_followed_again_within_
     assert feed["trouble"] is None
 
 
-async def test_a_feed_that_does_not_come_to_its_end_is_told_after_five_minutes(world):
+async def test_a_feed_that_does_not_finish_raises_an_alarm_after_five_minutes(world):
     await world.fault(world.salesforce, fault="unavailable", times=1000, only="reads")
     for minutes in range(6):
         before = pauses(world, "salesforce.Contact")
@@ -247,7 +247,7 @@ async def second_address(world):
         yield url
 
 
-async def test_a_single_record_with_a_code_nobody_knows_is_told_and_holds_up_nobody_else(world):
+async def test_a_single_record_with_an_unknown_code_raises_an_alarm_and_holds_up_no_other(world):
     await world.fault(
         world.salesforce, fault="refuse", code="BRAND_NEW_CODE", message="hm", records=[OTHERS[0]], only="writes"
     )
@@ -280,7 +280,7 @@ SIGN_INS = {
 
 
 @pytest.mark.parametrize("name", SIGN_INS)
-async def test_a_refused_sign_in_is_told_as_what_it_is(world, name):
+async def test_an_alarm_for_a_refused_sign_in_names_the_cause(world, name):
     refusal, reason = SIGN_INS[name]
     await world.fault(world.salesforce, fault="login_refused", refusal=refusal, times=1_000_000)
     await world.fault(world.salesforce, fault="expired_session")

@@ -76,7 +76,7 @@ async def not_waiting(world):
     return await waiting(world) == 0
 
 
-async def test_a_message_that_comes_again_costs_nothing(world):
+async def test_a_repeated_message_costs_no_calls(world):
     async with world.running():
         contact = await joined(world)
         assert await emit(world, contact) == (200, True)
@@ -107,7 +107,7 @@ async def test_what_a_message_says_is_not_believed(world, out):
         assert world.app.store.consents.of(DONOR) == decided
 
 
-async def test_what_was_acknowledged_is_looked_at_after_a_stop_and_an_outage(world):
+async def test_the_records_of_acknowledged_messages_are_read_after_a_restart_and_an_outage(world):
     async with world.running():
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -132,7 +132,7 @@ async def test_many_messages_do_not_hold_up_the_rounds(world):
         await world.until(lambda: world.rounds() - rounds >= 3)
 
 
-async def test_a_record_that_salesforce_cannot_look_at_does_not_hold_up_the_others(world):
+async def test_a_record_that_salesforce_cannot_read_does_not_hold_up_the_others(world):
     async with world.running():
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -172,7 +172,7 @@ async def test_a_merge_is_seen_as_one_though_the_message_names_one_contact(world
         assert len(await world.orders()) == 1
 
 
-async def test_a_merge_told_by_message_never_opts_in_the_contact_that_is_kept(world):
+async def test_a_merge_that_a_message_reports_never_opts_in_the_kept_contact(world):
     async with world.running():
         kept = await joined(world)
         await world.person(Id=kept, SMS_Opt_Out__c=True)

@@ -68,7 +68,7 @@ async def unknown_to_strex(world):
 
 
 @pytest.mark.parametrize(("arranged", "status"), [(left_at_strex, 204), (unknown_to_strex, 404)], ids=["204", "404"])
-async def test_a_price_that_strex_has_not_changed_is_told_to_a_person(world, arranged, status):
+async def test_a_price_that_strex_has_not_changed_raises_an_alarm(world, arranged, status):
     await world.person(id=await arranged(world), amount=275)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [status]

@@ -150,7 +150,7 @@ async def test_an_event_that_no_rule_took_is_found_and_replayed(operator, how):
         assert await operator.world.contact(DONOR) is not None
 
 
-async def test_an_opt_in_that_is_mended_after_the_donor_left_does_not_clear_the_flag(operator):
+async def test_an_opt_in_whose_rule_is_corrected_after_the_donor_left_does_not_clear_the_flag(operator):
     """The old opt-in goes out at last, without what the newer opt-out has decided."""
     opt_in = UPSERT.format("LastName: {from: text}, SMS_Opt_Out__c: false") + "    consent: opt_in\n"
     operator.mapping.write_text(opt_in.replace("  - name: message\n", "  - name: message\n    when: {keyword: KATT}\n"))

@@ -87,7 +87,7 @@ async def test_an_opt_out_that_no_poll_could_see_is_found_once(world):
     assert world.balanced()
 
 
-async def test_a_dry_run_only_tells(world):
+async def test_a_dry_run_changes_nothing(world):
     contact = await joined(world)
     await edit_unseen(world, [{"Id": contact, "SMS_Opt_Out__c": True}])
     shadow = world.app.store.records.shadow("salesforce", "Contact", contact)
@@ -164,7 +164,7 @@ async def test_more_than_fifty_people_wait_for_a_person(world):
     assert world.alarms.count("commands_parked") == 1
 
 
-async def test_an_unknown_record_that_is_opted_out_sends_nothing_and_is_told(world):
+async def test_an_unknown_record_that_is_opted_out_sends_nothing_and_raises_an_alarm(world):
     await joined(world)
     await edit_unseen(world, [{"LastName": "x", "MobilePhone": OTHER, "SMS_Opt_Out__c": True}])
     # The feed may be about to see a new record first: reconcile leaves it alone for a day.
@@ -205,7 +205,7 @@ async def test_many_records_that_are_gone_at_once_are_not_believed(world):
     assert found(await reconcile(world)) == NOTHING
 
 
-async def test_a_run_that_is_interrupted_begins_anew(tmp_path, secrets):
+async def test_a_run_that_is_interrupted_begins_again(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             await world.poll()
@@ -226,7 +226,7 @@ async def test_a_run_that_is_interrupted_begins_anew(tmp_path, secrets):
             assert world.balanced()
 
 
-async def test_a_run_that_fails_is_told_until_one_succeeds(world):
+async def test_a_run_that_fails_raises_an_alarm_until_one_succeeds(world):
     await joined(world)
     await world.fault(world.salesforce, fault="refuse", status=400, code="INVALID_TYPE", message="no", only="reads")
     channel = world.app.feed_channels[FEED]
@@ -242,7 +242,7 @@ async def test_a_run_that_fails_is_told_until_one_succeeds(world):
     assert world.cleared(FAILED)
 
 
-async def test_a_feed_that_was_not_compared_for_two_nights_is_told(world):
+async def test_a_feed_that_was_not_compared_for_two_nights_raises_an_alarm(world):
     world.app.check_feeds()
     assert FAILED not in world.alarms
     await ahead(world, timedelta(hours=51))
@@ -263,7 +263,7 @@ async def test_nothing_is_compared_without_api_calls_to_spare(world):
     assert one["compared"] == 0
 
 
-async def test_the_calendar_runs_it_and_status_tells_of_it(world):
+async def test_the_calendar_runs_it_and_status_shows_it(world):
     await joined(world)
     await world.app.reconciler.for_calendar()
     await world.until(lambda: not world.app.reconciler.running)

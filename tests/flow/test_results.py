@@ -175,7 +175,7 @@ async def test_a_redirect_is_never_followed(results):
     assert "wrong_address" in [alarm.kind for alarm in results.world.emitted(Alarm)]
 
 
-async def test_a_webhook_that_is_gone_is_called_no_more_and_holds_nothing_else_up(results):
+async def test_a_webhook_that_is_gone_is_not_called_again_and_holds_nothing_else_up(results):
     await results.answers({"status": 410})
     contact = await results.world.person(LastName="Ås")
     await results.report(contact)

@@ -27,7 +27,7 @@ async def test_its_own_examples_hold_and_it_has_no_warnings(world):
 
 @pytest.mark.parametrize("name", ["Event", "Task"])
 @pytest.mark.parametrize("length", [15, 18])
-async def test_the_record_that_is_named_is_told_the_result(world, name, length):
+async def test_the_result_is_written_to_the_named_record(world, name, length):
     known = await world.person(LastName="Ås")
     record = await world.person(name, Subject="Call")
     properties = {"SystemAction": "SfMcSMS", "SfContactId": known, "SfEvent": record[:length]}

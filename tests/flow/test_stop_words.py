@@ -189,7 +189,7 @@ async def test_a_text_that_may_be_a_stop_is_for_a_person_whose_answer_holds_for_
     assert world.balanced()
 
 
-async def test_while_it_waits_the_donor_s_later_events_go_on_and_what_was_joined_since_stays(world):
+async def test_while_it_waits_the_donor_s_later_events_are_planned_and_what_was_joined_since_stays(world):
     donor = "+4790000777"
     await world.phone(donor, "KATT")
     await world.settled()
@@ -212,7 +212,7 @@ async def test_while_it_waits_the_donor_s_later_events_go_on_and_what_was_joined
     assert (await world.contact(donor))["SMS_Opt_Out__c"] is False  # another subscription of the donor runs
 
 
-async def test_a_question_outlives_a_restart(tmp_path, secrets):
+async def test_a_question_survives_a_restart(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             strex = {"transactionId": "m-1", "sender": "+4790000001", "recipient": "2002", "content": "stopp ulven"}

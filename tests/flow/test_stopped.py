@@ -136,7 +136,7 @@ async def flagged(world):
     return [row for row in await world.records() if row["opted_out"]]
 
 
-async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(world):
+async def test_what_waited_is_sent_by_the_corrected_mapping(world):
     for turn in (1, 2, 3):
         await send(world, ONE, turn)
     await world.until(lambda: stopped(world))
@@ -152,7 +152,7 @@ async def test_a_mended_mapping_is_read_again_and_what_waited_goes_out_by_it(wor
     assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
-async def test_a_rule_that_was_renamed_when_it_was_mended_still_writes_what_waited(world):
+async def test_a_rule_that_was_renamed_when_it_was_corrected_still_writes_what_waited(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await world.until(lambda: world.app.store.suspensions.held(world.crm.name))
@@ -193,7 +193,7 @@ async def test_what_cannot_be_planned_by_the_corrected_rule_becomes_a_dead_lette
     assert len(await world.records("sms_event")) == 1
 
 
-async def test_a_dead_letter_is_made_of_none_of_them_and_the_books_balance(world):
+async def test_none_of_them_becomes_a_dead_letter_and_the_totals_are_right(world):
     for turn in range(5):
         await send(world, ONE, turn)
         await send(world, TWO, turn)

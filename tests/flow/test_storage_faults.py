@@ -74,7 +74,7 @@ async def well_again(world):
 
 
 @pytest.mark.parametrize("kind", ["full", "io"])
-async def test_what_cannot_be_settled_goes_back_in_doubt_and_the_persons_later_events_go_on(world, disk, kind):
+async def test_what_cannot_be_settled_is_put_back_in_doubt_and_the_persons_later_events_continue(world, disk, kind):
     disk.fail(kind, after=0, times=3, matches=settling)
     await insist(world, report(1, 1))
     await world.until(lambda: disk.over)
@@ -99,7 +99,7 @@ async def test_a_lock_while_a_delivery_settles_blocks_nobody(world, disk):
     assert world.counts() == {"delivered": 3}
 
 
-async def test_an_outage_is_told_once_as_what_it_is_and_once_when_it_is_over(world, disk):
+async def test_an_outage_raises_one_alarm_that_names_its_cause_and_is_cleared_once(world, disk):
     disk.fail("full", after=0, times=10**6, matches=lambda statement: statement.startswith("BEGIN"))
     assert [await world.callback("dlr", report(1, turn)) for turn in range(5)] == [503] * 5
     status, emitted = await health(world, "readyz")
@@ -143,7 +143,7 @@ async def test_the_probe_sees_a_replaced_database_though_no_callback_comes(world
     assert world.app.not_ready()
 
 
-async def test_a_database_that_is_missing_at_a_start_is_made_anew_and_told_loudly(tmp_path, secrets):
+async def test_a_database_that_is_missing_at_a_start_is_created_and_raises_an_alarm(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             assert world.emitted(Alarm) == []

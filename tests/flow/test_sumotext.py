@@ -85,7 +85,7 @@ async def test_the_documents_web_form_fills_in_the_contact(world, callbacks):
     assert world.counts() == {"delivered": 1}
 
 
-async def test_a_form_with_a_date_that_is_none_makes_its_contact_all_the_same(world, callbacks):
+async def test_a_form_with_an_unreadable_date_makes_its_contact_nevertheless(world, callbacks):
     await callbacks.send("crm", Name="Bill Hart", DOB="13/1/2000", Email="bill@example.org")
     contact = await world.contact(DONOR)
     assert (contact["FirstName"], contact["LastName"], contact["Email"]) == ("Bill", "Hart", "bill@example.org")
@@ -158,7 +158,7 @@ async def test_a_form_names_a_contact_that_a_vote_has_made(world, callbacks):
 
 
 @pytest.mark.parametrize("endpoint", ["crm", "text4info", "mo"])
-async def test_stop_opts_out_and_start_opts_in_again_by_every_way_that_brings_texts(world, callbacks, endpoint):
+async def test_stop_opts_out_and_start_opts_in_again_at_every_endpoint_with_texts(world, callbacks, endpoint):
     await callbacks.send("crm", msg="SOMEKEY")
     assert (await world.contact(DONOR))["SMS_Keywords__c"] == "SOMEKEY"
     own = {"smsid": "2"} if endpoint == "mo" else {}
@@ -196,7 +196,7 @@ async def test_an_opt_out_in_salesforce_becomes_a_task_once(world, callbacks):
     assert (task["WhoId"], task["Subject"]) == (contact["Id"], "Opt this number out at sumotext.com")
 
 
-async def test_an_opt_out_by_sms_asks_nobody_to_tell_sumotext(world, callbacks):
+async def test_an_opt_out_by_sms_sends_no_command_to_sumotext(world, callbacks):
     await callbacks.send("crm", msg="STOP")
     await world.poll()
     assert await world.records("Task") == []
@@ -225,7 +225,7 @@ async def test_a_delivery_report_is_taken_and_leads_to_nothing(world, callbacks)
     assert world.counts() == {"ignored": 1}
 
 
-async def test_a_stranger_is_refused(world):
+async def test_an_unknown_caller_is_refused(world):
     url = f"{world.app.url}/hooks/sumotext/crm/wrong?{sample('web-form')}"
     async with world.http.get(URL(url, encoded=True)) as response:
         assert response.status == 401

@@ -52,7 +52,7 @@ def words(world, number=DONOR):
     return [one.decision.word for one in world.app.store.consents.of(number) if one.phase == "decided"]
 
 
-async def test_a_flow_that_takes_an_opt_out_back_is_told_though_the_crm_shows_it_before_it_answers(world):
+async def test_a_flow_that_undoes_an_opt_out_raises_an_alarm_although_the_crm_shows_it_before_it_answers(world):
     await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.fault(world.crm_url, fault="held_answer", only="writes")
@@ -88,7 +88,7 @@ async def test_an_amount_that_its_field_rounds_sends_no_command(world):
     assert world.shadow(contact)["amount"] == 100
 
 
-async def test_an_amount_that_its_field_rounds_sends_no_command_though_a_person_edits_the_contact_before_the_look(
+async def test_an_amount_that_its_field_rounds_sends_no_command_although_a_person_edits_the_contact_before_the_poll(
     world,
 ):
     contact = await joined(world)
@@ -149,7 +149,7 @@ async def doubtful(world):
     return letter.event_id
 
 
-async def test_where_nobody_can_tell_a_flow_from_a_person_the_amount_is_put_before_a_person(world):
+async def test_if_a_flow_or_a_person_may_have_changed_the_amount_a_person_decides(world):
     event_id = await doubtful(world)
     assert await world.app.store.dead_letters.release([event_id], now=world.clock.now()) == 1
     world.app.wake("plan")
@@ -164,7 +164,7 @@ async def test_what_a_person_knows_to_be_the_flow_s_is_discarded(world):
     assert await sent(world) == []
 
 
-async def test_an_opt_out_that_a_flow_takes_back_stands_though_we_write_something_else_before_anybody_looks(world):
+async def test_an_opt_out_that_a_flow_undoes_stays_open_although_we_write_something_else_before_the_next_poll(world):
     await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -174,7 +174,7 @@ async def test_an_opt_out_that_a_flow_takes_back_stands_though_we_write_somethin
     assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
 
 
-async def test_an_opt_out_that_a_flow_takes_back_stands_though_a_person_edits_the_contact_before_anybody_looks(world):
+async def test_an_opt_out_that_a_flow_undoes_stays_open_although_a_person_edits_the_contact_before_the_next_poll(world):
     contact = await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -231,7 +231,7 @@ async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_
     assert words(world)[-1] == "opt_out"
 
 
-async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_donor_joins_anew(world):
+async def test_an_opt_out_that_a_flow_undid_is_closed_when_the_donor_joins_again(world):
     await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")

@@ -76,7 +76,7 @@ def test_a_change_of_another_field_says_nothing_about_consent(built):
 
 
 @pytest.mark.parametrize(("flag", "out"), [("true", True), ("false", False)])
-def test_another_record_with_the_number_may_bear_an_opt_out(built, flag, out):
+def test_another_record_with_the_number_may_have_an_opt_out(built, flag, out):
     case = (
         f'given: {{records: [{{MobilePhone: "+4798079008", Opt_Out__c: {flag}}}]}}, '
         'event: {record: {MobilePhone: "+4798079008"}}'
@@ -166,7 +166,7 @@ def test_names_of_a_crm_are_compared_without_letter_case():
         ({"operations": [{"upsert": "Contact", "key": {"K": "1"}}]}, "operation 1: key: `K` is not written"),
     ],
 )
-def test_each_difference_is_told_in_plain_words(expected, difference):
+def test_each_difference_is_reported_in_plain_words(expected, difference):
     assert differences(plan(WRITE), **expected) == [difference]
 
 

@@ -171,7 +171,7 @@ def test_each_trap_is_met_with_its_place_and_cure(problems, text, problem):
     assert found.startswith(f"1.yaml:{problem}")
 
 
-def test_the_problems_of_all_files_are_told_at_once(tmp_path, context):
+def test_the_problems_of_all_files_are_reported_at_once(tmp_path, context):
     texts = {
         "a.yaml": rule(""),
         "b.yaml": "on: strex.message\nrules: [{name: a, whem: 1, do: 5}]",
@@ -198,7 +198,7 @@ def test_with_several_crms_an_operation_names_its_own(problems, compiled, contex
     assert rules.files[0].rules[0].items[0].sink == "dynamics"
 
 
-def test_a_field_that_bears_consent_in_a_rule_that_does_not_say_so_is_warned_of(compiled):
+def test_a_field_that_carries_consent_in_a_rule_that_does_not_say_so_is_warned_of(compiled):
     (warning,) = compiled(rule(WRITE % ", set: {opt_out__c: true}")).warnings
     assert str(warning).startswith("1.yaml:4:61: `opt_out__c` is a consent field")
     assert not compiled(rule(WRITE % ", set: {Opt_Out__c: true}" + "    consent: opt_out\n")).warnings
@@ -282,7 +282,7 @@ def test_a_directory_is_loaded_in_the_order_of_names_and_its_version_is_of_its_t
     assert loaded(tmp_path, context).version != first.version
 
 
-def test_files_that_cannot_be_read_are_told_with_all_other_problems(tmp_path, context):
+def test_files_that_cannot_be_read_are_reported_with_all_other_problems(tmp_path, context):
     (tmp_path / "a.yaml").mkdir()
     (tmp_path / "b.yaml").write_bytes(b"\xff")
     (tmp_path / "c.yaml").write_text(rule(""))

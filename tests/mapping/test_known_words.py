@@ -154,7 +154,7 @@ def test_quotes_that_are_none_elsewhere_are_a_warning(compiled):
         ("{from: amount}", "did you mean `price`?"),
     ],
 )
-def test_fields_in_the_words_of_other_programs_are_told_how_they_are_written_here(problems, value, problem):
+def test_for_words_of_other_programs_the_hint_says_what_is_written_here(problems, value, problem):
     (found,) = problems(
         f'{HEAD}  - name: one\n    do: [{{upsert: C, key: {{K__c: "{{key}}"}}, set: {{A__c: {value}}}}}]\n'
     )

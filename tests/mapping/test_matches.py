@@ -100,7 +100,7 @@ def test_what_cannot_make_anybody_twice_may_stand_beside_a_match(compiled, other
     assert compiled(file(MATCHED), file(other))
 
 
-def test_a_case_names_the_number_that_is_looked_for(ask):
+def test_a_test_case_names_the_number_that_is_searched_for(ask):
     made = ask(file(MATCHED)).operations
     plan = Plan(state=EventState.DELIVERING, operations=made)
 

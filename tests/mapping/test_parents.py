@@ -43,7 +43,7 @@ def test_the_ways_that_have_a_value_are_kept_in_their_order(parent):
         ("[{Id: a, SMS_Key__c: b}, null]", "a parent is named by one key field"),
     ],
 )
-def test_what_is_no_list_of_ways_is_told(problems, written, problem):
+def test_an_invalid_list_of_ways_is_reported(problems, written, problem):
     assert any(problem in one for one in problems(FILE % written)), problems(FILE % written)
 
 

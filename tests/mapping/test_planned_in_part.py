@@ -94,7 +94,7 @@ def test_a_write_waits_for_no_command_of_the_same_opt_out(planned):
     assert [(one.sink, one.reason) for one in done.unplanned] == [("strex", Reason.MISSING_KEY)]
 
 
-def test_an_opt_out_that_cannot_be_written_at_all_is_told_with_its_sink(planned):
+def test_an_opt_out_that_cannot_be_written_at_all_names_its_sink(planned):
     done = planned(CONTACT.replace("{msisdn}", "{properties.nothing}"))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.MISSING_KEY, ())
     assert [one.sink for one in done.unplanned] == ["sf"]

@@ -83,7 +83,7 @@ def test_a_rule_that_names_a_record_is_the_rule_that_writes_it_out():
         ("set: {Source__c: SMS}", "set: {Source__c: }", "f.yaml:7:21: `Source__c` has no value"),
     ],
 )
-def test_a_mistake_is_told_once_at_its_place(old, new, expected):
+def test_a_mistake_is_reported_once_at_its_place(old, new, expected):
     found = problems(SHORT.replace(old, new, 1))
     assert [one for one in found if one.startswith(expected)], found
     assert len(found) == len(set(found))

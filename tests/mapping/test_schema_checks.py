@@ -68,13 +68,13 @@ def test_without_a_schema_nothing_is_held_against_anything(found):
     assert found(contact(Nonsense__c="x"), schemas=CrmSchema(crm="sf")) != []
 
 
-def test_an_object_that_is_not_known_is_told_at_its_place(found):
+def test_an_object_that_is_not_known_is_reported_at_its_place(found):
     one = only(found('upsert: Contakt\nkey: {SMS_Key__c: "{msisdn}"}'))
     assert one.startswith("error: f.yaml:6:17: `Contakt` is not a known object of sf (did you mean `Contact`? If not: ")
     assert "connector schema pull" in one
 
 
-def test_a_field_that_is_not_known_is_told_at_its_name(found):
+def test_a_field_that_is_not_known_is_reported_at_its_name(found):
     one = only(found(contact(FristName="x")))
     assert one.startswith("error: f.yaml:9:15: `Contact` has no field `FristName` (did you mean `FirstName`? If not, ")
     assert "create it in the CRM" in only(found(contact(Qqqqqq__c="x")))
@@ -164,7 +164,7 @@ def test_a_text_field_is_given_text_where_its_type_is_known(ask, context, schema
         ({"Interest__c": "{from: action, default: Childrn}"}, "f.yaml:9:"),
     ],
 )
-def test_what_a_map_and_a_default_give_is_looked_at_too(found, fields, place):
+def test_the_values_of_a_map_and_a_default_are_checked_too(found, fields, place):
     one = only(found(contact(**fields)))
     assert one.startswith(f"error: {place}")
     assert "did you mean `Children`?" in one
@@ -190,7 +190,7 @@ def test_the_steps_behind_a_default_are_taken_with_it(found):
         ("SMS_Key__c", '"{transaction_id}"', False),  # the lock does not tell
     ],
 )
-def test_an_id_of_the_sender_wants_a_key_that_tells_letter_case_apart(found, field, value, warned):
+def test_an_id_of_the_sender_needs_a_case_sensitive_key(found, field, value, warned):
     gifts = (key("Gift_Key__c", case_sensitive=False), key("Exact_Gift_Key__c", case_sensitive=True))
     schema = CrmSchema(crm="sf", objects=(ObjectSchema(name="Contact", fields=(*CONTACT.fields, *gifts)),))
     text = contact(key=field).replace('"{msisdn}"', value)
@@ -238,7 +238,7 @@ def test_a_text_that_fits_or_is_short_by_nature_is_no_warning(found, value):
     assert found(contact(FirstName=value)) == []
 
 
-def test_what_cannot_be_written_is_told_with_the_place_where_it_could(found):
+def test_a_field_that_cannot_be_written_here_is_reported_with_where_it_can(found):
     assert "`Contact.Name` cannot be written: it is read-only" in only(found(contact(Name="x")))
     assert "move it to `create:`" in only(found(contact(Origin__c="x")))
     assert found(contact(create="LastName: x, Origin__c: x")) == []
@@ -289,7 +289,7 @@ def test_what_a_new_record_needs_must_be_given(found):
     assert found('upsert: Task\nkey: {SMS_Key__c: "{key}"}\nset: {Contact__c: "{properties.id}"}') == []
 
 
-def test_what_a_match_looks_in_must_be_there_and_a_record_that_it_only_finds_needs_nothing(found):
+def test_the_fields_that_a_match_searches_must_exist_and_a_found_record_needs_no_required_fields(found):
     text = 'upsert: Contact\nkey: {{SMS_Key__c: "{{msisdn}}"}}\nmatch: {{phone: [{}], none: {}}}\nset: {{FirstName: x}}'
     assert found(text.format("MobilePhone", "skip")) == []
     assert "a new `Contact` needs `LastName`" in only(found(text.format("MobilePhone", "create")))
@@ -408,7 +408,7 @@ def test_with_several_crms_each_item_is_held_against_its_own(context):
     assert [one.code for one in caught.value.problems] == ["no-such-field"]
 
 
-def test_where_a_record_can_be_given_its_id_a_key_may_become_it_and_a_lookup_may_be_called_like_its_relationship(found):
+def test_a_key_may_become_the_id_and_a_lookup_may_have_the_name_of_its_relationship(found):
     gift = ObjectSchema(
         name="gift",
         fields=(

@@ -75,7 +75,7 @@ def test_an_event_is_fired_once_after_its_delay_at_a_sink_of_its_own(tmp_path):
     assert lost.reason is Reason.UNKNOWN_NAME
 
 
-def test_two_calls_of_one_event_with_one_target_are_told_apart(tmp_path):
+def test_two_calls_of_one_event_with_one_target_have_different_keys(tmp_path):
     first, second = made(tmp_path, f"{POST}}}, {{{POST}").operations
     assert first.key != second.key
 
@@ -93,7 +93,7 @@ def test_two_calls_of_one_event_with_one_target_are_told_apart(tmp_path):
         ("event: x, contact: y", {"mc": SinkTraits(actions=frozenset({"event"}), question="ask Strex")}, "ask Strex"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_cure(tmp_path, do, sinks, why):
+def test_a_mistake_is_reported_with_its_cure(tmp_path, do, sinks, why):
     with pytest.raises(ProblemsFound) as found:
         rules(tmp_path, do, **sinks)
     assert any(why in f"{one.message} ({one.hint})" for one in found.value.problems)

@@ -132,7 +132,7 @@ def test_transforms_go_in_the_order_in_which_they_are_written(value):
         ("{from: properties.x, phone: e164}", "90000001", "a phone number with its country code was expected"),
     ],
 )
-def test_bad_data_is_told_without_repeating_it(value, form, x, words):
+def test_bad_data_is_reported_without_repeating_it(value, form, x, words):
     said = value(form, x=x)
     assert said == f"1.yaml: one: upsert Thing__c: Field__c was left out: {words}"
     assert str(x) not in said

@@ -234,7 +234,7 @@ READER = NumberReader(default="NO", others=("DK", "US"))
         ("(212) 555-1212", "Atlantis", None),
     ],
 )
-def test_a_records_country_tells_whose_its_number_is(written, country, e164):
+def test_a_records_country_shows_whose_its_number_is(written, country, e164):
     number = READER.read(written, country)
     assert number.phone == (Phone(e164) if e164 else None)
 
@@ -244,7 +244,7 @@ def test_with_one_region_in_use_a_number_without_its_country_is_of_that_region()
     assert NumberReader(others=("DK",)).read("90 00 06 77").phone is None
 
 
-def test_an_external_id_tells_whose_an_unclear_number_is():
+def test_an_external_id_shows_whose_an_unclear_number_is():
     consent = ConsentFields(object="Contact", flag="Out", phone="Mobile", country="Country")
     record = {"Mobile": "90 00 06 77"}
     assert READER.of(record, consent).is_unclear
@@ -281,7 +281,7 @@ def test_a_country_is_known_by_its_code_and_by_its_name(name, region):
 
 
 @pytest.mark.parametrize("digits", range(8, 13))
-def test_a_norwegian_number_needs_no_look_at_the_number_plans_however_long(digits):
+def test_a_norwegian_number_of_any_length_is_read_without_the_number_plans(digits):
     number = "+47" + "9" * digits
     assert USUAL.fullmatch(number)
     assert parse_phone(number).e164 == number

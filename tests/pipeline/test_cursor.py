@@ -22,13 +22,13 @@ def followed(*fields, last=True, before=None, consent=CONSENT, keys=("Key",)):
     return cursor.after(Page(position="p", last=last))
 
 
-def test_a_new_feed_takes_its_first_look_and_compares_nothing():
+def test_the_first_poll_of_a_new_feed_compares_nothing():
     cursor = Cursor.read(None, feed(), CONSENT)
     assert (cursor.first, cursor.baseline, cursor.position) == (True, True, None)
     assert cursor.compared(feed(), {"Out": True}) == ()
 
 
-def test_a_first_look_that_was_not_finished_goes_on():
+def test_a_first_poll_that_was_not_finished_continues():
     cursor = Cursor.read(followed(last=False), feed(), CONSENT)
     assert (cursor.first, cursor.position) == (True, "p")
 
@@ -53,12 +53,12 @@ def test_a_further_field_has_all_records_read_and_is_alone_not_compared():
     assert Cursor.read(done, watched, CONSENT).compared(watched, None) == ("Mobile", "Out", "Amount")
 
 
-def test_a_further_field_during_a_first_look_makes_it_no_later_look():
+def test_a_field_that_is_added_during_the_first_poll_keeps_it_the_first_poll():
     watched = feed("Mobile", "Out", "Amount")
     assert Cursor.read(followed(last=False), watched, CONSENT).first
 
 
-def test_fewer_fields_go_on_where_they_are():
+def test_fewer_fields_keep_the_position():
     cursor = Cursor.read(followed("Mobile", "Out", "Amount"), feed(), CONSENT)
     assert (cursor.baseline, cursor.position) == (False, "p")
 

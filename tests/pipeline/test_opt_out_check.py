@@ -140,7 +140,7 @@ def swallowed(strex, name, words, by, why):
 
 
 @pytest.mark.parametrize("action", ["Unsubscribed", "“Unsubscribe”", "unsubscribe_", "STOP"])
-def test_an_action_that_strex_never_sends_is_told_by_the_rule_that_swallows_the_opt_out(strex, action):
+def test_an_action_that_strex_never_sends_is_reported_at_the_rule_that_loses_the_opt_out(strex, action):
     strex.cut(SUBSCRIPTION)
     strex.edit(SUBSCRIPTION, "{action: Unsubscribe}", f'{{action: "{action}"}}')
     why = f"`donor opted out` in line {strex.line(SUBSCRIPTION, 'donor opted out')}: action is Unsubscribe, the rule wants"
@@ -213,7 +213,7 @@ def test_a_file_that_is_gone_or_not_read_loses_its_opt_outs(strex):
     assert "add a rule for it" in problem
 
 
-def test_opt_outs_that_no_file_sees_are_told(strex):
+def test_opt_outs_that_no_file_sees_are_reported(strex):
     for name in (MESSAGES, LOG, "strex-stops.yaml"):
         (strex.mappings / name).unlink()
     (problem,) = strex.problems()
@@ -277,7 +277,7 @@ def test_an_opt_out_of_the_crm_must_end_subscriptions(strex, old, new, place, wh
     assert why in problem
 
 
-def test_a_crm_whose_opt_outs_nobody_watches_is_told_which_file_to_copy(strex):
+def test_if_no_file_watches_opt_outs_the_problem_names_the_file_to_copy(strex):
     (strex.mappings / WAY_BACK).unlink()
     (problem,) = strex.problems()
     assert "no file watches Contact (copy the shipped salesforce-to-strex.yaml into your mappings; or" in problem
@@ -297,7 +297,7 @@ def test_a_feed_must_read_the_flag_and_the_number(strex, field, kept):
     assert f"the feed does not read {field} (add {field} to `feed: fields`" in problem
 
 
-def test_a_provider_that_is_not_told_while_another_is_is_a_warning(tmp_path):
+def test_an_opt_out_that_reaches_one_provider_and_not_another_is_a_warning(tmp_path):
     installation = plain(tmp_path)
     text = installation.config.read_text()
     installation.config.write_text(

@@ -39,14 +39,14 @@ async def test_equal_texts_raise_one_alarm_that_names_the_event_and_the_commands
     assert len(await questions.after(*planned)) == 1
 
 
-async def test_what_still_waits_is_told_again_after_a_restart(scene):
+async def test_the_alarm_for_what_still_waits_is_raised_again_after_a_restart(scene):
     event_id, *_ = await asked(scene, "stopp ulven")
     await asked(scene, "stopp ulven", phone=OTHER, transaction="m-2")
     (alarm,) = StopQuestions(scene.store).waiting()
     assert f"event {event_id} " in alarm.message
 
 
-async def test_nobody_is_called_for_what_is_clear_or_answered(scene):
+async def test_no_alarm_is_raised_for_a_text_that_is_clear_or_answered(scene):
     questions = StopQuestions(scene.store)
     for number, text in enumerate(("hei", "STOPP", "ikke stopp")):
         _, *planned = await asked(scene, text, transaction=f"clear-{number}")

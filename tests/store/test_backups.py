@@ -59,7 +59,7 @@ async def test_a_file_that_is_there_is_never_replaced(scene, tmp_path):
     assert target.read_text() == "mine"
 
 
-async def test_the_writer_goes_on_and_the_copy_is_of_one_moment(scene, tmp_path):
+async def test_the_writer_continues_and_the_copy_is_one_snapshot(scene, tmp_path):
     await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None, raw=os.urandom(8000)) for n in range(3000)])
     loop, steps = asyncio.get_running_loop(), []
 
@@ -101,7 +101,7 @@ async def test_a_damaged_database_gives_no_backup(tmp_path):
     assert list((tmp_path / "b").iterdir()) == []
 
 
-async def test_what_cannot_be_restored_is_told_apart(scene, tmp_path):
+async def test_files_that_cannot_be_restored_are_refused_with_the_right_reason(scene, tmp_path):
     await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None) for n in range(500)])
     good, text, other, newer = (tmp_path / name for name in ("good.db", "text.db", "other.db", "newer.db"))
     make_backup(scene.store.path, good, now=NOW)

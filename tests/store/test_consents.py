@@ -134,7 +134,7 @@ async def not_notified(scene, state=EventState.IGNORED, reason=None, units=()):
     await scene.store.plans.commit([plan], now=scene.now)
 
 
-async def test_an_opt_out_that_no_rule_tells_is_open_at_once_whatever_its_age(scene):
+async def test_an_opt_out_that_no_rule_sends_is_open_at_once_whatever_its_age(scene):
     await not_notified(scene)
     (one,) = scene.store.consents.open_opt_outs(scene.now, older_than=timedelta(days=1))
     assert (one.event_id, one.sink, one.system, one.without_rule) == (1, f"{CRM} (no rule)", CRM, True)
@@ -147,7 +147,7 @@ async def test_what_else_is_delivered_does_not_close_it(scene):
     assert concerns_consent(scene) == [("a", f"{CRM} (no rule)", None)]
 
 
-async def test_an_event_that_was_delivered_can_be_replayed_while_its_opt_out_is_told_to_nobody(scene):
+async def test_a_delivered_event_can_be_replayed_while_no_rule_sends_its_opt_out(scene):
     await not_notified(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
     with pytest.raises(ValueError, match="event 1 is still being delivered"):
         await scene.store.inbox.replay(1, None)

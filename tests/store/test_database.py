@@ -26,7 +26,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-async def test_a_second_process_is_refused_and_told_the_pid(tmp_path):
+async def test_a_second_process_is_refused_and_the_error_names_the_pid(tmp_path):
     path = tmp_path / "c.db"
     with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop that could wait for it.
         [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -23,7 +23,7 @@ def letters(scene):
     return scene.store.dead_letters
 
 
-async def test_a_dead_letter_tells_what_and_why(scene, letters):
+async def test_a_dead_letter_says_what_failed_and_why(scene, letters):
     unit = await die(scene, "a")
     (letter,) = letters.listing()
     assert (letter.event_key, letter.unit_id, letter.sink) == ("a", unit.id, CRM)
@@ -61,7 +61,7 @@ async def test_a_retried_unit_goes_back_to_its_place_in_its_lane(scene, letters)
     ]  # fmt: skip
 
 
-async def test_a_retried_unit_is_told_what_newer_ones_wrote(scene, letters):
+async def test_a_retried_unit_knows_what_newer_ones_wrote(scene, letters):
     await die(scene, "a", operations=(scene.write(ANNA, A__c=1, B__c=1),))
     await scene.unit("b", operations=(scene.write(ANNA, B__c=2),))
     await scene.settle((await scene.claim())[0])
@@ -144,7 +144,7 @@ async def test_an_event_whose_other_unit_was_delivered_is_delivered_once_the_par
     assert scene.state("a") is EventState.DELIVERED
 
 
-async def test_a_retry_starts_its_patience_anew(scene, letters):
+async def test_a_retry_has_a_new_time_of_its_first_attempt(scene, letters):
     await die(scene, "a")
     await scene.later(days=3)
     await letters.retry(now=scene.now)

@@ -163,7 +163,7 @@ async def test_a_repeat_opens_no_second_question(scene):
     assert scene.store.questions.counts() == {}
 
 
-async def test_a_replay_can_open_the_question_anew(scene):
+async def test_a_replay_can_open_the_question_again(scene):
     event_id = await ask(scene, "a")
     await scene.store.questions.answer(event_id, scene.event("a"))
     await scene.store.plans.commit([Planned(event_id=event_id, state=EventState.IGNORED)], now=NOW)

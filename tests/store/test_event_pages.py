@@ -89,7 +89,7 @@ async def test_person_keyword_and_time_are_conditions_too(scene, store):
     assert ids(store.event_pages.page(EventFilter(until=NOW + timedelta(hours=1)), 5)) == [first]
 
 
-async def test_a_search_ends_after_its_time_and_goes_on_from_there(scene, store):
+async def test_a_search_ends_after_its_time_and_can_be_continued(scene, store):
     await many(scene, 6)
     await scene.rows("UPDATE inbox SET id = id * :window", event_pages.WINDOW)  # one event in each window
     stored = [one.id for one in store.inbox.pending(6)]

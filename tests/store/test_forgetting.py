@@ -104,7 +104,7 @@ async def test_nothing_of_the_person_is_left_in_any_file(scene):
     assert scene.store.forgetting.unfinished() == []
 
 
-async def test_the_opt_out_holds_and_a_new_start_goes_on_with_the_ledger(scene):
+async def test_the_opt_out_holds_also_after_a_new_start(scene):
     await life(scene)
     await forget(scene)
     kept = scene.store.consents.of(ANNA)
@@ -201,7 +201,7 @@ async def test_another_event_under_way_that_names_the_number_is_finished_first(s
     assert scene.store.inbox.get(1).event.text == "ring 0"
 
 
-async def test_without_the_key_nobody_is_forgotten_and_a_new_key_goes_on(scene):
+async def test_without_the_key_nobody_is_forgotten_and_with_a_new_key_people_are_again(scene):
     await life(scene)
     await forget(scene)
     key_file(scene.store.path).unlink()

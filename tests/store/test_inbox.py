@@ -107,7 +107,7 @@ async def test_pending_is_in_the_order_of_arrival_and_urgent_is_only_opt_outs(sc
     assert [one.key for one in inbox.of_phone(BERIT)] == ["b", "c"]
 
 
-async def test_the_oldest_that_waits_for_its_plan_tells_its_time(scene):
+async def test_the_time_of_the_oldest_event_that_waits_for_its_plan(scene):
     assert scene.store.inbox.oldest_pending() is None
     await scene.keep("a", received_at=NOW - timedelta(hours=1))
     await scene.keep("b")
@@ -197,7 +197,7 @@ async def test_the_same_id_with_another_person_or_another_meaning_is_a_new_event
     assert events[1].transaction_id.startswith("7-")
 
 
-async def test_a_repeat_that_tells_the_same_again_stays_a_repeat(scene):
+async def test_a_repeat_with_the_same_meaning_stays_a_repeat(scene):
     inbox = scene.store.inbox
     (first,) = await inbox.keep([scene.entry("a", text="STOP", properties={"attempt": 1})])
     assert await inbox.keep([scene.entry("a", text="STOP ", properties={"attempt": 2})]) == (Kept(first.id, True),)

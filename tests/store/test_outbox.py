@@ -90,7 +90,7 @@ async def test_the_next_of_a_lane_comes_when_the_one_before_is_delivered(scene):
     assert await scene.claimed(1) == ["b"]
 
 
-async def test_after_a_dead_letter_the_lane_goes_on(scene):
+async def test_after_a_dead_letter_the_lane_continues(scene):
     await scene.unit("a")
     await scene.unit("b")
     (unit,) = await scene.claim(1)
@@ -213,7 +213,7 @@ async def test_a_unit_planned_after_the_opt_out_that_is_newer_is_overtaken_by_it
     assert unit.newer == (Written(object="Contact", key_field="SMS_Key__c", key=ANNA, field="Out__c"),)
 
 
-async def test_a_late_unit_is_told_what_newer_ones_wrote_and_only_of_what_they_delivered(scene):
+async def test_a_late_unit_knows_what_newer_ones_have_delivered(scene):
     older = await scene.keep("older")
     await scene.unit("new", operations=(scene.write("K", A__c=1), scene.write("K", B__c=1)))
     (unit,) = await scene.claim()
@@ -224,7 +224,7 @@ async def test_a_late_unit_is_told_what_newer_ones_wrote_and_only_of_what_they_d
     assert [written.field for written in unit.newer] == ["B__c"]
 
 
-async def test_a_unit_in_its_time_is_told_nothing(scene):
+async def test_a_unit_that_is_not_late_knows_nothing_of_newer_ones(scene):
     await scene.unit("a")
     await scene.settle((await scene.claim())[0])
     await scene.unit("b")
@@ -309,7 +309,7 @@ async def test_what_was_sent_together_and_is_in_doubt_goes_out_together_again(sc
     assert await scene.claimed(2) == ["e"]
 
 
-async def test_writes_under_way_or_in_doubt_are_told(scene):
+async def test_writes_under_way_or_in_doubt_are_listed(scene):
     first, second = scene.write(ANNA, A__c=1), scene.write(BERIT, B__c=1)
     await scene.unit("a", operations=(first, first))
     await scene.unit("b", lane=BERIT, operations=(second,))
@@ -385,7 +385,7 @@ async def test_a_plan_without_units_leaves_the_event_in_the_state_that_it_says(s
     )
 
 
-async def test_the_oldest_open_unit_tells_when_its_event_came(scene):
+async def test_the_oldest_open_unit_has_the_time_of_its_event(scene):
     assert scene.store.outbox.oldest(CRM) is None
     await scene.plan(await scene.keep("a", received_at=NOW - timedelta(hours=1)))
     await scene.unit("b", lane=BERIT)

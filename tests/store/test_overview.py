@@ -23,7 +23,7 @@ async def test_the_units_of_one_event_are_shown_as_they_stand(scene):
     assert scene.store.overview.sinks() == ["salesforce", "strex"]
 
 
-async def test_records_that_bear_an_opt_out_are_listed_with_their_numbers(scene):
+async def test_records_that_have_an_opt_out_are_listed_with_their_numbers(scene):
     def shadow(record_id, phone, *, out):
         return ShadowWrite(
             crm="salesforce",

@@ -64,7 +64,7 @@ async def test_a_write_that_names_only_the_key_finds_the_record(store):
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 2}
 
 
-async def test_a_key_moves_to_the_record_that_bears_it_now(store):
+async def test_a_key_moves_to_the_record_that_has_it_now(store):
     await store.records.write([seen("003A", key_field="Key__c", key="k")], now=NOW)
     await store.records.write([seen("003B", key_field="Key__c", key="k")], now=NOW)
     assert known(store).record_id == "003B"
@@ -191,7 +191,7 @@ async def test_a_settlement_that_fails_leaves_the_shadow_alone(scene):
     assert scene.unit_states() == {UnitState.CLAIMED: 1}
 
 
-async def test_what_was_neither_shown_nor_written_since_is_told_in_pages(store):
+async def test_records_that_were_neither_shown_nor_written_since_are_listed_in_pages(store):
     earlier, later = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
     await store.records.write([seen(f"003{n}") for n in "ABCDE"], now=earlier)
     await store.records.write([seen("003B")], now=later)

@@ -122,7 +122,7 @@ async def test_what_was_settled_is_remembered_and_what_means_nobody_forgotten(sc
     assert remembered(scene.store) is None
 
 
-async def test_a_record_whose_number_changed_is_known_by_what_the_page_tells_alone(store):
+async def test_a_record_whose_number_changed_keeps_only_the_links_that_the_page_shows(store):
     await store.records.write(
         [
             seen(key_field=BY_NUMBER, key=ANNA),

@@ -136,7 +136,7 @@ async def test_a_dead_letter_that_the_corrected_mappings_do_not_want_is_over(sce
     assert await sent(scene) == []
 
 
-async def test_another_sink_that_the_corrected_mappings_tell_gets_its_unit(scene):
+async def test_a_sink_that_the_corrected_mappings_add_gets_its_unit(scene):
     event_id = await dead(scene, [write(ANNA)])
     await retry(scene)
     await plan(scene, event_id, {CRM: [write(ANNA, A__c=2)], "strex": [price(50)]})
@@ -148,7 +148,7 @@ async def test_another_sink_that_the_corrected_mappings_tell_gets_its_unit(scene
     assert scene.state(event_id) is EventState.DELIVERED
 
 
-async def test_a_unit_that_is_on_its_way_goes_on(scene):
+async def test_a_unit_that_is_being_delivered_is_not_changed(scene):
     """It may be settled while the event waits for its plan: the event stays pending, and is planned."""
     event_id = await scene.keep("a")
     await plan(scene, event_id, {CRM: [write(ANNA)], "strex": [price(100)]}, mapping=OLD)
@@ -257,7 +257,7 @@ async def test_what_waits_for_something_else_is_not_replayed(scene, how):
     assert scene.state(event_id) is before
 
 
-async def test_the_clock_of_a_new_try_begins_anew(scene):
+async def test_a_new_plan_counts_attempts_and_their_time_from_the_start(scene):
     event_id = await dead(scene, [write(ANNA)])
     await scene.later(days=3)
     await retry(scene)

@@ -49,7 +49,7 @@ async def test_what_was_delivered_long_ago_goes_and_the_ledger_stays(scene):
     assert len(scene.store.consents.of(ANNA)) == 1
 
 
-async def test_the_books_balance_after_a_sweep(scene):
+async def test_the_totals_are_right_after_a_sweep(scene):
     await deliver(scene, "a")
     await scene.keep("b")
     await scene.store.plans.commit([Planned(event_id=2, state=EventState.IGNORED)], now=NOW)
@@ -88,7 +88,7 @@ async def test_an_opt_out_that_is_not_delivered_or_not_decided_never_ages_out(sc
     assert (await sweep(scene)).events == 0
 
 
-async def test_what_is_held_is_told_with_what_the_next_sweep_takes(scene):
+async def test_what_is_held_is_listed_with_what_the_next_sweep_deletes(scene):
     await deliver(scene, "old")
     await scene.later(days=91)
     await scene.keep("new", received_at=scene.now)

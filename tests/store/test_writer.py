@@ -178,7 +178,7 @@ async def test_a_full_disk_is_unavailable_and_then_it_recovers(tmp_path, scene):
     assert [one.key for one in store.inbox.pending(9)] == ["before", "big"]
 
 
-async def test_below_the_floor_nothing_new_is_taken_but_what_is_here_goes_on(tmp_path):
+async def test_below_the_minimum_of_free_space_nothing_new_is_accepted_and_stored_work_continues(tmp_path):
     left = {"free": 10 * MIB}
     store = Store.open(tmp_path / "c.db", floor=5 * MIB, free=lambda path: left["free"])
     try:
@@ -280,7 +280,7 @@ async def test_a_damaged_file_breaks_the_store_at_once(bench):
     assert not await bench.writer.alive()
 
 
-async def test_a_lock_is_told_as_one_once_and_its_end_is_seen_though_nothing_is_written(bench):
+async def test_a_lock_is_reported_once_and_its_end_is_noticed_without_a_write(bench):
     other = sqlite3.connect(bench.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for _ in range(3):
@@ -316,7 +316,7 @@ async def test_what_is_tried_is_a_real_write(bench):
     assert log.stat().st_size > before
 
 
-async def test_the_thread_outlives_a_bug_of_its_own(bench):
+async def test_the_thread_survives_a_bug_of_its_own(bench):
     def gone(path):
         raise RuntimeError("no such thing")
 

@@ -94,7 +94,7 @@ def test_only_what_is_loud_enough_is_written(level, lines):
     assert len([fact for fact in EXAMPLES if written(fact, level=level)]) == lines
 
 
-def test_an_event_that_no_rule_takes_is_told_with_its_number_and_the_commands():
+def test_the_line_of_an_unmatched_event_has_its_id_and_the_commands():
     text = written(EXAMPLES[-1], level="info")
     assert "planned: unmatched event=1234567" in text
     assert "`connector explain 1234567` says why; `connector events --state unmatched` lists all" in text
@@ -165,7 +165,7 @@ def test_what_is_no_number_is_kept(text):
     assert mask(text) == text
 
 
-def test_an_error_is_told_by_type_and_place():
+def test_an_error_is_reported_by_type_and_place():
     with pytest.raises(TypeError) as caught:
         mask(None)
     assert place(caught.value).startswith("TypeError in mask (mask.py:")
@@ -223,7 +223,7 @@ def test_a_listener_that_raises_hinders_neither_the_others_nor_the_work(capsys):
     assert "ValueError" in capsys.readouterr().err
 
 
-def test_a_callback_that_was_not_stored_is_no_line_of_its_own_for_an_alarm_tells_why():
+def test_a_callback_that_was_not_stored_has_no_line_of_its_own_because_an_alarm_says_why():
     assert level_of(RequestRejected(provider="strex", endpoint="mo", status=503, why=NOT_STORED)) is Level.DEBUG
 
 
