@@ -1,4 +1,4 @@
-"""Which day a period is charged on, and what is due on a day. A period is a calendar month of the donor's time zone."""
+"""The day on which a period is charged, and what is due on a day. A period is a calendar month in the donor's time zone."""
 
 from calendar import monthrange
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from connector.model.charge import Agreement, ChargeRules, NewCharge, Recurring
 
-# The payment that began a subscription counts for its month. The next one is at least this much later.
+# The payment that began a subscription counts for its month. The first charge is at least this much later.
 FIRST_GAP = timedelta(days=14)
 DAY = timedelta(days=1)
 RESTORED = "the database was restored from a backup, and the period may have been charged before that"
@@ -32,7 +32,7 @@ def next_period(period: str) -> str:
 
 
 def last_day(period: str, earliest: date, began: date, recurring: Recurring, late: timedelta) -> date:
-    """The last day on which a period may be charged: never on the next one's day."""
+    """The last day on which a period may be charged: before the day of the next period."""
     return min(earliest + late, due_day(next_period(period), began, recurring) - DAY)
 
 
@@ -44,10 +44,10 @@ def began_on(agreement: Agreement, rules: ChargeRules) -> date:
 def due(
     agreement: Agreement, rules: ChargeRules, *, since: date, today: date, restored: date | None = None
 ) -> Iterator[NewCharge]:
-    """Periods that have no charge yet and are due on or before `today`. Those due before `since` are nobody's concern.
+    """The periods without a charge that are due from `since` to `today`.
 
-    At most one of them is to be charged: the newest. Each other one says why it is not. `restored` is the day on which
-    the database was replaced with a backup: what was due by then may have been charged.
+    At most one of them, the newest, is to be charged. The others say why they are not. `restored` is the day on which
+    the database was replaced with a backup: a period that was due by then may have been charged.
     """
     recurring = rules.offers.get(agreement.service_id)
     if recurring is None or agreement.ended_at is not None:

@@ -1,4 +1,4 @@
-"""Whether a charge may be sent at this moment, and what a run waits for."""
+"""Checks whether a charge may be sent now, and whether a run must wait for a person."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

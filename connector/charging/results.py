@@ -1,4 +1,4 @@
-"""What follows from a provider's answer, or a person's, about one charge: its next state, and what the mappings are told."""
+"""Computes from a provider's or a person's answer a charge's next state, and the events that the mappings see."""
 
 from datetime import date, datetime, timedelta
 
@@ -28,7 +28,7 @@ def conclude(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: date
     """The change that an answer leads to."""
     change = _change(charge, answer, rules, now)
     if charge.attempt > 1 and answer.verdict in {Verdict.TAKEN, Verdict.FAILED}:
-        # A donor whose charge has failed before is likely to fail again: that says nothing about the run.
+        # A charge that failed before is likely to fail again: its result says nothing about the run.
         change = replace(change, failure=None)
     return replace(change, transaction_id=answer.transaction_id or charge.transaction_id, status=answer.status)
 
@@ -91,7 +91,7 @@ def _failed(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datet
 
 
 def try_again(rules: ChargeRules, now: datetime) -> ChargeChange:
-    """A person has decided that the period is charged again."""
+    """The change by which a person lets the period be charged again."""
     today = now.astimezone(rules.zone).date()
     detail = "a person decided to charge it again"
     return ChargeChange(state=ChargeState.DUE, detail=detail, due_day=today, last_day=today + rules.late)

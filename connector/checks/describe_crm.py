@@ -13,7 +13,7 @@ from connector.model.outcome import Retry
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What a CRM has described."""
+    """The schema that a CRM has described."""
 
     schema: CrmSchema
     absent: tuple[str, ...] = ()  # objects that it lacks or hides

@@ -48,7 +48,7 @@ def _public_url(loaded: Loaded) -> Finding:
 
 
 def _place(loaded: Loaded) -> Sequence[Finding]:
-    """A database where the shipped unit may not write: it would not start, though another user can write there."""
+    """A finding if the shipped systemd unit may not write to the place of the database: it would not start."""
     path = loaded.resolve_path(loaded.settings.store.path).resolve()
     if not any(path.is_relative_to(one) for one in READ_ONLY):
         return []
@@ -63,7 +63,7 @@ def _place(loaded: Loaded) -> Sequence[Finding]:
 
 
 def _person_key(loaded: Loaded) -> Sequence[Finding]:
-    """Whether the key is there under which forgotten people are recognised; nothing before the first start."""
+    """A finding about the key by which forgotten people are recognised; none before the first start."""
     path = loaded.resolve_path(loaded.settings.store.path)
     missing = needs_key(path)
     if missing is None:

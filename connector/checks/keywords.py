@@ -78,11 +78,8 @@ async def look_up(http: Http, keywords: Keywords, words: Sequence[str]) -> Mappi
 
 
 async def _shown(http: Http, keywords: Keywords, listed: Sequence[Keyword]) -> list[Keyword]:
-    """Each of them in full: the list does not say when one ends."""
-    for place, one in enumerate(listed):
-        known = await keywords.show(http, one.id)
-        listed = [*listed[:place], known, *listed[place + 1 :]]
-    return [*listed]
+    """All details of the keywords: the list does not say when one ends."""
+    return [await keywords.show(http, one.id) for one in listed]
 
 
 def warnings(

@@ -17,7 +17,7 @@ class Change:
     object: str
     field: str | None  # None: the object as a whole
     text: str  # `Contact.FirstName holds 20 characters, and held 40`
-    narrows: bool = False  # whether a write that succeeded before may now be refused
+    narrows: bool = False  # a write that succeeded before may now be refused
 
 
 def changes(before: CrmSchema | None, now: CrmSchema) -> list[Change]:

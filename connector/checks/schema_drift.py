@@ -33,7 +33,7 @@ CURE = (
 
 
 class Drift:
-    """Compares, and raises one alarm for each CRM."""
+    """Compares the mappings in use with the CRMs, and raises one alarm for each CRM that lacks something."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Drift:
         self._emit = emit
         self._raised: set[str] = set()
         self._config = read(loaded.path)
-        # What decided the last check: the mappings' version and the lock files' times; nothing when no CRM answered.
+        # The state at the last check: the mappings' version and the lock files' times; empty if a CRM did not answer.
         self._seen: tuple[object, ...] | None = None
 
     async def follow(self) -> int:
@@ -63,7 +63,7 @@ class Drift:
         return 0
 
     async def look(self) -> None:
-        """Ask every CRM now. One that does not answer keeps its alarm, and is asked again within the hour."""
+        """Ask every CRM now. One that does not answer keeps its alarm and is asked again within the hour."""
         rules = self._rules()
         self._seen = self._state()
         wanted = needs(rules)
@@ -74,7 +74,7 @@ class Drift:
             except ConnectorError as error:
                 self._seen = ()
                 if known := self._compare_with_locks()[name]:
-                    self._judge(name, known)
+                    self._update_alarm(name, known)
                 self._emit(
                     Lifecycle(message=NOT_COMPARED, level=Level.WARNING, details={"crm": name, "why": str(error)})
                 )
@@ -82,7 +82,7 @@ class Drift:
             lacks = self._mismatches(rules, pulled.schema)
             changed = changes(locks[name], pulled.schema) if name in locks else []
             narrowed = [] if lacks else [one.text for one in narrowing(changed, wanted.get(name, []))]
-            self._judge(name, [*lacks, *narrowed, *broken])
+            self._update_alarm(name, [*lacks, *narrowed, *broken])
             details = {"crm": name, "changes": str(len(changed)), "lacks": str(len(lacks) + len(narrowed))}
             self._emit(Lifecycle(message=COMPARED, details=details))
 
@@ -109,7 +109,7 @@ class Drift:
         found = mismatches(rules, self._config, self._crms[schema.crm], schema)
         return [str(replace(one, hint="")) for one in found.errors]
 
-    def _judge(self, name: str, lacks: Sequence[str]) -> None:
+    def _update_alarm(self, name: str, lacks: Sequence[str]) -> None:
         if lacks and name not in self._raised:
             self._raised.add(name)
             more = f"; and {len(lacks) - SHOWN} more" if len(lacks) > SHOWN else ""

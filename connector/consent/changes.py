@@ -26,11 +26,10 @@ class Change:
 
     fields: tuple[str, ...] = ()  # the fields that changed
     verdict: Verdict = Verdict.NONE
-    number_changed: bool = False  # of an opted-out record: a person must look at it
-    # What the CRM's automation made of a flag that we wrote: OPT_IN if it took back an opt-out, OPT_OUT if it set the
-    # flag.
+    number_changed: bool = False  # of an opted-out record: a person must decide about the new number
+    # What the CRM's automation made of a flag that we wrote: OPT_IN if it cleared the flag, OPT_OUT if it set it.
     rewritten: Verdict = Verdict.NONE
-    # more changed fields, of which nobody can say whether a person or automation changed them
+    # More changed fields, of which it is unknown whether a person or automation changed them.
     unclear: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -181,7 +180,7 @@ def compare(
 
 
 def _rewritten(flag: str, last_write: LastWrite, *, out: bool, by_us: bool | None) -> Verdict:
-    """What automation made of a flag that we wrote: OPT_IN if it took back an opt-out. In doubt an opt-out is a person's."""
+    """What automation made of a flag that we wrote: OPT_IN if it undid an opt-out. In doubt an opt-out is a person's."""
     if by_us and flag in last_write.fields:
         return Verdict.OPT_OUT if out else Verdict.OPT_IN
     # A person in the CRM cannot have decided about an opt-out that the CRM has never shown.
@@ -256,14 +255,14 @@ def read_rows(
     shadows: Mapping[str, Mapping[str, Any]],
     under_way: Iterable[RecordWrite],
     numbers: NumberReader = NO_REGION,
-    no_news: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
+    unchanged_values: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     in_review: Collection[str] = (),
     last_writes: Mapping[str, LastWrite] | None = None,
     compared: Callable[[Shadow], Collection[str]] | None = None,
 ) -> list[Reading]:
     """Read a page. `under_way` are our writes that are being done or may have been done.
 
-    `numbers` reads the numbers that a match looks for. `no_news`: by record id and field, values that are no change
+    `numbers` reads the numbers that a match looks for. `unchanged_values`: by record id and field, values that are no change
     there. `in_review`: record ids about whose flag a person is asked. `last_writes`: by record id, our last write.
     `compared`: gives the fields to compare with a shadow, if these are not all of the feed's.
     """
@@ -283,7 +282,7 @@ def read_rows(
                 values.setdefault(name, []).append(value)
     readings = []
     for row in rows:
-        in_doubt = {name: list(values) for name, values in (no_news or {}).get(row.record_id, {}).items()}
+        in_doubt = {name: list(values) for name, values in (unchanged_values or {}).get(row.record_id, {}).items()}
         names = [(name, traits.folded_key(str(row.fields.get(name) or ""))) for name in feed.key_fields]
         country = row.fields.get(consent.country) if consent and consent.country else None
         keys = [row.fields.get(name) for name in feed.key_fields]

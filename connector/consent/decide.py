@@ -12,7 +12,7 @@ from connector.model.consent import CLOCK_TOLERANCE, Decision, LedgerEntry, Phas
 from connector.model.event import Event, Verdict
 from connector.model.operation import ID_FIELD
 
-# Strex gives the time of a delivery report in whole minutes: two closer times cannot be ordered.
+# A provider may give times in whole minutes: two closer times cannot be ordered.
 CLOCK_GRAIN = timedelta(minutes=1)
 
 
@@ -21,7 +21,7 @@ class Ruling(Struct, frozen=True, kw_only=True):
 
     decision: Decision | None = None
     superseded_by: str | None = None  # key of the event whose decision stays valid
-    news: bool = False  # it changes the person's consent
+    changes_consent: bool = False  # false for a repeat, or the confirmation of a command of ours
     remaining: int = 0  # active subscriptions of the person afterwards
     note: str | None = None
 
@@ -102,7 +102,7 @@ def _by_the_crm(event: Event, word: Verdict, ledger_state: LedgerState, *, other
         _decision(event, word, Scope.EVERYTHING, Subscription(provider=event.provider)), record=_record_of(event)
     )
     remaining = 0 if word is Verdict.OPT_OUT else len(ledger_state.active)
-    return Ruling(decision=decision, news=True, remaining=remaining)
+    return Ruling(decision=decision, changes_consent=True, remaining=remaining)
 
 
 def not_seen_by(event: Event, ledger: Sequence[LedgerEntry]) -> bool:
@@ -176,7 +176,7 @@ def _opt_out(
         return Ruling(superseded_by=joined_again[-1].entry.event_key, remaining=len(running))
     return Ruling(
         decision=decision,
-        news=bool(reached) or not _already_out(decision, ledger),
+        changes_consent=bool(reached) or not _already_out(decision, ledger),
         remaining=len(running) - len(reached),
     )
 
@@ -257,7 +257,7 @@ def _opt_in(event: Event, ledger_state: LedgerState, ledger: Sequence[LedgerEntr
     member = ledger_state.find(subscription)
     return Ruling(
         decision=_decision(event, Verdict.OPT_IN, Scope.SUBSCRIPTION, subscription),
-        news=member is None or not member.active,
+        changes_consent=member is None or not member.active,
         remaining=running if member is not None and member.active else running + 1,
     )
 

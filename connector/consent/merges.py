@@ -1,8 +1,7 @@
 """How a merge of records affects consent: which opt-outs it would lose. Pure.
 
 An administrator who merges two contacts chooses a value for every field, often without noticing the small box of the
-opt-out. So a merge takes back nobody's opt-out: any opt-out stays valid. What the kept record takes over is no
-change.
+opt-out. So a merge undoes no opt-out: any opt-out stays valid. Values that the kept record takes over are no change.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +23,7 @@ MERGED = "merge"  # the shape and the action of an opt-out that a merge would un
 class Merge:
     """A record that was merged into another, and what was known of both before."""
 
-    loser: Row
+    merged_away: Row
     kept_id: str
     kept: Mapping[str, Any] | None  # as it is now; None if nothing is known of it
     before: Mapping[str, Any] | None  # the shadow of the record that was merged away
@@ -34,7 +33,7 @@ class Merge:
         """The fields of the record whose opt-out the merge lost; None if none was lost or the kept record is opted out."""
         if self.kept is not None and is_out(self.kept, consent):
             return None
-        parties = (self.before, self.loser.fields, self.kept_before)
+        parties = (self.before, self.merged_away.fields, self.kept_before)
         return next((one for one in parties if one and is_out(one, consent)), None)
 
 
@@ -43,18 +42,18 @@ def merges_of(
 ) -> tuple[Merge, ...]:
     """The merges that a page shows. `gone` are its newly deleted rows; a kept record may itself have been merged since."""
     now = {row.record_id: row.fields for row in living}
-    losers = [row for row in gone if row.merged_into]
-    onward = {row.record_id: row.merged_into for row in losers}
+    merged_away = [row for row in gone if row.merged_into]
+    merged_into = {row.record_id: row.merged_into for row in merged_away}
     merges = []
-    for row in losers:
+    for row in merged_away:
         kept = row.merged_into or ""
-        passed = {row.record_id}
-        while kept in onward and kept not in passed:
-            passed.add(kept)
-            kept = onward[kept] or ""
+        followed = {row.record_id}
+        while kept in merged_into and kept not in followed:
+            followed.add(kept)
+            kept = merged_into[kept] or ""
         merges.append(
             Merge(
-                loser=row,
+                merged_away=row,
                 kept_id=kept,
                 kept=now.get(kept, shadows.get(kept)),
                 before=shadows.get(row.record_id),
@@ -85,7 +84,7 @@ def review_event(
     merge: Merge, lost: Mapping[str, Any], *, crm: str, object_name: str, msisdn: Phone | None, received_at: datetime
 ) -> Event:
     """The event that asks a person about the merge. Its key is the merge's, because the feed shows a merge several times."""
-    row = merge.loser
+    row = merge.merged_away
     return Event(
         key=joined_key(crm, MERGED, row.record_id, f"{row.stamp:%Y%m%dT%H%M%S}"),
         provider=crm,

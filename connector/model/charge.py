@@ -152,7 +152,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class Control(Struct, frozen=True, kw_only=True):
-    """What holds a provider's charges as a whole."""
+    """Why a provider's charges as a whole wait, if they do."""
 
     since: date | None = None  # the day on which charging was switched on
     paused_at: datetime | None = None
@@ -200,7 +200,7 @@ class Obstacle(Struct, frozen=True, kw_only=True):
 
 
 class ChargeChange(Struct, frozen=True, kw_only=True):
-    """The new state of a charge, with what else follows from it in the same transaction."""
+    """The new state of a charge, and what else is stored in the same transaction."""
 
     state: ChargeState
     detail: str

@@ -15,8 +15,7 @@ from connector.model.phone import Phone
 CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
-# Follows the name of a CRM or provider in an open opt-out: no mapping rule tells it. No configured name contains a
-# blank.
+# Follows the name of a CRM or provider in an open opt-out that no rule sends to it. No configured name contains a blank.
 NO_RULE = " (no rule)"
 
 

@@ -1,4 +1,4 @@
-"""Our last write to a record of a CRM. It helps to tell changes by the org's automation from changes by people."""
+"""Our last write to a record of a CRM. With it, changes by the org's automation are distinguished from changes by people."""
 
 from collections.abc import Mapping
 from typing import Any

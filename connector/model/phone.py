@@ -11,7 +11,7 @@ from phonenumbers import ValidationResult
 from connector.model.written_number import WrittenNumber, written_numbers
 
 E164 = re.compile(r"\+[1-9][0-9]{6,14}")
-FORGOTTEN = "forgotten-"  # with a keyed hash it stands in the place of a forgotten person's number
+FORGOTTEN = "forgotten-"  # with a keyed hash it replaces a forgotten person's number
 # Numbers of most callbacks, in countries whose numbers have one length. They need no check against the number plans.
 # Norway's longer numbers need none either, such as the machine numbers of twelve digits, which libphonenumber does not
 # know.
@@ -60,7 +60,7 @@ class Phone:
 
     @property
     def is_forgotten(self) -> bool:
-        """Whether it is what is kept in the place of a forgotten person's number: nobody can be called by it."""
+        """Whether it is the pseudonym of a forgotten person, and no number that can be called."""
         return self.e164.startswith(FORGOTTEN)
 
     @property

@@ -1,4 +1,4 @@
-"""What is left to do of an event's new plan, when a part of its old plan was already done."""
+"""Computes what is left to do of an event's new plan when a part of its old plan was done already."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def _values(operations: Sequence[Operation]) -> dict[tuple[str, str, str], dict[
 
 
 def _differing(write: RecordWrite, before: Fields, final: Fields, *, made: bool) -> RecordWrite | None:
-    """The write with the fields whose values in the end differ from those that were written; None if there are none."""
+    """The write with only the fields whose final values differ from those that were written; None if there are none."""
     fields = {name: value for name, value in write.set.items() if name not in before or before[name] != final[name]}
     if made:
         fields = {name: value for name, value in write.create.items() if name not in before} | fields

@@ -1,4 +1,4 @@
-"""All states of events and units, and all transitions between them, as tables. Nothing else belongs here."""
+"""All states of events and units, and all transitions between them, as tables."""
 
 from enum import StrEnum
 

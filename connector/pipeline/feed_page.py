@@ -182,7 +182,7 @@ def read_page(
         shadows=known,
         under_way=seen.in_doubt,
         numbers=asked.numbers,
-        no_news={**taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
+        unchanged_values={**taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
         in_review={merge.kept_id for merge, _ in lost}
         | {row.record_id for row in forgotten if consent and not is_out(row.fields, consent)},
         last_writes=last_writes,

@@ -50,7 +50,7 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
     ruling = _decide(event, word, rules, known, ledger_state, ledger)
     if ruling.superseded_by is not None:
         return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
-    if event.service_command and word is Verdict.OPT_OUT and not ruling.news:
+    if event.service_command and word is Verdict.OPT_OUT and not ruling.changes_consent:
         return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
     wanted = _apply_rules(event, rules, known, ledger_state, ruling, word, tracing=tracing)
     widened = strongest((word, *wanted.consent)) if wanted.consent else word

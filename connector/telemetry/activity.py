@@ -1,4 +1,4 @@
-"""Counts by the hour what came in from each provider and CRM, and what was written to each. It is an Emit."""
+"""Counts for each hour the events from each provider and CRM, and the deliveries to each. It is an Emit."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -24,7 +24,7 @@ class Count(Struct, frozen=True, kw_only=True):
 
 
 class Activity:
-    """Keeps the counts of two days, and when each thing happened last."""
+    """Keeps the counts of two days, and the last time of each kind and name."""
 
     def __init__(self, now: Callable[[], datetime], stored: Iterable[Count] = ()) -> None:
         """`stored` are those of earlier starts."""
@@ -40,7 +40,7 @@ class Activity:
             self._keep(one)
 
     def __call__(self, fact: Fact) -> None:
-        """Count what a fact tells."""
+        """Count a log event."""
         if isinstance(fact, CallbackReceived):
             if not fact.known:
                 self._count(IN, fact.provider, 1)
@@ -71,7 +71,7 @@ class Activity:
         return list(taken.values())
 
     def not_saved(self, counts: Iterable[Count]) -> None:
-        """They could not be stored: the next time takes them too."""
+        """Count these again at the next take_unsaved(), because they could not be stored."""
         for one in counts:
             _add(self._unsaved, one)
 

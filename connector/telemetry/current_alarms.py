@@ -16,14 +16,14 @@ class RaisedAlarm(Struct, frozen=True):
 
 
 class CurrentAlarms:
-    """Keeps each lasting alarm until it is cleared. The others stay visible as dead letters, parked events and the like."""
+    """Keeps each lasting alarm until it is cleared. The causes of others stay visible, such as dead letters."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._raised: dict[tuple[str, str], RaisedAlarm] = {}
 
     def __call__(self, fact: Fact) -> None:
-        """Note an alarm, or that its cause is gone."""
+        """Keep an alarm, or remove one that is cleared."""
         if isinstance(fact, Alarm) and fact.lasts:
             key = fact.kind, fact.about
             since = self._raised[key].since if key in self._raised else self._now()

@@ -284,15 +284,15 @@ def test_of_two_records_with_the_number_an_opt_out_that_may_be_the_later_one_hol
 def test_the_second_opt_out_changes_nothing():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
-    assert sequence.emit(OUT, 5, keyword="KATT", keyword_id="1").news
-    assert not sequence.emit(OUT, 6, keyword="KATT", keyword_id="1").news
-    assert not sequence.emit(OUT, 6, keyword="KATT").news
+    assert sequence.emit(OUT, 5, keyword="KATT", keyword_id="1").changes_consent
+    assert not sequence.emit(OUT, 6, keyword="KATT", keyword_id="1").changes_consent
+    assert not sequence.emit(OUT, 6, keyword="KATT").changes_consent
 
 
 def test_after_a_person_opted_out_the_provider_s_confirmation_changes_nothing():
     sequence = Story()
     sequence.by_person(OUT, 0)
-    assert not sequence.emit(OUT, 1, keyword="KATT", subscription_id="k1").news
+    assert not sequence.emit(OUT, 1, keyword="KATT", subscription_id="k1").changes_consent
 
 
 def test_a_flag_that_was_taken_back_before_the_donor_s_stop_opts_nobody_in_when_it_is_seen_after_it():
@@ -322,7 +322,7 @@ def test_an_opt_out_that_is_decided_late_is_superseded_by_a_joining_of_the_same_
     sequence = Story()
     sequence.emitted += 1  # event 1 waits for a person
     joined = sequence.emit(IN, 10, keyword="KATT")
-    assert joined.news
+    assert joined.changes_consent
     for fields in ({"keyword": "KATT"}, {"opt_out_scope": Scope.SHORT_NUMBER}, {"opt_out_scope": Scope.PROVIDER}):
         late = sequence.emit(OUT, 5, shape="message", text="KATT stopp dette", event_id=1, **fields)
         assert (late.decision, late.superseded_by) == (None, "e2")
