@@ -24,6 +24,7 @@ ANSWER_LIMIT = 2**20  # bytes
 BLOCKED = 50200  # "temporarily blocked": a long pause, and a person is told
 LONG_PAUSE = timedelta(minutes=15)
 DIGITS = re.compile(r"\+?\d{5,}")  # a number in a message may be a person's
+REFUSES_SIGN_IN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
 DETAIL_LENGTH = 200  # characters of a message that are kept
 
 
@@ -94,7 +95,7 @@ class Package:
                 reply = await http.call(call)
             except HttpError as failed:
                 return msgspec.structs.replace(outcome_of(failed), in_doubt=False)
-            if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+            if reply.status in REFUSES_SIGN_IN and isinstance(document(reply), dict):
                 return Retry(
                     reason=Reason.CREDENTIALS,
                     detail=f"Marketing Cloud refuses the sign-in (HTTP {reply.status}): {words(reply)}",
@@ -167,9 +168,16 @@ def not_done(reply: HttpReply) -> Retry:
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=words(reply), in_doubt=True)
         case status:
-            return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}", in_doubt=True, cure=SOMETHING_ELSE)
+            # A refusal in no form of theirs, such as a proxy's page, has done nothing.
+            in_doubt = status < HTTPStatus.MULTIPLE_CHOICES
+            return Retry(
+                reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}", in_doubt=in_doubt, cure=SOMETHING_ELSE
+            )
 
 
-def refused(reply: HttpReply) -> Rejected:
-    """A 400 or 404 about one row or event."""
-    return Rejected(reason=Reason.VALIDATION, detail=words(reply))
+def refused(reply: HttpReply) -> Rejected | None:
+    """The outcome of a 400 or 404 about one row or event; None for any other answer, such as a page with that status."""
+    found = document(reply)
+    if reply.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} or not isinstance(found, dict):
+        return None
+    return Rejected(reason=Reason.VALIDATION, detail=words(reply)) if "message" in found else None

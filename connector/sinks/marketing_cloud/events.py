@@ -64,8 +64,8 @@ def _call(event: SinkCall) -> HttpCall:
 def _outcome(reply: HttpReply | Retry) -> Outcome:
     if isinstance(reply, Retry):
         return reply
-    if reply.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-        return refused(reply)
+    if (rejected := refused(reply)) is not None:
+        return rejected
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return not_done(reply)
     found = document(reply)

@@ -19,7 +19,6 @@ from connector.ports import Task
 from connector.sinks.marketing_cloud.client import Package, document, not_done, refused
 
 ROWS = 50  # in one call
-ABOUT_THE_ROWS = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +86,8 @@ def _call(rows: Sequence[SinkCall]) -> HttpCall:
 def _outcome(reply: HttpReply | Retry) -> Outcome:
     if isinstance(reply, Retry):
         return reply
-    if reply.status in ABOUT_THE_ROWS:
-        return refused(reply)
+    if (rejected := refused(reply)) is not None:
+        return rejected
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return not_done(reply)
     if not isinstance(document(reply), list):
