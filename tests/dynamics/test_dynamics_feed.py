@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
+import orjson
 import pytest
+from msgspec.structs import replace
 
 from connector.crm.dynamics import contact_points
 from connector.crm.dynamics.client.tables import Tables
@@ -163,3 +165,29 @@ async def test_consent_rows_of_other_channels_are_not_followed(org):
     ]
     page = await feed(contact_points.TABLE, fields, contact_points.CONSENT).ask_opted_out(org, position)
     assert len(page.rows) == 1
+
+
+class Looping:
+    """An `Http` whose pages of contacts lead to themselves."""
+
+    def __init__(self, http):
+        self.http = http
+
+    async def call(self, call):
+        reply = await self.http.call(call)
+        if "/contacts?" not in call.path:
+            return reply
+        page = {"value": [], "@odata.nextLink": f"https://org.example{call.path}"}
+        return replace(reply, body=orjson.dumps(page))
+
+
+async def test_a_page_that_leads_to_itself_is_not_followed_for_ever(changing):
+    await changing.control("POST", "seed/contact", {"count": 7, "fields": {"lastname": "D#", "mobilephone": "#"}})
+    one, http = feed(), Looping(changing)
+    first = await one.ask(changing, None)
+    again = await one.ask(http, first.position)
+    assert (type(again), again.reason) == (Retry, Reason.UNEXPECTED_ANSWER)
+    whole = await one.read_all(changing, None)
+    assert isinstance(await one.read_all(http, whole.position), Retry)
+    rows, _ = await poll(one, changing, first.position)
+    assert len(rows) == 4

@@ -32,12 +32,12 @@ EVENT = Task(SinkCall(sink="mc", action="event", target="E", key="1", keys={"con
 
 
 def package():
-    return Package(auth_url="https://auth.example", client_id="i", client_secret="s")  # noqa: S106 - made up.
+    return Package(auth_url="https://auth.example", client_id="i", client_secret="s")
 
 
-async def rows(*replies, tasks=(row("1"),)):
+async def rows(*replies, keys="1"):
     http = ScriptedHttp(reply(200, TOKEN), *replies)
-    return await RowSink(name="mc", package=package()).write(http, tasks)
+    return await RowSink(name="mc", package=package()).write(http, [row(key) for key in keys])
 
 
 async def event(*replies):
@@ -57,7 +57,7 @@ async def test_a_refusal_in_marketing_clouds_form_is_about_the_row_and_the_event
 @pytest.mark.parametrize("status", [400, 404, 405, 302])
 @pytest.mark.parametrize("body", [PAGE, b"", b"[]", b'{"status": 404}'])
 async def test_a_page_with_such_a_status_spends_no_row_and_no_event(status, body):
-    first, second = await rows(reply(status, body), tasks=[row("1"), row("2")])
+    first, second = await rows(reply(status, body), keys="12")
     for outcome in (first, second, await event(reply(status, body))):
         assert (type(outcome), outcome.reason, outcome.in_doubt) == (Retry, Reason.UNEXPECTED_ANSWER, False)
 

@@ -143,12 +143,12 @@ class DynamicsFeed:
         """A page of changes. What is behind `nextLink` belongs to the same poll."""
         at = _date(answer)
         body = answer.body if isinstance(answer.body, dict) else {}
-        following, delta = body.get("@odata.nextLink"), body.get("@odata.deltaLink")
-        if not isinstance(following, str) and not isinstance(delta, str):
+        following, delta = _following(answer, start.link if start else None), body.get("@odata.deltaLink")
+        if following is None and not isinstance(delta, str):
             raise RequestFailed(responses.not_theirs("a page without a next or a delta link"))
         began = start.began if start is not None and start.began is not None else at
         rows = tuple(self._rows(table, answer, at))
-        if isinstance(following, str):
+        if following is not None:
             return Page(rows=rows, position=Position(link=following, began=began).written(), last=False)
         return Page(rows=rows, position=Position(link=delta, since=began).written(), last=True)
 
@@ -164,8 +164,8 @@ class DynamicsFeed:
         at = _date(answer)
         began = start.began if start is not None and start.began is not None else at
         rows = tuple(self._rows(table, answer, at))
-        following = answer.body.get("@odata.nextLink")
-        if isinstance(following, str):
+        following = _following(answer, start.link if start else None)
+        if following is not None:
             return Page(rows=rows, position=Position(link=following, tracked=False, began=began).written(), last=False)
         return Page(rows=rows, position=Position(tracked=False, since=began - OVERLAP).written(), last=True)
 
@@ -219,9 +219,9 @@ class DynamicsFeed:
             target = position or self._query(table, narrowing(self.object))
             answer = await web.get(target, prefer=f"odata.maxpagesize={self._size}")
             rows = tuple(self._rows(table, answer, _date(answer)))
+            following = _following(answer, position)
         except RequestFailed as failed:
             return self._failure(failed)
-        following = answer.body.get("@odata.nextLink")
         return Records(rows=rows, position=following or "", last=following is None)
 
     async def _table(self, web: WebApi) -> TableInfo:
@@ -270,10 +270,21 @@ class DynamicsFeed:
         return Retry(reason=Reason.CONFIGURATION, detail=failed.outcome.detail, code=failed.outcome.code, cure=HIDDEN)
 
 
+def _following(answer: Answer, asked: str | None) -> str | None:
+    """The link to the next page, if there is one. Raises RequestFailed for a page that leads to itself."""
+    link = answer.body.get("@odata.nextLink") if isinstance(answer.body, dict) else None
+    if not isinstance(link, str):
+        return None
+    if asked is not None and api.get(link).path == api.get(asked).path:
+        raise RequestFailed(responses.not_theirs("a page that leads to itself"))
+    return link
+
+
 def _date(answer: Answer) -> datetime:
     """When Dataverse answered, by its clock. Raises RequestFailed."""
     try:
-        return parsedate_to_datetime(answer.headers.get("date", ""))
+        at = parsedate_to_datetime(answer.headers.get("date", ""))
+        return at if at.tzinfo else at.replace(tzinfo=UTC)  # -0000: a time in UTC that names no zone
     except ValueError:
         raise RequestFailed(responses.not_theirs("an answer without a Date header")) from None
 
