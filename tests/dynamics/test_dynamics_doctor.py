@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.crm.crm import Needs
 from connector.crm.dynamics.client import api
@@ -117,3 +118,23 @@ async def test_an_org_that_does_not_answer_is_asked_again(org):
     described = await Describer(Gate()).describe(org, ["contact"])
     assert isinstance(described["contact"], Retry)
     assert described["contact"].reason is Reason.UNAVAILABLE
+
+
+class Forbidding:
+    """An `Http` that forbids to read contacts."""
+
+    def __init__(self, http, message):
+        self.http, self.message = http, message
+
+    async def call(self, call):
+        reply = await self.http.call(call)
+        if "/contacts?" not in call.path:
+            return reply
+        body = f'{{"error": {{"code": "0x80040220", "message": "{self.message}"}}}}'.encode()
+        return replace(reply, status=403, body=body)
+
+
+@pytest.mark.parametrize("message", ["Principal user (Id=1) is missing prvReadContact privilege", "nei"])
+async def test_a_table_that_may_not_be_read_is_a_matter_of_the_security_role(org, message):
+    (finding,) = (await found(Forbidding(org, message)))["rights"]
+    assert (finding.level, "security role" in finding.cure) == (Level.FAIL, True)

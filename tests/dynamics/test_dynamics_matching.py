@@ -1,6 +1,6 @@
 """Matching by phone number: which record is meant, and everybody with the number."""
 
-from dynamics.dynamics_writes import deliver, event, matched, reasons
+from dynamics.dynamics_writes import deliver, event, matched, reasons, sink
 from msgspec.structs import replace
 
 from connector.model.operation import IfMany, IfNone
@@ -127,3 +127,24 @@ async def test_a_hundred_people_share_a_search(org):
     outcomes = await deliver(org, *(matched(f"+4790000{n:03}", firstname="Kari") for n in range(100)))
     assert all(isinstance(one, Delivered) and not one.created for one in outcomes)
     assert await org.api_calls() - before == 3  # the definition, the search, the batch
+
+
+class Refusing:
+    """An `Http` that refuses searches for one number with a code nobody knows."""
+
+    def __init__(self, http, ending):
+        self.http, self.ending = http, ending
+
+    async def call(self, call):
+        reply = await self.http.call(call)
+        if call.method == "GET" and self.ending in call.path:
+            body = b'{"error": {"code": "0x8000beef", "message": "odd"}}'
+            return replace(reply, status=400, body=body)
+        return reply
+
+
+async def test_a_search_that_is_refused_with_an_unknown_code_holds_up_nobody_else(org):
+    people = [f"+479000000{n}" for n in range(4)]
+    tasks = [Task(matched(one, key=one[1:], create={"lastname": "New"})) for one in people]
+    outcomes = await sink().write(Refusing(org, "%25".join("90000002")), tasks)
+    assert reasons(outcomes) == [None, None, Reason.UNKNOWN_CODE, None]

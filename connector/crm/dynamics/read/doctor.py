@@ -9,12 +9,11 @@ from email.utils import parsedate_to_datetime
 
 from connector.crm.crm import Needs
 from connector.crm.dynamics.client.api import BadName, identifier
-from connector.crm.dynamics.client.responses import Answer, RequestFailed
+from connector.crm.dynamics.client.responses import FORBIDDEN, Answer, RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, Tables
 from connector.crm.dynamics.client.web_api import WebApi
 from connector.model.finding import SIGN_IN, Finding, Level
 from connector.model.operation import ID_FIELD
-from connector.model.outcome import Reason
 
 CLOCK_WARNS, CLOCK_FAILS = timedelta(seconds=30), timedelta(minutes=4)  # an assertion is valid for five minutes
 CERTIFICATE_WARNS = timedelta(days=30)
@@ -148,7 +147,7 @@ async def _rights(web: WebApi, table: TableInfo) -> list[Finding]:
     try:
         await web.get(f"{table.set_name}?$select={table.id_column}&$top=1")
     except RequestFailed as failed:
-        if failed.outcome.reason is not Reason.NO_ACCESS:
+        if failed.status != FORBIDDEN:
             raise
         text = f"the application user may not read {table.name}"
         cure = f"give its security role Create, Read, Write, Append and AppendTo on {table.name}, organization-level"

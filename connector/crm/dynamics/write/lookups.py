@@ -14,7 +14,7 @@ from connector.crm.dynamics.client.api import Operation
 from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, shown_value
 from connector.crm.dynamics.client.web_api import WebApi
-from connector.model.outcome import Outcome, Reason, Rejected
+from connector.model.outcome import Outcome, Reason, Rejected, Retry
 
 VALUES = 100  # of one query: an address in a batch may have 64 KB, and keys are short
 OPERATIONS = 100  # of one batch
@@ -65,7 +65,7 @@ class LookUp:
             answers = await self._web.batch([_operation(chunk) for chunk in some])
             for chunk, answer in zip(some, answers, strict=True):
                 if isinstance(answer, RequestFailed):
-                    if not isinstance(answer.outcome, Rejected):
+                    if isinstance(answer.outcome, Retry) and answer.outcome.reason is not Reason.UNKNOWN_CODE:
                         raise answer
                     self.failed |= dict.fromkeys((one.index for one in chunk), answer.outcome)
                 else:

@@ -43,6 +43,7 @@ from connector.ports import Task
 CREATED = "createdon"
 DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, more find none better
 CONDITIONS = 300  # of one query
+OF_THE_QUERY = frozenset({Reason.TIMEOUT, Reason.UNKNOWN_CODE})  # a smaller query may be answered
 
 TOO_MANY_MATCHES = Rejected(
     reason=Reason.NEEDS_PERSON,
@@ -105,7 +106,7 @@ class Matching:
         try:
             answer = await self._web.get(self._query(terms))
         except RequestFailed as failed:
-            if isinstance(failed.outcome, Retry) and failed.outcome.reason is not Reason.TIMEOUT:
+            if isinstance(failed.outcome, Retry) and failed.outcome.reason not in OF_THE_QUERY:
                 raise
             return failed.outcome
         if "@odata.nextLink" in answer.body:
