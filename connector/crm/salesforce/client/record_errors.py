@@ -120,7 +120,9 @@ RECORD_ERRORS: tuple[Row, ...] = (
         unclear,
     ),
     refused(
-        "DUPLICATE_VALUE", Reason.DUPLICATE_RECORD, "another record holds a value that must be unique; its Id is told"
+        "DUPLICATE_VALUE",
+        Reason.DUPLICATE_RECORD,
+        "another record holds a value that must be unique; the dead letter has its Id",
     ),
     *in_triggers("CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "a trigger or flow"),
     *in_triggers("CANNOT_EXECUTE_FLOW_TRIGGER", "a flow or process"),
@@ -221,7 +223,12 @@ RECORD_ERRORS: tuple[Row, ...] = (
     refused("NOT_FOUND", Reason.CONFIGURATION, "no such object or external ID", ERRORS),
     refused("METHOD_NOT_ALLOWED", Reason.CONFIGURATION, "the object cannot be written so", ERRORS),
     refused("ENTITY_IS_DELETED", Reason.RECORD_DELETED, "the record was deleted or merged; merges are followed"),
-    refused("DUPLICATES_DETECTED", Reason.DUPLICATE_RECORD, "a duplicate rule: see `duplicates:` below", DUPLICATES),
+    refused(
+        "DUPLICATES_DETECTED",
+        Reason.DUPLICATE_RECORD,
+        "a duplicate rule finds similar records: see `duplicates:` above",
+        DUPLICATES,
+    ),
     refused("DUPLICATE_EXTERNAL_ID", Reason.AMBIGUOUS_KEY, "several records have the key", UPSERT),
     refused("INSUFFICIENT_ACCESS", Reason.NO_ACCESS, "the integration user may not do this"),
     refused("INSUFFICIENT_ACCESS_OR_READONLY", Reason.NO_ACCESS, "the integration user may not write this record"),
