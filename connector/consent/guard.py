@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from connector.consent.decide import Ruling
 from connector.consent.ledger_state import covers
 from connector.consent.reach import ConsentOf
-from connector.model.consent import LedgerEntry, Phase, Scope, Subscription
+from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
 from connector.model.operation import ENDING, Operation, RecordWrite, ServiceCommand, SinkCall
@@ -80,12 +80,13 @@ def as_sendable(
     `ledger` is the person's. A flag is cleared only while the last decision is an opt-in. An overtaken write is sent
     without its consent fields. A flag is not set if it was cleared in the CRM since. No write carries a field that a
     newer event of the person has written (`newer`: object, key field, key, field). A command that ends a
-    subscription is dropped if the person has joined it again since, and another one if a newer event has sent its like.
+    subscription is dropped if the person has joined it again since, or if the CRM has taken its opt-out back; and
+    another one if a newer event has sent its like.
     """
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
     if isinstance(operation, ServiceCommand):
         outdated = operation.action not in ENDING and (*operation.record, "") in newer
-        return None if outdated or _joined_again(operation, event_id, decided) else operation
+        return None if outdated or _called_off(operation, event_id, decided) else operation
     if isinstance(operation, SinkCall):
         return operation
     allowed = operation
@@ -111,18 +112,23 @@ def _taken_back(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
     return bool(newer) and newer[-1].word is Verdict.OPT_IN
 
 
-def _joined_again(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+def _called_off(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+    """Whether a command that ends a subscription is overtaken: the person has joined it again since, or the CRM whose
+    opt-out it carries has taken that back.
+    """
     if command.action not in ENDING:
         return False
     target = Subscription(provider=command.sink, short_number=command.short_number, keyword=command.keyword)
-    superseded = False
-    asked = False
+    called_off = False
+    asked: Decision | None = None
     for entry in decided:
         decision = entry.decision
         if entry.event_id == event_id:
-            asked, superseded = True, False
-        elif not asked or not covers(decision, target):
+            asked, called_off = decision, False
+        elif asked is None or not covers(decision, target):
             continue
+        elif decision.scope is Scope.SUBSCRIPTION:
+            called_off = decision.word is Verdict.OPT_IN
         else:
-            superseded = decision.word is Verdict.OPT_IN and decision.scope is Scope.SUBSCRIPTION
-    return superseded
+            called_off = decision.word is Verdict.OPT_IN and decision.origin == asked.origin
+    return called_off

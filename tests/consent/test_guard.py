@@ -101,6 +101,15 @@ def test_a_command_is_dropped_if_the_person_has_joined_again_since():
     assert now(STOP, entry(0, Verdict.OPT_IN), asked) == STOP
 
 
+def test_a_command_is_dropped_if_the_crm_has_taken_back_the_opt_out_that_it_carries():
+    asked, back = entry(1, Verdict.OPT_OUT, Scope.EVERYTHING), entry(2, Verdict.OPT_IN, Scope.EVERYTHING)
+    assert now(STOP, asked, back) is None
+    assert now(STOP, asked, back, entry(3, Verdict.OPT_OUT, Scope.EVERYTHING)) == STOP
+    # Another CRM has not taken back what this one said, and no CRM what the donor said.
+    other = replace(back, decision=replace(back.decision, origin="y"))
+    assert now(STOP, asked, other) == STOP
+
+
 def test_a_flag_that_was_taken_back_in_the_crm_since_is_not_set_late():
     taken_back = entry(2, Verdict.OPT_IN, Scope.EVERYTHING)
     assert now(OUT, entry(1, Verdict.OPT_OUT), taken_back).set == {"Name": "x"}

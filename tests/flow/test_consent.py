@@ -73,6 +73,24 @@ async def test_untick_and_tick_again_sends_a_second_command(world):
     assert counted == [1, 1, 2]
 
 
+async def test_who_unticks_the_box_before_the_command_could_go_out_has_called_it_off(world):
+    contact = await joined(world)
+    await world.fault(world.strex, fault="unavailable", times=1_000_000)
+    for out in (True, False):
+        await world.person(id=contact["id"], opted_out=out)
+        rounds = world.rounds()
+        world.app.wake(world.feed)
+        await world.until(lambda rounds=rounds: world.rounds() > rounds and not world.app.store.inbox.pending(10))
+    await world.no_faults(world.strex)
+    world.clock.ahead += timedelta(minutes=2)
+    world.app.wake("strex")
+    await world.settled()
+    await world.poll()
+    assert [one["active"] for one in await world.subscribers()] == [True]
+    assert (await world.contact(DONOR))["opted_out"] is False
+    assert world.app.store.consents.open_opt_outs(world.clock.now()) == []
+
+
 async def test_a_first_poll_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         await world.people(
