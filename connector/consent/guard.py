@@ -113,9 +113,7 @@ def _taken_back(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
 
 
 def _called_off(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
-    """Whether a command that ends a subscription is overtaken: the person has joined it again since, or the CRM whose
-    opt-out it carries has taken that back.
-    """
+    """Whether a command to end a subscription is outdated: the person has joined again, or the CRM has taken its opt-out back."""
     if command.action not in ENDING:
         return False
     target = Subscription(provider=command.sink, short_number=command.short_number, keyword=command.keyword)

@@ -6,7 +6,8 @@ import pytest
 from dynamics.dynamics_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.dynamics.client.web_api import Gate
+from connector.crm.dynamics.client import api
+from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.model.operation import ID_FIELD, Parent, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.model.phone import Phone
@@ -206,6 +207,15 @@ async def test_a_missing_privilege_is_for_the_administrator(org):
     await org.fault("no_privilege", only="writes")
     (outcome,) = await deliver(org, contact("4790000001"))
     assert (outcome.reason, "prvWriteContact" in outcome.detail) == (Reason.CONFIGURATION, True)
+
+
+async def test_a_value_that_another_key_of_the_table_has_taken_is_told_and_not_tried_for_ever(org):
+    key = {"SchemaName": "crmc_mailkey", "KeyAttributes": ["emailaddress1"]}
+    await WebApi(org, Gate()).send(api.post("EntityDefinitions(LogicalName='contact')/Keys", key))
+    await org.load("contact", {"lastname": "A", "emailaddress1": "a@example.org"})
+    new = contact("4790000001", create=NEW, emailaddress1="a@example.org")
+    outcomes = await deliver(org, new, contact("4790000002", create=NEW), event("e-1", "4790000001"))
+    assert reasons(outcomes) == [Reason.DUPLICATE_RECORD, None, Reason.PARENT_FAILED]
 
 
 class Renamed:

@@ -25,6 +25,11 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.ports import Task
 
 ROUNDS = 3  # of sending: a wrong assumption is corrected, and a race too
+KEY_OF_ANOTHER = Rejected(
+    reason=Reason.DUPLICATE_RECORD,
+    detail="another record has the same value of an alternate key",
+    code=error_codes.KEY_TAKEN,
+)
 RACING = Retry(reason=Reason.RACE, detail="other writes changed the record each time")
 SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
 
@@ -56,6 +61,7 @@ class Batch:
         self._fresh: set[int] = set()  # assumed to be new
         self._again: set[int] = set()
         self._own: dict[int, str | None] = {}  # the record's id if the write's key says it
+        self._taken: dict[int, Outcome] = {}  # no record has our key, and yet none can be made
         self._record_ids: dict[int, str] = {}
         self._unsent: set[int] = set()  # delivered without a call, because nothing was to be changed
         self.stale: set[str] = set()  # tables that lack what a write needs: they are asked for again next time
@@ -80,7 +86,7 @@ class Batch:
                 await self._send([index for index in open_now if self._family.stages[index] == stage])
             if not self._again:
                 break
-        self._outcomes |= dict.fromkeys(self._open(), RACING)
+        self._outcomes |= {index: self._taken.get(index, RACING) for index in self._open()}
 
     def _open(self) -> list[int]:
         return [index for index in self._writes if index not in self._outcomes]
@@ -334,20 +340,17 @@ class Batch:
             else:
                 self._found.pop(index, None)
                 self._ask.add(index)
+                self._taken |= {index: KEY_OF_ANOTHER} if failed.code == error_codes.KEY_TAKEN else {}
             self._again.add(index)
         elif failed.code == error_codes.VERSION_MISMATCH:
+            self._taken.pop(index, None)
             self._found.pop(index, None)
             self._ask.add(index)
             self._again.add(index)
         elif failed.code == error_codes.KEY_TAKEN:
-            detail = "another record has the same value of an alternate key"
             matched = self._tasks[index].operation
             race = isinstance(matched, RecordWrite) and matched.match is not None
-            self._outcomes[index] = (
-                Retry(reason=Reason.RACE, detail=detail)
-                if race
-                else Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=failed.code)
-            )
+            self._outcomes[index] = Retry(reason=Reason.RACE, detail=KEY_OF_ANOTHER.detail) if race else KEY_OF_ANOTHER
         elif failed.code in {error_codes.NOT_FOUND_BY_ID, error_codes.NOT_FOUND_BY_KEY}:
             self._take_missing(item, failed)
         else:
