@@ -154,15 +154,15 @@ class Application:
 
     async def stop_workers(self, *names: str) -> None:
         """Stop workers, all at once, after each has finished its step. A sink's second worker stops with its first."""
-        names = tuple(
-            dict.fromkeys(one for name in names for one in (name, second_worker(name)) if one in self.workers)
-        )
-        for name in names:
+        stopping = sorted({one for name in names for one in (name, second_worker(name)) if one in self.workers})
+        for name in stopping:
             self.workers[name].stop()
-        await asyncio.gather(*(self._tasks.pop(name) for name in names))
-        for name in names:
-            del self.workers[name]
-            self.alarms.clear(f"{name} fails", self.emit)
+        if tasks := [self._tasks[name] for name in stopping]:
+            await asyncio.wait(tasks)  # unlike gather(), a cancelled wait cancels no worker
+        for name in stopping:
+            if self.workers.pop(name, None):  # another stop may have waited for the same worker
+                del self._tasks[name]
+                self.alarms.clear(f"{name} fails", self.emit)
 
     async def shut_down(self) -> None:
         """Stop all workers. Requests to a sink are finished; units that are only claimed are released for the next start."""

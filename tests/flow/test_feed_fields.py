@@ -96,6 +96,25 @@ async def test_two_reloads_at_once_happen_one_after_the_other(world):
         assert await sent(world) == [("unsubscribe", DONOR)]
 
 
+async def test_a_stop_in_the_middle_of_a_reload_ends_the_feed_after_its_step(world):
+    async with world.running() as app:
+        await joined(world)
+        await world.fault(world.salesforce, fault="held_answer", only="reads")
+        app.wake(world.feed)
+        await world.until(lambda: world.struck(world.salesforce, "held_answer"))
+        before = app.pipeline.rules.version
+        rewrite(world, WATCHED, MORE)
+        reload = asyncio.create_task(app.reload())
+        await world.until(lambda: app.pipeline.rules.version != before)
+        reload.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reload
+        stopping = asyncio.create_task(app.shut_down())
+        await world.no_faults(world.salesforce)
+        await stopping
+        assert app.workers == {}
+
+
 async def test_a_field_that_is_watched_for_the_first_time_sends_nothing_of_what_it_holds(world):
     path = world.base / "mappings" / FILE
     shipped = path.read_text()
