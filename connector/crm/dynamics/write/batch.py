@@ -25,11 +25,8 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.ports import Task
 
 ROUNDS = 3  # of sending: a wrong assumption is corrected, and a race too
-KEY_OF_ANOTHER = Rejected(
-    reason=Reason.DUPLICATE_RECORD,
-    detail="another record has the same value of an alternate key",
-    code=error_codes.KEY_TAKEN,
-)
+SAME_KEY = "another record has the same value of an alternate key"
+KEY_OF_ANOTHER = Rejected(reason=Reason.DUPLICATE_RECORD, detail=SAME_KEY, code=error_codes.KEY_TAKEN)
 RACING = Retry(reason=Reason.RACE, detail="other writes changed the record each time")
 SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
 
@@ -61,7 +58,7 @@ class Batch:
         self._fresh: set[int] = set()  # assumed to be new
         self._again: set[int] = set()
         self._own: dict[int, str | None] = {}  # the record's id if the write's key says it
-        self._taken: dict[int, Outcome] = {}  # no record has our key, and yet none can be made
+        self._taken: dict[int, Rejected] = {}  # no record has our key, and yet none can be made
         self._record_ids: dict[int, str] = {}
         self._unsent: set[int] = set()  # delivered without a call, because nothing was to be changed
         self.stale: set[str] = set()  # tables that lack what a write needs: they are asked for again next time
@@ -86,7 +83,9 @@ class Batch:
                 await self._send([index for index in open_now if self._family.stages[index] == stage])
             if not self._again:
                 break
-        self._outcomes |= {index: self._taken.get(index, RACING) for index in self._open()}
+        self._outcomes |= {index: self._taken[index] for index in self._open() if index in self._taken}
+        for index in self._open():
+            self._outcomes[index] = self._parent_outcome(self._family.parents[index]) or RACING
 
     def _open(self) -> list[int]:
         return [index for index in self._writes if index not in self._outcomes]
@@ -322,8 +321,8 @@ class Batch:
             return
         if record_id:
             self._record_ids[item.index] = record_id
-        created = item.insert or result.status == 201  # noqa: PLR2004 - HTTP: created.
-        self._outcomes[item.index] = Delivered(record_id=record_id or None, created=created, left_out=item.left_out)
+        made = item.insert or result.status == 201  # noqa: PLR2004 - HTTP: created.
+        self._outcomes[item.index] = Delivered(record_id=record_id or None, created=made, left_out=item.left_out)
 
     def _take_failure(self, item: Item, failed: RequestFailed) -> None:
         index, outcome = item.index, failed.outcome
@@ -350,7 +349,7 @@ class Batch:
         elif failed.code == error_codes.KEY_TAKEN:
             matched = self._tasks[index].operation
             race = isinstance(matched, RecordWrite) and matched.match is not None
-            self._outcomes[index] = Retry(reason=Reason.RACE, detail=KEY_OF_ANOTHER.detail) if race else KEY_OF_ANOTHER
+            self._outcomes[index] = Retry(reason=Reason.RACE, detail=SAME_KEY) if race else KEY_OF_ANOTHER
         elif failed.code in {error_codes.NOT_FOUND_BY_ID, error_codes.NOT_FOUND_BY_KEY}:
             self._take_missing(item, failed)
         else:
