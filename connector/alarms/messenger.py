@@ -13,7 +13,7 @@ from connector.alarms.policy import Message, begins, ends, is_quiet
 from connector.config.notify_settings import NotifySettings, Severity
 from connector.model.errors import StoreUnavailable
 from connector.store.store import Store
-from connector.telemetry.log_events import Alarm, Cleared, Emit, Fact, Level, Lifecycle
+from connector.telemetry.log_events import Alarm, Cleared, Emit, Level, Lifecycle, LogEvent
 
 AGAIN = timedelta(minutes=1)  # between two tries to send a message
 GIVE_UP = timedelta(hours=6)  # after which a message that cannot be sent is dropped
@@ -73,7 +73,7 @@ class Messenger:
         self._started: datetime | None = None
         self.emit: Emit = lambda _fact: None  # of what could not be sent
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: LogEvent) -> None:
         """Take note of an alarm, or of its end."""
         if self._targets and isinstance(fact, Alarm | Cleared):
             self._facts.append(fact)

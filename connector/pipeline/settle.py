@@ -21,7 +21,7 @@ from connector.model.states import UnitState
 from connector.store.agreements import NewAmount
 from connector.store.records import Link, ShadowWrite
 from connector.store.units import Confirmation, PartlyDelivered, Settlement, Unit, Unlinked
-from connector.telemetry.log_events import Alarm, Fact, Settled
+from connector.telemetry.log_events import Alarm, LogEvent, Settled
 
 SUPERSEDED = Delivered(detail="superseded by what came after it")
 
@@ -263,7 +263,7 @@ def settled_event(unit: Unit, end: Settlement, now: datetime) -> Settled:
     )
 
 
-def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[Fact]:
+def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[LogEvent]:
     """A log event for each unit, and alarms if the provider disagrees with the ledger or has not changed a price."""
     for unit, end in zip(units, settled, strict=True):
         yield settled_event(unit, end, now)

@@ -14,7 +14,7 @@ from connector.model.outcome import Reason
 from connector.pipeline.replan import replan_suspended
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.store.store import Store
-from connector.telemetry.log_events import Fact
+from connector.telemetry.log_events import LogEvent
 
 SUSPENDED_RULES_WORKER = "suspended rules"
 
@@ -32,7 +32,7 @@ class SendResult(Struct, frozen=True, kw_only=True):
 
 async def record_suspensions(
     store: Store, sink: str, result: SendResult, rules: Ruleset, *, now: datetime
-) -> list[Fact]:
+) -> list[LogEvent]:
     """Store which suspensions the batch has begun, confirmed or ended; returns their alarms."""
     batch, traits = result.batch, rules.context.traits_of(sink)
     changes = learn(sink, batch, result.sent.outcomes, now, traits)

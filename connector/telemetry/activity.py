@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from connector.model.states import UnitState
-from connector.telemetry.log_events import CallbackReceived, Fact, FeedPolled, Settled
+from connector.telemetry.log_events import CallbackReceived, FeedPolled, LogEvent, Settled
 
 IN, OUT, FAILED = "in", "out", "failed"  # events received, units delivered, dead letters
 HOUR = 3600  # seconds
@@ -39,7 +39,7 @@ class Activity:
         for one in stored:
             self._keep(one)
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: LogEvent) -> None:
         """Count a log event."""
         if isinstance(fact, CallbackReceived):
             if not fact.known:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from connector.telemetry.log_events import Alarm, Cleared, Fact
+from connector.telemetry.log_events import Alarm, Cleared, LogEvent
 
 
 class RaisedAlarm(Struct, frozen=True):
@@ -22,7 +22,7 @@ class CurrentAlarms:
         self._now = now
         self._raised: dict[tuple[str, str], RaisedAlarm] = {}
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: LogEvent) -> None:
         """Keep an alarm, or remove one that is cleared."""
         if isinstance(fact, Alarm) and fact.lasts:
             key = fact.kind, fact.about

@@ -3,13 +3,13 @@
 import sys
 
 from connector.telemetry.error_location import place
-from connector.telemetry.log_events import Emit, Fact
+from connector.telemetry.log_events import Emit, LogEvent
 
 
 def fan_out(*listeners: Emit) -> Emit:
     """An Emit that passes each event to every listener, in order. A listener that raises stops neither the others nor the caller."""
 
-    def emit(fact: Fact) -> None:
+    def emit(fact: LogEvent) -> None:
         for listener in listeners:
             try:
                 listener(fact)

@@ -1,4 +1,4 @@
-"""Telemetry events. Code emits them; telemetry/ turns them into log lines and metrics. No phone numbers, no texts."""
+"""Log events: what the code reports of its work. telemetry/ turns them into log lines and metrics. No phone numbers, no texts."""
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
@@ -171,7 +171,7 @@ class Lifecycle(Struct, frozen=True, kw_only=True):
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-Fact = (
+LogEvent = (
     CallbackReceived
     | RequestRejected
     | Planned
@@ -188,4 +188,4 @@ Fact = (
     | WorkerFailed
     | Lifecycle
 )
-Emit = Callable[[Fact], None]
+Emit = Callable[[LogEvent], None]

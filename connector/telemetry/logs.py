@@ -12,7 +12,7 @@ import orjson
 
 from connector.model.terminal_text import escaped, on_one_line
 from connector.telemetry.error_location import place_in
-from connector.telemetry.log_events import Fact, Level, Lifecycle
+from connector.telemetry.log_events import Level, Lifecycle, LogEvent
 from connector.telemetry.mask import mask
 from connector.telemetry.messages import Detail, Message, level_of, message_of
 
@@ -41,7 +41,7 @@ class Log:
         self._json = form == "json" or (form == "auto" and not self._journal and not stream.isatty())
         self._now = now
 
-    def __call__(self, fact: Fact) -> None:
+    def __call__(self, fact: LogEvent) -> None:
         """Write the event, if its level is high enough."""
         if LEVEL_ORDER[level_of(fact)] >= self._least:
             self.write(type(fact).__name__, message_of(fact))

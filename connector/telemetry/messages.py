@@ -16,10 +16,10 @@ from connector.telemetry.log_events import (
     Charged,
     Cleared,
     EnricherCalled,
-    Fact,
     FeedPolled,
     Level,
     Lifecycle,
+    LogEvent,
     Planned,
     Reloaded,
     RequestRejected,
@@ -76,7 +76,7 @@ FIXED: Mapping[type, Level] = {
 }
 
 
-def level_of(fact: Fact) -> Level:
+def level_of(fact: LogEvent) -> Level:
     """The level of a log event."""
     match fact:
         case CallbackReceived():
@@ -105,7 +105,7 @@ def _of_refusal(fact: RequestRejected) -> Level:
     return Level.DEBUG if noise else Level.WARNING
 
 
-def message_of(fact: Fact) -> Message:  # noqa: C901, PLR0911, PLR0912 - one line for each kind of fact, and nothing else.
+def message_of(fact: LogEvent) -> Message:  # noqa: C901, PLR0911, PLR0912 - one line for each kind, and nothing else.
     """The log event in words."""
     level = level_of(fact)
     match fact:

@@ -22,9 +22,9 @@ from connector.telemetry.log_events import (
     Charged,
     Cleared,
     EnricherCalled,
-    Fact,
     FeedPolled,
     Lifecycle,
+    LogEvent,
     Planned,
     Reloaded,
     RequestRejected,
@@ -128,7 +128,7 @@ class Metrics:
         """The text of a scrape, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
-    def __call__(self, fact: Fact) -> None:  # noqa: C901, PLR0912 - one line for each kind of fact, and nothing else.
+    def __call__(self, fact: LogEvent) -> None:  # noqa: C901, PLR0912 - one line for each kind, and nothing else.
         """Count the log event."""
         match fact:
             case CallbackReceived():

@@ -80,7 +80,7 @@ def test_a_union_is_reported_as_one_problem():
     assert problems("value: {a: 1}", Either) == ["f.yaml:1:8: true or false or a list is expected here"]
 
 
-def test_a_validator_of_ours_keeps_its_words():
+def test_the_message_of_our_own_validator_is_kept():
     class Picky(Strict):
         name: str
 

@@ -56,7 +56,7 @@ def test_the_old_name_of_the_guard_of_one_poll_still_counts_and_not_beside_the_n
     assert "write max_people_per_poll: alone" in problem
 
 
-def test_an_entry_has_the_type_that_it_is_named_by_unless_it_says_another():
+def test_the_type_of_an_entry_is_its_name_unless_it_has_a_type_key():
     made = load(parse("providers: {strex: , north: {type: strex}}\ncrm: {salesforce: {url: x}}", "c.yaml"), CONFIG)
     providers, crms, _ = entries(made)
     assert providers == {"strex": Strex(), "north": Strex()}

@@ -65,7 +65,7 @@ def test_a_write_without_consent_fields_always_passes():
     assert now(PLAIN, overtaken=True) == PLAIN
 
 
-def test_only_what_ends_something_overtakes():
+def test_only_an_operation_that_ends_something_overtakes():
     assert carries_opt_out(OUT, Verdict.OPT_OUT)
     assert carries_opt_out(STOP, Verdict.OPT_OUT)
     assert not carries_opt_out(OUT, Verdict.OPT_IN)

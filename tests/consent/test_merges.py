@@ -47,7 +47,7 @@ def test_an_opt_out_is_lost_where_a_party_had_it_and_what_is_kept_has_not(
     assert (merge.lost_by(CONSENT) is not None) is lost
 
 
-def test_a_survivor_on_another_page_is_judged_by_what_is_known_of_it():
+def test_a_merge_survivor_on_another_page_is_compared_with_its_known_values():
     (merge,) = merges_of([row("L", into="K", Out=True)], [], {"K": {"Out": True}})
     assert merge.lost_by(CONSENT) is None
 

@@ -325,7 +325,7 @@ def test_an_unknown_word_is_a_keyword_only_where_the_provider_says_so():
     assert reading("stop the war", any_keyword=True)[0] is MAYBE
 
 
-def test_the_words_of_the_config_count_besides():
+def test_words_of_the_config_are_added_to_the_built_in_ones():
     words = OptOutWords().with_more(
         stop=["Basta!", "Geh weg", "slutt nå da"], polite=["per favore"], everything=["tutto"]
     )

@@ -37,7 +37,7 @@ def standing(used, ours=0, *, maximum=110_000, quota=HALF, hours=None):
         pytest.param(BudgetState(quota=HALF, usage=None, hours={0: 9}), None, CALM, id="nobody has told"),
     ],
 )
-def test_what_is_left_and_what_follows(now, left, limits):
+def test_calls_left_and_the_state_that_follows(now, left, limits):
     assert now.left == left
     assert now.limits == limits
 
@@ -59,7 +59,7 @@ def test_what_is_left_and_what_follows(now, left, limits):
         pytest.param(BudgetState(quota=HALF, usage=None, hours={0: 9}), None, id="nobody has told"),
     ],
 )
-def test_how_long_it_lasts(now, lasts):
+def test_how_long_a_budget_lasts(now, lasts):
     assert (now.lasts is None) == (lasts is None)
     assert lasts is None or abs(now.lasts - lasts) < timedelta(minutes=2)
 

@@ -204,7 +204,7 @@ async def test_a_renewed_token_may_belong_to_another_address(transport, serve):
     assert reply.body == b"ok"
 
 
-async def test_a_401_that_lasts_stands_after_one_repeat(transport, serve):
+async def test_a_lasting_401_is_returned_after_one_repeat(transport, serve):
     seen = []
 
     async def handler(request):
@@ -642,18 +642,18 @@ class TestWords:
 
     PEER = ConnectionKey("sms.example.org", 443, True, True, None, None, None)
 
-    def test_a_certificate_that_is_not_trusted_is_told_with_the_reason(self):
+    def test_an_untrusted_certificate_is_reported_with_the_reason(self):
         untrusted = ssl.SSLCertVerificationError(1, "failed")
         untrusted.verify_message = "certificate has expired"
         error = ClientConnectorCertificateError(self.PEER, untrusted)
         assert _words(error) == "its TLS certificate is not trusted (certificate has expired)"
 
-    def test_a_handshake_that_fails_is_told_with_the_librarys_word(self):
+    def test_a_failed_handshake_is_reported_in_the_words_of_the_library(self):
         failed = ssl.SSLError(1, "text with an address")
         failed.reason = "WRONG_VERSION_NUMBER"
         assert _words(ClientConnectorSSLError(self.PEER, failed)) == "TLS failed (WRONG_VERSION_NUMBER)"
         assert _words(ClientConnectorSSLError(self.PEER, OSError(5, "x"))) == "TLS failed (handshake failed)"
 
-    def test_a_connection_that_is_lost_is_told_with_the_systems_word(self):
+    def test_a_lost_connection_is_reported_in_the_words_of_the_system(self):
         assert _words(ClientOSError(104, "x")) == "the connection was lost (connection reset by peer)"
         assert _words(OSError("x")) == "the connection was lost (OSError)"

@@ -66,19 +66,19 @@ def test_the_detail_is_that_of_the_telling_operation():
     assert conclude(attempts(HALTED), 0).detail is None
 
 
-def test_places_of_what_is_done_are_those_in_the_unit():
+def test_places_of_done_operations_count_from_the_start_of_the_unit():
     later = [Attempt(2, WRITE, DONE), Attempt(5, WRITE, LOCKED), Attempt(7, WRITE, DONE)]
     assert conclude(later, 0).done == (2, 7)
 
 
-def test_a_void_operation_is_done_whatever_stands_beside_it():
+def test_a_void_operation_is_done_whatever_is_beside_it():
     superseded = Attempt(0, None, DONE)
     assert conclude([superseded], 0).state is UnitState.DELIVERED
     assert conclude([superseded, Attempt(1, WRITE, LOCKED)], 0).done == (0,)
     assert conclude([Attempt(0, None, BAD)], 0).state is UnitState.DELIVERED
 
 
-def test_what_is_worth_telling_of_a_delivery_is_kept():
+def test_the_notes_of_a_delivery_are_kept():
     end = conclude(attempts(Delivered(detail="was not active"), DONE, Delivered(detail="flag left")), 0)
     assert end.detail == "was not active; flag left"
     assert conclude(attempts(DONE), 0).detail is None
@@ -89,7 +89,7 @@ def test_a_unit_rests_as_long_as_the_operation_with_the_longest_delay():
     assert end.delay == timedelta(hours=1)
 
 
-def test_what_waits_for_the_set_up_holds_up_nothing_that_is_likely_to_go_through_soon():
+def test_units_that_wait_for_the_set_up_delay_none_that_are_likely_to_succeed():
     held = Retry(reason=Reason.CONFIGURATION, not_before=timedelta(hours=1))
     end = conclude(attempts(held, LOCKED), 0)
     assert (end.state, end.reason, end.counts_attempt) == (UnitState.RESTING, Reason.ROW_LOCKED, True)
@@ -103,7 +103,7 @@ def test_what_waits_for_the_set_up_holds_up_nothing_that_is_likely_to_go_through
     )
 
 
-def test_a_fault_of_the_set_up_rests_however_often_it_was_tried_and_a_command_is_dead():
+def test_a_unit_that_meets_a_fault_of_the_set_up_rests_after_any_number_of_attempts_and_a_command_is_dead():
     refused = Rejected(reason=Reason.CONFIGURATION, detail="No such column", field="X__c")
     assert conclude(attempts(refused), 1000).state is UnitState.RESTING
     command = ServiceCommand(sink="x", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
@@ -174,7 +174,7 @@ def test_a_batch_in_which_all_failed_for_the_sinks_sake_is_trouble(reason):
 
 
 @pytest.mark.parametrize("fine", [DONE, BAD, LOCKED, ORPHAN])
-def test_one_operation_that_got_its_answer_proves_the_sink_well(fine):
+def test_one_answered_operation_shows_that_the_sink_works(fine):
     assert fault_of(BUSY, fine) is None
     assert fault_of(fine, BUSY) is None
 
@@ -202,7 +202,7 @@ def test_an_unknown_code_is_the_sinks_when_two_records_are_refused_with_it():
     assert (fault.reason, fault.code, fault.cure) == (Reason.SINK_REFUSES, "NEW_CODE", "do this")
 
 
-def test_an_unknown_code_of_one_record_says_nothing_of_the_sink():
+def test_an_unknown_code_of_one_record_is_no_fault_of_the_sink():
     assert fault_of(UNKNOWN) is None
     assert fault_of(UNKNOWN, BEHIND) is None
     assert sink_outage(writes("a", "a"), [UNKNOWN, UNKNOWN]) is None
@@ -214,7 +214,7 @@ def test_different_unknown_codes_are_the_faults_of_their_records():
     assert fault_of(UNKNOWN, replace(UNKNOWN, code="ANOTHER_CODE")) is None
 
 
-def test_a_second_record_that_meets_the_code_of_the_last_one_makes_it_the_sinks():
+def test_an_unknown_code_of_two_records_in_a_row_is_a_fault_of_the_sink():
     (suspect,) = suspected(writes("a"), [UNKNOWN])
     assert sink_outage(writes("b"), [UNKNOWN], suspect=suspect).reason is Reason.SINK_REFUSES
     assert sink_outage(writes("a"), [UNKNOWN], suspect=suspect) is None

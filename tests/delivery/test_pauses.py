@@ -75,7 +75,7 @@ def test_another_fault_is_another_alarm_and_the_first_one_is_cleared(facts):
     assert [one.kind for one in facts.of(Cleared)] == [Reason.CREDENTIALS]
 
 
-def test_a_fault_that_may_pass_by_itself_calls_a_person_when_it_lasts(facts):
+def test_a_fault_that_may_pass_by_itself_raises_an_alarm_when_it_lasts(facts):
     breaker = CircuitBreaker("salesforce", deadline=timedelta(minutes=5))
     fail(breaker, facts, DOWN, now=0.0)
     fail(breaker, facts, BROKEN, now=299.0)

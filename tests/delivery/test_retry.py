@@ -69,7 +69,7 @@ def test_a_lasting_fault_of_one_record_becomes_a_dead_letter():
     assert dead == GiveUp(reason=Reason.ROW_LOCKED, detail=f"given up after {last + 1} attempts: lock")
 
 
-def test_a_sink_gets_the_pause_that_it_asks_for_up_to_a_limit():
+def test_a_sink_is_paused_for_the_time_that_it_asks_for_up_to_a_limit():
     asked = decide(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1)), repeat=Repeat.SAFE, attempts=0)
     assert asked.delay == timedelta(hours=1)
     endless = decide(Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(days=9)), repeat=Repeat.SAFE, attempts=0)

@@ -335,7 +335,7 @@ async def test_outcomes_that_cannot_be_tied_to_their_operations_are_not_believed
     assert f"{1 + surplus} outcomes for 1 operations" in sent.outcomes[1].detail
 
 
-async def test_after_a_bug_what_must_not_be_done_twice_is_in_doubt_and_not_sent_again(deliver):
+async def test_after_a_bug_operations_that_must_not_be_done_twice_are_in_doubt_and_not_sent_again(deliver):
     peer = Raising()
     charge = Charge(sink="sf", object="Charge", key_field="K__c", key="c")
     sent = await deliver(peer, write("a", Crash=1), charge, write("b"))

@@ -83,7 +83,7 @@ def test_a_clock_that_was_set_back_delays_no_test_of_a_suspension():
     assert not filter_suspended([BAD], [replace(SUSPENSION, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held_back
 
 
-def test_a_child_of_what_is_held_waits_with_it():
+def test_a_child_of_a_held_record_waits_with_it():
     parent = replace(contact("K"), rule=SUSPENSION.rule, set={"Missing__c": 1})
     suspension = replace(SUSPENSION, object="Contact")
     child, other = event(parent="k"), event("other", parent="z")
@@ -143,7 +143,7 @@ def test_a_suspension_names_its_field_as_the_rule_writes_it(operation, field, na
     assert suspension.concerns(operation, TRAITS)
 
 
-def test_a_stop_lasts_while_it_is_tried_in_vain_and_ends_with_a_success():
+def test_a_suspension_lasts_while_trials_fail_and_ends_with_a_success():
     again = learned([BAD], [refused()], [DUE])
     assert (again.began, again.again, again.ended) == ((), (SUSPENSION,), ())
     assert learned([BAD], [Delivered()], [SUSPENSION]).ended == (SUSPENSION,)

@@ -37,7 +37,7 @@ def test_a_config_below_the_least_is_kept():
     assert BatchSize.of(5).after([DONE] * 11, SLOW, QUICK) == BatchSize(5, 5)
 
 
-def test_it_takes_twenty_good_batches_to_come_back():
+def test_the_batch_size_comes_back_after_twenty_good_batches():
     pace, batches = BatchSize(3000, MIN_BATCH), 0
     while pace.size < pace.most:
         pace = pace.after([DONE] * pace.size if pace.size > MIN_BATCH else [DONE] * (MIN_BATCH + 1), QUICK, QUICK)

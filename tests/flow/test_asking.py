@@ -248,7 +248,7 @@ async def test_a_provider_that_is_down_is_left_alone_for_a_while_and_loses_nothi
     assert sorted(await scene.planned()) == ["a", "b"]
 
 
-async def test_one_that_cannot_be_answered_holds_up_no_other(scene):
+async def test_a_look_up_that_cannot_be_answered_delays_no_other(scene):
     await scene.question("a", "bug")
     await scene.question("b", "done")
     assert await scene.ask() == 2

@@ -115,7 +115,7 @@ async def test_a_stop_in_the_middle_of_a_reload_ends_the_feed_after_its_step(wor
         assert app.workers == {}
 
 
-async def test_a_field_that_is_watched_for_the_first_time_sends_nothing_of_what_it_holds(world):
+async def test_the_values_of_a_newly_watched_field_are_not_sent(world):
     path = world.base / "mappings" / FILE
     shipped = path.read_text()
     path.write_text(WITHOUT_AMOUNTS)

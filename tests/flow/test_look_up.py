@@ -64,7 +64,7 @@ async def test_without_an_answer_the_event_is_planned_at_its_deadline(asking):
     assert (await asking.contact(DONOR))["last_name"] == "Unknown"
 
 
-async def test_it_is_off_unless_it_is_asked_for(world):
+async def test_numbers_are_not_looked_up_by_default(world):
     await world.phone(DONOR, "KATT")
     await world.settled()
     assert await asked(world) == []

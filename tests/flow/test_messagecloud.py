@@ -158,7 +158,7 @@ async def test_a_donor_who_never_comes_back_is_found_the_same_way(donors):
     assert len(donors.asked("answered")) == 1
 
 
-async def test_the_way_back_only_hints_and_proves_nothing(donors):
+async def test_a_return_from_the_payment_page_is_only_a_hint_and_no_proof(donors):
     transaction_id = await donors.window()
     (own,) = await donors.world.get(f"{donors.gateway}/_sandbox/transactions")
     _, page, _ = await donors.visit(f"return?id={own['own_id']}&status=success")
@@ -316,7 +316,7 @@ async def test_a_stop_for_one_of_two_leaves_the_other_and_the_flag_alone(donors)
     assert {one["Keyword__c"] for one in await donors.world.records("SMS_Event__c")} == {"KATT", "HUND"}
 
 
-async def test_a_stop_that_comes_before_a_late_status_stands(donors):
+async def test_a_stop_before_a_late_status_still_holds(donors):
     transaction_id = await donors.window()
     await donors.at_the_window(transaction_id, status="UNKNOWN")
     donors.world.clock.ahead += timedelta(minutes=5)

@@ -277,7 +277,7 @@ async def test_the_country_of_the_record_shows_whose_its_number_is(emitted):
     assert letters(emitted) == []
 
 
-async def test_filling_in_the_country_lets_what_waited_go_out(emitted):
+async def test_filling_in_the_country_sends_the_events_that_waited_for_it(emitted):
     dane = await emitted.person(LastName="Dorte", MobilePhone=AT_HOME)
     await emitted.poll()
     await emitted.person(Id=dane, SMS_Opt_Out__c=True)

@@ -32,7 +32,7 @@ async def sent(world, body, path=ADDRESS, **more):
 @pytest.mark.parametrize(
     ("price", "amount"), [("199,50", 199.5), ("kr 1 234,-", 1234), ("1.234,50", 1234.5), (100, 100)]
 )
-async def test_a_gift_has_its_amount_however_it_is_written(world, price, amount):
+async def test_a_gifts_amount_is_read_in_any_spelling(world, price, amount):
     assert await world.callback("dlr", {**GIFT, "price": price}) == 200
     await world.settled()
     (gift,) = await world.records("Opportunity")

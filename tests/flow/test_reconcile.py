@@ -263,7 +263,7 @@ async def test_nothing_is_compared_without_api_calls_to_spare(world):
     assert one["compared"] == 0
 
 
-async def test_the_calendar_runs_it_and_status_shows_it(world):
+async def test_the_scheduler_starts_the_comparison_and_status_shows_it(world):
     await joined(world)
     await world.app.reconciler.for_calendar()
     await world.until(lambda: not world.app.reconciler.running)

@@ -38,7 +38,7 @@ async def test_the_result_is_written_to_the_named_record(world, name, length):
     assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
 
 
-async def test_a_name_that_is_no_record_holds_nothing_up(world):
+async def test_a_name_that_is_no_record_delays_nothing(world):
     known = await world.person(LastName="Ås")
     properties = {"SystemAction": "SfMcSMS", "SfContactId": known, "SfEvent": "Sent from journey"}
     assert await world.callback("dlr", envelope(properties)) == 200

@@ -22,12 +22,12 @@ from connector.registry import Loaded, load_config
 from connector.sandbox.serve import serving
 from connector.sandbox.strex import app as strex
 from connector.store.store import Store
-from connector.telemetry.log_events import Alarm, ChannelPaused, Cleared, Fact, FeedPolled
+from connector.telemetry.log_events import Alarm, ChannelPaused, Cleared, FeedPolled, LogEvent
 from connector.telemetry.metrics import Metrics
 
 ROOT = Path(__file__).parent.parent.parent
 TIMEOUT = 30.0  # seconds that a condition may take on a busy machine before the test is called failed
-LOOK = 0.05  # seconds between two looks at what no fact of the daemon tells of
+LOOK = 0.05  # seconds between two looks at what the daemon reports in no log event
 
 PROVIDERS = """
 store: {{path: c.db, ballast: 1MiB, free_space_floor: 1MiB}}
@@ -86,7 +86,7 @@ class World:
     crm_url: str
     strex: str
     clock: MovableClock
-    facts: list[Fact] = field(default_factory=list)
+    facts: list[LogEvent] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     app: Application | None = None
     open_store: Callable[..., Store] = Store.open
@@ -106,7 +106,7 @@ class World:
         """The config."""
         return load_config(self.base / "config.yaml", self.crm.types)
 
-    def emit(self, fact: Fact) -> None:
+    def emit(self, fact: LogEvent) -> None:
         self.facts.append(fact)
         self.news.set()
 
@@ -124,7 +124,7 @@ class World:
         return any(fact.kind == kind for fact in self.emitted(Cleared))
 
     async def until(self, condition: Callable[[], Awaitable[Any] | Any], why: str = "") -> Any:
-        """Wait for a condition; it is looked at again whenever the daemon tells a fact."""
+        """Wait for a condition; it is looked at again after each log event of the daemon."""
         async with asyncio.timeout(self.breaker):
             while True:
                 self.news.clear()

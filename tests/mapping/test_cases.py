@@ -204,7 +204,7 @@ def test_a_decision_is_compared():
     assert differences(plan(decisions=(decision,)), consent="none") == ["consent: expected none, got opt_out"]
 
 
-def test_a_write_by_id_is_expected_by_either_word():
+def test_a_write_by_id_is_expected_as_upsert_or_update():
     write = RecordWrite(sink="sf", object="Contact", key_field="Id", key="003", may_create=False)
     for word in ("upsert", "update"):
         assert differences(plan(write), operations=[{word: "Contact", "id": "003"}]) == []

@@ -56,7 +56,7 @@ def test_a_key_that_need_not_hold_one_is_taken(compiled, context, key):
     assert rules(compiled, context, key=key).files
 
 
-def test_a_key_that_turns_out_to_hold_one_is_refused_before_it_is_sent(ask, context):
+def test_a_key_in_which_a_refused_character_appears_is_refused_before_it_is_sent(ask, context):
     text = FILE.format(key='"{transaction_id}"', parent='"x"')
     (one,) = ask(text, context=context, shape="message", transaction_id="a/7").unplanned
     assert one.reason is Reason.BAD_VALUE

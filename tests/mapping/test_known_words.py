@@ -49,7 +49,7 @@ def words(context):
         ('{price: ">= 500"}', "(write {above: 500})"),
     ],
 )
-def test_a_word_that_can_never_come_is_an_error(problems, words, conditions, problem):
+def test_a_comparison_with_a_word_that_can_never_occur_is_an_error(problems, words, conditions, problem):
     (found,) = problems(when(conditions), context=words)
     assert problem in found
 

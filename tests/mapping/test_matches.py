@@ -61,7 +61,7 @@ def test_a_key_that_is_not_the_number_still_needs_the_number_to_match(ask):
         (f"{WITH_KEY}, match: {{none: create}}", "`phone` is missing here"),
     ],
 )
-def test_what_a_match_cannot_mean_is_refused(problems, item, problem):
+def test_an_ambiguous_or_useless_match_is_refused(problems, item, problem):
     (found,) = problems(file(item))
     assert found.startswith("1.yaml:5:")
     assert problem in found

@@ -101,7 +101,7 @@ def test_an_opt_out_that_cannot_be_written_at_all_names_its_sink(planned):
     assert [one.word for one in done.decisions] == [Verdict.OPT_OUT]
 
 
-def test_a_flag_that_is_to_stay_as_it_is_does_not_go_out_alone(planned):
+def test_a_flag_that_the_rule_leaves_alone_is_not_sent_alone(planned):
     """An opt-out of one of two subscriptions leaves the flag, and then nothing of the write is left."""
     others = tuple(joined(number, keyword) for number, keyword in enumerate(("KATT", "HUND"), 1))
     done = planned(CONTACT, known=Known(ledger=others), properties={"born": "13/1/2000"})

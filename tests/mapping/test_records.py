@@ -96,6 +96,6 @@ def test_a_record_that_no_rule_writes_is_a_warning():
     ]
 
 
-def test_a_record_must_say_what_it_writes_although_no_rule_does():
+def test_a_record_must_name_its_object_though_no_rule_does():
     text = SHORT.replace("rules:", "  gift: {set: {A__c: x}}\nrules:", 1)
     assert any(one.startswith("f.yaml:8:9: `upsert` is missing here") for one in problems(text))

@@ -238,7 +238,7 @@ def test_a_text_that_fits_or_is_short_by_nature_is_no_warning(found, value):
     assert found(contact(FirstName=value)) == []
 
 
-def test_a_field_that_cannot_be_written_here_is_reported_with_where_it_can(found):
+def test_a_field_that_cannot_be_written_here_is_reported_with_the_place_where_it_can(found):
     assert "`Contact.Name` cannot be written: it is read-only" in only(found(contact(Name="x")))
     assert "move it to `create:`" in only(found(contact(Origin__c="x")))
     assert found(contact(create="LastName: x, Origin__c: x")) == []

@@ -85,7 +85,7 @@ def test_the_exact_key_goes_before_one_in_another_case(event):
         ("properties.x[one]", "not a path"),
     ],
 )
-def test_a_path_that_names_nothing_says_what_to_write(path, words):
+def test_a_problem_about_a_path_without_a_meaning_says_what_to_write(path, words):
     with pytest.raises(BadPath) as caught:
         parse_path(path)
     assert words in f"{caught.value} {caught.value.hint}"

@@ -171,7 +171,7 @@ def test_two_numbers_in_one_text_mean_nobody(number, other):
         -4790000001,
     ],
 )
-def test_what_cannot_be_a_number_is_nobodys(text):
+def test_a_text_that_is_no_number_belongs_to_nobody(text):
     assert possible_phones(text, ["NO", "DK"]) == ()
 
 

@@ -17,7 +17,7 @@ from connector.model.terminal_text import escaped, on_one_line
         (12.5, "12.5"),
     ],
 )
-def test_a_text_stands_on_one_line_and_commands_nothing(text, shown):
+def test_a_text_is_shown_on_one_line_without_control_characters(text, shown):
     assert on_one_line(text) == shown
 
 

@@ -41,7 +41,7 @@ def test_every_other_byte_nul_is_utf_16(text, encoding):
 
 @pytest.mark.parametrize("encoding", ["utf-16-be", "utf-16-le"])
 @pytest.mark.parametrize("text", [f"STOP {TEARS}", f"STOP {TEARS}{TEARS}", "100 €", "KATT “STOP”", "å", "På"])
-def test_utf_16_keeps_what_has_no_nul(text, encoding):
+def test_characters_of_utf_16_without_a_nul_byte_are_kept(text, encoding):
     data = text.encode(encoding)
     assert read_text(data) == text
     assert read_text(data + b"\x00\x00") == text  # as C programs end their texts

@@ -60,6 +60,6 @@ def test_any_time_at_any_offset_is_itself(seconds, hours):
 
 
 @given(st.text(max_size=70))
-def test_no_text_makes_it_raise(text):
+def test_no_text_raises_an_error(text):
     read = read_time(text)
     assert read is None or read.tzinfo is UTC

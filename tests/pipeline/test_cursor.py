@@ -33,7 +33,7 @@ def test_a_first_poll_that_was_not_finished_continues():
     assert (cursor.first, cursor.position) == (True, "p")
 
 
-def test_after_it_all_fields_are_compared():
+def test_after_the_first_poll_all_fields_are_compared():
     cursor = Cursor.read(followed(), feed(), CONSENT)
     assert (cursor.first, cursor.baseline, cursor.position) == (False, False, "p")
     assert cursor.compared(feed(), None) == ("Mobile", "Out")

@@ -369,7 +369,7 @@ def test_the_rule_for_opt_outs_of_each_provider_is_missed_when_it_is_wrong(tmp_p
     assert any(kind in problem for problem in problems)
 
 
-def test_it_takes_milliseconds(strex):
+def test_the_checks_take_milliseconds(strex):
     rules, known = strex.load(), opt_outs(load_config(strex.config))
     assert lost_opt_outs(rules, known) == []
     assert len(known.samples) < 100

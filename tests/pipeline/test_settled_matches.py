@@ -66,7 +66,7 @@ def test_the_record_is_remembered_even_where_no_feed_watches_it():
     )
 
 
-def test_records_beside_it_are_known_to_be_opted_out():
+def test_other_opted_out_records_with_the_number_are_known():
     shadows = settled(Delivered(record_id="003A", also_updated=("003B",))).shadows
     assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True, written=True, person="+4790000001"),)
     assert settled(Delivered(record_id="003A", also_updated=("003B",)), feeds={}).shadows[1:] == ()
@@ -98,6 +98,6 @@ def test_a_number_that_was_written_without_its_country_is_that_of_the_person_it_
         (Rejected(reason=Reason.VALIDATION), False),
     ],
 )
-def test_what_means_nobody_is_forgotten(outcome, forgets):
+def test_rows_that_belong_to_nobody_are_forgotten(outcome, forgets):
     gone = Unlinked(crm="crm", object="Contact", key_field="SMS_Key__c", key=NUMBER)
     assert settled(outcome).unlinked == ((gone,) if forgets else ())

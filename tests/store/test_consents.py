@@ -167,7 +167,7 @@ async def test_a_delivered_event_can_be_replayed_while_no_rule_sends_its_opt_out
     assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.CONFIRMED]
 
 
-async def test_a_dead_letter_that_is_planned_again_owes_what_its_new_plan_owes(scene):
+async def test_an_opt_out_of_a_dead_letter_that_is_planned_again_is_owed_only_if_the_new_plan_says_so(scene):
     await not_notified(scene, EventState.DEAD, Reason.BAD_VALUE)
     assert (await scene.store.dead_letters.retry([1], now=scene.now)).planned_again == 1
     assert concerns_consent(scene) == []

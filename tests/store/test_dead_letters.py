@@ -61,7 +61,7 @@ async def test_a_retried_unit_goes_back_to_its_place_in_its_lane(scene, letters)
     ]  # fmt: skip
 
 
-async def test_a_retried_unit_knows_what_newer_ones_wrote(scene, letters):
+async def test_a_retried_unit_is_claimed_with_what_newer_ones_wrote(scene, letters):
     await die(scene, "a", operations=(scene.write(ANNA, A__c=1, B__c=1),))
     await scene.unit("b", operations=(scene.write(ANNA, B__c=2),))
     await scene.settle((await scene.claim())[0])
@@ -89,7 +89,7 @@ async def test_an_event_that_could_not_be_planned_is_planned_again(scene, letter
     assert [stored.key for stored in scene.store.inbox.pending(9)] == ["a"]
 
 
-async def test_a_parked_unit_is_a_dead_letter_that_holds_nobody_up(scene, letters):
+async def test_a_parked_unit_is_a_dead_letter_that_delays_nobody(scene, letters):
     await scene.unit("a", parked=True)
     assert (scene.state("a"), scene.store.inbox.get("a").reason) == (EventState.DEAD, "needs_person")
     await scene.unit("b")

@@ -136,7 +136,7 @@ async def test_a_clock_that_is_set_back_stops_no_question(scene):
     assert due(scene, NOW - timedelta(days=300)) == ["a"]
 
 
-async def test_a_hint_makes_it_due_but_never_before_the_least_gap(scene):
+async def test_a_hint_makes_a_poll_due_but_never_before_the_least_gap(scene):
     event_id = await ask(scene, "a")
     await scene.store.questions.again(event_id, timedelta(hours=1), now=NOW)
     assert await scene.store.questions.make_due("a", now=NOW + timedelta(seconds=1))

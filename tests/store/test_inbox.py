@@ -155,7 +155,7 @@ async def test_an_unreadable_event_is_replayed_as_what_it_means_now(scene):
         ("twin", "came again"),
     ],
 )
-async def test_what_cannot_be_replayed_says_why(scene, case, match):
+async def test_an_event_that_cannot_be_replayed_says_why(scene, case, match):
     event = None
     if case == "unread":
         await scene.keep("a", unreadable="no")

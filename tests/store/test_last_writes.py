@@ -97,7 +97,7 @@ async def test_an_opt_out_that_automation_took_back_is_owed_again_and_the_ledger
 
 
 @pytest.mark.parametrize("how", ["out", "deleted"])
-async def test_it_is_owed_no_more_when_the_record_says_so_again_or_is_gone(scene, how):
+async def test_an_opt_out_is_no_longer_owed_when_the_record_has_it_again_or_is_gone(scene, how):
     await opted_out(scene)
     await follow(scene, taken_back={ANNA: "Contact 003A"})
     await follow(scene, **{how: (BERIT,)})
@@ -114,7 +114,7 @@ async def test_an_opt_out_that_waits_for_its_sink_is_not_confirmed_by_a_record_t
     assert [one[0] for one in open_ones(scene)] == [event_id]
 
 
-async def test_it_is_owed_no_more_when_the_person_opts_in(scene):
+async def test_an_opt_out_is_no_longer_owed_when_the_person_opts_in(scene):
     await opted_out(scene)
     await opted_out(scene, "other", BERIT)
     await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})

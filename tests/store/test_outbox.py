@@ -37,7 +37,7 @@ async def test_a_lane_that_gets_several_units_at_once_has_one_head(scene):
     assert await scene.claimed(1) == ["a"]
 
 
-async def test_a_claim_takes_heads_oldest_first_and_then_what_is_right_behind_them(scene):
+async def test_a_claim_takes_the_oldest_heads_first_and_then_the_units_right_behind_them(scene):
     for key, lane in (("a", ANNA), ("b", ANNA), ("c", BERIT), ("d", ANNA)):
         await scene.unit(key, lane=lane)
     assert await scene.claimed(2) == ["a", "c"]
@@ -213,7 +213,7 @@ async def test_a_unit_planned_after_the_opt_out_that_is_newer_is_overtaken_by_it
     assert unit.newer == (Written(object="Contact", key_field="SMS_Key__c", key=ANNA, field="Out__c"),)
 
 
-async def test_a_late_unit_knows_what_newer_ones_have_delivered(scene):
+async def test_a_late_unit_is_claimed_with_what_newer_ones_have_delivered(scene):
     older = await scene.keep("older")
     await scene.unit("new", operations=(scene.write("K", A__c=1), scene.write("K", B__c=1)))
     (unit,) = await scene.claim()

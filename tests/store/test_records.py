@@ -138,7 +138,7 @@ async def test_a_settled_write_sets_the_shadow(scene):
     assert scene.store.records.shadow(CRM, "Contact", "003A") == {"A": 1}
 
 
-async def test_a_page_is_judged_by_what_is_known_and_stored_with_its_cursor(scene):
+async def test_a_page_is_compared_with_known_values_and_stored_with_its_cursor(scene):
     await scene.store.records.write([seen(fields={"A": 1})], now=NOW)
     await scene.unit("a")
     (unit,) = await scene.claim()

@@ -131,7 +131,7 @@ async def test_raw_bodies_go_before_their_events(scene):
     assert await sweep(scene) == Swept(0, 0, 0)
 
 
-async def test_a_sweep_walks_on_over_what_stays(scene):
+async def test_a_sweep_goes_past_rows_that_must_stay(scene):
     await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None) for n in range(2500)])
     plans = [Planned(event_id=n, state=EventState.IGNORED) for n in range(1001, 2501)]
     await scene.store.plans.commit(plans, now=NOW)

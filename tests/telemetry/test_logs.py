@@ -18,10 +18,10 @@ from connector.telemetry.log_events import (
     Charged,
     Cleared,
     EnricherCalled,
-    Fact,
     FeedPolled,
     Level,
     Lifecycle,
+    LogEvent,
     Planned,
     Reloaded,
     RequestRejected,
@@ -68,7 +68,7 @@ def written(fact, **settings):
 
 
 def test_there_is_an_example_of_every_fact():
-    assert {type(example) for example in EXAMPLES} == set(get_args(Fact))
+    assert {type(example) for example in EXAMPLES} == set(get_args(LogEvent))
 
 
 @pytest.mark.parametrize("fact", EXAMPLES, ids=lambda fact: type(fact).__name__)
@@ -90,7 +90,7 @@ def test_a_line_is_a_sentence_and_its_details():
 
 
 @pytest.mark.parametrize(("level", "lines"), [("debug", 22), ("info", 16), ("warning", 9), ("error", 6)])
-def test_only_what_is_loud_enough_is_written(level, lines):
+def test_only_events_of_the_chosen_level_and_above_are_written(level, lines):
     assert len([fact for fact in EXAMPLES if written(fact, level=level)]) == lines
 
 
