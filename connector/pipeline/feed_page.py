@@ -168,7 +168,8 @@ def read_page(
     living = [row for row in rows if not row.deleted]
     known = {record_id: one.fields for record_id, one in seen.records.items()}
     gone = [row for row in rows if row.deleted and not _known_gone(row, seen)]
-    deleted = [row for row in gone if row.merged_into is None and row.record_id in known]
+    seen_before = [row for row in gone if row.record_id in known]
+    deleted = [row for row in seen_before if row.merged_into is None]
     merges = merges_of(gone, living, known)
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     found = _Found(asked, seen, now)
@@ -176,7 +177,7 @@ def read_page(
     forgotten = _forgotten_writes(rows, seen, restored) if restored else ()
     last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in forgotten}
     for one in read_rows(
-        living + deleted,
+        living + seen_before,
         feed=feed,
         consent=consent,
         shadows=known,
@@ -283,15 +284,15 @@ class _Found:
             self.events += self._change_events(one, number)
 
     def take_deleted(self, one: Reading) -> None:
-        """Take a row that was deleted since it was last seen.
+        """Take a row that was deleted or merged away since it was last seen.
 
-        If the flag was set before the record was deleted, the donor is opted out. Nothing else of a deleted record counts.
+        If its flag was set before that, the donor is opted out. Nothing else of such a record counts.
         """
         row = one.row
         number = self._whose(row.fields)
         if one.change.verdict is Verdict.OPT_OUT:
             self.events += self._change_events(one, number)
-        elif not self._records[row.record_id].opted_out:
+        elif row.merged_into is None and not self._records[row.record_id].opted_out:
             self.events += deletion_events(
                 row,
                 self._all_numbers(row, number),

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from connector.consent.change_events import DELETED
 from connector.consent.guard import carries_opt_out, without_consent
+from connector.consent.merges import MERGED
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.sources import CHANGE
 from connector.model.consent import Phase, Subscription
@@ -33,6 +34,7 @@ from connector.telemetry.log_events import Alarm
 
 PLAN_BATCH = 500  # events in one transaction: many share one fsync, and an opt-out does not wait long behind them
 REMEMBERED_POLLS = 100  # polls whose people are remembered: the changes of one poll may come in several batches
+ASKED_ABOUT = frozenset({CHANGE, DELETED, MERGED})  # shapes of events of a CRM about which a person may be asked
 TAKES_BACK = (
     "an opt-out was undone in the CRM, together with many others: release this if the donors agree, else discard it"
 )
@@ -215,7 +217,7 @@ def decision_alarms(batch: Sequence[tuple[int, Event]], planned: Sequence[Planne
         event.provider
         for (_, event), one in zip(batch, planned, strict=True)
         # A poll that concerns too many people has an alarm of its own.
-        if one.reason is Reason.NEEDS_PERSON and one.detail != TAKES_BACK and event.shape in {CHANGE, DELETED}
+        if one.reason is Reason.NEEDS_PERSON and one.detail != TAKES_BACK and event.shape in ASKED_ABOUT
     )
     for crm, count in waiting.items():
         yield Alarm(

@@ -207,3 +207,19 @@ async def test_five_thousand_changes_of_one_moment_are_each_an_event_once(world)
     assert world.app.store.inbox.received() == received + 5000
     assert await world.orders() == []
     assert world.balanced()
+
+
+@pytest.mark.parametrize("kept_is_out", [False, True])
+async def test_an_opt_out_that_was_made_just_before_a_merge_is_carried_out_and_a_person_is_asked(world, kept_is_out):
+    kept, out = await joined(world), await joined(world, OTHER)
+    await world.person(id=out, opted_out=True)
+    await world.merge(kept, out, opted_out=kept_is_out)
+    for _ in range(3):
+        await world.poll()
+    running = {one["phone"] for one in await world.subscribers() if one["active"]}
+    assert running == (set() if kept_is_out else {DONOR})
+    assert {one["phone"] for one in await world.orders()} == ({DONOR, OTHER} if kept_is_out else {OTHER})
+    assert len(await world.orders()) == (2 if kept_is_out else 1)
+    assert letters(world) == ([] if kept_is_out else ["needs_person"])
+    assert world.alarms.count("needs_person") == (0 if kept_is_out else 1)
+    assert [one.decision.word for one in world.app.store.consents.of(OTHER) if one.phase == "decided"][1] == "opt_out"
