@@ -1,11 +1,12 @@
 """The meaning of a call without a usable answer, and of Retry-After, for all peers."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 
 from msgspec.structs import replace
 
-from connector.model.http import Failure, HttpError, HttpReply
+from connector.model.http import Failure, HttpError
 from connector.model.outcome import Reason, Retry
 
 MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this: opt-outs have a deadline
@@ -31,13 +32,13 @@ def outcome_of(failed: HttpError) -> Retry:
     return replace(FAILURES[failed.failure], detail=failed.detail, network=network)
 
 
-def retry_after(reply: HttpReply) -> timedelta | None:
+def retry_after(headers: Mapping[str, str]) -> timedelta | None:
     """Retry-After as seconds or as a date (RFC 9110, 10.2.3); a date is compared with the answer's own clock."""
-    header = reply.headers.get("retry-after", "").strip()
+    header = headers.get("retry-after", "").strip()
     if header.isascii() and header.isdigit():
         return min(timedelta(seconds=int(header[:DIGITS])), MAX_RETRY_AFTER)
     try:
-        wait = parsedate_to_datetime(header) - parsedate_to_datetime(reply.headers["date"])
+        wait = parsedate_to_datetime(header) - parsedate_to_datetime(headers["date"])
     except (ValueError, KeyError, TypeError, OverflowError):
         return None
     return min(max(wait, timedelta()), MAX_RETRY_AFTER)

@@ -129,10 +129,12 @@ def test_a_feed_that_is_refused_for_good_says_by_which_code_and_what_to_do():
     assert responses.feed_failure(down).reason is Reason.UNAVAILABLE
 
 
-def test_a_wish_for_patience_is_heard():
+def test_a_retry_after_is_followed_for_an_hour_at_most():
     failed = responses.failed(responses.answer(reply(503, b"", **{"retry-after": "120"})))
     assert failed.outcome.not_before == timedelta(minutes=2)
     assert responses.failed(responses.answer(reply(503, b"", **{"retry-after": "soon"}))).outcome.not_before is None
+    year = responses.failed(responses.answer(reply(503, b"", **{"retry-after": "31536000"})))
+    assert year.outcome.not_before == timedelta(hours=1)
 
 
 def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():

@@ -99,6 +99,11 @@ def test_a_limit_without_a_known_code_waits_too():
     assert (outcome.reason, outcome.not_before.total_seconds()) == (Reason.RATE_LIMITED, 7)
 
 
+@pytest.mark.parametrize(("header", "seconds"), [("9" * 20, 3600), ("31536000", 3600), ("\u00b2", 30), ("soon", 30)])
+def test_no_retry_after_stops_deliveries_for_longer_than_an_hour(header, seconds):
+    assert failure(429, "", **{"retry-after": header}).outcome.not_before.total_seconds() == seconds
+
+
 @pytest.mark.parametrize(
     "text",
     ["+47 900 00 001", "90000001", "0047-900-00-001", "kari.nordmann@example.org", "(900) 00 001"],

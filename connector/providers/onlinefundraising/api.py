@@ -59,7 +59,7 @@ def failure_of(reply: HttpReply) -> Retry | None:
     reason = next((meant for status, meant in STATUSES.items() if status == reply.status), reason)
     cure = SOMETHING_ELSE if reason is Reason.UNEXPECTED_ANSWER and reply.status < HTTPStatus.BAD_REQUEST else ""
     detail = f"HTTP {reply.status} {said(reply)}".strip()
-    return Retry(reason=reason, detail=detail, not_before=retry_after(reply), cure=cure)
+    return Retry(reason=reason, detail=detail, not_before=retry_after(reply.headers), cure=cure)
 
 
 def _not_theirs(reply: HttpReply) -> Retry | None:

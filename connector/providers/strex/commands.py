@@ -148,9 +148,9 @@ def _not_done(reply: HttpReply) -> Outcome:
             )
             return Retry(reason=Reason.CREDENTIALS, detail=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply))
+            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply.headers))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply))
+            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply.headers))
         case status if status in REDIRECTS:
             return redirected(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

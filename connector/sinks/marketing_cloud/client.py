@@ -162,9 +162,9 @@ def not_done(reply: HttpReply) -> Retry:
                 cure="Marketing Cloud blocks the account for a while: find out which integration makes so many calls",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply))
+            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply.headers))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply))
+            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply.headers))
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=words(reply), in_doubt=True)
         case status:

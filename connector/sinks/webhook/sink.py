@@ -105,6 +105,6 @@ class WebhookSink:
                 )
             case status if status in SLOW:
                 reason = Reason.RATE_LIMITED if status == HTTPStatus.TOO_MANY_REQUESTS else Reason.UNAVAILABLE
-                return Retry(reason=reason, detail=f"HTTP {status}", not_before=retry_after(reply))
+                return Retry(reason=reason, detail=f"HTTP {status}", not_before=retry_after(reply.headers))
             case status:
-                return Retry(reason=Reason.NOT_ACCEPTED, detail=f"HTTP {status}", not_before=retry_after(reply))
+                return Retry(reason=Reason.NOT_ACCEPTED, detail=f"HTTP {status}", not_before=retry_after(reply.headers))

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from connector.crm.dynamics.client import error_codes
-from connector.delivery.call_failures import SOMETHING_ELSE
+from connector.delivery.call_failures import SOMETHING_ELSE, retry_after
 from connector.model.http import HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 
@@ -128,7 +128,7 @@ def failed(status: int, headers: Mapping[str, str], raw: bytes, *, whole: bool =
     if status == TOO_MANY or (row is not None and row.reason is Reason.RATE_LIMITED):
         detail = f"Dataverse's limit is reached ({row.means})" if row is not None else "Dataverse's limit is reached"
         return RequestFailed(
-            Retry(reason=Reason.RATE_LIMITED, detail=detail, not_before=retry_after(headers), code=code),
+            Retry(reason=Reason.RATE_LIMITED, detail=detail, not_before=_wait(headers), code=code),
             status=status,
             code=code,
         )
@@ -169,7 +169,7 @@ def _without_code(status: int, headers: Mapping[str, str]) -> Retry:
     if status == UNAUTHORIZED:
         return Retry(reason=Reason.CREDENTIALS, detail="Dataverse does not take the access token (HTTP 401)")
     if status == TOO_MANY:
-        wait = retry_after(headers)
+        wait = _wait(headers)
         return Retry(reason=Reason.RATE_LIMITED, detail="Dataverse's limit is reached (HTTP 429)", not_before=wait)
     if status in REDIRECTS or status == NOT_FOUND:
         detail = f"nothing answers as Dataverse does at url: (HTTP {status}): check url:"
@@ -189,10 +189,10 @@ def not_theirs(detail: str) -> Retry:
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE)
 
 
-def retry_after(headers: Mapping[str, str]) -> timedelta:
+def _wait(headers: Mapping[str, str]) -> timedelta:
     """How long the service asks to wait: for all requests of the user, not only for this one."""
-    seconds = headers.get("retry-after", "")
-    return timedelta(seconds=int(seconds)) if seconds.isdigit() else DEFAULT_WAIT
+    wait = retry_after(headers)
+    return DEFAULT_WAIT if wait is None else wait
 
 
 def shown(code: str, message: str) -> str:

@@ -41,7 +41,7 @@ class Gate:
     def learn(self, headers: Mapping[str, str]) -> None:
         """Take the recommended parallelism from the headers of an answer."""
         hint = headers.get(HINT, "")
-        if hint.isdigit() and int(hint) > 0:
+        if hint.isdecimal() and int(hint) > 0:
             self.at_once = min(int(hint), MOST_AT_ONCE)
 
     def close(self, failed: RequestFailed) -> None:

@@ -74,7 +74,7 @@ def _clock(answer: Answer, now: datetime) -> list[Finding]:
 def _limits(answer: Answer, web: WebApi) -> list[Finding]:
     left = answer.headers.get(REMAINING, "")
     text = f"up to {web.gate.at_once} batches are sent at once"
-    if not left.isdigit():
+    if not left.isdecimal():
         return [Finding(area="limits", level=Level.OK, text=text)]
     few = int(left) < FEW_REQUESTS
     text = f"{left} requests are left for this user in five minutes; {text}"

@@ -8,7 +8,6 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -28,7 +27,7 @@ from connector.crm.salesforce.client.error_codes import (
     known,
 )
 from connector.crm.salesforce.client.oauth import trusted_host
-from connector.delivery.call_failures import SOMETHING_ELSE
+from connector.delivery.call_failures import SOMETHING_ELSE, retry_after
 from connector.delivery.throttle import Usage
 from connector.model.http import HttpReply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -220,7 +219,7 @@ def failed(part: Answer) -> RequestFailed:
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     if isinstance(outcome, Retry) and outcome.reason is Reason.SERVER_ERROR:
         outcome = replace(outcome, in_doubt=True)
-    pause = _retry_after(part)
+    pause = retry_after(part.headers)
     if isinstance(outcome, Retry) and pause is not None:
         outcome = replace(outcome, not_before=pause)
     return RequestFailed(outcome=outcome, status=part.status, code=code, message=message)
@@ -307,8 +306,3 @@ def _json(reply: HttpReply) -> Any:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
         return UNREADABLE
-
-
-def _retry_after(part: Answer) -> timedelta | None:
-    seconds = part.headers.get("retry-after", "")
-    return timedelta(seconds=int(seconds)) if seconds.isascii() and seconds.isdigit() and len(seconds) < 6 else None  # noqa: PLR2004 - at most a day or so.
