@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import hdrs, web
@@ -21,10 +20,10 @@ from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Emit, WorkerFailed
+from connector.web.hosts import LOCAL_HOSTS, host_of
 
 TOKEN_BYTES = 32  # random bytes
 BODY_LIMIT = 1024 * 1024  # bytes of a command's object
-HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HEADERS = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
 
 CONSOLE = ("/console", "/favicon.ico")
@@ -69,7 +68,7 @@ class Admin:
         self._metrics = metrics
         self._emit = emit
         self._console = console
-        self._hosts = HOSTS | {host.lower() for host in hosts}
+        self._hosts = LOCAL_HOSTS | {host.lower() for host in hosts}
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request. It raises nothing except cancellation."""
@@ -93,12 +92,8 @@ class Admin:
             return _json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": where, "cure": cure})
 
     def _check_host(self, request: web.BaseRequest) -> None:
-        """A web page whose own name resolves to this address would send that name (DNS rebinding)."""
-        try:
-            name = urlsplit(f"//{request.headers.get(hdrs.HOST, '')}").hostname
-        except ValueError:
-            name = None
-        if name not in self._hosts:
+        """Raises Denied for a name that is not ours: see hosts.py."""
+        if host_of(request) not in self._hosts:
             raise Denied(HTTPStatus.MISDIRECTED_REQUEST, "unknown Host", "call it as 127.0.0.1 or localhost")
 
     async def _route(self, request: web.BaseRequest) -> web.Response:
@@ -143,7 +138,7 @@ async def _object(request: web.BaseRequest) -> Mapping[str, Any]:
     except orjson.JSONDecodeError:
         value = None
     if not isinstance(value, dict):
-        raise Denied(HTTPStatus.BAD_REQUEST, "the body is not JSON object", "send {} where a command needs nothing")
+        raise Denied(HTTPStatus.BAD_REQUEST, "the body is not a JSON object", "send {} where a command needs nothing")
     return value
 
 

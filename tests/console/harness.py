@@ -20,12 +20,14 @@ MISSING = "Chromium is missing: apt-get install -y --no-install-recommends chrom
 # Every test of this folder runs in one event loop for the session, because the browser lives there.
 IN_ONE_LOOP = pytest.mark.asyncio(loop_scope="session")
 SECRET = "correct horse battery"
+BLANKS = f" {SECRET} "  # the blanks are part of the password
 USERS = f"""
 console:
   users:
     vera: {{role: viewer, password_hash: "{password_hash(SECRET)}"}}
     olga: {{role: operator, password_hash: "{password_hash(SECRET)}"}}
     anne: {{role: admin, password_hash: "{password_hash(SECRET)}"}}
+    berit: {{role: viewer, password_hash: "{password_hash(BLANKS)}"}}
 """
 PHONE = {"viewport": {"width": 390, "height": 844}}
 DARK = {"color_scheme": "dark"}

@@ -47,6 +47,7 @@ async def test_a_tunnel_to_another_port_works(world, host):
         {"Sec-Fetch-Site": "", "Origin": "https://evil.example"},
         {"Sec-Fetch-Site": "", "Origin": "null"},
         {"Sec-Fetch-Site": "", "Origin": "http://127.0.0.1:1"},
+        {"Sec-Fetch-Site": "", "Origin": "http://[::1"},
     ],
 )
 async def test_a_form_of_another_site_is_refused(world, headers):

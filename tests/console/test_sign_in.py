@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 from console.browserless import ahead, audit_of, client, link_of
-from console.harness import IN_ONE_LOOP, SECRET, console_world, one_time_link
+from console.harness import BLANKS, IN_ONE_LOOP, SECRET, console_world, one_time_link
 
 from connector.telemetry.log_events import Lifecycle
 from connector.web.console.console import NUMBERS, SIGN_IN, SIGN_OUT
@@ -100,6 +100,11 @@ async def test_numbers_are_shown_for_ten_minutes_and_it_is_audited(world):
         assert "Show numbers" in (await browser.get("/console/now")).text
     newest = world.app.store.audit.listing(limit=1)[0]
     assert (newest.who, newest.role, newest.action, newest.why) == ("olga", "operator", "show numbers", "call …")
+
+
+async def test_blanks_belong_to_a_password(world):
+    async with client(world) as browser:
+        assert (await browser.post(SIGN_IN, {"user": "berit", "password": BLANKS})).to == "/console/now"
 
 
 async def test_a_password_signs_in_with_the_role_of_the_config(world):

@@ -65,7 +65,7 @@ def _found(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
     try:
         answer = parse_object(reply.body)
     except Unreadable:
-        return _unexpected("the look-up's answer is not JSON object")
+        return _unexpected("the look-up's answer is not a JSON object")
     found = by_models_names(answer)
     described = as_text(found.get("msisdn"))
     if not described and not telling({name.lower(): None for name in answer}):

@@ -176,7 +176,7 @@ class Console:
             words = f"There were too many wrong passwords. Wait {int(wait) + 1} seconds, then try again."
             return self._sign_in_page(visit, wrong=words, status=HTTPStatus.TOO_MANY_REQUESTS)
         self._attempts.fail(*keys)  # before the check, so that many at once are counted
-        if not await self._passwords.check(user, visit.form.get("password")):
+        if not await self._passwords.check(user, visit.form.text("password")):
             details = {"address": address}  # never the user: many type the password there
             self._emit(Lifecycle(message="a sign-in to the console failed", level=Level.WARNING, details=details))
             return self._sign_in_page(visit, wrong="User or password is wrong.", status=HTTPStatus.FORBIDDEN)

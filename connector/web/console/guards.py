@@ -4,14 +4,14 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from http import HTTPStatus
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from aiohttp import hdrs, web
 
 from connector.model.errors import ConnectorError
 from connector.web.console.request import Fields
+from connector.web.hosts import LOCAL_HOSTS, host_of
 
-LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_FIELDS = 5000
 FORM = "application/x-www-form-urlencoded"
 POLICY = (
@@ -36,24 +36,17 @@ class Refused(ConnectorError):  # noqa: N818 - it reads as what happened.
 
 
 def check_host(request: web.BaseRequest, hosts: Iterable[str]) -> None:
-    """Raises Refused for a name that is not ours: a web page whose name resolves to this machine sends its own (DNS rebinding)."""
-    if _host(request.headers.get(hdrs.HOST, "")) not in {*LOCAL_HOSTS, *hosts}:
+    """Raises Refused for a name that is not ours: see hosts.py."""
+    if host_of(request) not in {*LOCAL_HOSTS, *hosts}:
         cure = "open the console as http://127.0.0.1, or add this host to `console: hosts` in the config"
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, f"the console is not reached under this host name: {cure}")
-
-
-def _host(netloc: str) -> str | None:
-    try:
-        return urlsplit(f"//{netloc}").hostname
-    except ValueError:
-        return None
 
 
 def check_site(request: web.BaseRequest) -> None:
     """Raises Refused for a form that another site sends (MDN, Fetch metadata; browsers without it send Origin)."""
     site = request.headers.get("Sec-Fetch-Site")
     if site is None:
-        origin = urlsplit(request.headers.get(hdrs.ORIGIN, "")).netloc
+        origin = request.headers.get(hdrs.ORIGIN, "").partition("://")[2]
         own = bool(origin) and origin.lower() == request.headers.get(hdrs.HOST, "").lower()
     else:
         own = site == "same-origin"

@@ -38,7 +38,7 @@ class Fields:
         return self._values.get(name, [default])[0].strip()
 
     def text(self, name: str) -> str:
-        """A text of several lines as it was typed, with plain ends of lines: browsers send those of Windows."""
+        """A field as it was typed, blanks at its ends included. Windows line ends, which browsers send, become plain ones."""
         return self._values.get(name, [""])[0].replace("\r\n", "\n")
 
     def all(self, name: str) -> list[str]:
