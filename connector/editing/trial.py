@@ -32,6 +32,7 @@ from connector.pipeline.rule_tests import run_rule_tests
 from connector.registry import Loaded, load_config, mapping_context, opt_outs, read_schemas
 from connector.store.event_search import EventFilter
 from connector.store.store import Store
+from connector.telemetry.error_location import place
 
 LOW = 10  # nice(2): where both want one CPU, the daemon has nine tenths of it
 MONTH = timedelta(days=30)
@@ -238,6 +239,8 @@ def main() -> None:
             _write({"error": str(error)})
         except ProblemsFound as found:
             _write({"error": "; ".join(str(one) for one in found.problems)})
+        except Exception as error:  # noqa: BLE001 - nobody reads this process's standard error.
+            _write({"error": f"{place(error)}: this is a bug, please report it with this line"})
 
 
 def _write(document: Mapping[str, Any]) -> None:

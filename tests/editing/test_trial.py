@@ -7,6 +7,7 @@ import pytest
 from admin.scene import DONOR, Scene, make_home, report
 
 from connector.editing.trial import run
+from connector.editing.trial_process import TrialProcess
 from connector.model.errors import ConnectorError
 
 FILE = "strex-subscription.yaml"
@@ -115,3 +116,12 @@ async def test_a_stored_event_and_a_body_are_tried(scene):
 async def test_what_cannot_be_tried_is_said(scene, wish, words):
     with pytest.raises(ConnectorError, match=words):
         run({**job(scene), "try": {"event": None, "endpoint": None, "body": None, **wish}}, say)
+
+
+@pytest.mark.slow  # a process is started
+async def test_a_bug_in_the_check_names_its_place():
+    process = TrialProcess()
+    done = await process.ask({"name": None}, say)
+    await process.stop()
+    assert "KeyError in run (trial.py:" in done["error"]
+    assert "please report it with this line" in done["error"]
