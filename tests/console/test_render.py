@@ -24,6 +24,15 @@ def test_a_strangers_text_is_isolated_and_cut():
 def test_commands_in_a_cure_are_code():
     assert prose("run `connector <b>` now") == '<bdi class="donor">run <code>connector &lt;b&gt;</code> now</bdi>'
     assert prose("a ` b") == '<bdi class="donor">a ` b</bdi>'
+    assert prose("`a` b", 4) == '<bdi class="donor"><code>a</code> …</bdi>'
+
+
+@pytest.mark.parametrize(
+    ("state", "css"),
+    [("dead", "bad"), ("unreadable", "bad"), ("unmatched", "warn"), ("delivered", "good"), ("pending", "quiet")],
+)
+def test_a_state_has_its_color(state, css):
+    assert environment().from_string("{{ state|state_class }}").render(state=state) == css
 
 
 def test_a_time_is_in_the_zone_of_the_config():

@@ -19,6 +19,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 NONE = "\u2013"  # a dash
 NARROW_BLANK = "\u202f"
 CODE = re.compile(r"`([^`\n]{1,200})`")
+STATE_CLASSES = {"dead": "bad", "unreadable": "bad", "unmatched": "warn", "delivered": "good"}
 SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
@@ -46,16 +47,24 @@ def masked(phone: Phone | str | None) -> str:
 
 def donor(text: object, most: int = 500) -> Markup:
     """A text that a stranger wrote: cut, and kept from turning the direction of what stands around it."""
+    return Markup('<bdi class="donor">{}</bdi>').format(_cut(text, most))
+
+
+def _cut(text: object, most: int) -> str:
     written = "" if text is None else str(text)
-    cut = written if len(written) <= most else f"{written[:most]}…"
-    return Markup('<bdi class="donor">{}</bdi>').format(cut)
+    return written if len(written) <= most else f"{written[:most]}…"
 
 
-def prose(text: object) -> Markup:
-    """A message or a cure: what stands in `backquotes` is shown as code. It may hold what a stranger wrote."""
-    parts = CODE.split(str(text))
+def prose(text: object, most: int = 2000) -> Markup:
+    """A message or a cure, cut: what stands in `backquotes` is shown as code. It may hold what a stranger wrote."""
+    parts = CODE.split(_cut(text, most))
     shown = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
     return Markup('<bdi class="donor">{}</bdi>').format(Markup("").join(shown))
+
+
+def state_class(state: str) -> str:
+    """The CSS class of the state of an event or of what goes to one sink."""
+    return STATE_CLASSES.get(state, "quiet")
 
 
 def line(value: Any) -> str:
@@ -98,6 +107,7 @@ def environment() -> Environment:
         "donor": donor,
         "prose": prose,
         "line": line,
+        "state_class": state_class,
     }
     made.globals["static"] = static_address
     return made
