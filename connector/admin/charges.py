@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
+from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown, stored_id
 from connector.admin.masking import Masked, when
 from connector.charging import checks
 from connector.charging.results import FIRST_ASK, conclude, try_again
@@ -225,10 +225,8 @@ def _rules(context: AdminContext, payload: Mapping[str, Any]) -> tuple[str, Char
 
 
 def _charge(context: AdminContext, named: object) -> Charge:
-    if isinstance(named, str) and named.isascii() and named.isdigit():
-        named = int(named)
-    valid = isinstance(named, int) and not isinstance(named, bool) and 0 <= named < 2**63
-    charge = context.store.charges.get(named) if valid and isinstance(named, int) else None
+    number = stored_id(named)
+    charge = None if number is None else context.store.charges.get(number)
     if charge is None:
         raise ConnectorError(f"there is no charge {mask(str(named))}: see `connector charges list`")
     return charge

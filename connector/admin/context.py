@@ -22,6 +22,7 @@ from connector.telemetry.current_alarms import RaisedAlarm
 from connector.telemetry.mask import mask
 
 MAX = 1000  # lines of an answer: nobody reads more
+ID_DIGITS = 18  # any number of so many digits fits 64 bits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +81,6 @@ class AdminContext:
 
     def event(self, named: object) -> StoredEvent:
         """A stored event by its id or key. Raises ConnectorError if there is none."""
-        if isinstance(named, str) and _is_number(named):
-            named = int(named)
         if isinstance(named, bool) or not isinstance(named, int | str):
             raise ConnectorError(
                 "an event is named by its id or its key: see `connector events` or `connector dead list`"
@@ -96,10 +95,10 @@ class AdminContext:
     def event_or_phone(self, written: str) -> StoredEvent | Phone:
         """An event by its number or key, else a person by their number in any form. Raises ConnectorError."""
         text = written.strip()
-        if not text.startswith("+") and (found := self._event(int(text) if _is_number(text) else text)) is not None:
+        if not text.startswith("+") and (found := self._event(text)) is not None:
             return found
         number = number_reader(self.loaded).read(text)
-        if number.phone is None and _is_number(text):
+        if number.phone is None and text.isascii() and text.isdigit():
             # Many write the country code without its sign.
             number = number_reader(self.loaded).read(f"+{text}")
         if number.phone is not None:
@@ -114,7 +113,10 @@ class AdminContext:
         )
 
     def _event(self, named: int | str) -> StoredEvent | None:
-        return self.store.inbox.get(named) if not isinstance(named, int) or 0 <= named < 2**63 else None
+        number = stored_id(named)
+        if number is not None:
+            return self.store.inbox.get(number)
+        return self.store.inbox.get(named) if isinstance(named, str) else None
 
     def phone(self, text: object) -> Phone:
         """A number as a person writes it. Raises ConnectorError; the message does not repeat it."""
@@ -125,8 +127,11 @@ class AdminContext:
         return number.phone
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+def stored_id(named: object) -> int | None:
+    """The id that a number or its digits name; None for anything else, and for a number that no database can hold."""
+    if isinstance(named, str):
+        return int(named) if named.isascii() and named.isdigit() and len(named) <= ID_DIGITS else None
+    return named if type(named) is int and 0 <= named < 2**63 else None
 
 
 def get_field(payload: Mapping[str, Any], name: str, kind: type[Any], default: Any = None) -> Any:

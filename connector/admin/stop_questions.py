@@ -6,7 +6,7 @@ A console uses the same functions as the commands.
 from collections.abc import Mapping
 from typing import Any
 
-from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
+from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown, stored_id
 from connector.admin.masking import Masked, when
 from connector.consent.stop_questions import StopQuestion, question_of
 from connector.model.errors import ConnectorError
@@ -103,9 +103,8 @@ def _question(several: list[tuple[int, Event]]) -> dict[str, Any]:
 
 def _asked(context: AdminContext, named: object) -> tuple[int, StopQuestion, str]:
     """The question of an event, with an example of its text. Raises ConnectorError if it has none."""
-    if isinstance(named, str) and named.isascii() and named.isdigit():
-        named = int(named)
-    given = context.store.stop_answers.named_by(named) if isinstance(named, int) and 0 <= named < 2**63 else None
+    number = stored_id(named)
+    given = None if number is None else context.store.stop_answers.named_by(number)
     if given is not None:  # its event may have been deleted since
         return given.event_id, given.question, Masked().text(given.question.text)
     stored = context.event(named)

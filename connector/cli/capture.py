@@ -19,13 +19,15 @@ NEXT_KEY = re.compile(r"^[A-Za-z_]\w*:", re.MULTILINE)
 def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
     """Add the test, and check that it passes. Raises ConnectorError, and the file is as it was."""
     from connector.admin.capture import capture  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.context import stored_id  # noqa: PLC0415 - the same.
     from connector.pipeline.known import known_before  # noqa: PLC0415 - the same.
     from connector.pipeline.plan import made_clear  # noqa: PLC0415 - the same.
     from connector.registry import opt_outs  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
     store = _store(loaded)
-    stored = store.inbox.get(int(named) if named.isdigit() else named)
+    number = stored_id(named)
+    stored = store.inbox.get(named if number is None else number)
     if stored is None or stored.event is None:
         why = "there is no such event" if stored is None else f"event {stored.id} cannot be read"
         raise ConnectorError(f"{why}: see `connector events`")
@@ -34,14 +36,15 @@ def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
     known = known_before(store, stored.id, event, ledger, opt_outs(loaded).subscriptions)
     name, test = capture(read_rules(loaded), event, known, event_id=stored.id, file=file)
     path = mappings_directory(loaded) / name
-    before = path.read_text(encoding="utf-8")
-    if f'name: "{test["name"]}"' in before:
+    before = path.read_bytes()
+    text = before.decode("utf-8").replace("\r\n", "\n")
+    if f'name: "{test["name"]}"' in text:
         raise ConnectorError(f"{path} has the test `{test['name']}` already")
-    path.write_text(_with_test(before, test), encoding="utf-8")
+    path.write_text(_with_test(text, test), encoding="utf-8", newline="\r\n" if b"\r\n" in before else "\n")
     try:
         _check(loaded, name, test["name"])
     except (ProblemsFound, ConnectorError) as error:
-        path.write_text(before, encoding="utf-8")
+        path.write_bytes(before)
         raise ConnectorError(f"the test would not pass, so {path} is as it was: {error}") from error
     return {"file": str(path), "test": test}
 

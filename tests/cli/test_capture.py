@@ -79,6 +79,16 @@ def test_a_file_without_tests_gets_some(home):
     assert [len(one["cases"]) for one in home.json("test", path)["files"]] == [1]
 
 
+def test_a_file_with_windows_line_ends_keeps_them(home):
+    path = home.mappings / "strex-subscription.yaml"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    event_id = home.on_the_road(received((report("Unsubscribe"), "strex/dlr")))
+    captured(home, event_id)
+    written = path.read_bytes()
+    assert written.count(b"\n") == written.count(b"\r\n") > 0
+    assert home.json("test")["failed"] == 0
+
+
 def test_a_key_after_the_tests_stays_where_it_is(home):
     path = home.mappings / "strex-subscription.yaml"
     head, rules, rest = re.match(r"(.*?)^(rules:.*?)^(tests:.*)", path.read_text(), re.DOTALL | re.MULTILINE).groups()
@@ -92,6 +102,8 @@ def test_a_key_after_the_tests_stays_where_it_is(home):
     ("words", "cure"),
     [
         (("77", "--as-test"), "there is no such event"),
+        (("9" * 30, "--as-test"), "there is no such event"),
+        (("\u00b2", "--as-test"), "there is no such event"),
         (
             ("1", "--as-test", "--file", "strex-messages.yaml"),
             "those that do are in strex-log.yaml, strex-subscription.yaml",

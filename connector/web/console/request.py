@@ -7,12 +7,11 @@ from http import HTTPStatus
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.admin.context import AdminContext
+from connector.admin.context import AdminContext, stored_id
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 
 FORM_LIMIT = 64 * 1024  # bytes of a form
-MAX_DIGITS = 19  # SQLite's largest whole number has as many
 
 Command = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 
@@ -95,18 +94,13 @@ class ConsoleRequest:
 
     def id(self, name: str = "id") -> int:
         """A whole number in the path. Raises NoSuchPage."""
-        if (found := whole_number(self.values[name])) is None:
+        if (found := stored_id(self.values[name])) is None:
             raise NoSuchPage(f"there is no {name} like that")
         return found
 
     def form_ids(self) -> list[int]:
         """The ids of what a form is about: its fields `id`."""
-        return [found for text in self.form.all("id") if (found := whole_number(text)) is not None]
-
-
-def whole_number(text: str) -> int | None:
-    """A whole number that the database can hold; None for any other text."""
-    return int(text) if text.isascii() and text.isdigit() and len(text) < MAX_DIGITS else None
+        return [found for text in self.form.all("id") if (found := stored_id(text)) is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
+from connector.admin.context import stored_id
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 from connector.telemetry.mask import mask
@@ -22,7 +23,6 @@ from connector.web.console.request import (
     PageRoute,
     Redirect,
     Screen,
-    whole_number,
 )
 
 PATH = "/console/events"
@@ -63,7 +63,7 @@ async def _refuse_number(request: ConsoleRequest, given: Mapping[str, str]) -> P
 
 
 async def _events(request: ConsoleRequest, given: Mapping[str, str], *, wrong: str = "", text: str = "") -> Page:
-    before, after = (whole_number(request.query.get(name)) for name in ("before", "after"))
+    before, after = (stored_id(request.query.get(name)) for name in ("before", "after"))
     walk = {"before": before} if before is not None else {"after": after} if after is not None else {}
     try:
         page, counts = await asyncio.gather(

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from connector.admin.context import stored_id
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 from connector.web.console.request import (
@@ -13,7 +14,6 @@ from connector.web.console.request import (
     PageRoute,
     Redirect,
     Screen,
-    whole_number,
 )
 
 PATH = "/console/mappings"
@@ -49,7 +49,7 @@ async def check(request: ConsoleRequest) -> Redirect:
 async def try_event(request: ConsoleRequest) -> Redirect:
     """Try a stored event, or a body, against the edited text."""
     form = request.form
-    number = whole_number(form.get("event"))
+    number = stored_id(form.get("event"))
     if number is not None:
         return await _start(request, {"event": number})
     if form.get("event"):

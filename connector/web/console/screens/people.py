@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from connector.admin.context import stored_id
 from connector.admin.person_overview import phone_of
 from connector.admin.person_page import person_page
 from connector.config.console_settings import Role
@@ -18,7 +19,6 @@ from connector.web.console.request import (
     PageRoute,
     Redirect,
     Screen,
-    whole_number,
 )
 
 PATH = "/console/people"
@@ -41,7 +41,7 @@ async def find(request: ConsoleRequest) -> Answer:
 
 async def person(request: ConsoleRequest) -> Page:
     """One person, by the opaque id."""
-    before = whole_number(request.query.get("before"))
+    before = stored_id(request.query.get("before"))
     payload: dict[str, Any] = {"id": request.values["id"], "reveal": request.reveal}
     if before is not None:
         payload["before"] = before
