@@ -19,15 +19,14 @@ from connector.model.errors import ConnectorError, PeerUnavailable
 
 if TYPE_CHECKING:
     from connector.crm.backfill.book import BackfillBook
-    from connector.crm.backfill.decide import ContactReader, Many
+    from connector.crm.backfill.decide import ContactReader
     from connector.registry import Loaded
 
-    AtWork = Callable[[Callable[[str], None]], "Work"]
 
-BESIDE = ".backfill"  # suffix of the backfill's file beside the database
+FILE_SUFFIX = ".backfill"  # suffix of the backfill's file beside the database
 MANY = ("skip", "oldest", "newest")
-FIRST = 20  # findings that are printed; the file has all
-WORDS = {
+FINDINGS_SHOWN = 20  # findings that are printed; the file has all
+VERDICT_WORDS = {
     "fill": "to be filled",
     "written": "filled now",
     "filled": "filled already",
@@ -49,27 +48,28 @@ class Work(Protocol):
     async def read(self) -> None:
         """Read all contacts into the file, and decide on each alone."""
 
-    def plan(self, many: "Many") -> None:
-        """Decide on contacts that depend on others."""
-
     async def write(self) -> None:
         """Write all contacts that still need to be filled."""
 
-    async def give_up(self) -> None:
-        """Stop what is running; what is already written stays written."""
+    async def stop(self) -> None:
+        """Stop what is running in the org; what is already written stays written."""
+
+
+StartWork = Callable[[Callable[[str], None]], Work]  # with a function that prints a progress line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What one kind of CRM brings. The functions import it when it is needed."""
+    """What the backfill must know of one kind of CRM."""
 
-    called: str
+    label: str  # its name for people
     object: str
     phone_fields: tuple[str, ...]
-    settings: Callable[[], type[Any]]
-    reader: Callable[[], type["ContactReader"]]
-    # Signs in, and checks what contacts lack. Of the loaded config, the org's settings, its contacts and the file.
-    working: Callable[["Loaded", Any, Any, "BackfillBook"], AbstractAsyncContextManager["AtWork"]]
+    settings: type[Any]
+    reader: type["ContactReader"]
+    # Signs in, and raises ConnectorError if the object lacks a field. Of the config, the org's settings, how contacts
+    # are read, and the backfill's file.
+    open_org: Callable[["Loaded", Any, Any, "BackfillBook"], AbstractAsyncContextManager[StartWork]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,33 +118,33 @@ def backfill_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def run(ctx: click.Context, kind: Kind, *, as_json: bool, **options: Any) -> None:
+def run(ctx: click.Context, kind: Kind, *, as_json: bool, **given: Any) -> None:
     """Run the command for one kind of CRM."""
-    options["phone_fields"] = options["phone_fields"] or kind.phone_fields
-    wanted = BackfillOptions(**options, quiet=as_json)
-    if wanted.quiet and wanted.write and not wanted.yes:
+    given["phone_fields"] = given["phone_fields"] or kind.phone_fields
+    options = BackfillOptions(**given, quiet=as_json)
+    if options.quiet and options.write and not options.yes:
         raise Misused("--json cannot ask for confirmation: add --yes")
     try:
-        document = asyncio.run(_backfill(ctx.obj, kind, wanted))
+        document = asyncio.run(_backfill(ctx.obj, kind, options))
     except PeerUnavailable as error:
         raise Unreachable(f"{error}: run the command again later") from error
     except KeyboardInterrupt:
-        click.echo("Interrupted. The same command continues where it stopped.", err=True)
+        click.echo("Interrupted. Run the same command again: it writes what is not written yet.", err=True)
         raise click.Abort from None
     answer(document, _show_end if document["written"] else _show, json_wanted=as_json)
     if not document["ok"]:
         ctx.exit(Exit.NO)
 
 
-async def _backfill(setup: Setup, kind: Kind, wanted: BackfillOptions) -> dict[str, Any]:
+async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[str, Any]:
     from connector.cli.orgs import chosen  # noqa: PLC0415 - see the package's docstring.
     from connector.crm.backfill.book import BackfillBook  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
-    name, settings = chosen(loaded, wanted.crm, kind.settings(), kind.called)
-    contacts = _contacts(loaded, name, kind, wanted)
-    if wanted.conflicts is not None:
-        _write_findings(wanted.conflicts, ())
+    name, settings = chosen(loaded, options.crm, kind.settings, kind.label)
+    contacts = _contacts(loaded, name, kind, options)
+    if options.conflicts is not None:
+        _write_findings(options.conflicts, ())
     plan = {
         "org": settings.url,
         "key_field": contacts.key_field,
@@ -152,35 +152,35 @@ async def _backfill(setup: Setup, kind: Kind, wanted: BackfillOptions) -> dict[s
         "region": contacts.numbers.default,
         "other_regions": list(contacts.numbers.others),
         "country_field": contacts.country,
-        "many": wanted.many,
+        "many": options.many,
     }
-    path = loaded.resolve_path(loaded.settings.store.path).with_suffix(BESIDE)
+    path = loaded.resolve_path(loaded.settings.store.path).with_suffix(FILE_SUFFIX)
     book = BackfillBook.open(path)
     keep = False
     try:
         facts = book.facts()
         continuing = facts.get("phase") == "writing"
         keep = continuing
-        async with kind.working(loaded, settings, contacts, book) as at_work:
-            if continuing and wanted.restart:
-                await at_work(_silent).give_up()
+        async with kind.open_org(loaded, settings, contacts, book) as start_work:
+            if continuing and options.restart:
+                await start_work(_silent).stop()
                 continuing = keep = False
             if continuing:
-                _may_go_on(facts, plan, wanted)
+                _check_unfinished(facts, plan, options)
             else:
                 book.clear()
-                await _look(at_work, name, contacts, wanted)
-            document = _document(book, name, contacts, wanted)
-            if not wanted.write or not (continuing or document["counts"].get("fill")):
+                await _read_contacts(start_work, name, contacts, book, options)
+            document = _document(book, name, contacts, options)
+            if not options.write or not (continuing or document["counts"].get("fill")):
                 return document
             if not continuing:
-                _confirm(document, wanted)
+                _confirm(document, options)
                 book.note(phase="writing", plan=plan, started=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
                 keep = True
             with progress() as emit:
-                await at_work(emit).write()
+                await start_work(emit).write()
             keep = False
-        return _document(book, name, contacts, wanted, written=True)
+        return _document(book, name, contacts, options, written=True)
     finally:
         if keep:
             book.close()
@@ -188,28 +188,28 @@ async def _backfill(setup: Setup, kind: Kind, wanted: BackfillOptions) -> dict[s
             book.discard()
 
 
-def _contacts(loaded: "Loaded", crm: str, kind: Kind, wanted: BackfillOptions) -> "ContactReader":
+def _contacts(loaded: "Loaded", crm: str, kind: Kind, options: BackfillOptions) -> "ContactReader":
     from connector.crm.backfill.contact_keys import keys_by_number  # noqa: PLC0415 - see the package's docstring.
     from connector.registry import number_reader  # noqa: PLC0415 - see the package's docstring.
 
     known = keys_by_number(load_rules(loaded), crm, kind.object)
-    if wanted.key_field is None and len(known) != 1:
+    if options.key_field is None and len(known) != 1:
         what = f"several external IDs for the number ({', '.join(known)})" if known else "no external ID for the number"
         raise Misused(f"the mappings give contacts {what}: name one with --key-field")
-    name = wanted.key_field or next(iter(known))
+    name = options.key_field or next(iter(known))
     consent = loaded.crms[crm].consent.get(kind.object)
-    return kind.reader()(
+    return kind.reader(
         key_field=name,
-        phone_fields=wanted.phone_fields,
+        phone_fields=options.phone_fields,
         numbers=number_reader(loaded),
         country=consent.country if consent else None,
         key=known.get(name, lambda phone: phone.e164),
     )
 
 
-def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wanted: BackfillOptions) -> None:
+def _check_unfinished(facts: Mapping[str, Any], plan: Mapping[str, Any], options: BackfillOptions) -> None:
     begun = f"the backfill of {facts['started']} is not finished"
-    if not wanted.write:
+    if not options.write:
         raise ConnectorError(f"{begun}: continue it with --write, or discard it with --restart")
     if facts["plan"] != plan:
         differs = ", ".join(name for name in plan if facts["plan"].get(name) != plan[name])
@@ -217,49 +217,51 @@ def _may_go_on(facts: Mapping[str, Any], plan: Mapping[str, Any], wanted: Backfi
     click.echo(f"Continuing: {begun}.", err=True)
 
 
-async def _look(at_work: "AtWork", name: str, contacts: "ContactReader", wanted: BackfillOptions) -> None:
-    from connector.crm.backfill.decide import Many  # noqa: PLC0415 - see the package's docstring.
+async def _read_contacts(
+    start_work: StartWork, name: str, contacts: "ContactReader", book: "BackfillBook", options: BackfillOptions
+) -> None:
+    from connector.crm.backfill.decide import Many, settle_open  # noqa: PLC0415 - see the package's docstring.
 
     if contacts.numbers.default is None:
         click.echo(
             f"The config has no default_region: numbers without a country code in {name} cannot be read.", err=True
         )
     with progress() as emit:
-        work = at_work(emit)
-        await work.read()
-        work.plan(Many(wanted.many))
+        await start_work(emit).read()
+        emit("comparing the numbers")
+        settle_open(book, Many(options.many))
 
 
 def _silent(_: str) -> None:
     """Print nothing."""
 
 
-def _confirm(document: Mapping[str, Any], wanted: BackfillOptions) -> None:
-    if wanted.yes:
+def _confirm(document: Mapping[str, Any], options: BackfillOptions) -> None:
+    if options.yes:
         return
     _show(Paper(), document)
     click.confirm(f"Fill {document['counts']['fill']:,} contacts in {document['crm']}?", abort=True, err=True)
 
 
 def _document(
-    book: "BackfillBook", crm: str, contacts: "ContactReader", wanted: BackfillOptions, *, written: bool = False
+    book: "BackfillBook", crm: str, contacts: "ContactReader", options: BackfillOptions, *, written: bool = False
 ) -> dict[str, Any]:
     from connector.crm.backfill.decide import CURES  # noqa: PLC0415 - see the package's docstring.
 
     counts = book.counts()
-    if wanted.conflicts is not None:
-        _write_findings(wanted.conflicts, map(_finding, book.findings(list(CURES))))
+    if options.conflicts is not None:
+        _write_findings(options.conflicts, map(_finding, book.findings(list(CURES))))
     return {
         "ok": not counts.get("refused"),
         "crm": crm,
         "key_field": contacts.key_field,
         "phone_fields": list(contacts.phone_fields),
-        "many": wanted.many,
+        "many": options.many,
         "contacts": sum(counts.values()),
-        "counts": {name: counts[name] for name in WORDS if counts.get(name)},
-        "findings": [_finding(one) for one in book.findings(list(CURES), FIRST)],
+        "counts": {name: counts[name] for name in VERDICT_WORDS if counts.get(name)},
+        "findings": [_finding(one) for one in book.findings(list(CURES), FINDINGS_SHOWN)],
         "findings_in_all": sum(count for verdict, count in counts.items() if verdict in CURES),
-        "conflicts_file": None if wanted.conflicts is None else str(wanted.conflicts),
+        "conflicts_file": None if options.conflicts is None else str(options.conflicts),
         "written": written,
     }
 
@@ -296,7 +298,7 @@ def _show(paper: Paper, document: Mapping[str, Any]) -> None:
     names = ", ".join(document["phone_fields"])
     paper.heading(f"{document['key_field']} from {names} of {document['contacts']:,} contacts in {document['crm']}")
     for name, count in document["counts"].items():
-        paper.line(f"{count:>9,} {WORDS[name]}")
+        paper.line(f"{count:>9,} {VERDICT_WORDS[name]}")
     shown, found = document["findings"], document["findings_in_all"]
     if shown:
         paper.heading("A person must check" + (f": the first {len(shown)} of {found:,}" if found > len(shown) else ""))

@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING, TypeVar
 
 from connector.cli.exit_codes import Misused
+from connector.delivery.http_client import Credentials, FixedCredentials
 from connector.model.errors import ConnectorError
 
 if TYPE_CHECKING:
@@ -12,22 +13,29 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def chosen(loaded: "Loaded", crm: str | None, kind: type[T], called: str) -> tuple[str, T]:
-    """The selected org of that kind, which people call `called`. Raises Misused."""
+def chosen(loaded: "Loaded", crm: str | None, kind: type[T], label: str) -> tuple[str, T]:
+    """The selected org, its settings of that kind; `label` names the kind for people. Raises Misused."""
     found = {name: one for name, one in loaded.crms.items() if isinstance(one, kind) and crm in {None, name}}
     if not found:
-        whose = f"no {called} org is called `{crm}`" if crm else f"no {called} org"
+        whose = f"no {label} org is called `{crm}`" if crm else f"no {label} org"
         raise Misused(f"{whose} in the config: see its `crm:`")
     if len(found) > 1:
-        raise Misused(f"several {called} orgs are configured: add --crm {' or '.join(found)}")
+        raise Misused(f"several {label} orgs are configured: add --crm {' or '.join(found)}")
     ((name, settings),) = found.items()
     return name, settings
 
 
-def token_of(name: str | None) -> str | None:
-    """The access token in the environment variable of that name. Raises Misused and ConnectorError."""
-    if name is None:
-        return None
+def administrator_of(own: Credentials, url: str, token_env: str | None) -> Credentials:
+    """The administrator's credentials at `url`, by the access token in an environment variable; `own` if none is named.
+
+    Raises Misused and ConnectorError for a variable without a token.
+    """
+    if token_env is None:
+        return own
+    return FixedCredentials(url, {"Authorization": f"Bearer {_token(token_env)}"})
+
+
+def _token(name: str) -> str:
     token = os.environ.get(name, "").strip()
     if not token:
         raise Misused(f"the environment variable {name} is empty: put an administrator's access token into it")

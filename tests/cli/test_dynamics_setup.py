@@ -175,7 +175,7 @@ def test_records_that_share_a_value_are_listed_and_the_key_waits_for_a_person(ho
     done = home.run("dynamics", "setup")
     assert done.exit_code == 1
     assert f"contact.crmc_smskey has the same value on {first}, {third}" in done.stdout
-    assert "not created: alternate key contact.crmc_smskey. Several records have the same value" in done.stdout
+    assert "not created: alternate key contact.crmc_smskey: several records have the same value" in done.stdout
     org_at.call("records/contact", {"records": [{"contactid": third, "crmc_smskey": None}]})
     said = home.json("dynamics", "setup", "--yes")
     assert (said["ok"], said["keys"]) == (True, {"contact.crmc_smskey": "Active"})
@@ -187,6 +187,9 @@ def test_a_column_of_another_type_is_left_as_it_is(home, org_at):
     (blocked,) = (one for one in said["parts"] if one["state"] == "in_the_way")
     assert blocked["detail"] == "the org's column of this name is of type String, and not Boolean"
     assert said["changed"]
+    done = home.run("dynamics", "setup", "--yes")
+    (line,) = (one for one in done.stdout.splitlines() if one.startswith("not created"))
+    assert line.endswith("the org's column of this name is of type String, and not Boolean")
 
 
 def test_the_shipped_tables_are_those_of_an_org_that_is_set_up():

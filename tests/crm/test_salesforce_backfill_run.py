@@ -7,7 +7,7 @@ import pytest
 from crm.conftest import an_org
 
 from connector.crm.backfill.book import BackfillBook
-from connector.crm.backfill.decide import Many
+from connector.crm.backfill.decide import Many, settle_open
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.bulk import Bulk, Gone, State
 from connector.crm.salesforce.setup.backfill import Contacts
@@ -96,7 +96,7 @@ async def test_numbers_of_any_form_become_external_ids(scene):
     await scene.org.load("Contact", people("+47 900 00 001", "90000002", None, "unknown"))
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         assert book.counts() == {"fill": 2, "no_phone": 1, "unreadable": 1}
         await work.write()
         assert book.counts() == {"written": 2, "no_phone": 1, "unreadable": 1}
@@ -106,9 +106,9 @@ async def test_numbers_of_any_form_become_external_ids(scene):
 
 async def test_nothing_to_fill_makes_no_job(scene):
     await scene.org.load("Contact", people(None))
-    async with scene.working() as (work, _):
+    async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
     assert "POST /jobs/ingest" not in await scene.requests()
 
@@ -117,7 +117,7 @@ async def test_who_was_changed_deleted_or_filled_meanwhile_is_left_alone(scene):
     ids = await scene.org.load("Contact", people(*(f"9000000{number}" for number in range(1, 7))))
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await scene.org.load("Contact", [{"Id": ids[0], "SMS_Key__c": "by hand"}])
         await scene.org.load("Contact", [{"Id": ids[1], "MobilePhone": "90000099"}])
         await scene.org.load("Contact", [{"Id": ids[2], "FirstName": "changed, and not in what matters"}])
@@ -138,7 +138,7 @@ async def test_a_key_that_another_contact_was_given_meanwhile_is_taken(scene):
     await scene.org.load("Contact", people("90000001", "90000002"))
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await scene.org.load("Contact", [{"LastName": "new", "SMS_Key__c": "+4790000001"}])
         await work.write()
         assert book.counts() == {"taken": 1, "written": 1}
@@ -149,7 +149,7 @@ async def test_many_contacts_go_in_several_jobs(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(250))))
     async with scene.working(job_rows=100) as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
         assert book.counts() == {"written": 250}
     assert (await scene.requests())["POST /jobs/ingest"] == 3
@@ -163,9 +163,9 @@ async def test_after_a_kill_the_next_run_goes_on_and_writes_each_contact_once(sc
     scene.kill_at = point
     if point == "writing":
         await scene.org.fault("job_held", after=2)
-    async with scene.working() as (work, _):
+    async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         with pytest.raises(Killed):
             await work.write()
     await scene.org.calm()
@@ -188,7 +188,7 @@ async def test_a_call_that_fails_once_harms_nothing(scene, fault, after):
     await scene.org.fault(fault, only="writes", after=after)
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
         assert book.counts() == {"written": 2}
     assert len(await scene.updates()) == 2
@@ -200,7 +200,7 @@ async def test_locked_contacts_are_tried_again_and_given_up_after_three_rounds(s
     await scene.org.fault("job_row_lock", records=[ids[1]], after=1)
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
         assert book.counts() == {"written": 3}
     await scene.org.calm()
@@ -209,7 +209,7 @@ async def test_locked_contacts_are_tried_again_and_given_up_after_three_rounds(s
     async with scene.working() as (work, book):
         book.clear()
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
         assert book.counts() == {"filled": 2, "refused": 1}
         assert [found.detail for found in book.findings(["refused"])] == ["UNABLE_TO_LOCK_ROW"]
@@ -220,7 +220,7 @@ async def test_contacts_that_are_too_many_for_the_orgs_triggers_are_written_in_s
     await scene.org.fault("limit", records=30)
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
         assert book.counts() == {"written": 80}
     assert None not in (await scene.keys()).values()
@@ -234,7 +234,7 @@ async def test_a_contact_that_the_triggers_do_not_take_alone_is_refused_with_the
     await scene.org.fault("limit", records=0)
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await work.write()
         assert book.counts() == {"refused": 2}
         assert [found.detail for found in book.findings(["refused"])] == ["CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"] * 2
@@ -247,7 +247,7 @@ async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest
     await scene.org.fault("job_fails", after=2)
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         with pytest.raises(ConnectorError, match=r"InternalServerError.*run the command again to continue"):
             await work.write()
         assert book.counts() == {"written": 1000, "fill": 1500}
@@ -262,7 +262,7 @@ async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene,
     await scene.org.fault("job_row_lock", records=ids[:2], times=1)
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await scene.org.fault("garbage", records=[part], only="reads")
         with pytest.raises(PeerUnavailable, match="Salesforce sent"):
             await work.write()
@@ -292,7 +292,7 @@ async def test_an_org_that_stays_away_is_told_and_nothing_is_lost(scene):
     await scene.org.load("Contact", people("90000001"))
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await scene.org.fault("unavailable", every=1)
         with pytest.raises(PeerUnavailable):
             await work.write()
@@ -306,7 +306,7 @@ async def test_a_refusal_that_never_passes_is_told_at_once(scene, code):
     await scene.org.load("Contact", people("90000001"))
     async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         await scene.org.fault("refuse", status=400, code=code, message="not this", only="writes")
         with pytest.raises(ConnectorError, match=code) as emitted:
             await work.write()
@@ -335,12 +335,12 @@ async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(3000))))
     scene.kill_at = "writing"
     await scene.org.fault("job_held", after=2)
-    async with scene.working() as (work, _):
+    async with scene.working() as (work, book):
         await work.read()
-        work.plan(Many.SKIP)
+        settle_open(book, Many.SKIP)
         with pytest.raises(Killed):
             await work.write()
-        await work.give_up()
+        await work.stop()
     await scene.org.calm()
     async with scene.working() as (work, book):
         assert (await BULK.look(scene.client, book.job())).state is State.ABORTED
@@ -348,5 +348,5 @@ async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
         await scene.org.control("POST", "reset")
         with pytest.raises(Gone, match="--restart"):
             await work.write()
-        await work.give_up()
+        await work.stop()
         assert book.counts() == {"fill": 3000}

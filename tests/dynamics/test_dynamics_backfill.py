@@ -3,7 +3,7 @@
 import pytest
 
 from connector.crm.backfill.book import BackfillBook
-from connector.crm.backfill.decide import Many
+from connector.crm.backfill.decide import Many, settle_open
 from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.crm.dynamics.setup.backfill import Backfilling, Contacts
 from connector.model.errors import PeerUnavailable
@@ -34,7 +34,7 @@ class Run:
 
     async def look(self):
         await self.work.read()
-        self.work.plan(Many.SKIP)
+        settle_open(self.book, Many.SKIP)
 
 
 @pytest.fixture

@@ -1,11 +1,11 @@
-"""Decides which contacts get their number as external ID, and why the others do not. Pure."""
+"""Decides which contacts get their number as external ID, and why the others do not."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from connector.crm.backfill.book import Line
+from connector.crm.backfill.book import BackfillBook, Line
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader, known_by_key
 
@@ -136,3 +136,12 @@ def settle(ids: Sequence[str], holder: str | None, many: Many) -> Iterator[Settl
     for one in ids:
         others = tuple(other for other in near if other != one)[:SHOWN]
         yield Settled(one, Verdict.FILL if one == chosen else Verdict.SHARED, others)
+
+
+def settle_open(book: BackfillBook, many: Many) -> None:
+    """Decide on all contacts that depend on others, once all are read."""
+    book.set_verdicts(
+        (one.verdict, one.others, one.id)
+        for sharers in book.sharers(Verdict.OPEN)
+        for one in settle(sharers.ids, sharers.holder, many)
+    )

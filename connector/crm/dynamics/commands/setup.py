@@ -55,7 +55,7 @@ def setup(
     """Give the org the columns, the tables and the alternate keys of the shipped mappings.
 
     Shows first what is there and what is missing, and lists records that share the value of a key. Creates only what is missing, and
-    removes nothing. After an interruption the same command goes on where it was. Ends with 1 where something is in the way.
+    removes nothing. After an interruption the same command continues. Ends with 1 if something is in the way.
     """
     if as_json and not (yes or dry_run):
         raise Misused("--json cannot ask for confirmation: add --yes or --dry-run")
@@ -102,25 +102,22 @@ async def _working(loaded: "Loaded", crm: str | None, token_env: str | None) -> 
     Raises Misused if it is not clear which org is meant, else ConnectorError.
     """
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - see the package's docstring.
-    from connector.cli.orgs import chosen, token_of  # noqa: PLC0415 - the same.
+    from connector.cli.orgs import administrator_of, chosen  # noqa: PLC0415 - the same.
     from connector.cli.setup import load_rules  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.client.web_api import Gate, WebApi  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.settings import DynamicsSettings  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.setup.definitions import shipped  # noqa: PLC0415 - the same.
-    from connector.delivery.http_client import FixedCredentials, Transport  # noqa: PLC0415 - the same.
+    from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.registry import build_crms  # noqa: PLC0415 - the same.
 
     name, settings = chosen(loaded, crm, DynamicsSettings, "Dynamics 365")
     role = build_crms(loaded)[name]
-    token = token_of(token_env)
-    headers = {"Authorization": f"Bearer {token}"}
-    administrator = role.credentials if token is None else FixedCredentials(settings.url, headers)
     rules = load_rules(loaded)
     async with Transport() as transport:
         yield OrgSetup(
             crm=role,
-            web=WebApi(transport.client(administrator), Gate()),
+            web=WebApi(transport.client(administrator_of(role.credentials, settings.url, token_env)), Gate()),
             as_application=transport.client(role.credentials),
             rules=rules,
             config=read(loaded.path),
@@ -168,7 +165,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
                 f"the index of {name} is still being built: `connector doctor` shows when it is ready", style="yellow"
             )
     for one in blocked:
-        paper.line(f"not created: {one['kind']} {one['name']}. {one['detail'].capitalize()}", style="red")
+        paper.line(f"not created: {one['kind']} {one['name']}: {one['detail']}", style="red")
     for sentence in document["lacks"]:
         paper.line(sentence, style="yellow")
     if document["dry_run"]:

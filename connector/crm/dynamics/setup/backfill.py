@@ -1,4 +1,4 @@
-"""Runs a backfill: reads all active contacts, plans, and writes in batches. Can be interrupted at any time.
+"""Runs a backfill: reads all active contacts, and writes in batches. Can be interrupted at any time.
 
 Each contact is read again just before it is written, and written only if it is still the same (If-Match). Source:
 "Perform conditional operations using the Web API".
@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from connector.crm.backfill.book import BackfillBook
-from connector.crm.backfill.decide import Contact, ContactReader, Many, Verdict, line_of, settle
+from connector.crm.backfill.decide import Contact, ContactReader, Verdict, line_of
 from connector.crm.dynamics.client import api, error_codes, responses
 from connector.crm.dynamics.client.api import Operation
 from connector.crm.dynamics.client.responses import RequestFailed
@@ -92,16 +92,7 @@ class Backfilling:
             following = page.body.get("@odata.nextLink")
             target = following if isinstance(following, str) else None
 
-    def plan(self, many: Many) -> None:
-        """Decide on contacts that depend on others."""
-        self._report("comparing the numbers")
-        self._book.set_verdicts(
-            (one.verdict, one.others, one.id)
-            for sharers in self._book.sharers(Verdict.OPEN)
-            for one in settle(sharers.ids, sharers.holder, many)
-        )
-
-    async def give_up(self) -> None:
+    async def stop(self) -> None:
         """Forget what was being written; contacts that are already filled stay filled."""
         self._book.release(JOB)
 

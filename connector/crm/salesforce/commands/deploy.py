@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.checks.crm_requirements import needs
 from connector.checks.mismatches import missing
-from connector.cli.orgs import chosen
+from connector.cli.orgs import administrator_of, chosen
 from connector.cli.setup import load_rules
 from connector.config.yaml_document import Document, read
 from connector.crm.crm import Crm
@@ -19,7 +19,7 @@ from connector.crm.salesforce.setup.metadata import MetadataApi, Progress
 from connector.crm.salesforce.setup.package import Package, shipped
 from connector.crm.salesforce.setup.survey import Survey, survey
 from connector.crm.salesforce.traits import relationship_column
-from connector.delivery.http_client import Client, Credentials, FixedCredentials, Transport
+from connector.delivery.http_client import Client, Credentials, Transport
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.errors import ConnectorError
 from connector.registry import Loaded, build_crms
@@ -96,8 +96,8 @@ class OrgSetup:
 
 
 @asynccontextmanager
-async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> AsyncIterator[OrgSetup]:
-    """The org of that name, signed in; with a `token`, as its administrator for what the integration user may not do.
+async def working(loaded: Loaded, crm: str | None, token_env: str | None) -> AsyncIterator[OrgSetup]:
+    """The org of that name, signed in; with the variable of a token, as its administrator for what the integration user may not do.
 
     Raises Misused if it is not clear which org is meant, else ConnectorError.
     """
@@ -110,9 +110,7 @@ async def working(loaded: Loaded, crm: str | None, *, token: str | None) -> Asyn
         for one in wanted
         for field in (*one.key_fields, *one.written, *one.read)
     }
-    administrator: Credentials = role.credentials
-    if token is not None:
-        administrator = FixedCredentials(settings.url, {"Authorization": f"Bearer {token}"})
+    administrator = administrator_of(role.credentials, settings.url, token_env)
     async with Transport() as transport:
         as_integration = transport.client(role.credentials)
         yield OrgSetup(

@@ -58,11 +58,9 @@ def setup(
 async def _set_up(
     setup: "Setup", named: tuple[str | None, str | None], *, assign: bool, dry_run: bool, yes: bool, quiet: bool
 ) -> dict[str, Any]:
-    from connector.cli.orgs import token_of  # noqa: PLC0415 - see the package's docstring.
-    from connector.crm.salesforce.commands.deploy import working  # noqa: PLC0415 - the same.
+    from connector.crm.salesforce.commands.deploy import working  # noqa: PLC0415 - see the package's docstring.
 
-    crm, token_env = named
-    async with working(setup.config(), crm, token=token_of(token_env)) as work:
+    async with working(setup.config(), *named) as work:
         with waiting("comparing the package with the org"):
             found = await work.survey()
         if not quiet:

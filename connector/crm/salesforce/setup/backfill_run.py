@@ -1,4 +1,4 @@
-"""Runs a backfill: reads all contacts, plans, and writes in jobs. Can be interrupted at any time."""
+"""Runs a backfill: reads all contacts, and writes in jobs. Can be interrupted at any time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from connector.crm.backfill.book import BackfillBook
-from connector.crm.backfill.decide import Many, Verdict, line_of, settle
+from connector.crm.backfill.decide import Verdict, line_of
 from connector.crm.salesforce.client.bulk import Bulk, Gone, Job, State
 from connector.crm.salesforce.client.responses import RequestFailed
 from connector.crm.salesforce.client.rest import RestClient
@@ -81,15 +81,6 @@ class Backfilling:
                 break
         await self._bulk.forget(self._http, job.id)
 
-    def plan(self, many: Many) -> None:
-        """Decide on contacts that depend on others."""
-        self._report("comparing the numbers")
-        self._book.set_verdicts(
-            (one.verdict, one.others, one.id)
-            for sharers in self._book.sharers(Verdict.OPEN)
-            for one in settle(sharers.ids, sharers.holder, many)
-        )
-
     async def write(self) -> None:
         """Write all contacts that still need to be filled.
 
@@ -116,7 +107,7 @@ class Backfilling:
             else:
                 await self._follow(job_id)
 
-    async def give_up(self) -> None:
+    async def stop(self) -> None:
         """Stop the current job; rows that are already written stay written."""
         job_id = self._book.job()
         if job_id is None:
