@@ -125,15 +125,16 @@ def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
 
     config = target / "config.yaml"
     loaded = load_config(config)
-    addresses = [
-        {
-            "provider": name,
-            "endpoint": endpoint.name,
-            "address": f"{answers.public_url}/hooks/{name}/{endpoint.name}/{answers.secrets[f'{name}-path-secret']}",
-        }
-        for name, provider in unlocked(loaded).items()
-        for endpoint in provider.endpoints
-    ]
+    addresses: list[dict[str, str]] = []
+    public_addresses: list[dict[str, str]] = []
+    for name, provider in unlocked(loaded).items():
+        public = PROVIDERS[name].public
+        for endpoint in provider.endpoints:
+            end = public.get(endpoint.name, f"/{answers.secrets[f'{name}-path-secret']}")
+            address = f"{answers.public_url}/hooks/{name}/{endpoint.name}{end}"
+            (public_addresses if endpoint.name in public else addresses).append(
+                {"provider": name, "endpoint": endpoint.name, "address": address}
+            )
     checked = examine(Setup(config), live=False, strict=False)
     return {
         "ok": not checked["errors"],
@@ -141,6 +142,7 @@ def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
         "config": str(config),
         "system": system,
         "addresses": addresses,
+        "public_addresses": public_addresses,
         "next_steps": list(CRMS[answers.crm].next_steps),
         "to_write": [str(target / "credentials" / name) for name, value in answers.secrets.items() if not value],
         "to_edit": [
@@ -157,6 +159,10 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     paper.heading("Give these addresses to the provider; each holds a secret")
     for one in document["addresses"]:
         paper.line(f"{one['provider']} {one['endpoint']}: {one['address']}")
+    if document["public_addresses"]:
+        paper.heading("These addresses are public: donors' browsers call them. Put no secret into them")
+        for one in document["public_addresses"]:
+            paper.line(f"{one['provider']} {one['endpoint']}: {one['address']}")
     if document["to_write"]:
         paper.heading("Write these secrets into their files, which only the service may read")
         for path in document["to_write"]:

@@ -33,6 +33,7 @@ class NewProvider(Struct, frozen=True, kw_only=True):
     secrets: tuple[Secret, ...] = ()
     commands: bool = True  # whether an opt-out that is made in the CRM can be sent to it
     asks_keywords: bool = True
+    public: Mapping[str, str] = {}  # endpoints that donors' browsers call, without a secret → what follows their names
 
 
 class NewCrm(Struct, frozen=True, kw_only=True):

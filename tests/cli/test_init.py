@@ -107,6 +107,19 @@ def test_a_wrong_answer_is_told_at_once_and_asked_for_again(tmp_path):
     assert (settings.default_region, settings.listen.public_url) == ("NO", "https://sms.acme.example")
 
 
+def test_no_secret_stands_in_an_address_that_browsers_call(tmp_path):
+    said = json.loads(init(tmp_path, "--provider", "messagecloud", "--keyword", KEYWORD, "--yes", "--json").stdout)
+    secret = (tmp_path / "credentials" / "messagecloud-path-secret").read_text().strip()
+    assert {one["endpoint"]: one["address"].endswith(f"/{secret}") for one in said["addresses"]} == {
+        "mo": True,
+        "dlr": True,
+    }
+    assert [one["address"] for one in said["public_addresses"]] == [
+        "https://sms.example.org/hooks/messagecloud/subscribe/<name of the offer>",
+        "https://sms.example.org/hooks/messagecloud/return",
+    ]
+
+
 def test_what_is_made_up_is_listed_with_its_line(tmp_path):
     said = json.loads(init(tmp_path, "--provider", "messagecloud", "--keyword", KEYWORD, "--yes", "--json").stdout)
     text = (tmp_path / "config.yaml").read_text().splitlines()

@@ -25,4 +25,9 @@ def _lines(keywords: Keywords, secrets: Mapping[str, str]) -> list[str]:
     ]
 
 
-NEW = NewProvider(region="NO", secrets=(Secret(name="api-key"),), lines=_lines)
+NEW = NewProvider(
+    region="NO",
+    secrets=(Secret(name="api-key"),),
+    lines=_lines,
+    public={"subscribe": "/<name of the offer>", "return": ""},
+)
