@@ -304,13 +304,12 @@ def drop_superseded(
     consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
     ledgers = store.consents.of_many(sorted(out | {unit.lane for unit in units if unit.id in consent}))
     out = {lane for lane in out if fold_ledger(ledgers[lane]).out}
-    clearing = {(one.sink, unit.lane) for unit in units for one in unit.operations if _clears_flag(one)}
-    undecided: dict[
-        tuple[str, str], int
-    ] = {}  # by sink and number: the latest opt-out in the CRM that nobody has judged
-    for sink in {sink for sink, _ in clearing}:
-        lanes = [lane for of, lane in clearing if of == sink]
-        undecided |= {(sink, one): at for one, at in store.inbox.undecided_opt_outs(sink, lanes).items()}
+    # Opt-outs that were made in the CRM, and that nobody has judged yet: by number, the latest one's event.
+    undecided: Mapping[str, int] = {}
+    if clearing := [unit for unit in units if any(map(_clears_flag, unit.operations))]:
+        crm, numbers = clearing[0].operations[0].sink, sorted({unit.lane for unit in clearing})
+        first = min(unit.event_id for unit in clearing)
+        undecided = store.inbox.undecided_opt_outs(crm, numbers, after=first)
     pending: list[PendingWrite] = []
     for number, unit in enumerate(units):
         newer = [
@@ -325,7 +324,7 @@ def drop_superseded(
                     operation,
                     event_id=unit.event_id,
                     overtaken=unit.overtaken_by is not None
-                    or (_clears_flag(operation) and undecided.get((operation.sink, unit.lane), 0) > unit.event_id),
+                    or (_clears_flag(operation) and undecided.get(unit.lane, 0) > unit.event_id),
                     newer=newer,
                     ledger=ledgers.get(unit.lane, ()),
                 )

@@ -120,12 +120,12 @@ PENDING_OF = f"""INDEXED BY inbox_phone WHERE msisdn IN (SELECT value FROM json_
 # Opt-outs of a CRM that are not planned yet or wait for a person: by number, and where the number was unclear by that
 # which its record has now.
 UNDECIDED = """SELECT number.value, max(inbox.id) FROM json_each(:numbers) AS number
-    CROSS JOIN inbox INDEXED BY inbox_phone ON inbox.msisdn = number.value AND inbox.state IN ('pending', 'dead')
-    AND inbox.verdict = 'opt_out' AND inbox.provider = :crm GROUP BY 1
+    CROSS JOIN inbox INDEXED BY inbox_phone ON inbox.msisdn = number.value AND inbox.id > :after
+    AND inbox.state IN ('pending', 'dead') AND inbox.verdict = 'opt_out' AND inbox.provider = :crm GROUP BY 1
     UNION ALL SELECT shadow.phone, max(inbox.id) FROM inbox INDEXED BY inbox_dead CROSS JOIN shadows AS shadow
     ON shadow.crm = :crm AND shadow.object = json_extract(inbox.event, '$.object')
     AND shadow.record_id = json_extract(inbox.event, '$.record.Id') AND shadow.phone IN (SELECT value FROM json_each(:numbers))
-    WHERE inbox.state = 'dead' AND inbox.reason = 'needs_person' AND inbox.msisdn IS NULL
+    WHERE inbox.state = 'dead' AND inbox.reason = 'needs_person' AND inbox.id > :after AND inbox.msisdn IS NULL
     AND inbox.verdict = 'opt_out' AND inbox.provider = :crm GROUP BY 1"""
 INSERT = """INSERT OR FAIL INTO inbox
     (id, key, provider, shape, verdict, msisdn, received_at, state, detail, event, raw, meaning) VALUES {rows}"""
@@ -384,10 +384,15 @@ class Inbox:
         ).fetchone()
         return row is not None
 
-    def undecided_opt_outs(self, crm: str, numbers: Sequence[str]) -> dict[str, int]:
-        """Those of the numbers for which an opt-out made in this CRM is not decided yet, with the latest one's id."""
+    def undecided_opt_outs(self, crm: str, numbers: Sequence[str], *, after: int) -> dict[str, int]:
+        """Those of the numbers for which an opt-out made in this CRM is not decided yet, with the latest one's id.
+
+        Only events with an id above `after` are looked at.
+        """
         found: dict[str, int] = {}
-        for number, event_id in self._reader.execute(UNDECIDED, {"crm": crm, "numbers": as_list(numbers)}):
+        for number, event_id in self._reader.execute(
+            UNDECIDED, {"crm": crm, "numbers": as_list(numbers), "after": after}
+        ):
             found[number] = max(event_id, found.get(number, 0))
         return found
 

@@ -1,5 +1,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -128,11 +129,12 @@ async def test_an_opt_out_of_a_crm_is_undecided_until_it_is_planned(scene):
         return replace(scene.entry(key), provider="salesforce", shape="change", event=event)
 
     await scene.store.inbox.keep([change("a"), change("b"), scene.entry("c", verdict=Verdict.OPT_OUT)])
-    undecided = scene.store.inbox.undecided_opt_outs
+    undecided = partial(scene.store.inbox.undecided_opt_outs, after=0)
     assert undecided("salesforce", [ANNA, BERIT]) == {ANNA: 2}
     assert undecided("dynamics", [ANNA]) == undecided("salesforce", [BERIT]) == {}
     await scene.plan(2)
     assert undecided("salesforce", [ANNA]) == {ANNA: 1}
+    assert undecided("salesforce", [ANNA], after=1) == {}
 
 
 async def test_an_unreadable_event_is_replayed_as_what_it_means_now(scene):
