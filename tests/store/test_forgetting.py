@@ -288,7 +288,7 @@ async def test_who_was_forgotten_since_a_backup_is_forgotten_again_after_its_res
 BATCH = 50  # people whose events come together
 
 
-class Crowd:
+class Donors:
     """People whose events arrive, are planned and are delivered in any order, and who are forgotten meanwhile."""
 
     def __init__(self, scene, seed, people):
@@ -366,16 +366,16 @@ class Crowd:
 # A thousand people in all. Each forgetting reads the whole database, so five small ones take a fifth of the time.
 @pytest.mark.parametrize("seed", range(5))
 async def test_two_hundred_people_are_forgotten_while_their_events_are_under_way(scene, seed):
-    crowd = Crowd(scene, seed=seed, people=200)
-    await crowd.live()
+    donors = Donors(scene, seed=seed, people=200)
+    await donors.live()
     store = scene.store
     assert store.forgetting.counts() == (200, 0)
-    assert {f"opt_out{number[1:]}" for number in crowd.stopped} <= crowd.delivered
+    assert {f"opt_out{number[1:]}" for number in donors.stopped} <= donors.delivered
     assert await store.forgetting.empty_log()
     data = b"".join(one.read_bytes() for one in store.path.parent.glob("c.db*"))
-    assert [number for number in crowd.numbers if number[1:].encode() in data] == []
+    assert [number for number in donors.numbers if number[1:].encode() in data] == []
     assert WORDS.encode() not in data
     assert NAME.encode() not in data
-    for number in crowd.numbers:
-        assert fold_ledger(store.consents.of(number)).out == (number in crowd.stopped), number
-    assert sum(store.inbox.swept().values()) == store.inbox.received() == 200 + len(crowd.stopped)
+    for number in donors.numbers:
+        assert fold_ledger(store.consents.of(number)).out == (number in donors.stopped), number
+    assert sum(store.inbox.swept().values()) == store.inbox.received() == 200 + len(donors.stopped)
