@@ -17,6 +17,7 @@ TESTS = Path(__file__).parent
 # A busy machine, or one that measures coverage, may take seconds for what is quick: time is no reason to fail.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+NOT_SLOW = "not slow"  # the -m of `make test-fast` and `make coverage`
 SLOW_FOLDERS = {"acceptance", "cli", "console", "flow", "sandbox"}
 SLOW_FIXTURES = {"org"}
 PORT_FOLDERS = {"delivery", "web"}
@@ -45,6 +46,13 @@ sys.addaudithook(guard)
 
 def folder(item):
     return item.path.relative_to(TESTS).parts[0]
+
+
+def pytest_ignore_collect(collection_path, config):
+    """`make test-fast` does not even read the folders that are slow as a whole."""
+    return (
+        config.option.markexpr == NOT_SLOW and collection_path.parent == TESTS and collection_path.name in SLOW_FOLDERS
+    ) or None
 
 
 def pytest_collection_modifyitems(items):

@@ -364,6 +364,7 @@ class Donors:
 
 
 # A thousand people in all. Each forgetting reads the whole database, so five small ones take a fifth of the time.
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 async def test_two_hundred_people_are_forgotten_while_their_events_are_under_way(scene, seed):
     donors = Donors(scene, seed=seed, people=200)

@@ -28,6 +28,7 @@ async def distributed(scene):
     await scene.store.writer.run(work)
 
 
+@pytest.mark.slow
 async def test_copies_that_sqlite_leaves_in_its_pages_are_overwritten(scene):
     await distributed(scene)
     rows = await scene.rows("SELECT name, more FROM hidden ORDER BY name")
