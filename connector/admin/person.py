@@ -28,7 +28,7 @@ KEEPS = (
         "the opt-out and the order of decisions about consent, under a keyed hash of the number: a STOP still holds if the "
         "person's data comes back, and a new start goes on from there"
     ),
-    "the books of money: amount, day and result of each charge, and the provider's id of it, under the same hash",
+    "the records of charges: amount, day and result of each charge, and the provider's id of it, under the same hash",
     "a hash of each erased event's id until its retention ends, so that a callback that is sent again is recognised",
     "how many events there were, by state: the counts still add up",
     "ids that the provider gave to a subscription",

@@ -34,7 +34,7 @@ WORDS = {
 }
 FOR_EVER = {
     "ledger": "the proof of consent, and the opt-outs; of a forgotten person under a keyed hash",
-    "charges": "the books of money; of a forgotten person under a keyed hash",
+    "charges": "the records of charges; of a forgotten person under a keyed hash",
 }
 
 

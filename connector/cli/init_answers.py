@@ -76,7 +76,7 @@ def interview(options: Mapping[str, Any], given: Mapping[str, str], *, ask: bool
 
 
 class Interview:
-    """Takes what the options say, and asks for the rest; a wrong answer is told at once, and asked for again."""
+    """Takes what the options say, and asks for the rest; a wrong answer is explained at once, and the question is asked again."""
 
     def __init__(self, options: Mapping[str, Any], *, ask: bool) -> None:
         self._options = options

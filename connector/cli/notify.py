@@ -87,9 +87,7 @@ def _messenger(loaded: "Loaded") -> "tuple[Messenger, list[str]]":
 
     settings = loaded.settings.notify
     if not settings.to:
-        raise Misused(
-            "nobody is told of alarms: name recipients under `notify: to:` in the config (see docs/alarms.md)"
-        )
+        raise Misused("nobody gets alarms: name recipients under `notify: to:` in the config (see docs/alarms.md)")
     targets, faults = open_targets(settings, loaded.base, is_address)
     timezone = loaded.settings.timezone
     return Messenger(settings, targets, timezone=timezone, send=send, now=lambda: datetime.now(UTC)), faults

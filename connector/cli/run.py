@@ -16,7 +16,7 @@ ERROR = "<3>"  # sd-daemon(3): the priority `err` of a line in the journal
 @click.command()
 @click.pass_context
 def run(ctx: click.Context) -> None:
-    """Run the daemon until it is told to stop (SIGTERM).
+    """Run the daemon until SIGTERM.
 
     SIGHUP makes it read the mappings again. What it says is its log, on standard error.
     """

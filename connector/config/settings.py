@@ -108,7 +108,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 class Retention(Strict):
-    """How long each kind of data is kept. The ledger of consent and the books of money are kept for ever."""
+    """How long each kind of data is kept. The ledger of consent and the records of charges are kept for ever."""
 
     delivered: Annotated[Duration, Field(ge=timedelta(days=4))] = timedelta(days=90)
     """How long delivered events are kept. At least 4d: providers repeat callbacks for 72 hours."""

@@ -49,7 +49,7 @@ class Draft:
     name: str | None
     text: str
     opened: str  # the digest of the file when it was opened
-    wish: Mapping[str, Any] | None  # what to try instead of a preview
+    event_to_try: Mapping[str, Any] | None  # what to try instead of a preview
     begun: datetime
     step: str = "waiting for another check"
     result: dict[str, Any] | None = None
@@ -158,7 +158,7 @@ class Editor:
             name=name,
             text=text,
             opened=get_field(payload, "opened", str, NEW),
-            wish=_wish(payload),
+            event_to_try=_event_to_try(payload),
             begun=self._context.now(),
         )
         self._drafts[draft.id] = draft
@@ -167,7 +167,7 @@ class Editor:
             "config": str(self._config),
             "name": name,
             "text": text,
-            "try": draft.wish,
+            "try": draft.event_to_try,
             "preview": name is not None,
         }
         draft.task = asyncio.create_task(self._try(draft, job), name=f"draft {draft.id}")
@@ -188,7 +188,7 @@ class Editor:
             "step": draft.step,
             "result": draft.result,
             "error": draft.error,
-            "tried": draft.wish,
+            "tried": draft.event_to_try,
             "used": draft.used,
             "may_edit": self._may_edit,
             "why_not_used": self._unusable(draft),
@@ -261,7 +261,7 @@ class Editor:
             return "it is not checked yet" if draft.error is None else f"it could not be checked: {draft.error}"
         if not draft.result["ok"]:
             return "it has errors, or its tests fail"
-        if draft.wish is not None:
+        if draft.event_to_try is not None:
             return "it was tried with one event only: check it first"
         return None if may_write(self._directory) else cannot_write(self._directory)
 
@@ -307,7 +307,7 @@ def _counts(rules: Ruleset | None, name: str) -> dict[str, Any]:
     }
 
 
-def _wish(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _event_to_try(payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """The event to try, if one is named. Raises ConnectorError."""
     if (event := payload.get("event")) is not None:
         return {"event": event, "endpoint": None, "body": None}

@@ -29,7 +29,7 @@ class TrialProcess:
         self._end: asyncio.TimerHandle | None = None
 
     async def ask(self, job: Mapping[str, Any], step: Callable[[str], None]) -> Mapping[str, Any]:
-        """Do a job; `step` is told how far it is. The answer has a `result` or an `error`."""
+        """Do a job; `step` gets how far it is, in words. The answer has a `result` or an `error`."""
         async with self._turn:
             step("starting")
             if self._end is not None:

@@ -37,7 +37,7 @@ class Acceptor:
     """Accepts connections, as many as the limits allow.
 
     If all places are taken, the oldest silent connection that has sent no request is closed for the new one, else the
-    oldest one on which no request is handled. So silent strangers keep nobody out.
+    oldest one on which no request is handled. So connections that send nothing keep nobody out.
     """
 
     def __init__(

@@ -7,57 +7,57 @@ from contextlib import contextmanager
 from connector.model.errors import HttpRejected
 from connector.model.network_address import customer_of
 
-SHARE = 4  # one address of strangers has at most this part of their places: a fourth
+SHARE = 4  # one address has at most this part of the places of unauthenticated callers: a fourth
 
 
 class BodyPlaces:
-    """Authenticated callers have places of their own, and all strangers together have others.
+    """Authenticated callers have places of their own, and all unauthenticated callers together have others.
 
-    So strangers that send slowly keep no known caller out, and one address of strangers does not keep out the others.
+    So unauthenticated callers that send slowly keep no authenticated one out, and one address does not keep out others.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._most_of_one = max(1, most // SHARE)
-        self._known = 0
-        self._strangers = 0
+        self._authenticated = 0
+        self._unauthenticated = 0
         self._by_address: Counter[str] = Counter()
 
     @property
     def taken(self) -> int:
         """How many places are taken now."""
-        return self._known + self._strangers
+        return self._authenticated + self._unauthenticated
 
     @contextmanager
-    def known(self) -> Iterator[None]:
-        """Take a place of a known caller for the block. Raises HttpRejected (503) if there is none."""
-        if self._known >= self._most:
+    def authenticated(self) -> Iterator[None]:
+        """Take a place of an authenticated caller for the block. Raises HttpRejected (503) if there is none."""
+        if self._authenticated >= self._most:
             raise HttpRejected(503, "too many at once")
-        self._known += 1
+        self._authenticated += 1
         try:
             yield
         finally:
-            self._known -= 1
+            self._authenticated -= 1
 
     @contextmanager
-    def stranger(self, address: str | None) -> Iterator[None]:
-        """Take a place of a stranger for the block. Raises HttpRejected (503) if there is none.
+    def unauthenticated(self, address: str | None) -> Iterator[None]:
+        """Take a place of an unauthenticated caller for the block. Raises HttpRejected (503) if there is none.
 
-        The address is None if many callers come from it, such as a proxy's: then only the limit of all strangers
-        applies.
+        The address is None if many callers come from it, such as a proxy's: then only the limit of all such
+        callers applies.
         """
         one = customer_of(address) if address is not None else None
-        if self._strangers >= self._most:
-            raise HttpRejected(503, "too many strangers at once")
+        if self._unauthenticated >= self._most:
+            raise HttpRejected(503, "too many unauthenticated callers at once")
         if one is not None and self._by_address[one] >= self._most_of_one:
             raise HttpRejected(503, "too many at once from one address")
-        self._strangers += 1
+        self._unauthenticated += 1
         if one is not None:
             self._by_address[one] += 1
         try:
             yield
         finally:
-            self._strangers -= 1
+            self._unauthenticated -= 1
             if one is not None:
                 self._by_address[one] -= 1
                 if not self._by_address[one]:

@@ -1,4 +1,4 @@
-"""Limits a listener's connections, in total and for each address, so that strangers cannot use up the file descriptors."""
+"""Limits a listener's connections, in total and for each address, so that unknown callers cannot use up the file descriptors."""
 
 import errno
 import os

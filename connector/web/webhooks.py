@@ -154,9 +154,9 @@ class Hooks:
     ) -> bytes:
         """The body of a request that its head does not reject."""
         if endpoint.check_head(head):
-            place = self._places.known()
+            place = self._places.authenticated()
         else:
-            place = self._places.stranger(None if is_shared(head.peer, self.trusted) else head.peer)
+            place = self._places.unauthenticated(None if is_shared(head.peer, self.trusted) else head.peer)
         with place:
             body = await self._body(request)
         return body if coding is None else decompress(body, coding, self._body_limit)

@@ -93,7 +93,7 @@ class DynamicsSettings(Strict):
     """Where consent is: in columns of the tables under `consent_fields`, or in the consent table of Customer Insights - Journeys
     (msdynmkt_contactpointconsent4), or in both."""
     direction: Literal["two_way", "one_way"] = "two_way"
-    """`one_way`: opt-outs come from the providers alone, and what people change in the CRM is told to no provider."""
+    """`one_way`: opt-outs come from the providers alone, and no provider is sent what people change in the CRM."""
     batch: Annotated[int, Field(ge=1, le=5000)] = 1500
     """How many operations go out together at the most, in requests of a hundred; fewer by itself while the org is slow."""
 

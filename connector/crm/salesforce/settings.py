@@ -103,7 +103,7 @@ class SalesforceSettings(Strict):
     consent_fields: dict[FieldName, ConsentFieldsSettings] = Field(default_factory=dict)
     """By object: the fields that hold consent."""
     direction: Annotated[Literal["two_way", "one_way"], Field(alias="consent")] = "two_way"
-    """`one_way`: opt-outs come from the providers alone, and what people change in the CRM is told to no provider."""
+    """`one_way`: opt-outs come from the providers alone, and no provider is sent what people change in the CRM."""
     # The shipped mappings write the contact twice and an event record for each callback. After folding writes to the
     # same record, a thousand callbacks need two full API calls.
     batch: Annotated[int, Field(ge=1, le=5000)] = 3000

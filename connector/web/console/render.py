@@ -46,7 +46,7 @@ def masked(phone: Phone | str | None) -> str:
 
 
 def donor(text: object, most: int = 500) -> Markup:
-    """A text that a stranger wrote: cut, and kept from turning the direction of what stands around it."""
+    """A text that a donor or another system wrote: cut, and kept from turning the direction of what stands around it."""
     return Markup('<bdi class="donor">{}</bdi>').format(_cut(text, most))
 
 
@@ -56,7 +56,7 @@ def _cut(text: object, most: int) -> str:
 
 
 def prose(text: object, most: int = 2000) -> Markup:
-    """A message or a cure, cut: what stands in `backquotes` is shown as code. It may hold what a stranger wrote."""
+    """A message or a cure, cut: what stands in `backquotes` is shown as code. It may hold what a donor wrote."""
     parts = CODE.split(_cut(text, most))
     shown = [Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)]
     return Markup('<bdi class="donor">{}</bdi>').format(Markup("").join(shown))

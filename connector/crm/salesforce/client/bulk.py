@@ -128,8 +128,8 @@ class Bulk:
 
     async def update(self, http: Http, object_name: str) -> Job:
         """Open a job that updates records by their Id."""
-        wish = {"object": object_name, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
-        call = self._json("POST", "ingest", wish)
+        job = {"object": object_name, "operation": "update", "contentType": "CSV", "lineEnding": "LF"}
+        call = self._json("POST", "ingest", job)
         return await _asked(http, call, "a job that changes records", new=True)
 
     async def upload(self, http: Http, job_id: str, columns: Sequence[str], rows: Iterator[Sequence[str]]) -> None:

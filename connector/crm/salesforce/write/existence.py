@@ -80,8 +80,8 @@ class KeyRegistry:
         unknown = [one for one in writes if one.assumption is not Assumption.FOUND]
         exact = {one.write.object for one in unknown if one.write.exact and _cased(one.write.key)}
         await self._fields.learn(rest, exact)
-        strangers = [one.write for one in unknown if one.task.record_id is None and _matters(one.write)]
-        await self.learn(rest, {(one.object, one.key_field) for one in strangers})
+        without_id = [one.write for one in unknown if one.task.record_id is None and _matters(one.write)]
+        await self.learn(rest, {(one.object, one.key_field) for one in without_id})
         for one in unknown:
             one.assumption = self._assumption(one.write, one.task)
             if one.assumption is Assumption.ANY:

@@ -65,14 +65,14 @@ async def check_files(request: ConsoleRequest) -> Redirect:
     return Redirect(f"{PATH}/drafts/{done['draft']}")
 
 
-async def _start(request: ConsoleRequest, wish: dict[str, Any]) -> Redirect:
+async def _start(request: ConsoleRequest, event: dict[str, Any]) -> Redirect:
     form = request.form
     payload = {
         "name": form.get("name"),
         "text": form.text("text"),
         "opened": form.get("opened"),
         "who": request.person.user,
-        **wish,
+        **event,
     }
     done = await request.call("draft_start", payload)
     return Redirect(f"{PATH}/drafts/{done['draft']}")

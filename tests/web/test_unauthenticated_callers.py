@@ -1,4 +1,4 @@
-"""The cost of strangers: rejected before their bodies are read, and without taking an authenticated caller's place."""
+"""Unauthenticated callers: rejected before their bodies are read, and without taking an authenticated caller's place."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -75,20 +75,20 @@ async def test_a_body_that_was_not_read_is_not_taken_for_a_request(app):
     assert here.requests == []
 
 
-async def test_a_compressed_body_of_a_stranger_is_not_unpacked(app):
+async def test_a_compressed_body_of_an_unauthenticated_caller_is_not_unpacked(app):
     here = await app()
     assert await here.raw(WRONG + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b") == 401
 
 
-async def test_strangers_with_slow_bodies_take_no_place_of_a_known_caller(app):
+async def test_slow_bodies_of_unauthenticated_callers_take_no_place_of_authenticated_ones(app):
     here = await app(**BEHIND_A_PROXY)
     async with slow(here, *(begun(POST, f"192.0.2.{number}") for number in range(8))):
         assert await here.raw(begun(POST, "192.0.2.99")) == 503
-        assert here.facts.pop().why == "too many strangers at once"
+        assert here.facts.pop().why == "too many unauthenticated callers at once"
         assert await in_two_packets(here, begun(KNOWN)) == b"{}"
 
 
-async def test_known_callers_take_no_place_of_a_stranger(app):
+async def test_authenticated_callers_take_no_place_of_unauthenticated_ones(app):
     here = await app(**BEHIND_A_PROXY)
     async with slow(here, *[begun(KNOWN)] * 8):
         assert await here.raw(begun(KNOWN)) == 503
@@ -101,7 +101,7 @@ async def test_known_callers_take_no_place_of_a_stranger(app):
     [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
      ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2")],
 )  # fmt: skip
-async def test_one_address_of_strangers_has_a_fourth_of_their_places(app, one, same, other):
+async def test_one_address_has_a_fourth_of_the_places_of_unauthenticated_callers(app, one, same, other):
     here = await app(**BEHIND_A_PROXY)
     async with slow(here, begun(POST, one), begun(POST, one)):
         assert await here.raw(begun(POST, same)) == 503
@@ -110,7 +110,7 @@ async def test_one_address_of_strangers_has_a_fourth_of_their_places(app, one, s
         assert await in_two_packets(here, begun(KNOWN, one)) == b"{}"
 
 
-async def test_an_address_that_many_callers_share_has_all_places_of_strangers(app):
+async def test_an_address_that_many_callers_share_has_all_places_of_unauthenticated_callers(app):
     here = await app(in_flight=8, body_time=3600)
     async with slow(here, *[begun(POST)] * 7):
         assert await in_two_packets(here, begun(POST)) == b"{}"
