@@ -1,6 +1,9 @@
 """A backfill of a Dynamics 365 org, call by call: what changes meanwhile is left, and nothing is written twice."""
 
+import asyncio
+
 import pytest
+from dynamics.looping import Looping
 
 from connector.crm.backfill.book import BackfillBook
 from connector.crm.backfill.decide import Many, settle_open
@@ -98,3 +101,9 @@ async def test_an_inactive_contact_is_not_read(org, run):
     await org.load("contact", {"contactid": kari, "statecode": 1})
     await run.look()
     assert run.book.counts() == {}
+
+
+async def test_a_page_that_leads_to_itself_ends_the_reading(org, run):
+    looping = Run(Looping(org), run.book)
+    with pytest.raises(PeerUnavailable, match="leads to itself"):
+        await asyncio.wait_for(looping.look(), 20)

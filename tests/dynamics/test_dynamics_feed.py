@@ -2,9 +2,8 @@
 
 from datetime import timedelta
 
-import orjson
 import pytest
-from msgspec.structs import replace
+from dynamics.looping import Looping
 
 from connector.crm.dynamics import contact_points
 from connector.crm.dynamics.client.tables import Tables
@@ -165,20 +164,6 @@ async def test_consent_rows_of_other_channels_are_not_followed(org):
     ]
     page = await feed(contact_points.TABLE, fields, contact_points.CONSENT).ask_opted_out(org, position)
     assert len(page.rows) == 1
-
-
-class Looping:
-    """An `Http` whose pages of contacts lead to themselves."""
-
-    def __init__(self, http):
-        self.http = http
-
-    async def call(self, call):
-        reply = await self.http.call(call)
-        if "/contacts?" not in call.path:
-            return reply
-        page = {"value": [], "@odata.nextLink": f"https://org.example{call.path}"}
-        return replace(reply, body=orjson.dumps(page))
 
 
 async def test_a_page_that_leads_to_itself_is_not_followed_for_ever(changing):

@@ -75,8 +75,8 @@ class WebApi:
         for _ in range(PAGES):
             page = await self.get(target)
             yield responses.rows(page)
-            following = page.body.get("@odata.nextLink")
-            if not isinstance(following, str):
+            following = next_page(page, target)
+            if following is None:
                 return
             target = following
         raise RequestFailed(responses.not_theirs("a query whose pages do not end"))
@@ -102,3 +102,13 @@ class WebApi:
             self.gate.close(failed)
             raise failed
         return reply
+
+
+def next_page(answer: Answer, asked: str | None) -> str | None:
+    """The link to the next page, if there is one. Raises RequestFailed for a page that leads to itself."""
+    link = answer.body.get("@odata.nextLink") if isinstance(answer.body, dict) else None
+    if not isinstance(link, str):
+        return None
+    if asked is not None and api.get(link).path == api.get(asked).path:
+        raise RequestFailed(responses.not_theirs("a page that leads to itself"))
+    return link

@@ -18,7 +18,7 @@ from connector.crm.dynamics.client import api, error_codes, responses
 from connector.crm.dynamics.client.api import Operation
 from connector.crm.dynamics.client.responses import Answer, RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, Tables
-from connector.crm.dynamics.client.web_api import Gate, WebApi
+from connector.crm.dynamics.client.web_api import Gate, WebApi, next_page
 from connector.crm.dynamics.contact_points import CHANNEL, TABLE, TEXT_MESSAGE, narrowing
 from connector.crm.dynamics.read.rows import columns_of, read_row
 from connector.crm.dynamics.traits import TRAITS
@@ -143,7 +143,7 @@ class DynamicsFeed:
         """A page of changes. What is behind `nextLink` belongs to the same poll."""
         at = _date(answer)
         body = answer.body if isinstance(answer.body, dict) else {}
-        following, delta = _following(answer, start.link if start else None), body.get("@odata.deltaLink")
+        following, delta = next_page(answer, start.link if start else None), body.get("@odata.deltaLink")
         if following is None and not isinstance(delta, str):
             raise RequestFailed(responses.not_theirs("a page without a next or a delta link"))
         began = start.began if start is not None and start.began is not None else at
@@ -164,7 +164,7 @@ class DynamicsFeed:
         at = _date(answer)
         began = start.began if start is not None and start.began is not None else at
         rows = tuple(self._rows(table, answer, at))
-        following = _following(answer, start.link if start else None)
+        following = next_page(answer, start.link if start else None)
         if following is not None:
             return Page(rows=rows, position=Position(link=following, tracked=False, began=began).written(), last=False)
         return Page(rows=rows, position=Position(tracked=False, since=began - OVERLAP).written(), last=True)
@@ -219,7 +219,7 @@ class DynamicsFeed:
             target = position or self._query(table, narrowing(self.object))
             answer = await web.get(target, prefer=f"odata.maxpagesize={self._size}")
             rows = tuple(self._rows(table, answer, _date(answer)))
-            following = _following(answer, position)
+            following = next_page(answer, position)
         except RequestFailed as failed:
             return self._failure(failed)
         return Records(rows=rows, position=following or "", last=following is None)
@@ -268,16 +268,6 @@ class DynamicsFeed:
         if isinstance(failed.outcome, Retry):
             return structs.replace(failed.outcome, in_doubt=False)
         return Retry(reason=Reason.CONFIGURATION, detail=failed.outcome.detail, code=failed.outcome.code, cure=HIDDEN)
-
-
-def _following(answer: Answer, asked: str | None) -> str | None:
-    """The link to the next page, if there is one. Raises RequestFailed for a page that leads to itself."""
-    link = answer.body.get("@odata.nextLink") if isinstance(answer.body, dict) else None
-    if not isinstance(link, str):
-        return None
-    if asked is not None and api.get(link).path == api.get(asked).path:
-        raise RequestFailed(responses.not_theirs("a page that leads to itself"))
-    return link
 
 
 def _date(answer: Answer) -> datetime:

@@ -6,6 +6,7 @@ Each contact is read again just before it is written, and written only if it is 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
@@ -15,7 +16,7 @@ from connector.crm.dynamics.client import api, error_codes, responses
 from connector.crm.dynamics.client.api import Operation
 from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import TableInfo, Tables
-from connector.crm.dynamics.client.web_api import WebApi
+from connector.crm.dynamics.client.web_api import WebApi, next_page
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.outcome import Retry
 
@@ -84,13 +85,14 @@ class Backfilling:
         read = 0
         while target is not None:
             self._report(f"reading contacts: {read:,} so far")
-            here = target
-            page = await self._insist(lambda here=here: self._web.get(here))  # type: ignore[misc]
-            rows = responses.rows(page)
+            rows, target = await self._insist(partial(self._page, target))
             self._book.add([line_of(self._contacts.read(row)) for row in rows])
             read += len(rows)
-            following = page.body.get("@odata.nextLink")
-            target = following if isinstance(following, str) else None
+
+    async def _page(self, target: str) -> tuple[Sequence[Mapping[str, Any]], str | None]:
+        """The records of a page, and the next page. Raises RequestFailed."""
+        page = await self._web.get(target)
+        return responses.rows(page), next_page(page, target)
 
     async def stop(self) -> None:
         """Forget what was being written; contacts that are already filled stay filled."""
