@@ -5,6 +5,7 @@ Run, explain, test and replay call the same function. Nothing here reads a clock
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.consent.change_events import DELETED, as_released, author_question, number_question
@@ -45,27 +46,86 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         if special is not None:
             return special
     ledger = decisions(known.ledger)
-    ledger_state = fold_ledger(ledger)
+    case = _Case(event, rules, known, ledger, fold_ledger(ledger))
     word: Verdict = event.verdict
-    ruling = _decide(event, word, rules, known, ledger_state, ledger)
+    ruling = case.decide(word)
     if ruling.superseded_by is not None:
         return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by)
     if event.service_command and word is Verdict.OPT_OUT and not ruling.changes_consent:
         return Plan(state=EventState.NO_CHANGE, detail="the provider's confirmation of our own command")
-    wanted = _apply_rules(event, rules, known, ledger_state, ruling, word, tracing=tracing)
+    wanted = case.apply_rules(ruling, word, tracing=tracing)
     widened = strongest((word, *wanted.consent)) if wanted.consent else word
     if widened is not word:
         word = widened
-        ruling = _decide(event, word, rules, known, ledger_state, ledger)
+        ruling = case.decide(word)
         if ruling.superseded_by is not None:
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
-        wanted = _apply_rules(event, rules, known, ledger_state, ruling, word, tracing=tracing)
+        wanted = case.apply_rules(ruling, word, tracing=tracing)
     done = _conclude(wanted, ruling, word, rules.version)
-    if ledger_state.out and ruling.decision is None:
+    if case.ledger_state.out and ruling.decision is None:
         done = _with_flag_if_new(done, rules)
     if word is not Verdict.OPT_OUT:
         return done
-    return _with_not_reached(done, _not_reached(event, ruling, done.operations, rules, known, ledger_state))
+    return _with_not_reached(done, case.not_reached(ruling, done.operations))
+
+
+class _Case(Struct, frozen=True):
+    """An event, and everything that its plan depends on."""
+
+    event: Event
+    rules: Ruleset
+    known: Known
+    ledger: Sequence[LedgerEntry]  # the decisions in `known.ledger`
+    ledger_state: LedgerState  # what they amount to
+
+    def decide(self, word: Verdict) -> Ruling:
+        """What the word means for the person's consent."""
+        return decide(
+            self.event,
+            word,
+            ledger_state=self.ledger_state,
+            ledger=self.ledger,
+            others_out=self.known.others_opted_out,
+            tolerance=self.rules.clock_tolerance,
+            event_id=self.known.event_id,
+            unseen=word is Verdict.OPT_IN
+            and self.event.object is not None
+            and not_seen_by(self.event, self.known.ledger),
+        )
+
+    def apply_rules(self, ruling: Ruling, word: Verdict, *, tracing: bool) -> Intents:
+        """What the rules want done."""
+
+        def active(provider: str) -> Sequence[Candidate]:
+            return to_whom(provider, self.ledger_state, self.known.configured)
+
+        consent = {
+            "remaining": ruling.remaining,
+            "verdict": word._value_,
+            "scope": ruling.decision.scope._value_ if ruling.decision else "",
+        }
+        return intents(self.event, self.rules, consent=consent, active=active, tracing=tracing)
+
+    def not_reached(self, ruling: Ruling, operations: Sequence[Operation]) -> Sequence[str]:
+        """The CRMs and providers that this opt-out must reach, but that no operation tells of it."""
+        context = self.rules.context
+        crms: Sequence[str] = ()
+        if self.event.object is None:
+            crms = crms_not_notified(ruling, operations, crms=self.rules.flags, consent_of=context.consent_of)
+            if self.event.known_to_provider is not False:
+                return crms
+            # The provider took the opt-out for an ordinary message, and continues to charge the donor.
+            names = [self.event.provider]
+        elif self.event.provider in context.one_way:
+            return ()
+        else:
+            names = [name for name, commands in context.commands.items() if ends_subscriptions(commands)]
+        can_end = [
+            (name, any(one.active for one in found))
+            for name in names
+            if (found := to_whom(name, self.ledger_state, self.known.configured))
+        ]
+        return (*crms, *providers_not_notified(ruling, operations, providers=can_end))
 
 
 def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
@@ -143,21 +203,6 @@ def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) 
     return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=MAY_BE_A_STOP, trace=ordinary.trace)
 
 
-def _decide(
-    event: Event, word: Verdict, rules: Ruleset, known: Known, ledger_state: LedgerState, ledger: Sequence[LedgerEntry]
-) -> Ruling:
-    return decide(
-        event,
-        word,
-        ledger_state=ledger_state,
-        ledger=ledger,
-        others_out=known.others_opted_out,
-        tolerance=rules.clock_tolerance,
-        event_id=known.event_id,
-        unseen=word is Verdict.OPT_IN and event.object is not None and not_seen_by(event, known.ledger),
-    )
-
-
 def _plan_deleted(event: Event, known: Known) -> Plan:
     """The plan of a deleted record. A person is asked if its donor's subscription can no longer be stopped in the CRM."""
     ledger_state = fold_ledger(known.ledger)
@@ -173,27 +218,6 @@ def _plan_deleted(event: Event, known: Known) -> Plan:
         "goes on being charged: restore it from the recycle bin, and opt it out there if the subscription is to end; "
         "then discard this",
     )
-
-
-def _apply_rules(
-    event: Event,
-    rules: Ruleset,
-    known: Known,
-    ledger_state: LedgerState,
-    ruling: Ruling,
-    word: Verdict,
-    *,
-    tracing: bool,
-) -> Intents:
-    def active(provider: str) -> Sequence[Candidate]:
-        return to_whom(provider, ledger_state, known.configured)
-
-    consent = {
-        "remaining": ruling.remaining,
-        "verdict": word._value_,
-        "scope": ruling.decision.scope._value_ if ruling.decision else "",
-    }
-    return intents(event, rules, consent=consent, active=active, tracing=tracing)
 
 
 def to_whom(provider: str, ledger_state: LedgerState, configured: Sequence[Subscription]) -> Sequence[Candidate]:
@@ -224,35 +248,6 @@ def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subs
                 one, keyword=one.keyword or other.keyword, short_number=one.short_number or other.short_number
             )
     return one
-
-
-def _not_reached(
-    event: Event,
-    ruling: Ruling,
-    operations: Sequence[Operation],
-    rules: Ruleset,
-    known: Known,
-    ledger_state: LedgerState,
-) -> Sequence[str]:
-    """The CRMs and providers that this opt-out must reach, but that no operation tells of it."""
-    context = rules.context
-    crms: Sequence[str] = ()
-    if event.object is None:
-        crms = crms_not_notified(ruling, operations, crms=rules.flags, consent_of=context.consent_of)
-        if event.known_to_provider is not False:
-            return crms
-        # The provider took the opt-out for an ordinary message, and continues to charge the donor.
-        names = [event.provider]
-    elif event.provider in context.one_way:
-        return ()
-    else:
-        names = [name for name, commands in context.commands.items() if ends_subscriptions(commands)]
-    can_end = [
-        (name, any(one.active for one in found))
-        for name in names
-        if (found := to_whom(name, ledger_state, known.configured))
-    ]
-    return (*crms, *providers_not_notified(ruling, operations, providers=can_end))
 
 
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:

@@ -16,7 +16,7 @@ from connector.store.database import open_reader
 from connector.store.disk import free_bytes
 from connector.store.migrations import STEPS
 from connector.store.private_files import create_private, create_private_directory, give_to_owner_of
-from connector.store.sql import micros, moment
+from connector.store.sql import micros, moment, put_value
 
 STEP = 2000  # pages, 8 MiB: between two steps others can use the disk
 PAUSE = 0.005  # seconds between two steps
@@ -181,10 +181,7 @@ def _finish(part: Path, now: datetime) -> None:
     with closing(sqlite3.connect(part, isolation_level=None)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         copy.execute("PRAGMA journal_mode = DELETE")
-        copy.execute(
-            "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (TAKEN_AT, json.dumps(micros(now))),
-        )
+        put_value(copy, TAKEN_AT, json.dumps(micros(now)))
 
 
 def remove_copy(part: Path) -> None:

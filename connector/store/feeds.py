@@ -20,6 +20,7 @@ from connector.store.records import (
     unlink_records,
     write_shadows,
 )
+from connector.store.sql import put_value
 from connector.store.writer import Writer
 
 
@@ -88,7 +89,7 @@ class Following:
             looked(connection, pointers)
             point(connection, crm, object, step.look_again)
             if step.cursor is not None:
-                put_cursor(connection, feed, step.cursor)
+                put_value(connection, feed, step.cursor)
             return kept
 
         return await self._writer.run(work, new=True)
@@ -109,7 +110,7 @@ class Following:
             if value is None:
                 connection.execute("DELETE FROM cursors WHERE name = ?", (name,))
             else:
-                put_cursor(connection, name, value)
+                put_value(connection, name, value)
 
         await self._writer.run(work)
 
@@ -121,14 +122,6 @@ def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
         erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
         pointed=pointed(connection, crm, name, record_ids),
         in_doubt=in_doubt_writes(connection, crm, name),
-    )
-
-
-def put_cursor(connection: sqlite3.Connection, name: str, value: str) -> None:
-    """Store a position. Runs inside the writer."""
-    connection.execute(
-        "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (name, value),
     )
 
 

@@ -27,7 +27,7 @@ from connector.store.lanes import promote
 from connector.store.migrations import migrate
 from connector.store.private_files import create_private, give_to_owner_of
 from connector.store.settle import park
-from connector.store.sql import as_list, micros, moment
+from connector.store.sql import as_list, micros, moment, put_value
 
 NAME = "restored"  # in `cursors`
 # It may have been delivered since the backup, and newer events of the person too.
@@ -127,10 +127,7 @@ def _mark(staged: Path, database: Path, now: datetime) -> None:
         connection.execute(DOUBT)
         ask_again(connection, database, moment(taken_at))
         _hold_back(connection, now)
-        connection.execute(
-            "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            (NAME, json.dumps(document)),
-        )
+        put_value(connection, NAME, json.dumps(document))
         connection.execute("DELETE FROM cursors WHERE name = ?", (TAKEN_AT,))  # it is no longer a backup
         connection.execute("DELETE FROM console_sessions")  # who has signed out since then stays signed out
         connection.execute("COMMIT")

@@ -1,4 +1,4 @@
-"""Times as the database stores them (whole microseconds since 1970, UTC), and many rows in few statements.
+"""Times as the database stores them (whole microseconds since 1970, UTC), single values, and many rows in few statements.
 
 Every step of a statement releases the interpreter's lock, and a busy event loop returns it only after its switch
 interval. So rows written one by one wait once each, and rows read as one wait once.
@@ -25,6 +25,14 @@ def micros(moment: datetime) -> int:
 def moment(count: int) -> datetime:
     """The point in time, in UTC."""
     return EPOCH + timedelta(microseconds=count)
+
+
+def put_value(connection: sqlite3.Connection, name: str, value: str) -> None:
+    """Store a value in `cursors`: the position of a feed, or what the database holds only once."""
+    connection.execute(
+        "INSERT INTO cursors (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
 
 
 # Rows in a statement: few sizes, so that the connection keeps all of them prepared.
