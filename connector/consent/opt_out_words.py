@@ -2,7 +2,7 @@
 
 It reads as a person does: invisible characters, emoji, punctuation, case, accents and courtesies do not matter. A
 text that only asks to stop is an opt-out. A short text that begins or ends with a stop word, but says something else
-too, is shown to a person. Any other text is none.
+too, is shown to a person; so is a short refusal without a stop word (`no more texts`). Any other text is none.
 """
 
 import re
@@ -19,6 +19,7 @@ from connector.model.consent import Scope
 from connector.model.event import Verdict
 
 SHORT = 6  # words: the longest text that is shown to a person
+SHORT_REFUSAL = 10  # words: the longest text without a stop word that is shown to a person
 MAX_KEYWORD = 5  # words
 MAX_WORDS = 24  # of a text that is read in other spellings too: a word of single letters has many
 NO_KEYWORDS: Mapping[str, str] = {}
@@ -39,6 +40,7 @@ class Reading:
 
 
 NOTHING = Reading()
+QUESTION = Reading(Verdict.MAYBE_STOP, Scope.SHORT_NUMBER)
 
 
 class _Role(Enum):
@@ -112,6 +114,19 @@ MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-
 JOINED = _Characters(joining=APOSTROPHES + HYPHENS)
 SEPARATED = _Characters(joining=APOSTROPHES)
 DRAWN_OUT = re.compile(r"(.)\1{2,}")  # STOOOP
+STOP_SIGN = "\U0001f6d1"
+DIGIT_AFTER_STOP = re.compile(r"stopp?[0-9]+")  # STOP1
+# Letters of other alphabets and symbols that look like a Latin letter, and digits that do within a word.
+LOOKS_LIKE = {
+    **dict(zip("авекмнорстхуѕіј", "abekmhopctxysij", strict=True)),
+    **dict(zip("АВЕКМНОРСТХУЅІЈ", "ABEKMHOPCTXYSIJ", strict=True)),  # noqa: RUF001 - Cyrillic letters
+    **dict(zip("αοριτκν", "aopitkv", strict=True)),
+    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),  # noqa: RUF001 - Greek letters
+    **{chr(first + place): chr(ord("a") + place) for first in (0x1F150, 0x1F170, 0x1F1E6) for place in range(26)},
+}
+AS_LATIN = str.maketrans(LOOKS_LIKE)
+NOT_LATIN = re.compile(f"[{''.join(LOOKS_LIKE)}]")
+DIGIT_IN_WORD = re.compile(r"(?<=[a-zA-Z])[05]|[05](?=[a-zA-Z])")
 SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
 
 
@@ -137,6 +152,9 @@ def _other_spellings(text: str, seen: _Spelling) -> Iterator[_Spelling]:
     """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
     if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
         yield _spell(compatible, JOINED)
+    if DIGIT_IN_WORD.search(text) if text.isascii() else NOT_LATIN.search(text) or DIGIT_IN_WORD.search(text):
+        latin = DIGIT_IN_WORD.sub(lambda digit: "o" if digit[0] == "0" else "s", text.translate(AS_LATIN))
+        yield _spell(latin, JOINED)
     if SEPARATED_WORD.search(text):
         yield _spell(text, SEPARATED)
         yield _words(" ".join("".join(token.translate(JOINED).split()) for token in text.split()))
@@ -165,6 +183,27 @@ def _phrases(*several: tuple[_Role, Iterable[str]]) -> Phrases:
     for words, role in sorted(found.items(), key=lambda one: -len(one[0])):
         by_first.setdefault(words[0], []).append((words, role))
     return by_first
+
+
+@cache
+def _refusals() -> dict[str, list[tuple[str, ...]]]:
+    """The refusals of the table by their first word."""
+    return {
+        first: [phrase for phrase, _ in phrases]
+        for first, phrases in _phrases((_Role.OTHER, _of(table.REFUSALS))).items()
+    }
+
+
+def _refuses(shown: _Spelling, asked: "_Asked") -> bool:
+    """Whether a short text without a stop word refuses more messages or payments: `please do not text me`."""
+    words, refusals = shown.plain, _refusals()
+    if len(words) > SHORT_REFUSAL or refusals.keys().isdisjoint(words):
+        return False
+    return " ".join(shown.words) not in asked.known() and any(
+        tuple(words[place : place + len(phrase)]) == phrase
+        for place, word in enumerate(words)
+        for phrase in refusals.get(word, ())
+    )
 
 
 def _of(languages: Mapping[str, str]) -> list[str]:
@@ -249,6 +288,8 @@ class OptOutWords:
             found = self._judge(other, asked)
             if found.verdict is Verdict.OPT_OUT:
                 return found
+        if not shown.words and STOP_SIGN in text:
+            return QUESTION
         return reading if len(shown.words) != 1 else _glued(shown.words[0], asked) or reading
 
     def question(self, text: str) -> str:
@@ -258,7 +299,7 @@ class OptOutWords:
 
     def _judge(self, shown: _Spelling, asked: "_Asked") -> Reading:
         if self._stop_starts.isdisjoint(shown.plain):
-            return NOTHING
+            return QUESTION if _refuses(shown, asked) else NOTHING
         parts = _without_negated(self._parts(shown, asked.known()))
         reading = _whole(parts, asked)
         if reading is not None:
@@ -310,9 +351,11 @@ class _Asked(NamedTuple):
 
 
 def _glued(word: str, asked: _Asked) -> Reading | None:
-    """A stop word and a keyword in one: `KATTSTOP` and `STOPPKATT` may stop KATT; `busstop` with the keyword BUS may not."""
-    if "stop" not in word:
+    """A stop word and a keyword or number in one: `STOP1`, `KATTSTOP`, `STOPPKATT`; not `busstop` with the keyword BUS."""
+    if "stop" not in word or word in asked.known():
         return None
+    if DIGIT_AFTER_STOP.fullmatch(word):
+        return QUESTION
     for form, keyword in asked.known().items():
         if word in {f"{form}stop", f"{form}stopp", f"stop{form}", f"stopp{form}"}:
             return Reading(Verdict.MAYBE_STOP, Scope.SUBSCRIPTION, keyword)

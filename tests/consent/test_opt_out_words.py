@@ -213,6 +213,91 @@ def test_what_may_be_a_stop_reaches_as_far_as_the_text_says_and_in_doubt_further
     assert reading("stopp ulven")[1:] == (NUMBER, None)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "lopeta",
+        "Lopeta tilaus, kiitos",
+        "Haluan lopettaa",
+        "PERUUTA",
+        "Bissehit",
+        "heaittihit",
+        "stans",
+        "STOGG",
+        "stands",
+        "vil gerne afmeldes",
+        "avprenumerera",
+        "ARRÊT",
+        "cancelar",
+        "Стоп",
+        "Sei opp avtala",
+        "stopp giveravtalen min",
+        "revoke consent",
+        "remove my number",
+        "take me off your list",
+        "Stopp er du snill",
+    ],
+)
+def test_other_languages_and_what_a_donor_has_with_the_charity_are_known(text):
+    assert verdict(text) is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("text", ["STOP\nSent from my iPhone", "Stopp\nSendt fra min iPhone", "Re: STOPP", "SV: stopp"])
+def test_what_a_phone_writes_around_a_message_adds_nothing(text):
+    assert verdict(text) is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("text", ["ST0P", "5TOP", "SТОР", "stоpp KATT", "🅂🅃🄾🄿", "🆂🆃🅾🅿", "🇸🇹🇴🇵"])
+def test_letters_and_digits_that_look_like_a_stop_word_are_one(text):
+    assert verdict(text) is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("text", ["STPO", "sotp", "STTOP"])
+def test_a_typing_error_that_is_no_other_word_is_a_stop(text):
+    assert verdict(text) is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("text", ["shop", "step", "top", "stor", "500", "S0", "stol", "stpo-rt"])
+def test_other_words_that_are_like_a_stop_word_are_none(text):
+    assert verdict(text) is Verdict.NONE
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Do not text me",
+        "please don't text me again",
+        "no more texts",
+        "I do not want any more of these messages",
+        "leave me alone",
+        "ikke send flere meldinger",
+        "Jeg vil ikke ha flere SMS",
+        "ingen flere sms takk",
+        "jeg ønsker ikke flere meldinger",
+        "eg vil ikkje ha fleire sms",
+        "vil ikke have flere beskeder",
+        "Jag vill inte ha fler sms",
+        "en halua enää viestejä",
+        "STOP1",
+        "stopp2002",
+        "🛑",
+    ],
+)
+def test_a_refusal_without_a_stop_word_is_put_before_a_person(text):
+    assert reading(text) == (MAYBE, NUMBER, None)
+
+
+def test_a_long_text_and_a_keyword_are_no_refusal():
+    assert verdict("I told my friends that they do not text me often enough these days") is Verdict.NONE
+    assert verdict("NO MORE TEXT", keyword="No more text") is Verdict.NONE
+    assert verdict("STOP24", keyword="STOP24") is Verdict.NONE
+
+
+@pytest.mark.parametrize("text", ["älä lopeta", "en halua lopettaa", "Jeg ønsker ikke å slutte"])
+def test_a_refusal_to_stop_is_no_stop(text):
+    assert verdict(text) is Verdict.NONE
+
+
 SENTENCES = [
     # None of them reads as a stop; those of the first part are decided without a person.
     "don't stop",
@@ -351,8 +436,9 @@ def test_words_of_the_table_stand_in_the_form_in_which_they_are_compared():
         table.SUBJECT_WORDS,
         table.FILLER_WORDS,
         table.NEGATIONS,
+        table.REFUSALS,
     ):
-        assert set(languages) == {"en", "no", "da", "sv"}
+        assert set(languages) >= {"en", "no", "da", "sv"}
         for written in ",".join(languages.values()).split(","):
             plain = unicodedata.normalize("NFD", written.strip())
             assert normalized(written) == written.strip() == plain.casefold(), written
