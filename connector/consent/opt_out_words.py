@@ -6,15 +6,14 @@ too, is shown to a person; so is a short refusal without a stop word (`no more t
 """
 
 import re
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from functools import cache
-from itertools import chain
 from typing import NamedTuple, Self
 
 from connector.consent import opt_out_table as table
+from connector.consent.spellings import JOINED, Spelling, other_spellings, spell
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 
@@ -22,6 +21,8 @@ SHORT = 6  # words: the longest text that is shown to a person
 SHORT_REFUSAL = 10  # words: the longest text without a stop word that is shown to a person
 MAX_KEYWORD = 5  # words
 MAX_WORDS = 24  # of a text that is read in other spellings too: a word of single letters has many
+STOP_SIGN = "\U0001f6d1"
+DIGIT_AFTER_STOP = re.compile(r"stopp?[0-9]+")  # STOP1
 NO_KEYWORDS: Mapping[str, str] = {}
 
 
@@ -67,101 +68,9 @@ class _Part(NamedTuple):
     sentence: int
 
 
-class _Spelling(NamedTuple):
-    """A text as words: in the form for comparing keywords, and without accents as in the table."""
-
-    words: list[str]
-    plain: list[str]
-    text: str  # the split words: a line for each sentence
-
-    def sentences(self) -> list[int]:
-        """The sentence number of each word."""
-        return [number for number, line in enumerate(self.text.split("\n")) for _ in line.split()]
-
-
-class _Characters(dict[int, str | None]):
-    """What replaces each character of a text, computed once."""
-
-    MAX = 5000  # how many characters are cached: a sender of all of Unicode cannot fill the memory
-
-    def __init__(self, *, joining: str) -> None:
-        super().__init__()
-        self._joining = joining  # characters between two letters that do not separate the word
-
-    def __missing__(self, code: int) -> str | None:
-        made = self._make(chr(code))
-        if len(self) < self.MAX:
-            self[code] = made
-        return made
-
-    def _make(self, char: str) -> str | None:
-        if char in self._joining:
-            return None
-        if char in BORDERS:
-            return "\n"
-        category = unicodedata.category(char)
-        if category in {"Cf", "Me"} or char in VARIATION_SELECTORS or (category == "Cc" and not char.isspace()):
-            return None
-        return char if category[0] in "LNM" else " "
-
-
-BORDERS = frozenset(".!?…;:,\n\r\u2028\u2029")  # between sentences, or parts of a sentence
-APOSTROPHES = "'`\u00b4\u2018\u2019\u201b\u02b9\u02bb\u02bc\u02bd\u2032\uff07"
-HYPHENS = "-_\u2010\u2011"
-VARIATION_SELECTORS = frozenset(map(chr, chain(range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))))
-# Marks drawn over any letter, if no composed letter exists with them: strokes, circles, accents.
-MARKS = re.compile("[\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
-JOINED = _Characters(joining=APOSTROPHES + HYPHENS)
-SEPARATED = _Characters(joining=APOSTROPHES)
-DRAWN_OUT = re.compile(r"(.)\1{2,}")  # STOOOP
-STOP_SIGN = "\U0001f6d1"
-DIGIT_AFTER_STOP = re.compile(r"stopp?[0-9]+")  # STOP1
-# Letters of other alphabets and symbols that look like a Latin letter, and digits that do within a word.
-LOOKS_LIKE = {
-    **dict(zip("авекмнорстхуѕіј", "abekmhopctxysij", strict=True)),
-    **dict(zip("АВЕКМНОРСТХУЅІЈ", "ABEKMHOPCTXYSIJ", strict=True)),  # noqa: RUF001 - Cyrillic letters
-    **dict(zip("αοριτκν", "aopitkv", strict=True)),
-    **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),  # noqa: RUF001 - Greek letters
-    **{chr(first + place): chr(ord("a") + place) for first in (0x1F150, 0x1F170, 0x1F1E6) for place in range(26)},
-}
-AS_LATIN = str.maketrans(LOOKS_LIKE)
-NOT_LATIN = re.compile(f"[{''.join(LOOKS_LIKE)}]")
-DIGIT_IN_WORD = re.compile(r"(?<=[a-zA-Z])[05]|[05](?=[a-zA-Z])")
-SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
-
-
 def normalized(text: str) -> str:
     """A keyword or word in the form for comparing: only letters and digits, without case, single blanks between words."""
-    return " ".join(_spell(text, JOINED).words)
-
-
-def _spell(text: str, characters: _Characters) -> _Spelling:
-    return _words(text.translate(characters))
-
-
-def _words(shown: str) -> _Spelling:
-    if shown.isascii():
-        shown = shown.lower()
-        words = shown.split()
-        return _Spelling(words, words, shown)
-    shown = MARKS.sub("", unicodedata.normalize("NFC", unicodedata.normalize("NFKC", shown).casefold()))
-    return _Spelling(shown.split(), MARKS.sub("", unicodedata.normalize("NFD", shown)).split(), shown)
-
-
-def _other_spellings(text: str, seen: _Spelling) -> Iterator[_Spelling]:
-    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
-    if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
-        yield _spell(compatible, JOINED)
-    if DIGIT_IN_WORD.search(text) if text.isascii() else NOT_LATIN.search(text) or DIGIT_IN_WORD.search(text):
-        latin = DIGIT_IN_WORD.sub(lambda digit: "o" if digit[0] == "0" else "s", text.translate(AS_LATIN))
-        yield _spell(latin, JOINED)
-    if SEPARATED_WORD.search(text):
-        yield _spell(text, SEPARATED)
-        yield _words(" ".join("".join(token.translate(JOINED).split()) for token in text.split()))
-    if len(seen.words) <= SHORT and DRAWN_OUT.search(seen.text):
-        yield _words(DRAWN_OUT.sub(r"\1", seen.text))
-    if len(seen.words) > 1 and max(map(len, seen.words)) == 1:
-        yield _words("".join(seen.words))
+    return " ".join(spell(text, JOINED).words)
 
 
 Phrases = dict[str, list[tuple[tuple[str, ...], _Role]]]
@@ -169,7 +78,7 @@ Phrases = dict[str, list[tuple[tuple[str, ...], _Role]]]
 
 @cache  # each provider and keyword reads the same table
 def _phrase(written: str) -> tuple[str, ...]:
-    return tuple(_spell(written, JOINED).plain)
+    return tuple(spell(written, JOINED).plain)
 
 
 def _phrases(*several: tuple[_Role, Iterable[str]]) -> Phrases:
@@ -194,7 +103,7 @@ def _refusals() -> dict[str, list[tuple[str, ...]]]:
     }
 
 
-def _refuses(shown: _Spelling, asked: "_Asked") -> bool:
+def _refuses(shown: Spelling, asked: "_Asked") -> bool:
     """Whether a short text without a stop word refuses more messages or payments: `please do not text me`."""
     words, refusals = shown.plain, _refusals()
     if len(words) > SHORT_REFUSAL or refusals.keys().isdisjoint(words):
@@ -212,7 +121,7 @@ def _of(languages: Mapping[str, str]) -> list[str]:
 
 def leading_keyword(text: str | None, keywords: Mapping[str, str]) -> str | None:
     """The keyword that a text begins with, as the config writes it; the longest of several."""
-    words = _spell(text, JOINED).words[:MAX_KEYWORD] if text else []
+    words = spell(text, JOINED).words[:MAX_KEYWORD] if text else []
     for many in range(len(words), 0, -1):
         if (found := keywords.get(" ".join(words[:many]))) is not None:
             return found
@@ -279,12 +188,12 @@ class OptOutWords:
         """
         if not text:
             return NOTHING
-        shown = _spell(text, JOINED)
+        shown = spell(text, JOINED)
         asked = _Asked(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
         reading = self._judge(shown, asked)
         if reading.verdict is Verdict.OPT_OUT or len(shown.words) > MAX_WORDS:
             return reading
-        for other in _other_spellings(text, shown):
+        for other in other_spellings(text, shown):
             found = self._judge(other, asked)
             if found.verdict is Verdict.OPT_OUT:
                 return found
@@ -294,10 +203,10 @@ class OptOutWords:
 
     def question(self, text: str) -> str:
         """A text in the form that decides whether two texts are the same question to a person: without words that add nothing."""
-        parts = self._parts(_spell(text, JOINED), NO_KEYWORDS)
+        parts = self._parts(spell(text, JOINED), NO_KEYWORDS)
         return " ".join(part.word for part in parts if part.role is not _Role.POLITE)
 
-    def _judge(self, shown: _Spelling, asked: "_Asked") -> Reading:
+    def _judge(self, shown: Spelling, asked: "_Asked") -> Reading:
         if self._stop_starts.isdisjoint(shown.plain):
             return QUESTION if _refuses(shown, asked) else NOTHING
         parts = _without_negated(self._parts(shown, asked.known()))
@@ -309,7 +218,7 @@ class OptOutWords:
         scope, keyword = _reach(parts)
         return Reading(Verdict.MAYBE_STOP, scope or Scope.SHORT_NUMBER, keyword)
 
-    def _parts(self, shown: _Spelling, known: Mapping[str, str]) -> list[_Part]:
+    def _parts(self, shown: Spelling, known: Mapping[str, str]) -> list[_Part]:
         parts: list[_Part] = []
         place, end, sentences = 0, len(shown.words), shown.sentences()
         while place < end:
@@ -318,7 +227,7 @@ class OptOutWords:
             place += length
         return parts
 
-    def _next(self, shown: _Spelling, place: int, known: Mapping[str, str]) -> tuple[int, _Role, str]:
+    def _next(self, shown: Spelling, place: int, known: Mapping[str, str]) -> tuple[int, _Role, str]:
         """The next part: its number of words, its role and its word. The longest counts, and a stop word before an equal keyword."""
         length, role = 1, _Role.POLITE if shown.words[place].isdigit() else _Role.OTHER
         for phrase, of in self._phrases.get(shown.plain[place], ()):
