@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 from aiohttp import hdrs, web
@@ -20,10 +21,10 @@ from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Emit, WorkerFailed
-from connector.web.hosts import LOCAL_HOSTS, host_of
 
 TOKEN_BYTES = 32  # random bytes
 BODY_LIMIT = 1024 * 1024  # bytes of a command's object
+LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 HEADERS = {hdrs.CACHE_CONTROL: "no-store", "X-Content-Type-Options": "nosniff"}
 
 CONSOLE = ("/console", "/favicon.ico")
@@ -92,7 +93,7 @@ class Admin:
             return _json(HTTPStatus.INTERNAL_SERVER_ERROR, {"error": where, "cure": cure})
 
     def _check_host(self, request: web.BaseRequest) -> None:
-        """Raises Denied for a name that is not ours: see hosts.py."""
+        """Raises Denied for a name that is not ours: see host_of()."""
         if host_of(request) not in self._hosts:
             raise Denied(HTTPStatus.MISDIRECTED_REQUEST, "unknown Host", "call it as 127.0.0.1 or localhost")
 
@@ -140,6 +141,17 @@ async def _object(request: web.BaseRequest) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise Denied(HTTPStatus.BAD_REQUEST, "the body is not a JSON object", "send {} where a command needs nothing")
     return value
+
+
+def host_of(request: web.BaseRequest) -> str | None:
+    """The name in the Host header, in small letters and without the port; None if it cannot be read.
+
+    A web page whose own name resolves to this machine sends that name (DNS rebinding).
+    """
+    try:
+        return urlsplit(f"//{request.headers.get(hdrs.HOST, '')}").hostname
+    except ValueError:
+        return None
 
 
 def _only(request: web.BaseRequest, *methods: str) -> None:

@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from aiohttp import hdrs, web
 
 from connector.model.errors import ConnectorError
+from connector.web.admin_api import LOCAL_HOSTS, host_of
 from connector.web.console.request import Fields
-from connector.web.hosts import LOCAL_HOSTS, host_of
 
 MAX_FIELDS = 5000
 FORM = "application/x-www-form-urlencoded"
@@ -36,7 +36,7 @@ class Refused(ConnectorError):  # noqa: N818 - it reads as what happened.
 
 
 def check_host(request: web.BaseRequest, hosts: Iterable[str]) -> None:
-    """Raises Refused for a name that is not ours: see hosts.py."""
+    """Raises Refused for a name that is not ours: see host_of()."""
     if host_of(request) not in {*LOCAL_HOSTS, *hosts}:
         cure = "open the console as http://127.0.0.1, or add this host to `console: hosts` in the config"
         raise Refused(HTTPStatus.MISDIRECTED_REQUEST, f"the console is not reached under this host name: {cure}")
