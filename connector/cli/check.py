@@ -39,9 +39,9 @@ LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is miss
 @as_json
 @click.pass_context
 def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> None:
-    """Check config and mappings, and tell all problems at once as file:line:column.
+    """Check config and mappings, and print all problems at once as file:line:column.
 
-    Ends with 1 where there are errors. Without --live nothing is asked of the outside.
+    Ends with 1 if there are errors. Without --live no CRM and no provider is called.
     """
     document = examine(ctx.obj, live=live, strict=strict)
     answer(document, _show, json_wanted=as_json)

@@ -78,7 +78,7 @@ def retry(
 @as_json
 @click.pass_context
 def discard(ctx: click.Context, *, events: tuple[str, ...], as_json: bool) -> None:
-    """Never send what failed of EVENTS, for you have put it right by hand. The ledger keeps that it was not sent.
+    """Never send what failed of EVENTS, because you corrected it by hand. The ledger records that it was not sent.
 
     A callback that could not be read is discarded in the same way.
     """

@@ -32,7 +32,7 @@ SHOWN = 3  # places shown per problem; `check` lists them all
 def doctor(ctx: click.Context, *, as_json: bool) -> None:
     """Look at everything that the connector needs: files, disk, CRMs, providers.
 
-    Each finding is ok, warn or fail, and says what to do. Ends with 1 where one is fail, and with 0 where some only warn.
+    Each finding is ok, warn or fail, and says what to do. Ends with 1 if one is fail, and with 0 if some only warn.
     """
     setup: Setup = ctx.obj
     checked = examine(setup, live=True, strict=True)

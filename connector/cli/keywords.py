@@ -81,7 +81,7 @@ def subkeywords(ctx: click.Context, *, keyword: str, channel: str | None, provid
 def check(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str, provider: str | None, as_json: bool
 ) -> None:
-    """See whether a KEYWORD can be reserved. Ends with 1 where it cannot.
+    """See whether a KEYWORD can be reserved. Ends with 1 if it cannot.
 
     A sub keyword is looked for among those of the account's own keyword: nobody else can have it.
     """

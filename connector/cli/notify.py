@@ -30,7 +30,7 @@ def notify() -> None:
 @as_json
 @click.pass_context
 def test(ctx: click.Context, *, severity: str, as_json: bool) -> None:
-    """Send a test message to every recipient, and show who has taken it. Ends with 1 where one has not."""
+    """Send a test message to every recipient, and show who has taken it. Ends with 1 if one has not."""
     from connector.alarms.policy import Message  # noqa: PLC0415 - see the package's docstring.
 
     setup: Setup = ctx.obj

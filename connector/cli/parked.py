@@ -45,7 +45,7 @@ def release(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json
 @as_json
 @click.pass_context
 def discard(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json: bool) -> None:
-    """Never send what is parked of EVENTS, or all. The ledger keeps that it was not sent."""
+    """Never send what is parked of EVENTS, or all. The ledger records that it was not sent."""
     said = ask(ctx.obj, "parked_discard", chosen(events, every=every))
     answer(said, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
 

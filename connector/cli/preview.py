@@ -54,7 +54,7 @@ def preview(
 ) -> None:
     """Show what the edited mappings would change for the events that have come, compared with the mappings in use.
 
-    Nothing is sent or written, and the daemon goes on beside it. Changes that concern opt-outs come first. A line of a
+    Nothing is sent or written, and the daemon goes on working. Changes that concern opt-outs come first. A line of a
     file of events is {"endpoint": "strex/dlr", "body": …}: the body as the provider sends it, as JSON or as a text.
 
     Ends with 1 if an opt-out would be treated otherwise, or if an event that led to something would lead to nothing or

@@ -22,8 +22,8 @@ PAUSE = 0.5  # seconds between two progress checks
 def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_json: bool) -> None:
     """Compare all records of the CRM with what is known of them, as the daemon does every night.
 
-    What differs is taken for a change, under the same guards as what a poll finds. The daemon does it; after Ctrl-C it goes on.
-    Ends with 1 where a feed could not be compared to the end.
+    A difference counts as a change, under the same guards as a change that a poll finds. The daemon compares: Ctrl-C does not
+    stop it. Ends with 1 if a feed could not be compared to the end.
     """
     setup: Setup = ctx.obj
     document = _ask(setup, {"start": True, "dry_run": dry_run, "accept_missing": accept_missing})

@@ -27,10 +27,10 @@ CHANGES = (("added", "+"), ("changed", "~"), ("removed", "-"))
 @as_json
 @click.pass_context
 def reload(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
-    """Let the running daemon read the mappings again: as a whole, or, where anything is wrong, not at all.
+    """Let the running daemon reload the mappings. If any file has an error, none is reloaded.
 
     Shows the rules that are added, changed and removed, and how many events of the last week the new rules treat otherwise. Ends
-    with 1, and names file, line and column, where the files have errors: the daemon then keeps the mappings in use.
+    with 1, and names file, line and column, if the files have errors: the daemon then keeps the mappings in use.
     """
     setup: Setup = ctx.obj
     loaded = setup.config()

@@ -18,7 +18,7 @@ ERROR = "<3>"  # sd-daemon(3): the priority `err` of a line in the journal
 def run(ctx: click.Context) -> None:
     """Run the daemon until SIGTERM.
 
-    SIGHUP makes it read the mappings again. What it says is its log, on standard error.
+    SIGHUP makes it reload the mappings. It logs to standard error.
     """
     from connector.daemon import run as run_daemon  # noqa: PLC0415 - see the package's docstring.
 

@@ -55,9 +55,9 @@ def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - the output is
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path("schema"))
 @as_json
 def write(*, directory: Path, as_json: bool) -> None:
-    """Write both into DIRECTORY, `schema` where none is named.
+    """Write both into DIRECTORY, or into `schema` if none is named.
 
-    Where lock files lie there, also the mappings' schema with the names of your own objects and fields.
+    If lock files are there, also the mappings' schema with the names of your own objects and fields.
     """
     own = own_text(sorted(directory.glob(f"*{LOCK}")))
     files = {directory / f"{kind}.schema.json": written(kind) for kind in KINDS}
@@ -97,9 +97,9 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
 @click.pass_context
 @as_json
 def pull(ctx: click.Context, *, as_json: bool) -> None:
-    """Ask the CRMs about the objects that the mappings use, and keep what they tell in lock files.
+    """Ask the CRMs about the objects that the mappings use, and keep their answers in lock files.
 
-    `connector check` then holds the mappings against them without asking anybody. Ends with 1 where an object is not there.
+    `connector check` then compares the mappings with them, without calling a CRM. Ends with 1 if an object does not exist.
     """
     from connector.cli.schema_pull import pulled  # noqa: PLC0415 - see the package's docstring.
 

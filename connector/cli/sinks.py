@@ -3,7 +3,7 @@
 import click
 
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json
+from connector.cli.render import answer, as_json
 
 
 @click.group(cls=Group)
@@ -17,4 +17,4 @@ def secret(*, as_json: bool) -> None:
     """Make a signing secret for a webhook. Put it where `secret:` of the config says, and give it to the receiver."""
     from connector.sinks.webhook.signature import new_secret  # noqa: PLC0415 - see the package's docstring.
 
-    answer({"secret": new_secret()}, lambda paper, document: Paper.line(paper, document["secret"]), json_wanted=as_json)
+    answer({"secret": new_secret()}, lambda paper, document: paper.line(document["secret"]), json_wanted=as_json)

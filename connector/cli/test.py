@@ -38,7 +38,7 @@ def test(
 ) -> None:
     """Run the `tests:` of the mapping FILES, or of all of them.
 
-    Each file's tests meet the rules of that file alone. Ends with 1 where one fails.
+    Each file's tests use the rules of that file alone. Ends with 1 if a test fails.
     """
     from connector.pipeline.rule_tests import run_rule_tests  # noqa: PLC0415 - see the package's docstring.
 

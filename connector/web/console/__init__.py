@@ -12,8 +12,8 @@ How to add a page:
 3. Give the file a `SCREEN = Screen(...)` with its pages and actions, and add it to SCREENS in `screens/all_screens.py`.
 4. Write `templates/NAME.html`, which extends `layout.html` and has one `<h1>`. Every button is a real form with
    `method="post"` and `{{ csrf_field }}`. Never use `|safe`, a style attribute, an inline script, `hx-on` or `hx-vals="js:"`.
-   Filters: `|time`, `|age`, `|number`, `|masked`, `|donor` (for what strangers wrote), `|prose` (for cures with
-   `commands` in them).
+   Filters: `|time`, `|age`, `|number`, `|masked`, `|donor` (for what donors wrote), `|prose` (for messages and
+   cures, in which `backquotes` become code), `|state_class` (the color of a state).
 5. With htmx a form's answer, or the page that it redirects to, replaces the target: name the partial template in
    `Page.fragment`. It must repeat the id of the button that was pressed, so that the focus stays there. Messages reach
    the live region of the layout by themselves.

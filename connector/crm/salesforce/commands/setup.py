@@ -39,7 +39,7 @@ def setup(
 ) -> None:
     """Give the org the fields, the object and the permission set of the shipped mappings.
 
-    Shows first what is there and what is missing; deploys only what is missing, all or nothing, and removes nothing. Ends with 1 where
+    Shows first what is there and what is missing; deploys only what is missing, all or nothing, and removes nothing. Ends with 1 if
     something was refused or is in the way.
     """
     if as_json and not (yes or dry_run):
