@@ -285,3 +285,8 @@ def test_a_norwegian_number_of_any_length_is_read_without_the_number_plans(digit
     number = "+47" + "9" * digits
     assert USUAL.fullmatch(number)
     assert parse_phone(number).e164 == number
+
+
+@pytest.mark.parametrize("written", ["90000101.0", "4790000101.0", "+4790000101.0"])
+def test_a_number_that_a_spreadsheet_took_for_a_decimal_one_is_read(written):
+    assert [phone.e164 for phone in possible_phones(written, ("NO",))] == ["+4790000101"]

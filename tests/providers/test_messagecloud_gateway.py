@@ -92,6 +92,11 @@ def test_what_may_be_a_stop_is_left_to_a_person(text, keyword, scope):
     assert (event.verdict, event.keyword, event.opt_out_scope) == (Verdict.MAYBE_STOP, keyword, scope)
 
 
+def test_a_stop_that_is_the_keyword_of_an_empty_message_is_an_opt_out():
+    assert message("", keyword="STOP").verdict is Verdict.OPT_OUT
+    assert message("", keyword="KATT").verdict is Verdict.NONE
+
+
 def test_the_general_gateways_stop_is_for_everything():
     assert message("ask mycampaign stop").opt_out_scope is Scope.PROVIDER
 

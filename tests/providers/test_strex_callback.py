@@ -225,6 +225,12 @@ def test_only_a_success_is_an_opt_in_but_an_opt_out_always_holds(status, result,
     assert report({"SystemAction": "Unsubscribe"}, statusCode=status).verdict is Verdict.OPT_OUT
 
 
+@pytest.mark.parametrize("written", [" Unsubscribe ", "UNSUBSCRIBE", "Un-subscribe", "un_subscribe", "Unsubscribe\t"])
+def test_blanks_and_hyphens_do_not_hide_an_action(written):
+    assert report({"SystemAction": written}).verdict is Verdict.OPT_OUT
+    assert message({"SystemAction": written}).verdict is Verdict.OPT_OUT
+
+
 def test_a_leading_minus_is_a_reversal():
     event = report({"SystemAction": "Recurring"}, transactionId="-client-5c88e736", price=100)
     assert (event.result, event.transaction_id) == (Result.REVERSED, "client-5c88e736")

@@ -223,6 +223,16 @@ def test_only_a_whole_message_is_a_word_on_consent(endpoint, text, verdict):
     assert read(endpoint, body=body, by=by).verdict is verdict
 
 
+@pytest.mark.parametrize("query", ["lead=STOP&mobile=2125551212&msg=", "lead=stop&mobile=2125551212"])
+def test_a_stop_that_is_the_keyword_of_an_empty_message_is_an_opt_out(query):
+    assert read("text4info", query).verdict is Verdict.OPT_OUT
+    by = reader(keywords={"stop hunger": "STOP HUNGER"})
+    assert (
+        read("text4info", query.replace("=STOP", "=STOP+HUNGER").replace("=stop", "=stop+hunger"), by=by).verdict
+        is Verdict.NONE
+    )
+
+
 def test_a_stop_for_everything_names_no_keyword():
     assert read("crm", FORM + "&msg=STOP+ALL").keyword is None
     assert read("crm", FORM + "&msg=STOP").keyword == "SOMEKEY"

@@ -59,7 +59,7 @@ class Reader:
     ) -> Event:
         text = known.get("message")
         keyword = known.get("keyword")
-        said = self._stop(text, keyword)
+        said = self._stop(text or keyword, keyword)  # a stop word alone may be the keyword of an empty message
         named = said.keyword
         if said.verdict is not Verdict.OPT_OUT:
             named = named or keyword or leading_keyword(text, self.keywords)

@@ -8,7 +8,7 @@ from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Read
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.envelope import Forward, as_flag, as_phone, as_time, open_forward, read_price
 from connector.providers.strex.settings import REGION
-from connector.providers.strex.system_actions import ACTIONS, REVERSAL, meaning
+from connector.providers.strex.system_actions import REVERSAL, action_of, meaning
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 
@@ -117,5 +117,4 @@ def _strex_says_stop(forward: Forward, action: str | None) -> bool | None:
 
 
 def _opts_out(action: str | None) -> bool:
-    known = ACTIONS.get(action.casefold()) if action else None
-    return known is not None and known.verdict is Verdict.OPT_OUT
+    return action_of(action).verdict is Verdict.OPT_OUT

@@ -62,13 +62,21 @@ UNKNOWN_STATUS = (Result.PENDING, False)
 REVERSAL = "-"  # first character of the id of a transaction that takes another one back (USERGUIDE, reversing)
 
 
+def action_of(name: str | None) -> Action:
+    """The action of that name, compared by its letters alone: case, blanks and hyphens do not matter."""
+    if not name:
+        return NO_ACTION
+    known = ACTIONS.get(name.casefold())
+    return known or ACTIONS.get("".join(filter(str.isalpha, name.casefold())), NO_ACTION)
+
+
 def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:
     """Verdict, result and whether the status is final, of a delivery report.
 
     An action that reports a failure has failed, even if the SMS that tells the subscriber was delivered. A reversal
     that succeeded is `reversed`. An opt-in counts only after its SMS or charge has succeeded.
     """
-    known = ACTIONS.get(action.casefold(), NO_ACTION) if action else NO_ACTION
+    known = action_of(action)
     result, final = RESULTS.get(status.casefold(), UNKNOWN_STATUS) if status else UNKNOWN_STATUS
     if result is Result.OK and transaction_id.startswith(REVERSAL):
         result = Result.REVERSED

@@ -166,7 +166,10 @@ class Reader:
         """
         text = known.get("msg")
         if endpoint != "poll":
-            if text and normalized(text) in self.start_words:
+            if not text:
+                # A word alone is the keyword, and Text-4-Info may send no text with it.
+                return self._stop(known.get("lead"), keyword)
+            if normalized(text) in self.start_words:
                 return Reading(Verdict.OPT_IN)
             return self._stop(text, keyword)
         reply, message = self._stop(known.get("reply"), keyword), self._stop(text, keyword)
