@@ -287,7 +287,12 @@ class World:
         return (await letters.retry(mapping=version, now=self.clock.now())).count
 
     async def poll(self) -> None:
-        """Let the feed look once more, and settle what it found. A look that is under way may have asked before what counts."""
+        """Let the feed look once more, and settle what it found."""
+        await self.look()
+        await self.settled()
+
+    async def look(self) -> None:
+        """Let the feed look once more. A look that is under way does not count: it may have asked before the last change."""
         loop = self.app.workers[self.feed]
         enough = self.rounds() + (1 if loop.resting else 2)
 
@@ -299,7 +304,6 @@ class World:
             return self.rounds() >= enough
 
         await self.until(over)
-        await self.settled()
 
     def rounds(self) -> int:
         """How often the feed has looked to the end."""
