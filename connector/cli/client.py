@@ -1,6 +1,7 @@
 """Sends a command to the running daemon or, if none runs, to the store itself, which is locked meanwhile."""
 
 import asyncio
+import getpass
 import http.client
 import json
 import os
@@ -49,6 +50,14 @@ def ask(setup: Setup, command: str, payload: Mapping[str, Any] | None = None, *,
     if order:
         click.echo(LATER, err=True)
     return said
+
+
+def user_name() -> str:
+    """Who runs the command, for the audit log. The number of a user who has no name, as in a container."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def ask_daemon(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:

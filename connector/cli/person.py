@@ -1,6 +1,5 @@
 """`connector person show|export|forget|new-key`."""
 
-import getpass
 import json
 import os
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import click
 
-from connector.cli.client import ask
+from connector.cli.client import ask, user_name
 from connector.cli.exit_codes import Misused
 from connector.cli.explain_view import show_person
 from connector.cli.group import Group
@@ -27,7 +26,7 @@ def person() -> None:
 @click.pass_context
 def show(ctx: click.Context, *, number: str, reveal: bool, as_json: bool) -> None:
     """Show everything that is held about the person of NUMBER. With --reveal it is noted in the audit log."""
-    payload = {"phone": number, "reveal": reveal, "by": getpass.getuser()}
+    payload = {"phone": number, "reveal": reveal, "by": user_name()}
     answer(ask(ctx.obj, "person_show", payload), _show, json_wanted=as_json)
 
 
@@ -46,7 +45,7 @@ def export(ctx: click.Context, *, number: str, directory: Path, as_json: bool) -
     """
     from connector.admin.person_page import person_page  # noqa: PLC0415 - see the package's docstring.
 
-    document = ask(ctx.obj, "person_export", {"phone": number, "by": getpass.getuser()})
+    document = ask(ctx.obj, "person_export", {"phone": number, "by": user_name()})
     name = f"person-{document['exported_at'].replace(':', '')}"
     files = [directory / f"{name}.json", directory / f"{name}.html"]
     texts = [json.dumps(document, ensure_ascii=False, indent=2) + "\n", person_page(document)]
@@ -76,7 +75,7 @@ def forget(ctx: click.Context, *, number: str, yes: bool, dry_run: bool, reveal:
     """
     if as_json and not yes and not dry_run:
         raise Misused("--json cannot ask for confirmation: add --yes, or --dry-run")
-    payload = {"phone": number, "reveal": reveal, "by": getpass.getuser()}
+    payload = {"phone": number, "reveal": reveal, "by": user_name()}
     if not yes or dry_run:
         preview = ask(ctx.obj, "person_forget", payload)
         if as_json or dry_run:

@@ -1,11 +1,13 @@
 """`connector person`."""
 
 import json
+import os
 import stat
 
 from admin.scene import DONOR, report
 from click.testing import CliRunner
 
+from connector.cli.client import user_name
 from connector.cli.main import cli
 
 FORMS = ("4798079008", "98079008", "980 79 008")
@@ -24,6 +26,16 @@ def test_a_person_is_shown_in_plain_words(home):
     assert "last decision: joined KATT on 2002 (strex)" in said.output
     assert DONOR not in said.output
     assert DONOR in home.run("person", "show", "980 79 008", "--reveal").output
+
+
+def test_a_user_without_a_name_is_noted_by_number(home, monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # as in a container
+    home.on_the_road(joined)
+    said = home.run("person", "show", DONOR)
+    assert said.exit_code == 0, said.output
+    assert user_name() == "uid 54321"
 
 
 def test_an_export_is_two_private_files(home, tmp_path):

@@ -96,6 +96,12 @@ async def test_a_page_without_its_number_of_rows_may_be_torn():
         await BULK.page(ScriptedHttp(reply(200, b'"Id"\n"003A"\n')), "750A", None, 5)
 
 
+async def test_a_page_that_leads_to_itself_is_not_read_for_ever():
+    same = reply(200, b'"Id"\n"003A"\n', **{"sforce-numberofrecords": "1", "sforce-locator": "x"})
+    with pytest.raises(PeerUnavailable, match="leads to itself"):
+        await BULK.page(ScriptedHttp(same), "750A", "x", 5)
+
+
 @pytest.mark.parametrize("body", [b"<html>", b'"Id"\n"003A"\n', b'"Id","Na'])
 async def test_results_that_are_not_all_or_something_else_are_not_taken_for_the_whole(body):
     table = await BULK.page(ScriptedHttp(reply(200, body, **{"sforce-numberofrecords": "2"})), "750A", None, 5)

@@ -171,6 +171,8 @@ class Bulk:
         table = await self._table(http, path if locator is None else f"{path}&locator={locator}")
         if table.expected is None:
             raise PeerUnavailable("Salesforce does not say how many results it sent")
+        if locator is not None and table.locator == locator:
+            raise PeerUnavailable("Salesforce sent a page of results that leads to itself")
         return table
 
     async def failed(self, http: Http, job: Job) -> Table:
