@@ -52,7 +52,8 @@ REFUSALS = {
         "dont want these, do not want these, dont want your, do not want your"
     ),
     "no": (
-        "ikke send, ikkje send, send ikke, send ikkje, ikke flere, ikkje fleire, ingen flere, ingen fleire, "
+        "ikke send, ikkje send, send ikke, send ikkje, ikke flere sms, ikke flere meldinger, ikke flere trekk, "
+        "ingen flere sms, ingen flere meldinger, ingen flere trekk, ikkje fleire sms, ikkje fleire meldingar, "
         "ikke mer sms, ikkje meir sms, vil ikke ha, vil ikkje ha, vil ikke motta, vil ikkje motta, vil ikke lenger, "
         "vil ikkje lenger, vil ikke være med, vil ikkje vere med, vil ikke betale, vil ikkje betale, "
         "vil ikke støtte, ønsker ikke, onsker ikke, ønskjer ikkje, la meg være, la meg vere, ikke kontakt, "
@@ -61,10 +62,12 @@ REFUSALS = {
     ),
     "da": (
         "vil ikke have, vil ikke modtage, vil ikke længere, vil ikke laengere, lad mig være, lad mig vaere, "
-        "ikke flere, ingen flere, hold op, slet mit nummer, traek mit samtykke, trækker mit samtykke"
+        "ikke flere sms, ikke flere beskeder, ingen flere sms, ingen flere beskeder, hold op, slet mit nummer, "
+        "traek mit samtykke, trækker mit samtykke"
     ),
     "sv": (
-        "skicka inte, skicka inga, inga fler, vill inte ha, vill inte fa, vill inte langre, vill inte vara med, "
+        "skicka inte, skicka inga, inga fler sms, inga fler meddelanden, vill inte ha, "
+        "vill inte fa, vill inte langre, vill inte vara med, "
         "onskar inte, lamna mig i fred, kontakta inte, kontakta mig inte, radera mitt nummer"
     ),
     "fi": "en halua, ala laheta, alkaa lahettako",
@@ -139,16 +142,19 @@ SUBJECT_WORDS = {
 FILLER_WORDS = {
     "en": (
         "i, im, id, want, wants, wanna, to, would, like, will, you, u, can, could, for, from, with, of, and, need, "
-        "wish, the, a, do, be"
+        "wish, the, a, do, be, cant you, can t you, can you not, wont you, won t you"
     ),
     "no": (
         "jeg, eg, vil, ville, ønsker, ønske, onsker, gjerne, a, at, du, dere, kan, kunne, for, pa, fra, til, av, "
-        "med, og, skal, ma, være"
+        "med, og, skal, ma, være, kan dere ikke, kan du ikke, kan de ikke, kan de ikkje, kan du ikkje"
     ),
-    "da": "jeg, vil, ville, ønsker, ønske, gerne, at, du, i, kan, kunne, for, pa, fra, til, af, med, og, skal, ma, være",
+    "da": (
+        "jeg, vil, ville, ønsker, ønske, gerne, at, du, i, kan, kunne, for, pa, fra, til, af, med, og, skal, ma, være, "
+        "kan i ikke"
+    ),
     "sv": (
         "jag, vill, ville, onskar, onska, garna, att, du, ni, kan, kunde, for, pa, fran, till, av, med, och, ska, "
-        "skall, maste, vara"
+        "skall, maste, vara, kan ni inte, kan du inte"
     ),
     "fi": "haluan, haluaisin",
 }
@@ -160,7 +166,7 @@ NEGATIONS = {
     "no": "ikke, ikkje, aldri, uten, utan, ingen, ingenting",
     "da": "ikke, ej, aldrig, uden, ingen, intet",
     "sv": "inte, icke, ej, aldrig, utan, ingen, inget",
-    "fi": "ala, alkaa, en halua, emme halua, ei halua, en aio, ei saa, en voi",
+    "fi": "ala, alkaa, en halua, emme halua, ei halua, en aio, ei saa, en voi, en peruuta, en lopeta",
     "se": "ale, allet",
 }
 # After a stop word they make another verb: stop by, stopp innom, stop forbi.

@@ -287,6 +287,18 @@ def test_a_refusal_without_a_stop_word_is_put_before_a_person(text):
     assert reading(text) == (MAYBE, NUMBER, None)
 
 
+@pytest.mark.parametrize("text", ["Can't you stop texting me?", "kan dere ikke stoppe trekket", "Kan ni inte avsluta?"])
+def test_a_request_in_the_form_of_a_negated_question_is_a_stop(text):
+    assert verdict(text) is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize(
+    "text", ["Ingen flere barn skal sulte", "ikke flere kriger", "No more war", "can't you stop by?"]
+)
+def test_a_wish_for_the_world_is_no_refusal(text):
+    assert verdict(text) is Verdict.NONE
+
+
 def test_a_long_text_and_a_keyword_are_no_refusal():
     assert verdict("I told my friends that they do not text me often enough these days") is Verdict.NONE
     assert verdict("NO MORE TEXT", keyword="No more text") is Verdict.NONE
