@@ -465,3 +465,29 @@ def test_a_subscriber_cannot_write_himself_a_name():
 )
 def test_the_mark_of_our_own_commands_is_a_key_or_a_value(properties, marked):
     assert report(properties).service_command is marked
+
+
+@pytest.mark.parametrize("missing", [{}, {"transactionId": None}, {"transactionId": ""}, {"transactionId": 1.5}])
+def test_a_stop_without_an_id_counts_and_its_repeat_is_recognised(missing):
+    body = {
+        "sender": "+4790000001",
+        "recipient": "2002",
+        "content": "STOP",
+        "created": "2026-11-28T10:00:00Z",
+        **missing,
+    }
+    event, repeat, another = (
+        READER.message(json.dumps(one).encode(), now)
+        for one, now in [
+            (body, NOW),
+            (body, NOW + timedelta(minutes=1)),
+            (body | {"created": "2026-11-28T11:00:00Z"}, NOW),
+        ]
+    )
+    assert event.verdict is Verdict.OPT_OUT
+    assert event.key == repeat.key != another.key
+
+
+def test_a_stop_without_id_and_time_is_never_taken_for_a_repeat():
+    body = json.dumps({"sender": "+4790000001", "content": "STOP"}).encode()
+    assert READER.message(body, NOW).key != READER.message(body, NOW + timedelta(minutes=1)).key

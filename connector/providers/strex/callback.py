@@ -28,7 +28,7 @@ class Reader:
         The provider's own verdict (`isStopMessage`) goes before ours. Ours only counts if the whole text is a stop.
         """
         forward = open_forward(body)
-        transaction = forward.transaction_id
+        transaction = forward.message_id(received_at)
         text = forward.text("content")
         keyword = forward.system("Keyword")
         keyword_id = forward.text("keywordId")

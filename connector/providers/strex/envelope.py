@@ -5,6 +5,7 @@ names are camelCase, those of the properties PascalCase, and other casings have 
 to case.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -161,6 +162,17 @@ class Forward:
         if transaction is None:
             raise Unreadable("no transactionId")
         return transaction
+
+    def message_id(self, received_at: datetime) -> str:
+        """The transaction id of a message. Without it, a message with sender and text has a made-up id: a stop must count.
+
+        A repeat is recognised by sender, text and `created`. A message that has no time either is never taken for a repeat.
+        """
+        sender, content = self.text("sender"), self.text("content")
+        if as_text(self.members.get("transactionId")) is not None or sender is None or content is None:
+            return self.transaction_id
+        written = (sender, content, self.text("recipient") or "", self.text("created") or received_at.isoformat())
+        return "no-id-" + hashlib.sha256("\x00".join(written).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def open_forward(body: bytes) -> Forward:
