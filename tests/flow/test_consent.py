@@ -79,7 +79,7 @@ async def test_who_unticks_the_box_before_the_command_could_go_out_has_called_it
     for out in (True, False):
         await world.person(id=contact["id"], opted_out=out)
         await world.look()
-        await world.until(lambda: not world.app.store.inbox.pending(10))
+        await world.until(lambda: not world.app.store.inbox.pending(10) and world.told_paused("strex"))
     await world.no_faults(world.strex)
     world.clock.ahead += timedelta(minutes=2)
     world.app.wake("strex")
