@@ -168,7 +168,9 @@ def read_page(
     living = [row for row in rows if not row.deleted]
     known = {record_id: one.fields for record_id, one in seen.records.items()}
     gone = [row for row in rows if row.deleted and not _known_gone(row, seen)]
-    seen_before = [row for row in gone if row.record_id in known]
+    # The flag of a record that others were merged into may be theirs, and they are judged themselves.
+    kept = {row.merged_into for row in gone}
+    seen_before = [row for row in gone if row.record_id in known and not (row.merged_into and row.record_id in kept)]
     deleted = [row for row in seen_before if row.merged_into is None]
     merges = merges_of(gone, living, known)
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
@@ -286,11 +288,12 @@ class _Found:
     def take_deleted(self, one: Reading) -> None:
         """Take a row that was deleted or merged away since it was last seen.
 
-        If its flag was set before that, the donor is opted out. Nothing else of such a record counts.
+        If a person set its flag before that, the donor is opted out. Nothing else of such a record counts. Some CRMs let
+        us write to a merged record: then the flag is ours, and stands on the kept record too.
         """
         row = one.row
         number = self._whose(row.fields)
-        if one.change.verdict is Verdict.OPT_OUT:
+        if one.change.verdict is Verdict.OPT_OUT and not (row.merged_into and row.by_us):
             self.events += self._change_events(one, number)
         elif row.merged_into is None and not self._records[row.record_id].opted_out:
             self.events += deletion_events(

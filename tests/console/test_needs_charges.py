@@ -2,6 +2,8 @@
 
 import re
 import shutil
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
@@ -66,7 +68,7 @@ async def waiting(world):
 
     def work(connection):
         connection.execute(AGREEMENT, (CHARGED,))
-        connection.execute(RUN, (world.clock.now().date().isoformat(),))
+        connection.execute(RUN, (datetime.now(ZoneInfo("Europe/Oslo")).date().isoformat(),))
         for number, period in ((1, "2026-10"), (2, "2026-11")):
             connection.execute(CHARGE, (number, period, f"r-{number}"))
 

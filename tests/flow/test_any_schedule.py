@@ -210,6 +210,9 @@ class Schedule(Story):
         if unseen and not fields.get("opted_out", winner["opted_out"]):
             # Nobody can know that the flag was ever set.
             self.said_out[winner["mobile"]] = None
+        if loser["sms_key"] and self.world.shadow(loser["id"]) is None:
+            # A contact of ours whose creation we do not know of yet: a write by its key makes another one.
+            self.deleted[loser["mobile"]] += 1
         if before := await self.unless_taken(self.world.merge(winner["id"], loser["id"], **fields)):
             self.saved(self.in_one_form(before)[0], fields)
         return None
@@ -217,9 +220,10 @@ class Schedule(Story):
     def choose(self, number, fields):
         """Who merges chooses what the page showed them. Where the connector has written since, that is a new value of theirs."""
         amount = fields.get("amount")
-        if amount is not None and amount != self.turns[number] * STEP:
-            self.prices[number] += 1
-            self.chosen.setdefault(number, set()).add(amount)
+        if amount is not None:
+            self.prices[number] += 1  # even the reported amount, where the kept record has another one
+            if amount != self.turns[number] * STEP:
+                self.chosen.setdefault(number, set()).add(amount)
         if fields.get("opted_out") and number in self.joining:
             self.ticks[number] += 1
 

@@ -1,7 +1,10 @@
 """People's changes to whole contacts in Salesforce, over HTTP: nobody is opted in by them, and nothing is sent twice."""
 
+from datetime import timedelta
+
 import pytest
 from contract.crms import EACH_CRM
+from flow.crowd import report
 from flow.world import a_world
 
 pytestmark = EACH_CRM
@@ -223,3 +226,29 @@ async def test_an_opt_out_that_was_made_just_before_a_merge_is_carried_out_and_a
     assert letters(world) == ([] if kept_is_out else ["needs_person"])
     assert world.alarms.count("needs_person") == (0 if kept_is_out else 1)
     assert [one.decision.word for one in world.app.store.consents.of(OTHER) if one.phase == "decided"][1] == "opt_out"
+
+
+async def test_a_stop_that_is_written_to_a_merged_contact_is_no_opt_out_of_the_crm(world):
+    merged, kept = await joined(world), await someone(world)
+    assert await world.callback("dlr", report(1, 1)) == 200  # so that our last write to it was no word about consent
+    await world.poll()
+    await world.merge(kept, merged)
+    await world.fault(world.crm_url, fault="late_commit", times=3, seconds=100)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    world.clock.ahead += timedelta(minutes=10)
+    for _ in range(3):
+        await world.poll()
+    assert await world.orders() == []
+    assert await world.flag(kept)
+
+
+async def test_an_opt_out_that_went_through_two_merges_is_carried_out_once(world):
+    out = await opted_out(world)
+    second, third = await someone(world), await someone(world, last_name="Third")
+    await world.merge(second, out, opted_out=True)
+    await world.merge(third, second, opted_out=True)
+    for _ in range(3):
+        await world.poll()
+    assert len(await world.orders()) == 1
+    assert letters(world) == []
