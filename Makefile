@@ -1,9 +1,9 @@
 # Needs Python 3.11 or later, pip, make and git; everything else goes into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-# One process more than there are cores, because a fourth of the time of a test is waiting. With ARGS=-n0 the tests run
+# Two processes more than there are cores, because a fourth of the time of a test is waiting. With ARGS=-n0 the tests run
 # in one process, as a debugger needs it.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 # Tests start many processes: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
