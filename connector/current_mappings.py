@@ -89,9 +89,8 @@ class CurrentMappings:
         self._alarms.clear(MAPPINGS, self._emit)
         before = self._store.mappings.accepted()
         if before is None or before.version != rules.version or self._store.mappings.refused() is not None:
-            with suppress(
-                StoreUnavailable
-            ):  # the store raises its own alarm, and the mappings work without being stored
+            # The store raises its own alarm, and the mappings work without being stored.
+            with suppress(StoreUnavailable):
                 await self._store.mappings.accept(rules.version, rules.texts, self._now())
 
     async def _refuse(self, found: ProblemsFound) -> tuple[str, ...]:
