@@ -51,7 +51,7 @@ async def test_a_backup_is_a_whole_store(scene, tmp_path):
     await copy.close()
 
 
-async def test_a_file_that_is_there_is_never_replaced(scene, tmp_path):
+async def test_a_backup_never_replaces_an_existing_file(scene, tmp_path):
     target = tmp_path / "copy.db"
     target.write_text("mine")
     with pytest.raises(BackupFailed, match="name a new file"):
@@ -59,7 +59,7 @@ async def test_a_file_that_is_there_is_never_replaced(scene, tmp_path):
     assert target.read_text() == "mine"
 
 
-async def test_the_writer_continues_and_the_copy_is_one_snapshot(scene, tmp_path):
+async def test_writes_continue_during_a_backup_and_the_copy_is_one_snapshot(scene, tmp_path):
     await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None, raw=os.urandom(8000)) for n in range(3000)])
     loop, steps = asyncio.get_running_loop(), []
 
@@ -86,7 +86,7 @@ async def test_a_backup_that_would_use_the_reserve_of_the_disk_is_refused(scene,
     assert list((tmp_path / "b").iterdir()) == []
 
 
-async def test_a_backup_that_is_stopped_leaves_nothing(scene, tmp_path):
+async def test_an_interrupted_backup_leaves_no_file(scene, tmp_path):
     with pytest.raises(BackupFailed, match="stops"):
         make_backup(scene.store.path, tmp_path / "b" / "copy.db", now=NOW, stopped=lambda: True)
     assert list((tmp_path / "b").iterdir()) == []
@@ -126,7 +126,7 @@ async def test_files_that_cannot_be_restored_are_refused_with_the_right_reason(s
         verify(good)
 
 
-def test_the_backups_that_are_kept_are_found_by_their_names(tmp_path):
+def test_backups_are_found_by_their_file_names(tmp_path):
     names = [backup_name("c", NOW + timedelta(days=n)) for n in range(3)]
     for name in (*names, "c-mine.db", "d-20261122T120000Z.db", f"{names[0]}.part"):
         (tmp_path / name).touch()
@@ -136,7 +136,7 @@ def test_the_backups_that_are_kept_are_found_by_their_names(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user")
-async def test_what_root_makes_belongs_to_the_services_user(tmp_path):
+async def test_files_that_root_makes_belong_to_the_owner_of_the_store(tmp_path):
     home, nobody = tmp_path / "home", 65534
     home.mkdir()
     path = home / "c.db"

@@ -36,7 +36,7 @@ def bench(scene):
     return Bench(scene)
 
 
-async def test_what_the_store_refused_to_settle_goes_back_in_doubt_before_anything_new_is_claimed(bench, scene):
+async def test_units_that_could_not_be_settled_return_in_doubt_before_the_next_claim(bench, scene):
     await scene.unit("a", lane=LANES[0])
     with pytest.raises(StoreUnavailable):
         await bench.step(StoreUnavailable("full"))
@@ -47,7 +47,7 @@ async def test_what_the_store_refused_to_settle_goes_back_in_doubt_before_anythi
     assert bench.outbox.claims() == {}
 
 
-async def test_a_bug_in_a_batch_costs_the_guilty_unit_alone(bench, scene):
+async def test_a_bug_makes_a_dead_letter_only_of_the_unit_that_causes_it(bench, scene):
     for key, lane in zip("abcd", LANES, strict=True):
         await scene.unit(key, lane=lane)
     bug = ValueError("no")
@@ -64,7 +64,7 @@ async def test_a_bug_in_a_batch_costs_the_guilty_unit_alone(bench, scene):
     assert scene.unit_states() == {UnitState.DELIVERED: 3, UnitState.DEAD: 1}
 
 
-async def test_a_person_whose_units_come_together_in_doubt_is_not_blocked_by_a_bug_in_the_first(bench, scene):
+async def test_a_bug_in_the_first_of_two_units_of_a_lane_does_not_block_the_second(bench, scene):
     await scene.unit("a", lane=LANES[0])
     await scene.unit("b", lane=LANES[0])
     for _ in range(2):
@@ -73,7 +73,7 @@ async def test_a_person_whose_units_come_together_in_doubt_is_not_blocked_by_a_b
     assert await bench.step(ValueError("no"), bad="a") == ["b"]
 
 
-async def test_a_bug_that_all_units_meet_makes_no_more_than_a_few_dead_letters(bench, scene):
+async def test_a_bug_that_every_unit_meets_makes_only_a_few_dead_letters(bench, scene):
     for place in range(20):
         await scene.unit(f"u{place}", lane=f"+47900001{place:02}")
     for _ in range(12):
@@ -85,7 +85,7 @@ async def test_a_bug_that_all_units_meet_makes_no_more_than_a_few_dead_letters(b
     assert bench.worker.given_up == 0
 
 
-async def test_a_bug_after_everything_was_settled_takes_nothing_back(bench, scene):
+async def test_a_bug_after_settling_releases_no_claim(bench, scene):
     await scene.unit("a", lane=LANES[0])
     with pytest.raises(ValueError, match="told"):
         await bench.step(after=ValueError("told"))
@@ -93,7 +93,7 @@ async def test_a_bug_after_everything_was_settled_takes_nothing_back(bench, scen
     assert bench.facts == []
 
 
-async def test_each_worker_takes_back_its_own_claims_alone(bench, scene):
+async def test_each_worker_releases_only_its_own_claims(bench, scene):
     await scene.unit("a", lane=LANES[0])
     await scene.claim(start="start b")
     await scene.unit("c", lane=LANES[1])
@@ -104,7 +104,7 @@ async def test_each_worker_takes_back_its_own_claims_alone(bench, scene):
     assert await bench.outbox.free_claims("another", scene.now) == 1
 
 
-async def test_a_unit_that_cannot_be_read_costs_itself_alone(bench, scene):
+async def test_an_unreadable_unit_does_not_stop_the_others(bench, scene):
     for key, lane in zip("abc", LANES, strict=False):
         await scene.unit(key, lane=lane)
     await scene.rows("UPDATE units SET operations = 'torn' WHERE lane = ?", LANES[1])

@@ -36,14 +36,14 @@ def concerns_consent(scene, **about):
     ]
 
 
-async def test_a_decision_is_in_the_ledger_as_it_was_made(scene):
+async def test_a_decision_is_stored_unchanged_in_the_ledger(scene):
     await scene.unit("a", decisions=(decision(),))
     (entry,) = scene.store.consents.of(ANNA)
     assert (entry.event_id, entry.event_key, entry.phase, entry.decision) == (1, "a", Phase.DECIDED, decision())
     assert (entry.recorded_at, entry.sink, entry.of) == (NOW, None, None)
 
 
-async def test_what_the_sink_answers_follows_each_decision_of_the_event(scene):
+async def test_a_confirmation_is_added_for_each_decision_of_the_event(scene):
     await scene.unit("a", decisions=(decision(), decision(phone=BERIT)))
     (unit,) = await scene.claim()
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED, detail="was not active"),))
@@ -52,7 +52,7 @@ async def test_what_the_sink_answers_follows_each_decision_of_the_event(scene):
     assert (confirmed.of, confirmed.detail, confirmed.decision) == (decided.id, "was not active", decided.decision)
 
 
-async def test_the_ledger_is_in_the_order_of_events_and_not_of_planning(scene):
+async def test_the_ledger_is_ordered_by_event_and_not_by_time_of_planning(scene):
     older = await scene.keep("older")
     await scene.unit("newer", decisions=(decision(),))
     await scene.plan(older, decisions=(decision(Verdict.OPT_IN),))
@@ -68,7 +68,7 @@ async def test_many_ledgers_are_read_at_once(scene):
     assert scene.store.consents.opted_out(list(ledgers)) == [ANNA, BERIT]
 
 
-async def test_an_opt_out_is_owed_by_each_sink_until_it_confirms(scene):
+async def test_an_opt_out_is_open_for_each_sink_until_it_confirms(scene):
     await scene.unit("a", sinks=(CRM, "strex"), decisions=(decision(),), urgent=True)
     assert sorted(concerns_consent(scene)) == [("a", CRM, None), ("a", "strex", None)]
     (unit,) = await scene.claim()
@@ -76,7 +76,7 @@ async def test_an_opt_out_is_owed_by_each_sink_until_it_confirms(scene):
     assert concerns_consent(scene) == [("a", "strex", None)]
 
 
-async def test_an_opt_in_is_owed_by_nobody(scene):
+async def test_an_opt_in_is_never_an_open_opt_out(scene):
     await scene.unit("a", decisions=(decision(Verdict.OPT_IN),))
     assert concerns_consent(scene) == []
 
@@ -94,7 +94,7 @@ async def test_a_failed_opt_out_stays_open_until_a_retry_goes_through(scene):
     assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.FAILED, Phase.CONFIRMED]
 
 
-async def test_the_age_of_an_open_opt_out_counts_from_the_arrival(scene):
+async def test_the_age_of_an_open_opt_out_counts_from_its_arrival(scene):
     event = await scene.keep("a", received_at=NOW - timedelta(minutes=4))
     await scene.plan(event, decisions=(decision(),), urgent=True)
     assert concerns_consent(scene, older_than=timedelta(minutes=5)) == []
@@ -103,7 +103,7 @@ async def test_the_age_of_an_open_opt_out_counts_from_the_arrival(scene):
     assert late.age == timedelta(minutes=5)
 
 
-async def test_a_side_that_needs_no_unit_confirms_at_once(scene):
+async def test_a_sink_that_needs_no_unit_confirms_with_the_plan(scene):
     await scene.keep("a")
     plan = Planned(
         event_id=1,
@@ -119,7 +119,7 @@ async def test_a_side_that_needs_no_unit_confirms_at_once(scene):
     assert concerns_consent(scene) == []
 
 
-async def test_a_discarded_opt_out_failed_and_is_owed_no_more(scene):
+async def test_a_discarded_opt_out_has_failed_and_is_no_longer_open(scene):
     await scene.unit("a", decisions=(decision(),), urgent=True, parked=True)
     assert concerns_consent(scene) == [("a", CRM, None)]
     await scene.store.dead_letters.discard(now=scene.now)
@@ -140,7 +140,7 @@ async def test_an_opt_out_that_no_rule_sends_is_open_at_once_whatever_its_age(sc
     assert (one.event_id, one.sink, one.system, one.without_rule) == (1, f"{CRM} (no rule)", CRM, True)
 
 
-async def test_what_else_is_delivered_does_not_close_it(scene):
+async def test_a_delivery_without_consent_fields_does_not_close_an_opt_out(scene):
     await not_notified(scene, units=(NewUnit(sink=CRM, lane=ANNA, operations=(scene.write(ANNA),)),))
     (unit,) = await scene.claim()
     await scene.settle(unit, confirmations=(Confirmation(phase=Phase.CONFIRMED),))
@@ -167,13 +167,13 @@ async def test_a_delivered_event_can_be_replayed_while_no_rule_sends_its_opt_out
     assert [phase for _, phase, _ in phases(scene)] == [Phase.DECIDED, Phase.CONFIRMED]
 
 
-async def test_an_opt_out_of_a_dead_letter_that_is_planned_again_is_owed_only_if_the_new_plan_says_so(scene):
+async def test_an_opt_out_of_a_replanned_dead_letter_is_open_only_if_the_new_plan_says_so(scene):
     await not_notified(scene, EventState.DEAD, Reason.BAD_VALUE)
     assert (await scene.store.dead_letters.retry([1], now=scene.now)).planned_again == 1
     assert concerns_consent(scene) == []
 
 
-async def test_a_parked_event_that_a_person_discards_owes_nothing_more(scene):
+async def test_a_parked_event_that_is_discarded_has_no_open_opt_out(scene):
     await not_notified(scene, EventState.DEAD, Reason.NEEDS_PERSON)
     assert await scene.store.dead_letters.discard([1], now=scene.now) == 1
     assert concerns_consent(scene) == []

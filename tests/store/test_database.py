@@ -61,12 +61,12 @@ async def test_every_pragma_is_in_force(store):
     assert (got["journal_mode"], got["synchronous"], got["foreign_keys"]) == ("wal", 2, 1)
 
 
-def test_a_pragma_that_is_not_taken_is_refused():
+def test_a_database_that_does_not_accept_a_pragma_is_refused():
     with pytest.raises(StoreUnavailable, match="local file system"):
         database._connect("file::memory:", database.PRAGMAS)
 
 
-async def test_a_file_opened_to_read_writes_nothing(store):
+async def test_a_store_opened_to_read_writes_nothing(store):
     beside = Store.open_to_read(store.path)
     with pytest.raises(StoreUnavailable, match="only to be read"):
         await beside.following.set_cursor("a", "1")
@@ -83,17 +83,17 @@ async def test_a_closed_store_can_be_read_without_a_daemon(tmp_path, store):
     await beside.close()
 
 
-def test_what_is_not_there_cannot_be_read(tmp_path):
+def test_a_missing_database_cannot_be_opened_to_read(tmp_path):
     with pytest.raises(StoreUnavailable, match="run with this file"):
         Store.open_to_read(tmp_path / "none.db")
 
 
-def test_a_directory_that_is_not_there_says_so(tmp_path):
+def test_a_missing_directory_is_named_in_the_error(tmp_path):
     with pytest.raises(StoreUnavailable, match="directory"):
         Store.open(tmp_path / "none" / "c.db")
 
 
-async def test_a_damaged_file_is_found_after_an_unclean_end(tmp_path):
+async def test_a_damaged_file_is_found_after_an_unclean_stop(tmp_path):
     path = tmp_path / "c.db"
     store = Store.open(path)
 
@@ -115,7 +115,7 @@ async def test_a_damaged_file_is_found_after_an_unclean_end(tmp_path):
         Store.open(path)
 
 
-async def test_an_orderly_end_leaves_nothing_behind(tmp_path):
+async def test_closing_the_store_leaves_no_log_file(tmp_path):
     path = tmp_path / "c.db"
     store = Store.open(path)
     await store.following.set_cursor("a", "1")
@@ -125,7 +125,7 @@ async def test_an_orderly_end_leaves_nothing_behind(tmp_path):
     assert not database.left_behind(path)
 
 
-async def test_tables_are_made_once(tmp_path):
+async def test_migrations_run_only_once(tmp_path):
     path = tmp_path / "c.db"
     await Store.open(path).close()
     store = Store.open(path)
@@ -166,7 +166,7 @@ async def test_a_transition_that_the_model_does_not_know_is_refused(scene):
 
 
 @pytest.mark.slow
-async def test_a_start_with_nothing_to_update_does_not_load_the_library_of_updates(tmp_path):
+async def test_a_start_without_migrations_does_not_import_the_migration_library(tmp_path):
     path = tmp_path / "c.db"
     await Store.open(path).close()
     code = (

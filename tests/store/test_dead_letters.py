@@ -33,7 +33,7 @@ async def test_a_dead_letter_says_what_failed_and_why(scene, letters):
     assert letters.show("b") == []
 
 
-async def test_they_are_listed_by_age_and_by_reason_and_grouped(scene, letters):
+async def test_dead_letters_are_listed_by_age_and_by_reason_and_counted_by_reason(scene, letters):
     await die(scene, "a")
     await scene.keep("b")
     plan = Planned(event_id=2, state=EventState.DEAD, reason=Reason.MISSING_KEY)
@@ -61,7 +61,7 @@ async def test_a_retried_unit_goes_back_to_its_place_in_its_lane(scene, letters)
     ]  # fmt: skip
 
 
-async def test_a_retried_unit_is_claimed_with_what_newer_ones_wrote(scene, letters):
+async def test_a_retried_unit_is_claimed_with_the_fields_that_newer_units_wrote(scene, letters):
     await die(scene, "a", operations=(scene.write(ANNA, A__c=1, B__c=1),))
     await scene.unit("b", operations=(scene.write(ANNA, B__c=2),))
     await scene.settle((await scene.claim())[0])
@@ -70,7 +70,7 @@ async def test_a_retried_unit_is_claimed_with_what_newer_ones_wrote(scene, lette
     assert [written.field for written in unit.newer] == ["B__c"]
 
 
-async def test_retry_is_by_event_by_reason_or_for_all_and_leaves_what_is_parked(scene, letters):
+async def test_retry_is_by_event_or_reason_or_for_all_and_leaves_parked_units(scene, letters):
     await die(scene, "a")
     await die(scene, "b", reason=Reason.TOO_LONG)
     await die(scene, "c")
@@ -89,14 +89,14 @@ async def test_an_event_that_could_not_be_planned_is_planned_again(scene, letter
     assert [stored.key for stored in scene.store.inbox.pending(9)] == ["a"]
 
 
-async def test_a_parked_unit_is_a_dead_letter_that_delays_nobody(scene, letters):
+async def test_a_parked_unit_does_not_delay_its_lane(scene, letters):
     await scene.unit("a", parked=True)
     assert (scene.state("a"), scene.store.inbox.get("a").reason) == (EventState.DEAD, "needs_person")
     await scene.unit("b")
     assert await scene.claimed() == ["b"]
 
 
-async def test_a_released_unit_goes_out_in_its_place(scene, letters):
+async def test_a_released_unit_is_claimed_in_its_old_place(scene, letters):
     await scene.unit("a", parked=True)
     await scene.unit("b")
     assert await letters.release([2], now=NOW) == 0
@@ -104,7 +104,7 @@ async def test_a_released_unit_goes_out_in_its_place(scene, letters):
     assert await scene.claimed() == ["a", "b"]
 
 
-async def test_what_is_parked_before_it_could_be_planned_is_planned_again_when_it_is_released(scene, letters):
+async def test_an_event_parked_before_planning_is_planned_when_it_is_released(scene, letters):
     for key, reason in (("asked", Reason.NEEDS_PERSON), ("failed", Reason.MISSING_KEY)):
         await scene.keep(key)
         event_id = scene.store.inbox.get(key).id
@@ -114,14 +114,14 @@ async def test_what_is_parked_before_it_could_be_planned_is_planned_again_when_i
     assert (scene.state("asked"), scene.state("failed")) == (EventState.PENDING, EventState.DEAD)
 
 
-async def test_a_released_opt_out_overtakes(scene, letters):
+async def test_a_released_opt_out_overtakes_older_units(scene, letters):
     await scene.unit("a")
     await scene.unit("out", parked=True, urgent=True)
     await letters.release(now=NOW)
     assert [(unit.event_key, unit.overtaken_by) for unit in await scene.claim()] == [("out", None), ("a", 2)]
 
 
-async def test_a_discarded_unit_never_goes_out(scene, letters):
+async def test_a_discarded_unit_is_never_claimed(scene, letters):
     await scene.unit("a", parked=True)
     assert await letters.discard([1], now=NOW) == 1
     stored = scene.store.inbox.get("a")
@@ -130,7 +130,7 @@ async def test_a_discarded_unit_never_goes_out(scene, letters):
     assert await scene.claimed() == []
 
 
-async def test_an_event_whose_other_unit_was_delivered_is_delivered_once_the_parked_one_is_discarded(scene, letters):
+async def test_an_event_is_delivered_when_its_last_open_unit_is_discarded(scene, letters):
     await scene.keep("a")
     units = tuple(
         NewUnit(sink=sink, lane=ANNA, operations=(scene.write(ANNA),), parked=parked)
@@ -144,7 +144,7 @@ async def test_an_event_whose_other_unit_was_delivered_is_delivered_once_the_par
     assert scene.state("a") is EventState.DELIVERED
 
 
-async def test_a_retry_has_a_new_time_of_its_first_attempt(scene, letters):
+async def test_a_retry_restarts_the_time_of_the_first_attempt(scene, letters):
     await die(scene, "a")
     await scene.later(days=3)
     await letters.retry(now=scene.now)

@@ -86,33 +86,33 @@ DECISIONS = st.builds(
 
 
 @given(EVENTS)
-def test_an_event_comes_back_as_it_was(event):
+def test_an_event_is_read_as_it_was_stored(event):
     assert documents.event_from_json(documents.event_to_json(event)) == event
 
 
 @given(st.lists(WRITES | COMMANDS, max_size=4))
-def test_operations_come_back_as_they_were_and_in_their_order(operations):
+def test_operations_are_read_as_they_were_stored_and_in_order(operations):
     assert documents.operations_from_json(documents.operations_to_json(operations)) == tuple(operations)
 
 
 @given(DECISIONS)
-def test_a_decision_comes_back_as_it_was(decision):
+def test_a_decision_is_read_as_it_was_stored(decision):
     assert documents.decision_from_json(documents.decision_to_json(decision)) == decision
 
 
-def test_defaults_are_left_out():
+def test_default_values_are_not_stored():
     event = Event(key="k", provider="strex", shape="message", received_at=datetime(2026, 1, 1, tzinfo=UTC))
     assert documents.event_to_json(event) == (
         '{"key":"k","provider":"strex","shape":"message","received_at":"2026-01-01T00:00:00Z"}'
     )
 
 
-def test_times_are_read_as_earlier_versions_wrote_them():
+def test_times_that_earlier_versions_wrote_are_read():
     text = '{"key":"k","provider":"strex","shape":"message","received_at":"2026-01-01T00:00:00+00:00"}'
     assert documents.event_from_json(text).received_at == datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def test_the_scale_of_an_amount_is_kept():
+def test_the_decimal_places_of_an_amount_are_kept():
     event = Event(
         key="k",
         provider="strex",
@@ -124,7 +124,7 @@ def test_the_scale_of_an_amount_is_kept():
 
 
 @pytest.mark.parametrize("text", ["\ud800", object()])
-def test_what_json_cannot_hold_is_unreadable_and_no_bug(text):
+def test_a_text_that_json_cannot_hold_is_unreadable(text):
     event = Event(key="k", provider="strex", shape="message", received_at=datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(Unreadable):
         documents.event_to_json(replace(event, properties={"a": text}))

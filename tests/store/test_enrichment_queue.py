@@ -43,7 +43,7 @@ async def test_an_event_with_an_open_question_is_pending_and_not_planned(scene):
     assert scene.store.questions.counts() == {"strex": 1}
 
 
-async def test_later_events_of_the_person_wait_and_nobody_elses(scene):
+async def test_later_events_of_the_same_person_wait_and_others_do_not(scene):
     await scene.keep("earlier", phone=ANNA)
     await ask(scene, "a", phone=ANNA)
     await scene.keep("later", phone=ANNA)
@@ -68,7 +68,7 @@ async def test_an_opt_out_that_has_itself_a_question_waits_for_its_answer(scene)
     assert pending(scene) == []
 
 
-async def test_the_answer_takes_the_place_of_the_event_and_lets_it_be_planned_in_its_turn(scene):
+async def test_an_answer_replaces_the_event_which_is_planned_in_its_old_place(scene):
     event_id = await ask(scene, "a")
     await scene.keep("b", phone=ANNA)
     known = scene.event("a", phone=BERIT, verdict=Verdict.OPT_IN, price=Decimal("1.50"))
@@ -81,14 +81,14 @@ async def test_the_answer_takes_the_place_of_the_event_and_lets_it_be_planned_in
     await scene.store.plans.commit([done], now=NOW)
 
 
-async def test_what_waited_behind_it_is_planned_after_the_answer(scene):
+async def test_an_event_that_waited_for_an_answer_is_planned_after_it(scene):
     event_id = await ask(scene, "a", phone=ANNA)
     await scene.keep("later", phone=ANNA)
     await scene.store.questions.answer(event_id, scene.event("a", phone=ANNA))
     assert pending(scene) == ["a", "later"]
 
 
-async def test_an_answer_that_makes_it_an_opt_out_is_urgent(scene):
+async def test_an_event_that_becomes_an_opt_out_by_its_answer_is_urgent(scene):
     event_id = await ask(scene, "a")
     await scene.store.questions.answer(event_id, scene.event("a", verdict=Verdict.OPT_OUT))
     assert [one.key for one in scene.store.inbox.urgent(9)] == ["a"]
@@ -121,7 +121,7 @@ async def test_a_question_is_due_after_its_first_pause_and_again_after_the_next(
     assert scene.store.questions.due("strex", 9, NOW + DAYS)[0].overdue
 
 
-async def test_questions_are_those_of_one_provider_and_the_longest_due_come_first(scene):
+async def test_due_questions_are_of_one_provider_and_the_longest_due_come_first(scene):
     await ask(scene, "late", first=timedelta(seconds=9))
     await ask(scene, "early", first=timedelta(seconds=1))
     assert due(scene, NOW + timedelta(minutes=1)) == ["early", "late"]
@@ -129,14 +129,14 @@ async def test_questions_are_those_of_one_provider_and_the_longest_due_come_firs
     assert scene.store.questions.due("messagecloud", 9, NOW + DAYS) == []
 
 
-async def test_a_clock_that_is_set_back_stops_no_question(scene):
+async def test_a_question_is_still_asked_after_the_clock_is_set_back(scene):
     event_id = await ask(scene, "a")
     await scene.store.questions.again(event_id, timedelta(hours=1), now=NOW)
     assert due(scene, NOW + timedelta(minutes=30)) == []
     assert due(scene, NOW - timedelta(days=300)) == ["a"]
 
 
-async def test_a_hint_makes_a_poll_due_but_never_before_the_least_gap(scene):
+async def test_a_hint_makes_a_question_due_but_not_before_the_minimum_gap(scene):
     event_id = await ask(scene, "a")
     await scene.store.questions.again(event_id, timedelta(hours=1), now=NOW)
     assert await scene.store.questions.make_due("a", now=NOW + timedelta(seconds=1))
@@ -148,7 +148,7 @@ async def test_a_hint_makes_a_poll_due_but_never_before_the_least_gap(scene):
     assert due(scene, NOW + timedelta(minutes=9)) == ["a"]
 
 
-async def test_a_hint_about_nothing_that_is_open_does_nothing(scene):
+async def test_a_hint_about_an_event_without_an_open_question_does_nothing(scene):
     await scene.keep("b")
     assert not await scene.store.questions.make_due("b", now=NOW)
     assert not await scene.store.questions.make_due("nobody knows", now=NOW)
@@ -176,12 +176,12 @@ async def test_a_replay_can_open_the_question_again(scene):
     assert pending(scene) == ["a"]
 
 
-async def test_what_waits_for_an_answer_is_not_what_the_planner_is_late_with(scene):
+async def test_an_event_that_waits_for_an_answer_is_not_the_oldest_pending_event(scene):
     await ask(scene, "a")
     assert scene.store.inbox.oldest_pending() is None
 
 
-async def test_ten_thousand_open_questions_cost_the_planner_nothing(scene):
+async def test_ten_thousand_open_questions_do_not_slow_down_the_planner(scene):
     entries = [scene.entry(f"q{number}", phone=None) for number in range(10_000)]
     asking = [replace(entry, question=Question(first=SOON, deadline=DAYS)) for entry in entries]
     await scene.store.inbox.keep([scene.entry(f"e{number}", phone=f"+479{number:07}") for number in range(100)])

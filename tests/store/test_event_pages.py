@@ -32,7 +32,7 @@ async def fail(scene, *event_ids):
         await scene.settle(unit, UnitState.DEAD, reason=Reason.TOO_LONG, detail="too long")
 
 
-async def test_pages_go_to_older_and_back_to_newer_events(scene, store):
+async def test_pages_lead_to_older_and_back_to_newer_events(scene, store):
     stored = await many(scene, 7)
     first = store.event_pages.page(EventFilter(), 3)
     assert (ids(first), first.newer) == ([stored[6], stored[5], stored[4]], None)
@@ -46,7 +46,7 @@ async def test_pages_go_to_older_and_back_to_newer_events(scene, store):
     assert store.event_pages.page(EventFilter(), 3, after=first.events[0].id).newer is None
 
 
-async def test_a_page_behind_the_last_event_leads_back(scene, store):
+async def test_an_empty_page_after_the_last_event_leads_back(scene, store):
     stored = await many(scene, 3)
     page = store.event_pages.page(EventFilter(), 3, before=stored[0])
     assert (ids(page), page.older) == ([], None)
@@ -102,7 +102,7 @@ async def test_a_search_ends_after_its_time_and_can_be_continued(scene, store):
     assert pages.page(DEAD, 5, after=stored[0]).newer == stored[2]
 
 
-async def test_numbers_beside_a_filter_hold_all_other_filters(scene, store):
+async def test_counts_beside_a_filter_obey_all_other_filters(scene, store):
     await scene.keep("a", keyword="KATT")
     await scene.keep("b", keyword="HUND", text="hello")
     dead = await scene.keep("c", keyword="HUND", phone=BERIT)
@@ -134,7 +134,7 @@ def as_fields(one):
     return {name: getattr(one, name) for name in one.__struct_fields__}
 
 
-async def test_swept_events_are_not_counted(scene, store):
+async def test_deleted_events_are_not_counted(scene, store):
     event_id = await scene.unit("a")
     (unit,) = await scene.claim()
     await scene.settle(unit)

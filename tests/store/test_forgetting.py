@@ -104,7 +104,7 @@ async def test_nothing_of_the_person_is_left_in_any_file(scene):
     assert scene.store.forgetting.unfinished() == []
 
 
-async def test_the_opt_out_holds_also_after_a_new_start(scene):
+async def test_the_opt_out_of_a_forgotten_person_holds_until_they_join_again(scene):
     await life(scene)
     await forget(scene)
     kept = scene.store.consents.of(ANNA)
@@ -134,7 +134,7 @@ async def test_a_repeat_of_an_erased_event_is_recognised_and_another_meaning_is_
     assert await scene.rows("SELECT * FROM erased_events") == []
 
 
-async def test_an_opt_out_that_is_not_delivered_is_kept_until_it_is(scene):
+async def test_an_undelivered_opt_out_is_kept_until_it_is_delivered(scene):
     await life(scene, settled=False)
     done = await forget(scene)
     assert done.waits.delivering == (1, 2, 3)  # 3: of somebody else, and names the number
@@ -148,7 +148,7 @@ async def test_an_opt_out_that_is_not_delivered_is_kept_until_it_is(scene):
     assert found_in(scene.store.path, *FORMS, NAME, WORDS) == set()
 
 
-async def test_what_an_older_open_event_must_not_overwrite_stays_until_that_is_done(scene):
+async def test_a_delivered_opt_out_is_kept_while_an_older_event_could_overwrite_it(scene):
     """The newer opt-out is delivered first; without it the older opt-in would be sent with the flag."""
     await life(scene, settled=False)
     first, *others = await scene.claim()
@@ -160,7 +160,7 @@ async def test_what_an_older_open_event_must_not_overwrite_stays_until_that_is_d
     assert unit.newer
 
 
-async def test_dead_letters_go_but_an_undecided_opt_out_waits_for_a_person(scene):
+async def test_dead_letters_are_erased_but_an_undecided_opt_out_waits_for_a_person(scene):
     dead = await scene.unit("dead")
     (unit,) = await scene.claim()
     await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION)
@@ -174,14 +174,14 @@ async def test_dead_letters_go_but_an_undecided_opt_out_waits_for_a_person(scene
     assert scene.store.inbox.get(dead) is None
 
 
-async def test_an_opt_out_that_only_the_record_says_is_kept(scene):
+async def test_an_opt_out_that_only_the_crm_record_shows_is_kept(scene):
     shadow = ShadowWrite(crm=CRM, object="Contact", record_id="003A", fields={}, phone=ANNA, opted_out=True)
     await scene.store.records.write([shadow], now=NOW)
     await forget(scene)
     assert fold_ledger(scene.store.consents.of(ANNA)).out
 
 
-async def test_what_comes_after_the_request_is_new_and_stays(scene):
+async def test_an_event_that_arrives_after_the_request_is_not_erased(scene):
     await life(scene)
     await scene.store.forgetting.ask(PERSON, now=scene.now)
     event = await scene.unit("later")
@@ -190,7 +190,7 @@ async def test_what_comes_after_the_request_is_new_and_stays(scene):
     assert not (await forget(scene)).waits.undecided
 
 
-async def test_another_event_under_way_that_names_the_number_is_finished_first(scene):
+async def test_erasing_waits_for_another_open_event_that_names_the_number(scene):
     await scene.store.inbox.keep([make_entry("other", phone=BERIT, text="ring 900 00 001")])
     await scene.plan(1, lane=BERIT, operations=(write(BERIT, Note="ring 900 00 001"),))
     assert (await forget(scene)).waits.delivering == (1,)
@@ -201,7 +201,7 @@ async def test_another_event_under_way_that_names_the_number_is_finished_first(s
     assert scene.store.inbox.get(1).event.text == "ring 0"
 
 
-async def test_without_the_key_nobody_is_forgotten_and_with_a_new_key_people_are_again(scene):
+async def test_nobody_is_forgotten_while_the_key_file_is_missing(scene):
     await life(scene)
     await forget(scene)
     key_file(scene.store.path).unlink()
@@ -213,7 +213,7 @@ async def test_without_the_key_nobody_is_forgotten_and_with_a_new_key_people_are
     await scene.store.forgetting.ask(Phone(BERIT), now=scene.now)
 
 
-async def test_the_key_is_private_and_made_once(tmp_path):
+async def test_the_key_file_is_private_and_made_once(tmp_path):
     path = tmp_path / "c.db"
     for _ in range(2):
         store = Store.open(path)
@@ -239,29 +239,29 @@ async def test_forgetting_knows_every_table_and_column(scene):
     ["+4790000001", "004790000001", "4790000001", "90000001", "+47 900 00 001", "%2B47%20900%2000%20001", "(+47) 90-00-00-01",
      "+47\u00a0900\u00a000\u00a0001", "tel:+4790000001", "x90000001x", "90000001".encode("utf-16-le"), '{"a":4790000001}'],
 )  # fmt: skip
-def test_a_number_is_found_in_every_form(text):
+def test_a_phone_number_is_found_in_every_spelling(text):
     assert Mentions(PERSON).are_in(text)
     assert not Mentions(PERSON).are_in(Mentions(PERSON).without(text))
 
 
 @pytest.mark.parametrize("text", ["190000001", "900000019", "9000000", "+46 900000010", "", None])
-def test_another_number_is_not_found(text):
+def test_a_different_phone_number_is_not_found(text):
     assert not Mentions(PERSON).are_in(text)
 
 
-def test_json_stays_json_without_the_number():
+def test_json_stays_valid_when_a_number_is_removed():
     text = '{"a":4790000001,"b":"ring 900 00 001, now"}'
     assert json.loads(Mentions(PERSON).without(text)) == {"a": 0, "b": "ring 0, now"}
 
 
-async def test_the_id_of_a_forgotten_person_leads_nowhere(scene):
+async def test_the_id_of_a_forgotten_person_finds_nobody(scene):
     number = await scene.store.people.id_of(ANNA)
     await forget(scene)
     assert scene.store.people.phone_of(number) is None
     assert await scene.store.writer.run(lambda connection: forget_id(connection, ANNA)) == 0
 
 
-async def test_who_was_forgotten_since_a_backup_is_forgotten_again_after_its_restore(tmp_path):
+async def test_a_person_forgotten_after_a_backup_is_forgotten_again_after_its_restore(tmp_path):
     path, copy, later = tmp_path / "c.db", tmp_path / "copies" / "copy.db", tmp_path / "copies" / "later.db"
     scene = Scene(Store.open(path))
     await life(scene)

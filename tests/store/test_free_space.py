@@ -29,7 +29,7 @@ async def distributed(scene):
 
 
 @pytest.mark.slow
-async def test_copies_that_sqlite_leaves_in_its_pages_are_overwritten(scene):
+async def test_deleted_values_in_free_space_of_pages_are_overwritten(scene):
     await distributed(scene)
     rows = await scene.rows("SELECT name, more FROM hidden ORDER BY name")
     kept = {name for name, _ in rows}
@@ -51,7 +51,7 @@ async def test_copies_that_sqlite_leaves_in_its_pages_are_overwritten(scene):
     await scene.rows("DROP TABLE hidden")
 
 
-async def test_while_a_reader_needs_the_log_nothing_is_overwritten(scene):
+async def test_free_space_is_not_overwritten_while_a_reader_needs_the_log(scene):
     await distributed(scene)
     reader = sqlite3.connect(scene.store.path, isolation_level=None)
     try:
@@ -73,5 +73,5 @@ async def test_while_a_reader_needs_the_log_nothing_is_overwritten(scene):
         bytes([13, 0, 0, 0, 1, 15, 0, 0]) + struct.pack(">H", 99) + bytes(4086),  # a cell within the gap
     ],
 )
-def test_a_page_that_is_none_of_a_tree_is_left_alone(page):
+def test_a_page_that_is_not_a_btree_page_is_left_alone(page):
     assert gap_of(page, 7) is None

@@ -15,7 +15,7 @@ SOON = NOW + timedelta(minutes=10)
 ANNA, BERIT = "+4790000001", "+4790000002"
 
 
-async def test_an_event_is_kept_and_comes_back(scene):
+async def test_an_event_is_stored_and_read_unchanged(scene):
     (kept,) = await scene.store.inbox.keep([scene.entry("a", raw=b"as it came")])
     assert kept == Kept(1, False)
     stored = scene.store.inbox.get("a")
@@ -26,7 +26,7 @@ async def test_an_event_is_kept_and_comes_back(scene):
     assert scene.store.inbox.get(stored.id) == stored
 
 
-async def test_a_repeat_is_known_and_changes_nothing(scene):
+async def test_a_repeat_is_recognised_and_changes_nothing(scene):
     await scene.store.inbox.keep([scene.entry("a", raw=b"first")])
     (kept,) = await scene.store.inbox.keep([scene.entry("a", raw=b"second")])
     assert kept == Kept(1, True)
@@ -34,13 +34,13 @@ async def test_a_repeat_is_known_and_changes_nothing(scene):
     assert scene.store.inbox.received() == 1
 
 
-async def test_repeats_within_one_group_and_one_request_are_known(scene):
+async def test_repeats_within_one_commit_and_one_request_are_recognised(scene):
     answers = await asyncio.gather(*(scene.store.inbox.keep([scene.entry("a"), scene.entry("a")]) for _ in range(5)))
     assert {kept.id for answer in answers for kept in answer} == {1}
     assert [kept.known for answer in answers for kept in answer].count(False) == 1
 
 
-async def test_an_unreadable_body_is_kept_raw_and_its_repeat_is_known(scene):
+async def test_an_unreadable_body_is_stored_and_its_repeat_is_recognised(scene):
     entry = scene.entry("digest", unreadable="not JSON", raw=b"\xff")
     assert await scene.store.inbox.keep([entry]) == (Kept(1, False),)
     assert await scene.store.inbox.keep([entry]) == (Kept(1, True),)
@@ -50,7 +50,7 @@ async def test_an_unreadable_body_is_kept_raw_and_its_repeat_is_known(scene):
     assert scene.store.inbox.pending(9) == []
 
 
-async def test_a_nonce_counts_once(scene):
+async def test_a_nonce_is_accepted_only_once(scene):
     keep = scene.store.inbox.keep
     await keep([scene.entry("a")], nonce="n", nonce_expires=SOON)
     with pytest.raises(HttpRejected) as refused:
@@ -59,12 +59,12 @@ async def test_a_nonce_counts_once(scene):
     assert scene.store.inbox.get("b") is None
 
 
-async def test_a_repeat_of_a_stored_event_with_its_nonce_is_known_and_not_refused(scene):
+async def test_a_repeat_of_a_stored_event_with_the_same_nonce_is_not_refused(scene):
     await scene.store.inbox.keep([scene.entry("a")], nonce="n", nonce_expires=SOON)
     assert await scene.store.inbox.keep([scene.entry("a")], nonce="n", nonce_expires=SOON) == (Kept(1, True),)
 
 
-async def test_one_nonce_used_twice_at_the_same_moment_counts_once(scene):
+async def test_one_nonce_in_two_simultaneous_requests_is_accepted_once(scene):
     answers = await asyncio.gather(
         *(scene.store.inbox.keep([scene.entry(key)], nonce="n", nonce_expires=SOON) for key in "ab"),
         return_exceptions=True,
@@ -90,13 +90,13 @@ async def test_a_request_is_kept_as_a_whole_or_not_at_all(scene):
     assert scene.store.inbox.received() == 0
 
 
-async def test_half_a_surrogate_pair_is_unreadable(scene):
+async def test_an_event_with_half_a_surrogate_pair_is_unreadable(scene):
     entry = replace(scene.entry("a"), event=scene.event("a", text="\ud800"))
     with pytest.raises(Unreadable):
         await scene.store.inbox.keep([entry])
 
 
-async def test_pending_is_in_the_order_of_arrival_and_urgent_is_only_opt_outs(scene):
+async def test_pending_events_come_in_order_of_arrival_and_only_opt_outs_are_urgent(scene):
     await scene.keep("a")
     await scene.keep("b", verdict=Verdict.OPT_OUT, phone=BERIT)
     await scene.keep("c", verdict=Verdict.OPT_IN, phone=BERIT)
@@ -137,7 +137,7 @@ async def test_an_opt_out_of_a_crm_is_undecided_until_it_is_planned(scene):
     assert undecided("salesforce", [ANNA], after=1) == {}
 
 
-async def test_an_unreadable_event_is_replayed_as_what_it_means_now(scene):
+async def test_an_unreadable_event_that_can_be_read_now_is_replayed(scene):
     await scene.keep("digest", unreadable="no")
     event = scene.event("real", verdict=Verdict.OPT_OUT)
     await scene.store.inbox.replay(1, event)
@@ -173,13 +173,13 @@ async def test_an_event_that_cannot_be_replayed_says_why(scene, case, match):
         await scene.store.inbox.replay(1, event)
 
 
-async def test_an_entry_is_an_event_or_says_why_there_is_none(scene):
+async def test_an_entry_without_an_event_must_have_a_reason(scene):
     entry = replace(scene.entry("a"), event=None)
     with pytest.raises(ValueError, match="says why"):
         await scene.store.inbox.keep([entry])
 
 
-async def test_the_same_id_with_another_person_or_another_meaning_is_a_new_event(scene):
+async def test_a_known_id_with_another_person_or_verdict_is_a_new_event(scene):
     inbox = scene.store.inbox
     await inbox.keep([scene.entry("a", phone=ANNA, text="hei", transaction_id="7")])
     ((stop,), (again,), (other,)) = [
@@ -199,7 +199,7 @@ async def test_the_same_id_with_another_person_or_another_meaning_is_a_new_event
     assert events[1].transaction_id.startswith("7-")
 
 
-async def test_a_repeat_with_the_same_meaning_stays_a_repeat(scene):
+async def test_a_repeat_with_the_same_person_and_verdict_is_a_repeat(scene):
     inbox = scene.store.inbox
     (first,) = await inbox.keep([scene.entry("a", text="STOP", properties={"attempt": 1})])
     assert await inbox.keep([scene.entry("a", text="STOP ", properties={"attempt": 2})]) == (Kept(first.id, True),)

@@ -42,7 +42,7 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("seed", [1])
-async def test_nothing_that_was_answered_is_lost_by_a_kill(tmp_path, seed):
+async def test_no_answered_event_is_lost_when_the_process_is_killed(tmp_path, seed):
     path, dice, answered = tmp_path / "c.db", random.Random(seed), set()
     for turn in range(ROUNDS):
         with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs in this loop that could wait for it.

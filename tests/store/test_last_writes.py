@@ -32,23 +32,23 @@ async def last_write(store, *writes):
     return known["003A"].last_write
 
 
-async def test_nothing_is_known_of_a_record_that_we_never_wrote(store):
+async def test_a_record_that_we_never_wrote_has_no_last_write(store):
     assert await last_write(store, shown(fields={"A": 1})) is None
 
 
-async def test_the_last_write_names_its_fields_and_whose_it_was(store):
+async def test_the_last_write_names_its_fields_and_its_person(store):
     known = await last_write(store, wrote(A=1), wrote(B=2, person=None))
     assert (known.fields, known.unseen, known.person) == (("B",), {"A": 1, "B": 2}, ANNA)
     assert (await last_write(store, wrote(person=BERIT))).fields == ()
     assert (await last_write(store)).person == BERIT
 
 
-async def test_what_the_crm_has_shown_is_seen_and_still_our_last_write(store):
+async def test_a_value_that_the_crm_has_shown_is_no_longer_unseen(store):
     known = await last_write(store, wrote(A=1), shown(fields={"A": 2}))
     assert (known.fields, known.unseen, known.person) == (("A",), {}, ANNA)
 
 
-async def test_somebody_else_with_the_number_is_found(store):
+async def test_another_record_with_the_same_number_is_found(store):
     await store.records.write([shown("003A", phone=ANNA), shown("003B", phone=BERIT)], now=NOW)
     assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
     await store.records.write([shown("003C", phone=ANNA)], now=NOW)
@@ -87,7 +87,7 @@ def open_ones(scene):
     return [(one.event_id, one.sink, one.failed) for one in scene.store.consents.open_opt_outs(scene.now)]
 
 
-async def test_an_opt_out_that_automation_took_back_is_owed_again_and_the_ledger_says_why(scene):
+async def test_an_opt_out_that_automation_reverted_is_open_again_and_the_ledger_says_why(scene):
     event_id = await opted_out(scene)
     assert open_ones(scene) == []
     await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
@@ -97,7 +97,7 @@ async def test_an_opt_out_that_automation_took_back_is_owed_again_and_the_ledger
 
 
 @pytest.mark.parametrize("how", ["out", "deleted"])
-async def test_an_opt_out_is_no_longer_owed_when_the_record_has_it_again_or_is_gone(scene, how):
+async def test_a_reverted_opt_out_is_closed_when_the_record_has_it_again_or_is_gone(scene, how):
     await opted_out(scene)
     await follow(scene, taken_back={ANNA: "Contact 003A"})
     await follow(scene, **{how: (BERIT,)})
@@ -107,14 +107,14 @@ async def test_an_opt_out_is_no_longer_owed_when_the_record_has_it_again_or_is_g
     assert scene.store.consents.of(ANNA)[-1].phase is Phase.CONFIRMED
 
 
-async def test_an_opt_out_that_waits_for_its_sink_is_not_confirmed_by_a_record_that_says_out(scene):
+async def test_an_undelivered_opt_out_is_not_confirmed_by_a_record_with_the_flag(scene):
     event_id = await scene.keep("out")
     await scene.plan(event_id, decisions=(decision(),))
     await follow(scene, out=(ANNA,))
     assert [one[0] for one in open_ones(scene)] == [event_id]
 
 
-async def test_an_opt_out_is_no_longer_owed_when_the_person_opts_in(scene):
+async def test_a_reverted_opt_out_is_closed_when_the_person_opts_in(scene):
     await opted_out(scene)
     await opted_out(scene, "other", BERIT)
     await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
@@ -122,14 +122,14 @@ async def test_an_opt_out_is_no_longer_owed_when_the_person_opts_in(scene):
     assert [one[2] for one in open_ones(scene)] == [f"{TAKEN_BACK}: Contact 003B"]
 
 
-async def test_who_has_opted_in_since_is_owed_nothing(scene):
+async def test_a_reverted_flag_of_a_person_who_opted_in_since_opens_no_opt_out(scene):
     await opted_out(scene)
     await scene.plan(await scene.keep("in"), decisions=(decision(word=Verdict.OPT_IN),))
     await follow(scene, taken_back={ANNA: "Contact 003A"})
     assert open_ones(scene) == []
 
 
-async def test_the_people_whose_opt_out_only_the_crm_holds_are_counted(scene):
+async def test_people_whose_opt_out_is_only_in_the_crm_are_counted(scene):
     await opted_out(scene)
     await scene.later(seconds=1)
     out = {"opted_out": True, "fields": {}}

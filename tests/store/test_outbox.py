@@ -14,7 +14,7 @@ CRM = "salesforce"
 WAITING, READY, RESTING, CLAIMED = UnitState.WAITING, UnitState.READY, UnitState.RESTING, UnitState.CLAIMED
 
 
-async def test_the_head_of_an_empty_lane_is_ready_and_the_rest_wait(scene):
+async def test_the_first_unit_of_a_lane_is_ready_and_the_others_wait(scene):
     await scene.unit("a")
     await scene.unit("b")
     await scene.unit("c", lane=BERIT)
@@ -44,7 +44,7 @@ async def test_a_claim_takes_the_oldest_heads_first_and_then_the_units_right_beh
     assert await scene.claimed(9) == []
 
 
-async def test_a_claim_with_room_takes_the_run_behind_a_head(scene):
+async def test_a_claim_with_room_also_takes_the_next_units_of_a_lane(scene):
     for key, lane in (("a", ANNA), ("b", ANNA), ("c", BERIT), ("d", ANNA)):
         await scene.unit(key, lane=lane)
     assert await scene.claimed(3) == ["a", "b", "c"]
@@ -57,14 +57,14 @@ async def test_a_claim_counts_operations_and_takes_an_outsized_unit_alone(scene)
     assert await scene.claimed(3) == ["b"]
 
 
-async def test_a_claim_does_not_leap_over_a_unit_that_does_not_fit(scene):
+async def test_a_claim_does_not_skip_a_unit_that_does_not_fit(scene):
     await scene.unit("a")
     await scene.unit("b", operations=(scene.write(ANNA), scene.write(ANNA)))
     await scene.unit("c")
     assert await scene.claimed(2) == ["a"]
 
 
-async def test_a_run_that_is_cut_short_ends_in_order_where_an_older_event_was_planned_later(scene):
+async def test_a_claim_takes_a_lane_in_event_order_when_an_older_event_is_planned_later(scene):
     for key in ("a1", "a2", "a3"):
         await scene.unit(key)
     await scene.unit("b1", lane=BERIT)
@@ -74,13 +74,13 @@ async def test_a_run_that_is_cut_short_ends_in_order_where_an_older_event_was_pl
     assert await scene.claimed(5) == ["a1", "a2", "a3", "b1", "b2"]
 
 
-async def test_sinks_do_not_hold_each_other_up(scene):
+async def test_sinks_do_not_delay_each_other(scene):
     await scene.unit("a", sinks=(CRM, "strex"))
     assert await scene.claimed(9, sink="strex") == ["a"]
     assert await scene.claimed(9) == ["a"]
 
 
-async def test_the_next_of_a_lane_comes_when_the_one_before_is_delivered(scene):
+async def test_the_next_unit_of_a_lane_is_ready_when_the_one_before_is_delivered(scene):
     await scene.unit("a")
     await scene.unit("b")
     (unit,) = await scene.claim(1)
@@ -100,7 +100,7 @@ async def test_after_a_dead_letter_the_lane_continues(scene):
     assert await scene.claimed(1) == ["b"]
 
 
-async def test_a_resting_head_holds_its_lane_and_no_other(scene):
+async def test_a_resting_unit_delays_only_its_own_lane(scene):
     for key, lane in (("a", ANNA), ("b", ANNA), ("c", BERIT)):
         await scene.unit(key, lane=lane)
     unit = (await scene.claim(1))[0]
@@ -125,7 +125,7 @@ async def test_a_clock_set_back_before_the_start_of_a_delay_ends_it(scene):
     assert await scene.claimed() == ["a"]
 
 
-async def test_attempts_are_spent_only_where_the_settlement_says_so(scene):
+async def test_attempts_are_counted_only_if_the_settlement_says_so(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()
     assert (unit.attempts, unit.first_try_at) == (0, scene.now)
@@ -137,7 +137,7 @@ async def test_attempts_are_spent_only_where_the_settlement_says_so(scene):
     assert (unit.attempts, unit.first_try_at) == (1, NOW)
 
 
-async def test_operations_that_were_delivered_do_not_go_out_again(scene):
+async def test_delivered_operations_are_not_claimed_again(scene):
     operations = tuple(scene.write(ANNA, **{f"F{n}": n}) for n in range(3))
     await scene.unit("a", operations=operations)
     (unit,) = await scene.claim()
@@ -150,7 +150,7 @@ async def test_operations_that_were_delivered_do_not_go_out_again(scene):
     assert unit.indexes == (0,)
 
 
-async def test_only_what_is_left_of_a_unit_takes_room_in_a_claim(scene):
+async def test_only_undelivered_operations_count_towards_the_size_of_a_claim(scene):
     await scene.unit("a", operations=tuple(scene.write(ANNA, **{f"F{n}": n}) for n in range(3)))
     await scene.unit("b", lane=BERIT)
     (unit,) = await scene.claim(3)
@@ -167,7 +167,7 @@ async def test_an_event_has_the_state_of_its_worst_unit(scene):
     assert (scene.state("a"), scene.store.inbox.get("a").reason) == (EventState.DEAD, "bad_command")
 
 
-async def test_an_opt_out_goes_to_the_head_of_its_lane_and_of_its_sink(scene):
+async def test_an_opt_out_is_claimed_first_in_its_lane_and_its_sink(scene):
     for key, lane in (("a", BERIT), ("b", ANNA), ("c", ANNA)):
         await scene.unit(key, lane=lane)
     await scene.unit("out", urgent=True)
@@ -177,7 +177,7 @@ async def test_an_opt_out_goes_to_the_head_of_its_lane_and_of_its_sink(scene):
     assert [(unit.event_key, unit.overtaken_by) for unit in await scene.claim()] == [("a", None), ("b", 4), ("c", 4)]
 
 
-async def test_an_opt_out_goes_before_a_resting_head_which_rests_on_behind_it(scene):
+async def test_an_opt_out_overtakes_a_resting_unit_whose_delay_stays(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()
     await scene.settle(unit, RESTING, reason=Reason.ROW_LOCKED, delay=timedelta(minutes=5))
@@ -190,7 +190,7 @@ async def test_an_opt_out_goes_before_a_resting_head_which_rests_on_behind_it(sc
     assert await scene.claimed() == ["a"]
 
 
-async def test_an_opt_out_is_next_behind_what_is_in_hand_and_overtakes_that_too(scene):
+async def test_an_opt_out_is_claimed_after_a_claimed_unit_and_overtakes_its_retry(scene):
     await scene.unit("a")
     await scene.unit("b")
     (held,) = await scene.claim(1)
@@ -203,7 +203,7 @@ async def test_an_opt_out_is_next_behind_what_is_in_hand_and_overtakes_that_too(
     assert [(unit.event_key, unit.overtaken_by) for unit in await scene.claim()] == [("a", 3), ("b", 3)]
 
 
-async def test_a_unit_planned_after_the_opt_out_that_is_newer_is_overtaken_by_it(scene):
+async def test_an_older_unit_that_is_planned_after_an_opt_out_is_overtaken_by_it(scene):
     older = await scene.keep("older")
     await scene.unit("out", urgent=True, operations=(scene.write(ANNA, Out__c=True),))
     await scene.settle((await scene.claim())[0])
@@ -213,7 +213,7 @@ async def test_a_unit_planned_after_the_opt_out_that_is_newer_is_overtaken_by_it
     assert unit.newer == (Written(object="Contact", key_field="SMS_Key__c", key=ANNA, field="Out__c"),)
 
 
-async def test_a_late_unit_is_claimed_with_what_newer_ones_have_delivered(scene):
+async def test_a_late_unit_is_claimed_with_the_fields_that_newer_units_delivered(scene):
     older = await scene.keep("older")
     await scene.unit("new", operations=(scene.write("K", A__c=1), scene.write("K", B__c=1)))
     (unit,) = await scene.claim()
@@ -224,7 +224,7 @@ async def test_a_late_unit_is_claimed_with_what_newer_ones_have_delivered(scene)
     assert [written.field for written in unit.newer] == ["B__c"]
 
 
-async def test_a_unit_that_is_not_late_knows_nothing_of_newer_ones(scene):
+async def test_a_unit_that_is_not_late_is_claimed_without_newer_fields(scene):
     await scene.unit("a")
     await scene.settle((await scene.claim())[0])
     await scene.unit("b")
@@ -232,7 +232,7 @@ async def test_a_unit_that_is_not_late_knows_nothing_of_newer_ones(scene):
     assert (unit.late, unit.newer, unit.overtaken_by) == (False, (), None)
 
 
-async def test_claims_of_an_earlier_start_are_free_and_in_doubt(scene):
+async def test_claims_of_an_earlier_start_are_released_in_doubt(scene):
     await scene.unit("a")
     await scene.unit("b")
     await scene.unit("c", lane=BERIT)
@@ -259,7 +259,7 @@ async def test_a_claim_of_an_earlier_start_that_must_not_be_sent_twice_is_parked
     await scene.books_balance()
 
 
-async def test_what_is_given_back_is_claimed_again_as_if_it_never_had_been(scene):
+async def test_units_that_are_given_back_are_claimed_again_unchanged(scene):
     for key in ("a", "b"):
         await scene.unit(key)
     await scene.unit("c", lane=BERIT)
@@ -274,7 +274,7 @@ async def test_what_is_given_back_is_claimed_again_as_if_it_never_had_been(scene
     ]
 
 
-async def test_only_what_is_claimed_is_given_back(scene):
+async def test_only_claimed_units_are_given_back(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()
     await scene.settle(unit)
@@ -282,7 +282,7 @@ async def test_only_what_is_claimed_is_given_back(scene):
     assert await scene.claim() == []
 
 
-async def test_doubt_stays_until_something_certain_is_known(scene):
+async def test_a_unit_stays_in_doubt_until_its_outcome_is_certain(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()
     await scene.settle(unit, RESTING, reason=Reason.TIMEOUT, delay=timedelta(0), in_doubt=True)
@@ -295,7 +295,7 @@ async def test_doubt_stays_until_something_certain_is_known(scene):
     assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == ()
 
 
-async def test_what_was_sent_together_and_is_in_doubt_goes_out_together_again(scene):
+async def test_units_in_doubt_that_were_sent_together_are_claimed_together(scene):
     for key in ("a", "b", "c"):
         await scene.unit(key)
     for minutes, unit in zip((1, 2, 3), await scene.claim(3), strict=True):
@@ -309,7 +309,7 @@ async def test_what_was_sent_together_and_is_in_doubt_goes_out_together_again(sc
     assert await scene.claimed(2) == ["e"]
 
 
-async def test_writes_under_way_or_in_doubt_are_listed(scene):
+async def test_claimed_writes_and_writes_in_doubt_are_listed(scene):
     first, second = scene.write(ANNA, A__c=1), scene.write(BERIT, B__c=1)
     await scene.unit("a", operations=(first, first))
     await scene.unit("b", lane=BERIT, operations=(second,))
@@ -321,14 +321,14 @@ async def test_writes_under_way_or_in_doubt_are_listed(scene):
     assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == (first,)
 
 
-async def test_a_command_comes_back_whole(scene):
+async def test_a_command_is_claimed_as_it_was_stored(scene):
     command = ServiceCommand(sink="strex", action="stop", phone=Phone(ANNA), short_number="2002", keyword="KATT")
     await scene.unit("a", sinks=("strex",), operations=(command,))
     (unit,) = await scene.claim(sink="strex")
     assert unit.operations == (command,)
 
 
-async def test_what_is_settled_must_be_claimed(scene):
+async def test_only_claimed_units_can_be_settled(scene):
     await scene.unit("a")
     with pytest.raises(ValueError, match="not claimed"):
         await scene.store.outbox.settle([Settlement(unit_id=1, state=UnitState.DELIVERED)], now=NOW)
@@ -341,7 +341,7 @@ async def test_what_is_settled_must_be_claimed(scene):
 @pytest.mark.parametrize(
     ("state", "match"), [(UnitState.WAITING, "never settled as waiting"), (UnitState.RESTING, "needs a delay")]
 )
-async def test_a_settlement_that_makes_no_sense_changes_nothing(scene, state, match):
+async def test_an_invalid_settlement_changes_nothing(scene, state, match):
     await scene.unit("a")
     (unit,) = await scene.claim()
     with pytest.raises(ValueError, match=match):
@@ -362,7 +362,7 @@ async def test_settling_is_all_or_nothing(scene):
     assert scene.unit_states() == {CLAIMED: 2}
 
 
-async def test_only_what_is_pending_can_be_planned(scene):
+async def test_only_pending_events_can_be_planned(scene):
     await scene.unit("a")
     with pytest.raises(ValueError, match=r"not pending.*\[1\]"):
         await scene.plan(1)
@@ -385,7 +385,7 @@ async def test_a_plan_without_units_leaves_the_event_in_the_state_that_it_says(s
     )
 
 
-async def test_the_oldest_open_unit_has_the_time_of_its_event(scene):
+async def test_the_age_of_the_oldest_open_unit_counts_from_its_event(scene):
     assert scene.store.outbox.oldest(CRM) is None
     await scene.plan(await scene.keep("a", received_at=NOW - timedelta(hours=1)))
     await scene.unit("b", lane=BERIT)

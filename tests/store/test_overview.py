@@ -5,7 +5,7 @@ from connector.model.states import UnitState
 from connector.store.records import ShadowWrite
 
 
-async def test_the_units_of_one_event_are_shown_as_they_stand(scene):
+async def test_the_units_of_one_event_are_shown_with_their_states(scene):
     first = await scene.unit("e1", lane="+4790000001", sinks=("salesforce", "strex"))
     await scene.unit("e2", lane="+4790000002")
     (unit, _) = await scene.claim()

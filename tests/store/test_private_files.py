@@ -34,7 +34,7 @@ def modes(directory):
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077, 0o277])
-async def test_every_file_of_the_store_is_its_users_alone_whatever_the_umask(tmp_path, mask):
+async def test_only_the_owner_can_read_the_files_of_the_store_whatever_the_umask(tmp_path, mask):
     with umask(mask):
         store = Store.open(tmp_path / "c.db", ballast=MIB)
         await store.writer.run(lambda connection: connection.execute("CREATE TABLE x (y)") and None)
@@ -48,7 +48,7 @@ async def test_every_file_of_the_store_is_its_users_alone_whatever_the_umask(tmp
     assert store.tightened == ()
 
 
-async def test_files_that_others_could_read_are_tightened_at_the_start(tmp_path):
+async def test_files_that_others_could_read_are_made_private_at_the_start(tmp_path):
     path = tmp_path / "c.db"
     await Store.open(path, ballast=MIB).close()
     for name in ("c.db", "c.db.lock", "c.db.ballast"):
@@ -64,7 +64,7 @@ async def test_files_that_others_could_read_are_tightened_at_the_start(tmp_path)
     assert again.tightened == ()
 
 
-def test_who_has_an_old_lock_file_open_cannot_hold_the_new_one(tmp_path):
+def test_a_process_with_the_old_lock_file_open_cannot_hold_the_new_one(tmp_path):
     path, name = tmp_path / "c.db", tmp_path / "c.db.lock"
     name.touch()
     name.chmod(0o644)
@@ -93,7 +93,7 @@ def test_the_cure_for_a_lock_that_another_user_holds_works(tmp_path):
     assert mode(name) == 0o600
 
 
-async def test_what_is_deleted_is_overwritten(tmp_path):
+async def test_deleted_values_are_overwritten_in_the_file(tmp_path):
     path, canary = tmp_path / "c.db", "canary-of-a-text"
     store = Store.open(path)
     await store.writer.run(lambda connection: connection.execute("CREATE TABLE x (y)") and None)
@@ -106,7 +106,7 @@ async def test_what_is_deleted_is_overwritten(tmp_path):
     assert canary.encode() not in path.read_bytes()
 
 
-def test_directories_that_are_made_are_private_and_others_are_left_alone(tmp_path):
+def test_new_directories_are_private_and_existing_ones_are_left_alone(tmp_path):
     above = tmp_path / "there"
     with umask(0o000):
         above.mkdir(0o755)
@@ -120,7 +120,7 @@ def test_directories_that_are_made_are_private_and_others_are_left_alone(tmp_pat
     assert mode(above) == 0o755
 
 
-def test_a_file_that_is_there_keeps_what_it_holds(tmp_path):
+def test_an_existing_file_keeps_its_content(tmp_path):
     path = tmp_path / "file"
     path.write_text("kept")
     create_private(path)

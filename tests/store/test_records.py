@@ -40,7 +40,7 @@ async def test_fields_are_merged_into_the_shadow(store):
     assert store.records.shadow(CRM, "Lead", "003A") is None
 
 
-async def test_a_record_is_found_by_its_very_key(store):
+async def test_a_record_is_found_only_by_its_exact_key(store):
     await store.records.write([seen(key_field="Key__c", key="Straße-A", fields={"A": 1})], now=NOW)
     # A field of the CRM may take the other two for other keys.
     found = [known(store, key) for key in ("Straße-A", "straße-a", "Strasse-A")]
@@ -70,7 +70,7 @@ async def test_a_key_moves_to_the_record_that_has_it_now(store):
     assert known(store).record_id == "003B"
 
 
-async def test_another_record_with_the_number_that_is_out_is_found(store):
+async def test_another_opted_out_record_with_the_same_number_is_found(store):
     await store.records.write([seen("003A", phone=ANNA, opted_out=True), seen("003B", phone=ANNA)], now=NOW)
     assert store.records.opted_out_with_phone(CRM, "Contact", ANNA)
     assert store.records.opted_out_with_phone(CRM, "Contact", ANNA, but="003B")
@@ -90,7 +90,7 @@ async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
     assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
 
 
-async def test_a_record_that_comes_back_is_known_as_it_was_unless_it_was_long_gone(store):
+async def test_an_undeleted_record_has_its_old_shadow_unless_retention_removed_it(store):
     await store.records.write([seen(fields={"A": 1, "B": 2})], now=NOW)
     await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
     # What is settled late of a write of ours does not bring it back.
@@ -104,7 +104,7 @@ async def test_a_record_that_comes_back_is_known_as_it_was_unless_it_was_long_go
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4}
 
 
-async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
+async def test_the_keys_of_a_merged_record_name_the_deleted_record(store):
     await store.records.write(
         [seen("003A", key_field="Key__c", key="k"), seen("003B", key_field="Key__c", key="l")], now=NOW
     )
@@ -115,7 +115,7 @@ async def test_the_keys_of_a_merged_record_lead_to_the_one_that_was_kept(store):
     assert known(store, "k").shadow is not None
 
 
-async def test_what_is_known_is_given_for_the_writes_that_need_it(store):
+async def test_known_records_are_read_only_for_the_writes_that_need_them(store):
     await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1})], now=NOW)
     plain = RecordWrite(sink=CRM, object="Contact", key_field="Key__c", key="k", set={"A": 2})
     several = [plain, replace(plain, create={"B": 1}), replace(plain, clears_flag=True)]
@@ -124,7 +124,7 @@ async def test_what_is_known_is_given_for_the_writes_that_need_it(store):
     assert [(one.record_id, one.shadow) for one in tasks] == [(None, None), ("003A", None), ("003A", {"A": 1})]
 
 
-async def test_what_may_have_been_written_counts_only_where_nothing_is_known(store):
+async def test_a_value_that_may_have_been_written_counts_only_where_no_value_is_known(store):
     await store.records.write([seen(fields={"A": 1}, otherwise={"A": 5, "B": 6})], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 1, "B": 6}
     await store.records.write([seen(otherwise={"B": 7})], now=NOW)
@@ -155,7 +155,7 @@ async def test_a_page_is_compared_with_known_values_and_stored_with_its_cursor(s
     assert scene.store.following.cursor("salesforce.Contact") == "7"
 
 
-async def test_a_page_that_cannot_be_stored_moves_nothing(scene):
+async def test_a_page_that_cannot_be_stored_does_not_move_the_cursor(scene):
     def decide(what):
         bad = replace(scene.entry("change"), provider=None)
         return FollowStep(entries=(scene.entry("good"), bad), shadows=(seen(fields={"A": 2}),), cursor="7")
@@ -167,13 +167,13 @@ async def test_a_page_that_cannot_be_stored_moves_nothing(scene):
     assert scene.store.inbox.received() == 0
 
 
-async def test_a_page_forgets_what_was_deleted(scene):
+async def test_a_page_of_changes_deletes_the_shadows_of_deleted_records(scene):
     await scene.store.records.write([seen(fields={"A": 1})], now=NOW)
     assert await follow(scene.store, lambda _: FollowStep(gone=(Gone(record_id="003A"),))) == ()
     assert scene.store.records.shadow(CRM, "Contact", "003A") is None
 
 
-async def test_a_cursor_is_kept_moved_and_forgotten(store):
+async def test_a_cursor_is_stored_moved_and_deleted(store):
     await store.following.set_cursor("feed", "1")
     await store.following.set_cursor("feed", "2")
     assert store.following.cursor("feed") == "2"
@@ -181,7 +181,7 @@ async def test_a_cursor_is_kept_moved_and_forgotten(store):
     assert store.following.cursor("feed") is None
 
 
-async def test_a_settlement_that_fails_leaves_the_shadow_alone(scene):
+async def test_a_failed_settlement_does_not_change_the_shadow(scene):
     await scene.unit("a")
     (unit,) = await scene.claim()
     good = Settlement(unit_id=unit.id, state=UnitState.DELIVERED, shadows=(seen(fields={"A": object()}),))
@@ -191,7 +191,7 @@ async def test_a_settlement_that_fails_leaves_the_shadow_alone(scene):
     assert scene.unit_states() == {UnitState.CLAIMED: 1}
 
 
-async def test_records_that_were_neither_shown_nor_written_since_are_listed_in_pages(store):
+async def test_records_neither_seen_nor_written_since_a_time_are_listed_in_pages(store):
     earlier, later = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
     await store.records.write([seen(f"003{n}") for n in "ABCDE"], now=earlier)
     await store.records.write([seen("003B")], now=later)

@@ -36,11 +36,11 @@ def remembered(store, key_field=BY_NUMBER, key=ANNA):
     return store.known_records([write]).task(write).remembered.record_id
 
 
-def test_a_match_is_stored_whole():
+def test_a_write_with_a_match_is_read_as_it_was_stored():
     assert operations_from_json(operations_to_json([MATCHED, CHILD])) == (MATCHED, CHILD)
 
 
-async def test_a_match_goes_out_once_more_beside_the_child_that_is_left(scene):
+async def test_a_delivered_match_is_sent_again_with_its_undelivered_child(scene):
     await scene.unit("e1", operations=(MATCHED, CHILD))
     (unit,) = await scene.claim()
     await scene.settle(unit, UnitState.DEAD, reason=Reason.VALIDATION, done=(0,))
@@ -50,7 +50,7 @@ async def test_a_match_goes_out_once_more_beside_the_child_that_is_left(scene):
     await scene.settle(unit, done=(0, 1))
 
 
-async def test_what_it_has_said_about_consent_is_not_said_again(scene):
+async def test_a_match_that_is_sent_again_writes_no_consent_fields(scene):
     opt_out = replace(MATCHED, set={"A__c": 1, "Out__c": True}, consent=("Out__c",))
     await scene.unit("e1", operations=(opt_out, CHILD))
     (unit,) = await scene.claim()
@@ -61,7 +61,7 @@ async def test_what_it_has_said_about_consent_is_not_said_again(scene):
     await scene.settle(unit, done=(0, 1))
 
 
-async def test_of_an_operation_that_was_done_in_part_the_rest_is_left(scene):
+async def test_a_retry_sends_the_rest_of_a_partly_delivered_operation(scene):
     opt_out = replace(MATCHED, set={"A__c": 1, "Out__c": True}, consent=("Out__c",))
     done = replace(opt_out, set={"Out__c": True}, consent_only=True)
     await scene.unit("e1", operations=(CHILD, opt_out))
@@ -76,7 +76,7 @@ async def test_of_an_operation_that_was_done_in_part_the_rest_is_left(scene):
     await scene.settle(unit, done=(1,))
 
 
-async def test_a_parent_goes_out_once_more_with_its_child_and_changes_no_record_that_is_there(scene):
+async def test_a_parent_that_is_sent_again_with_its_child_changes_no_existing_record(scene):
     """Somebody may have deleted the contact between the write of the contact and the one of its event."""
     parent = replace(
         MATCHED,
@@ -97,7 +97,7 @@ async def test_a_parent_goes_out_once_more_with_its_child_and_changes_no_record_
     await scene.settle(unit, done=(0, 1))
 
 
-async def test_a_plain_write_does_not(scene):
+async def test_a_delivered_write_without_a_match_is_not_sent_again(scene):
     plain = replace(MATCHED, key_field="SMS_Key__c", match=None)
     await scene.unit("e1", operations=(plain, CHILD))
     (unit,) = await scene.claim()
@@ -108,7 +108,7 @@ async def test_a_plain_write_does_not(scene):
     await scene.settle(unit, done=(1,))
 
 
-async def test_what_was_settled_is_remembered_and_what_means_nobody_forgotten(scene):
+async def test_a_settlement_stores_the_link_of_a_match_and_an_unlink_deletes_it(scene):
     await scene.unit("e1", operations=(MATCHED,))
     (unit,) = await scene.claim()
     await scene.settle(unit, shadows=(seen(key_field=BY_NUMBER, key=ANNA),))
@@ -137,7 +137,7 @@ async def test_a_record_whose_number_changed_keeps_only_the_links_that_the_page_
     assert [remembered(store, "SMS_Key__c", "new"), remembered(store, "SMS_Key__c", "b")] == ["003A", "003B"]
 
 
-async def test_the_opted_out_are_found_by_their_number(store):
+async def test_opted_out_records_are_found_by_their_phone_number(store):
     await store.records.write(
         [
             seen("003A", phone=ANNA, opted_out=True, fields={"Out": True}),

@@ -73,7 +73,7 @@ def owed(scene):
     return [one.sink for one in scene.store.consents.open_opt_outs(scene.now)]
 
 
-async def test_what_other_mappings_planned_is_planned_again(scene):
+async def test_a_retried_dead_letter_of_other_mappings_is_planned_again(scene):
     event_id = await dead(scene, [write(ANNA, Text__c="x" * 90)])
     assert (await retry(scene)).planned_again == 1
     assert scene.state(event_id) is EventState.PENDING
@@ -84,20 +84,20 @@ async def test_what_other_mappings_planned_is_planned_again(scene):
     assert scene.state(event_id) is EventState.DELIVERING
 
 
-async def test_what_these_mappings_planned_is_sent_as_it_was(scene):
+async def test_a_retried_dead_letter_of_the_current_mappings_is_sent_as_planned(scene):
     await dead(scene, [write(ANNA)])
     done = await scene.store.dead_letters.retry(mapping=OLD, now=scene.now)
     assert (done.as_planned, done.planned_again) == (1, 0)
     assert await sent(scene) == [write(ANNA)]
 
 
-async def test_a_person_may_send_the_old_plan(scene):
+async def test_a_retry_without_mappings_sends_the_old_plan(scene):
     await dead(scene, [write(ANNA)])
     assert (await scene.store.dead_letters.retry(now=scene.now)).as_planned == 1
     assert await sent(scene) == [write(ANNA)]
 
 
-async def test_what_was_delivered_of_a_dead_letter_is_not_repeated(scene):
+async def test_delivered_operations_of_a_dead_letter_are_not_sent_again(scene):
     gift, contact = write("g-1", Amount=100), write(ANNA, LastName="x" * 90)
     event_id = await dead(scene, [gift, contact], done=(0,))
     await retry(scene)
@@ -105,7 +105,7 @@ async def test_what_was_delivered_of_a_dead_letter_is_not_repeated(scene):
     assert await sent(scene) == [write(ANNA, LastName="x" * 80)]
 
 
-async def test_of_a_delivered_event_only_what_differs_goes_out(scene):
+async def test_a_replay_of_a_delivered_event_sends_only_what_differs(scene):
     event_id = await scene.keep("a")
     await plan(scene, event_id, {CRM: [write(ANNA, A__c=1, B__c=2)], "strex": [price(100)]}, mapping=OLD)
     for sink in (CRM, "strex"):
@@ -117,7 +117,7 @@ async def test_of_a_delivered_event_only_what_differs_goes_out(scene):
     assert await sent(scene, "strex") == []
 
 
-async def test_where_nothing_differs_the_event_is_delivered_as_before(scene):
+async def test_a_replay_without_a_difference_sends_nothing(scene):
     event_id = await scene.unit("a")
     (unit,) = await scene.claim()
     await scene.settle(unit, done=(0,))
@@ -128,7 +128,7 @@ async def test_where_nothing_differs_the_event_is_delivered_as_before(scene):
 
 
 @pytest.mark.parametrize(("done", "state"), [((), EventState.UNMATCHED), ((0,), EventState.DELIVERED)])
-async def test_a_dead_letter_that_the_corrected_mappings_do_not_want_is_over(scene, done, state):
+async def test_a_dead_letter_without_operations_in_the_new_plan_is_finished(scene, done, state):
     event_id = await dead(scene, [write("g-1"), write(ANNA)], done=done)
     await retry(scene)
     await plan(scene, event_id, {}, state=EventState.UNMATCHED)
@@ -163,7 +163,7 @@ async def test_a_unit_that_is_being_delivered_is_not_changed(scene):
     assert await sent(scene, "strex") == []
 
 
-async def test_a_retried_letter_goes_behind_what_the_person_has_open_and_writes_nothing_older(scene):
+async def test_a_retried_dead_letter_does_not_overwrite_newer_fields(scene):
     event_id = await dead(scene, [write(ANNA, A__c=1, B__c=1)])
     newer = await scene.keep("b")
     await plan(scene, newer, {CRM: [write(ANNA, A__c=2)]})
@@ -176,7 +176,7 @@ async def test_a_retried_letter_goes_behind_what_the_person_has_open_and_writes_
     assert [(one.field, one.key) for one in late.newer] == [("A__c", ANNA)]
 
 
-async def test_a_newer_command_is_known_to_an_older_one_that_is_late(scene):
+async def test_a_late_command_is_claimed_with_the_newer_command(scene):
     event_id = await scene.keep("a")
     await plan(scene, event_id, {"strex": [price(100)]}, mapping=OLD)
     (old,) = await scene.claim(sink="strex")
@@ -191,7 +191,7 @@ async def test_a_newer_command_is_known_to_an_older_one_that_is_late(scene):
     assert [(one.object, one.key_field, one.key) for one in late.newer] == [price(200).record]
 
 
-async def test_an_opt_out_is_owed_until_the_new_plan_is_delivered(scene):
+async def test_an_opt_out_is_open_until_the_new_plan_is_delivered(scene):
     event_id = await dead(scene, [flag(Text__c="x" * 90)], decisions=(decision(),))
     await retry(scene)
     assert owed(scene) == [CRM]
@@ -202,21 +202,21 @@ async def test_an_opt_out_is_owed_until_the_new_plan_is_delivered(scene):
     assert owed(scene) == []
 
 
-async def test_an_opt_out_that_the_new_plan_sends_to_nobody_is_owed_without_a_rule(scene):
+async def test_an_opt_out_that_the_new_plan_does_not_send_is_open_without_a_rule(scene):
     event_id = await dead(scene, [flag()], decisions=(decision(),))
     await retry(scene)
     await plan(scene, event_id, {}, state=EventState.UNMATCHED, decisions=(decision(),), not_reached=(CRM,))
     assert owed(scene) == [f"{CRM} (no rule)"]
 
 
-async def test_an_opt_out_after_which_the_donor_joined_again_is_owed_no_more(scene):
+async def test_a_superseded_opt_out_is_no_longer_open(scene):
     event_id = await dead(scene, [flag()], decisions=(decision(),))
     await retry(scene)
     await plan(scene, event_id, {}, state=EventState.SUPERSEDED)
     assert (owed(scene), scene.state(event_id)) == ([], EventState.SUPERSEDED)
 
 
-async def test_a_flag_that_the_automation_took_back_is_still_owed(scene):
+async def test_a_replay_does_not_close_an_opt_out_that_automation_reverted(scene):
     event_id = await scene.keep("a")
     await plan(scene, event_id, {CRM: [flag()]}, decisions=(decision(),))
     (unit,) = await scene.claim()
@@ -227,7 +227,7 @@ async def test_a_flag_that_the_automation_took_back_is_still_owed(scene):
     assert owed(scene) == [CRM]
 
 
-async def test_a_decision_is_in_the_ledger_once_and_a_new_one_is_added(scene):
+async def test_a_replanned_decision_is_in_the_ledger_once_and_new_ones_are_added(scene):
     event_id = await dead(scene, [flag()], decisions=(decision(),))
     await retry(scene)
     await plan(scene, event_id, {CRM: [flag(B__c=1)]}, decisions=(decision(),))
@@ -245,7 +245,7 @@ async def test_a_decision_is_in_the_ledger_once_and_a_new_one_is_added(scene):
 
 
 @pytest.mark.parametrize("how", ["open", "parked", "discarded", "pending"])
-async def test_what_waits_for_something_else_is_not_replayed(scene, how):
+async def test_an_event_that_is_not_finished_is_not_replayed(scene, how):
     event_id = await scene.keep("a")
     if how != "pending":
         await scene.plan(event_id, parked=how in {"parked", "discarded"})
@@ -257,7 +257,7 @@ async def test_what_waits_for_something_else_is_not_replayed(scene, how):
     assert scene.state(event_id) is before
 
 
-async def test_a_new_plan_counts_attempts_and_their_time_from_the_start(scene):
+async def test_a_new_plan_restarts_attempts_and_their_time(scene):
     event_id = await dead(scene, [write(ANNA)])
     await scene.later(days=3)
     await retry(scene)

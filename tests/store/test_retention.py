@@ -38,7 +38,7 @@ def decision():
     )
 
 
-async def test_what_was_delivered_long_ago_goes_and_the_ledger_stays(scene):
+async def test_old_delivered_events_are_deleted_and_the_ledger_stays(scene):
     await deliver(scene, "a", decisions=(decision(),))
     await scene.later(days=90)
     assert (await sweep(scene)).events == 0
@@ -60,7 +60,7 @@ async def test_the_totals_are_right_after_a_sweep(scene):
     assert scene.store.inbox.swept() == {EventState.DELIVERED: 1, EventState.IGNORED: 1}
 
 
-async def test_what_is_open_or_pending_stays_for_ever_and_what_is_dead_or_unreadable_for_a_year(scene):
+async def test_open_events_stay_and_dead_or_unreadable_ones_are_deleted_after_a_year(scene):
     await scene.keep("pending")
     await scene.keep("unreadable", unreadable="no")
     await scene.unit("dead")
@@ -77,7 +77,7 @@ async def test_what_is_open_or_pending_stays_for_ever_and_what_is_dead_or_unread
     assert scene.store.inbox.swept() == {EventState.DEAD: 2, EventState.UNREADABLE: 1}
 
 
-async def test_an_opt_out_that_is_not_delivered_or_not_decided_never_ages_out(scene):
+async def test_an_undelivered_or_undecided_opt_out_is_never_deleted(scene):
     await scene.keep("question", verdict=Verdict.MAYBE_STOP, text="stop the war")
     question = Planned(event_id=1, state=EventState.DEAD, reason=Reason.NEEDS_PERSON)
     await scene.store.plans.commit([question], now=NOW)
@@ -88,7 +88,7 @@ async def test_an_opt_out_that_is_not_delivered_or_not_decided_never_ages_out(sc
     assert (await sweep(scene)).events == 0
 
 
-async def test_what_is_held_is_listed_with_what_the_next_sweep_deletes(scene):
+async def test_stored_kinds_are_listed_with_what_the_next_sweep_deletes(scene):
     await deliver(scene, "old")
     await scene.later(days=91)
     await scene.keep("new", received_at=scene.now)
@@ -107,7 +107,7 @@ async def test_what_is_held_is_listed_with_what_the_next_sweep_deletes(scene):
     assert (unreadable.kind, unreadable.due) == (Kind.UNREADABLE, 0)
 
 
-async def test_an_unreadable_body_is_discarded_and_ages_out(scene):
+async def test_a_discarded_unreadable_body_is_deleted_after_its_retention(scene):
     await scene.keep("unreadable", unreadable="no")
     assert await scene.store.dead_letters.give_up([1], now=NOW) == 1
     assert scene.state(1) is EventState.IGNORED
@@ -115,14 +115,14 @@ async def test_an_unreadable_body_is_discarded_and_ages_out(scene):
     assert (await sweep(scene)).events == 1
 
 
-async def test_a_repeat_is_known_for_72_hours_however_short_the_retention(scene):
+async def test_a_repeat_is_recognised_for_72_hours_however_short_the_retention(scene):
     await deliver(scene, "a")
     await scene.later(hours=72)
     await sweep(scene, keep=timedelta(0))
     assert await scene.store.inbox.keep([scene.entry("a")]) == (Kept(1, True),)
 
 
-async def test_raw_bodies_go_before_their_events(scene):
+async def test_raw_bodies_are_deleted_before_their_events(scene):
     await deliver(scene, "a")
     await scene.later(days=31)
     assert await sweep(scene) == Swept(0, 1, 0)
@@ -131,7 +131,7 @@ async def test_raw_bodies_go_before_their_events(scene):
     assert await sweep(scene) == Swept(0, 0, 0)
 
 
-async def test_a_sweep_goes_past_rows_that_must_stay(scene):
+async def test_a_sweep_skips_rows_that_must_stay(scene):
     await scene.store.inbox.keep([scene.entry(f"k{n}", phone=None) for n in range(2500)])
     plans = [Planned(event_id=n, state=EventState.IGNORED) for n in range(1001, 2501)]
     await scene.store.plans.commit(plans, now=NOW)
@@ -140,7 +140,7 @@ async def test_a_sweep_goes_past_rows_that_must_stay(scene):
     assert scene.store.inbox.counts()[EventState.PENDING] == 1000
 
 
-async def test_nonces_go_when_they_may_be_forgotten(scene):
+async def test_nonces_are_deleted_when_they_expire(scene):
     await scene.store.inbox.keep([scene.entry("a")], nonce="n", nonce_expires=NOW + timedelta(minutes=5))
     assert (await sweep(scene)).nonces == 0
     await scene.later(minutes=6)

@@ -80,7 +80,7 @@ async def plan_of(scene, query, parameters):
 
 
 @pytest.mark.parametrize("name", NAMED)
-async def test_no_statement_of_the_queue_walks_through_a_table(scene, name):
+async def test_no_statement_of_the_queue_scans_a_table(scene, name):
     query = NAMED[name]
     wanted = {key: value for key, value in PARAMETERS.items() if f":{key}" in query}
     steps = await plan_of(scene, query, wanted)
@@ -88,7 +88,7 @@ async def test_no_statement_of_the_queue_walks_through_a_table(scene, name):
 
 
 @pytest.mark.parametrize("name", PLACED)
-async def test_no_statement_of_the_road_walks_through_a_table(scene, name):
+async def test_no_statement_of_the_pipeline_scans_a_table(scene, name):
     query, places = PLACED[name]
     steps = await plan_of(scene, query, ("[]",) * places)
     assert not [step for step in steps if walks(step)], steps
@@ -98,7 +98,7 @@ def walks(step):
     return step.startswith("SCAN") and not any(word in step for word in MEANT) and step not in FOUND
 
 
-async def test_a_claim_costs_the_same_with_very_many_units_behind_others(scene):
+async def test_a_claim_takes_as_many_steps_with_very_many_waiting_units(scene):
     steps = 0
 
     def step():

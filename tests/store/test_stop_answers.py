@@ -49,7 +49,7 @@ async def answer(scene, event_id, verdict):
     return await scene.store.stop_answers.answer(question_of(event), verdict, event_id, now=scene.now)
 
 
-async def test_an_answer_holds_for_all_equal_texts_that_wait_and_for_later_ones(scene):
+async def test_an_answer_applies_to_all_waiting_and_later_equal_texts(scene):
     first = await asked(scene, "a")
     second = await asked(scene, "b", "STOPP, ulven! takk 🐺", phone=BERIT)
     other = await asked(scene, "c", "stopp bjørnen")
@@ -63,7 +63,7 @@ async def test_an_answer_holds_for_all_equal_texts_that_wait_and_for_later_ones(
     await scene.books_balance()
 
 
-async def test_texts_to_other_providers_or_about_other_keywords_are_other_questions(scene):
+async def test_equal_texts_with_other_providers_or_keywords_are_asked_separately(scene):
     first = await asked(scene, "a", keyword="BL\u00c5")
     same = await asked(scene, "b", keyword=unicodedata.normalize("NFD", "bl\u00e5"))
     for key, fields in (("c", {"keyword": "HUND"}), ("d", {})):
@@ -71,7 +71,7 @@ async def test_texts_to_other_providers_or_about_other_keywords_are_other_questi
     assert (await answer(scene, first, NONE)).planned == (first, same)
 
 
-async def test_another_answer_takes_the_place_of_the_first(scene):
+async def test_a_second_answer_replaces_the_first(scene):
     ignored, delivered = await asked(scene, "a"), await asked(scene, "b", phone=BERIT)
     await answer(scene, ignored, NONE)
     nothing = Planned(event_id=ignored, state=EventState.IGNORED)
@@ -89,7 +89,7 @@ async def test_another_answer_takes_the_place_of_the_first(scene):
     assert scene.store.stop_answers.named_by(delivered) is None
 
 
-async def test_what_has_units_does_not_wait_for_an_answer(scene):
+async def test_an_event_with_units_does_not_wait_for_an_answer(scene):
     event_id = await keep(scene, "a")
     await scene.plan(event_id)
     (unit,) = await scene.claim()
@@ -100,7 +100,7 @@ async def test_what_has_units_does_not_wait_for_an_answer(scene):
     assert (await answer(scene, event_id, OUT)).planned == ()
 
 
-async def test_neither_parking_nor_retrying_does_away_with_a_question(scene):
+async def test_dead_letter_commands_do_not_remove_a_question(scene):
     event_id = await asked(scene, "a")
     letters = scene.store.dead_letters
     assert letters.listing(parked=True) == []
@@ -111,7 +111,7 @@ async def test_neither_parking_nor_retrying_does_away_with_a_question(scene):
     assert (scene.state(event_id), scene.store.stop_answers.count_waiting()) == ("dead", 1)
 
 
-async def test_what_may_be_a_stop_is_as_urgent_as_a_stop_and_waits_for_nothing(scene):
+async def test_a_text_that_may_be_a_stop_is_urgent_and_waits_for_no_enrichment(scene):
     waiting = Question(first=(NOW - NOW), deadline=(NOW - NOW))
     await keep(scene, "subscription", verdict=NONE, question=waiting)
     await keep(scene, "hei", verdict=NONE)
@@ -126,7 +126,7 @@ async def test_the_next_urgent_event_is_found_by_its_index(scene):
     assert ["USING INDEX inbox_urgent" in step[3] for step in steps] == [True]
 
 
-async def test_an_answer_that_came_while_its_event_was_planned_is_planned_again(scene):
+async def test_an_event_that_was_answered_while_it_was_planned_is_planned_again(scene):
     first = await asked(scene, "a")
     await answer(scene, first, OUT)
     late = await asked(scene, "b", phone=BERIT)
@@ -134,7 +134,7 @@ async def test_an_answer_that_came_while_its_event_was_planned_is_planned_again(
     assert scene.state(late) == "pending"
 
 
-async def test_answers_are_read_and_not_written_beside_the_daemon(scene, tmp_path):
+async def test_a_store_opened_to_read_lists_answers_and_cannot_write_them(scene, tmp_path):
     event_id = await asked(scene, "a")
     await answer(scene, event_id, OUT)
     beside = Store.open_to_read(scene.store.path)

@@ -33,7 +33,7 @@ async def rest(scene, key, lane, reason=Reason.CONFIGURATION):
     await scene.settle(unit, UnitState.RESTING, reason=reason, delay=HOUR, counts_attempt=False)
 
 
-async def test_a_stop_is_remembered_and_tried_in_vain_and_forgotten(scene):
+async def test_a_suspension_is_stored_updated_and_deleted(scene):
     one, two = stop(scene), stop(scene, field="Other__c")
     await scene.store.suspensions.change(SuspensionChanges(began=(one, two)), now=scene.now)
     assert scene.store.suspensions.of(CRM) == [one, two]
@@ -44,7 +44,7 @@ async def test_a_stop_is_remembered_and_tried_in_vain_and_forgotten(scene):
     assert scene.store.suspensions.all() == [later]
 
 
-async def test_the_end_of_a_stop_wakes_what_rested_for_its_sake_alone(scene):
+async def test_the_end_of_a_suspension_makes_only_its_own_units_due(scene):
     await rest(scene, "a", ANNA)
     await rest(scene, "b", BERIT, Reason.PARENT_WAITING)
     await rest(scene, "c", CARL, Reason.ROW_LOCKED)
@@ -53,7 +53,7 @@ async def test_the_end_of_a_stop_wakes_what_rested_for_its_sake_alone(scene):
     assert await scene.claimed() == ["a", "b"]
 
 
-async def test_what_is_tried_again_is_due_at_once(scene):
+async def test_units_of_a_suspension_that_is_tried_again_are_due_at_once(scene):
     one = stop(scene)
     await scene.store.suspensions.change(SuspensionChanges(began=(one,)), now=scene.now)
     await rest(scene, "a", ANNA)
@@ -63,7 +63,7 @@ async def test_what_is_tried_again_is_due_at_once(scene):
     assert await scene.claimed() == ["a"]
 
 
-async def test_a_unit_behind_an_opt_out_is_woken_too(scene):
+async def test_the_end_of_a_suspension_makes_a_unit_behind_an_opt_out_due(scene):
     await rest(scene, "a", ANNA)
     await scene.unit("out", lane=ANNA, urgent=True)
     await scene.store.suspensions.change(SuspensionChanges(ended=(stop(scene),)), now=scene.now)
@@ -79,7 +79,7 @@ async def again(scene, unit, *operations, **about):
     await scene.store.suspended_units.replace([one], now=scene.now)
 
 
-async def test_what_is_left_of_a_unit_is_replaced_and_what_is_done_stays_done(scene):
+async def test_a_new_plan_replaces_only_undelivered_operations_of_a_unit(scene):
     old, new = scene.write("old", A__c=1), scene.write("new", B__c=2)
     await scene.unit("a", operations=(scene.write("done"), old))
     (unit,) = await scene.claim()
@@ -97,7 +97,7 @@ async def test_what_is_left_of_a_unit_is_replaced_and_what_is_done_stays_done(sc
     assert (unit.operations, unit.indexes) == ((new,), (2,))
 
 
-async def test_only_what_waits_for_a_rule_and_is_not_being_sent_is_planned_again(scene):
+async def test_only_suspended_units_that_are_not_claimed_are_planned_again(scene):
     await rest(scene, "a", ANNA)
     await rest(scene, "b", BERIT, Reason.ROW_LOCKED)
     (planned,) = planned_by(scene, "v2")
@@ -118,7 +118,7 @@ async def test_all_units_of_an_event_are_planned_again_together(scene):
     assert len(scene.store.suspended_units.planned_otherwise("v2", after=first.event_id, limit=5)) == 2
 
 
-async def test_what_is_left_of_a_confirmed_opt_out_lets_the_next_one_pass(scene):
+async def test_a_new_opt_out_overtakes_the_rest_of_a_confirmed_one(scene):
     await scene.unit("out", urgent=True, operations=(scene.write("flag"), scene.write("log")))
     (unit,) = await scene.claim()
     emitted = (Confirmation(phase=Phase.CONFIRMED),)
@@ -149,7 +149,7 @@ async def test_dead_letters_are_counted_by_their_causes(scene):
     assert found[0].first == first
 
 
-async def test_dead_letters_of_one_cause_try_again_together_and_no_others(scene):
+async def test_dead_letters_of_one_cause_are_retried_together(scene):
     await dead(scene, "a", ANNA, "log.yaml: all", "STRING_TOO_LONG")
     await dead(scene, "b", BERIT, "sub.yaml: gift", "STRING_TOO_LONG")
     await dead(scene, "c", CARL, "sub.yaml: gift", "MALFORMED_ID", Reason.BAD_VALUE)
@@ -161,7 +161,7 @@ async def test_dead_letters_of_one_cause_try_again_together_and_no_others(scene)
     assert sorted(await scene.claimed()) == ["b", "c"]
 
 
-async def test_a_cause_goes_with_its_unit(scene):
+async def test_a_cause_is_deleted_with_its_unit(scene):
     await dead(scene, "a", ANNA, "log.yaml: all", "STRING_TOO_LONG")
     await scene.rows("DELETE FROM units")
     assert await scene.rows("SELECT * FROM causes") == []

@@ -46,14 +46,14 @@ async def held(writer):
     return task, go
 
 
-async def test_a_work_answers_after_its_commit(writer, tmp_path):
+async def test_a_job_returns_after_its_commit(writer, tmp_path):
     assert await writer.run(put(1)) == 1
     with sqlite3.connect(tmp_path / "w.db") as other:
         assert rows(other) == [1]
     other.close()
 
 
-async def test_works_that_wait_share_one_commit_and_a_bad_one_fails_alone(writer):
+async def test_waiting_jobs_share_one_commit_and_only_the_bad_one_fails(writer):
     first, go = await held(writer)
 
     def bad(connection):
@@ -70,7 +70,7 @@ async def test_works_that_wait_share_one_commit_and_a_bad_one_fails_alone(writer
     assert await writer.run(rows) == [1, 3]
 
 
-async def test_a_group_is_one_transaction(writer, tmp_path):
+async def test_jobs_of_one_group_share_one_transaction(writer, tmp_path):
     outside = sqlite3.connect(tmp_path / "w.db", check_same_thread=False)
     first, go = await held(writer)
     tasks = [asyncio.create_task(writer.run(work)) for work in (put(1), rows, lambda _: rows(outside))]
@@ -81,7 +81,7 @@ async def test_a_group_is_one_transaction(writer, tmp_path):
     outside.close()
 
 
-async def test_shared_works_get_their_own_answers_and_exceptions(writer):
+async def test_each_shared_job_gets_its_own_result_or_exception(writer):
     calls = []
 
     def works(connection, items):
@@ -98,7 +98,7 @@ async def test_shared_works_get_their_own_answers_and_exceptions(writer):
     assert isinstance(answers[1], KeyError)
 
 
-async def test_a_shared_work_that_raises_runs_again_for_each_by_itself(writer):
+async def test_shared_jobs_run_again_one_by_one_when_they_raise(writer):
     def works(connection, items):
         for item in items:
             put(item)(connection)
@@ -116,7 +116,7 @@ async def test_a_shared_work_that_raises_runs_again_for_each_by_itself(writer):
     assert await writer.run(rows) == [1, 3]
 
 
-async def test_a_commit_that_fails_fails_for_all_and_the_next_succeeds(writer):
+async def test_a_failed_commit_fails_for_all_jobs_and_the_next_succeeds(writer):
     # A deferred constraint is only met by the commit itself.
     await writer.run(
         lambda connection: (
@@ -134,7 +134,7 @@ async def test_a_commit_that_fails_fails_for_all_and_the_next_succeeds(writer):
     assert await writer.run(put(1)) == 1
 
 
-async def test_a_caller_that_goes_away_hurts_nobody(writer):
+async def test_a_cancelled_caller_does_not_affect_the_others(writer):
     first, go = await held(writer)
     gone = asyncio.create_task(writer.run(put(1)))
     stays = asyncio.create_task(writer.run(put(2)))
@@ -146,7 +146,7 @@ async def test_a_caller_that_goes_away_hurts_nobody(writer):
     assert await writer.run(rows) == [1, 2]
 
 
-async def test_close_finishes_what_was_given_and_refuses_what_comes_after(writer, tmp_path):
+async def test_close_finishes_accepted_jobs_and_refuses_later_ones(writer, tmp_path):
     first, go = await held(writer)
     tasks = [asyncio.create_task(writer.run(put(number))) for number in range(1000)]
     await asyncio.sleep(0)
@@ -161,7 +161,7 @@ async def test_close_finishes_what_was_given_and_refuses_what_comes_after(writer
     other.close()
 
 
-async def test_a_full_disk_is_unavailable_and_then_it_recovers(tmp_path, scene):
+async def test_a_full_disk_is_reported_and_the_writer_recovers(tmp_path, scene):
     store = scene.store
     await scene.keep("before")
 
@@ -178,7 +178,7 @@ async def test_a_full_disk_is_unavailable_and_then_it_recovers(tmp_path, scene):
     assert [one.key for one in store.inbox.pending(9)] == ["before", "big"]
 
 
-async def test_below_the_minimum_of_free_space_nothing_new_is_accepted_and_stored_work_continues(tmp_path):
+async def test_with_too_little_free_space_new_events_are_refused_and_stored_work_continues(tmp_path):
     left = {"free": 10 * MIB}
     store = Store.open(tmp_path / "c.db", floor=5 * MIB, free=lambda path: left["free"])
     try:
@@ -195,7 +195,7 @@ async def test_below_the_minimum_of_free_space_nothing_new_is_accepted_and_store
         await store.close()
 
 
-async def test_a_file_system_that_does_not_answer_has_no_room(tmp_path):
+async def test_a_file_system_that_does_not_answer_counts_as_full(tmp_path):
     store = Store.open(tmp_path / "c.db", floor=MIB, free=lambda path: free_bytes(tmp_path / "gone"))
     with pytest.raises(StoreUnavailable, match="free some space"):
         await store.writer.run_together(lambda connection, items: items, 1)
@@ -203,7 +203,7 @@ async def test_a_file_system_that_does_not_answer_has_no_room(tmp_path):
     await store.close()
 
 
-def test_the_ballast_is_thrown_off_and_taken_in_again_only_where_there_is_room_for_it_twice(tmp_path):
+def test_the_ballast_is_released_and_restored_only_with_room_for_two(tmp_path):
     left = {"free": 10 * MIB}
     disk = Disk(tmp_path / "c.db", ballast=MIB, floor=MIB, free=lambda path: left["free"])
     ballast = tmp_path / "c.db.ballast"
@@ -252,7 +252,7 @@ async def bench(tmp_path):
     await made.writer.close()
 
 
-async def test_a_disk_error_passes_and_one_that_lasts_for_half_a_minute_breaks_the_store_for_good(bench):
+async def test_a_disk_error_of_half_a_minute_breaks_the_store_and_a_shorter_one_does_not(bench):
     torn = refuse("disk I/O error", sqlite3.SQLITE_IOERR_FSYNC)
     with pytest.raises(StoreUnavailable, match=r"the disk failed to read or write .*w\.db"):
         await bench.writer.run(torn)
@@ -280,7 +280,7 @@ async def test_a_damaged_file_breaks_the_store_at_once(bench):
     assert not await bench.writer.alive()
 
 
-async def test_a_lock_is_reported_once_and_its_end_is_noticed_without_a_write(bench):
+async def test_a_locked_database_is_reported_once_and_its_end_is_noticed_without_a_write(bench):
     other = sqlite3.connect(bench.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for _ in range(3):
@@ -299,7 +299,7 @@ async def test_a_lock_is_reported_once_and_its_end_is_noticed_without_a_write(be
     assert await bench.writer.run(put(1)) == 1
 
 
-async def test_a_disk_that_takes_nothing_is_seen_though_nothing_is_written(bench):
+async def test_a_locked_database_is_noticed_without_a_write(bench):
     other = sqlite3.connect(bench.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     assert await bench.writer.alive()
@@ -309,14 +309,14 @@ async def test_a_disk_that_takes_nothing_is_seen_though_nothing_is_written(bench
     assert bench.writer.outage is None
 
 
-async def test_what_is_tried_is_a_real_write(bench):
+async def test_the_health_check_writes_to_the_database(bench):
     log = bench.path.with_name("w.db-wal")
     before = log.stat().st_size
     assert await bench.writer.alive()
     assert log.stat().st_size > before
 
 
-async def test_the_thread_survives_a_bug_of_its_own(bench):
+async def test_the_writer_thread_survives_its_own_bug(bench):
     def gone(path):
         raise RuntimeError("no such thing")
 
@@ -329,7 +329,7 @@ async def test_the_thread_survives_a_bug_of_its_own(bench):
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("replaced", [False, True])
-async def test_what_is_written_into_a_file_that_was_deleted_or_replaced_is_not_stored(bench, ending, replaced):
+async def test_a_write_into_a_deleted_or_replaced_file_fails(bench, ending, replaced):
     assert await bench.writer.run(put(1)) == 1
     file = bench.path.with_name(bench.path.name + ending)
     file.unlink()
@@ -341,7 +341,7 @@ async def test_what_is_written_into_a_file_that_was_deleted_or_replaced_is_not_s
     assert not await bench.writer.alive()
 
 
-async def test_a_file_that_is_gone_is_seen_though_nothing_is_written(bench):
+async def test_a_deleted_file_is_noticed_without_a_write(bench):
     assert await bench.writer.alive()
     bench.path.rename(bench.path.with_name("elsewhere.db"))
     assert not await bench.writer.alive()
@@ -362,7 +362,7 @@ async def test_the_write_ahead_log_stays_small_under_load(writer, tmp_path):
     assert largest < 2000
 
 
-def test_a_checkpoint_is_due_by_the_pages_that_works_write():
+def test_a_checkpoint_is_due_after_a_number_of_written_pages():
     checkpoints = Checkpoints()
     for pages in (4, 40, 1):
         for _ in range(3):
@@ -373,7 +373,7 @@ def test_a_checkpoint_is_due_by_the_pages_that_works_write():
         assert CHECKPOINT - 2 * pages <= works * pages <= CHECKPOINT + pages
 
 
-def test_a_reader_that_holds_the_log_back_makes_no_more_checkpoints():
+def test_a_reader_that_blocks_the_log_causes_no_further_checkpoints():
     checkpoints = Checkpoints()
     assert checkpoints.due(250)
     checkpoints.done(frames=1000, moved=1000)
