@@ -91,6 +91,7 @@ NAMES = frozenset(
         "checkup",
     }
 )
+ANY_NAME = re.compile(rf"\b(?:{'|'.join(sorted(NAMES))})\b")
 # Words that have no meaning of their own in this field: they are in no name, comment, docstring, message or page.
 PRIVATE = re.compile(
     r"\b(?:errands?|heirs?|parcels?|detours?|astray|turnstile|doors?|the road|the house|kin|bears?|borne|beforehand|anew|afresh"
@@ -119,6 +120,8 @@ def pages() -> list[Path]:
 
 def private_names(text: str) -> list[str]:
     """The private names among the identifiers of a module."""
+    if not ANY_NAME.search(text):  # reading the tokens takes long
+        return []
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     return sorted(
         {

@@ -164,6 +164,8 @@ class OptOutWords:
         self, *, stop: Collection[str] = (), polite: Collection[str] = (), everything: Collection[str] = ()
     ) -> Self:
         """The same with these words added."""
+        if not (stop or polite or everything):
+            return self
         return type(self)(
             self.more_stop_words | frozenset(stop),
             self.more_polite_words | frozenset(polite),
