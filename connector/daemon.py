@@ -14,7 +14,7 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
-from connector.admin import Control
+from connector.admin import AdminContext, commands_for
 from connector.admin.nightly_backup import NightlyBackup
 from connector.alarms.messenger import Messenger
 from connector.alarms.targets import open_targets
@@ -213,7 +213,7 @@ async def start_application(
 
 async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics) -> str:
     """Start the listener for operators, with the console; returns its address."""
-    control = Control(
+    context = AdminContext.of(
         app.store,
         rules=lambda: app.pipeline.rules,
         loaded=app.loaded,
@@ -226,16 +226,14 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
         started=app.started,
     )
     commands: dict[str, Command] = {
-        **control.commands(),
+        **commands_for(context),
         "reload": app.reload_for_a_person,
         "reconcile": app.reconciler.for_a_person,
     }
-    editor = Editor(control.context, app.reload_for_a_person)
+    editor = Editor(context, app.reload_for_a_person)
     stack.push_async_callback(editor.close)
     commands |= editor.commands()
-    console = Console(
-        control.context, commands, address=lambda: app.admin_url, monotonic=app.clock.monotonic, emit=app.emit
-    )
+    console = Console(context, commands, address=lambda: app.admin_url, monotonic=app.clock.monotonic, emit=app.emit)
     commands["console_login"] = console.login
     admin = Admin(
         commands,

@@ -4,8 +4,7 @@ Each takes an object and returns one, both fit for JSON. What a person can fix i
 advice.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -41,12 +40,6 @@ from connector.admin.replays import dead_retry, replay
 from connector.admin.retention import retention_show
 from connector.admin.status import status
 from connector.admin.stop_questions import answer_stop, stop_answers
-from connector.delivery.channels import FeedChannel, SinkChannel
-from connector.mapping.compile.ruleset import Ruleset
-from connector.registry import Loaded
-from connector.store.store import Store
-from connector.telemetry.activity import Activity
-from connector.telemetry.current_alarms import RaisedAlarm
 
 Command = Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]
 COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[str, Any]]]] = {
@@ -94,41 +87,6 @@ COMMANDS: dict[str, Callable[[AdminContext, Mapping[str, Any]], Awaitable[dict[s
 }
 
 
-class Control:
-    """Serves one store. `rules` returns the mappings in use, and may raise ProblemsFound if there are none."""
-
-    def __init__(
-        self,
-        store: Store,
-        *,
-        rules: Callable[[], Ruleset],
-        loaded: Loaded,
-        now: Callable[[], datetime],
-        sink_channels: Mapping[str, SinkChannel] | None = None,
-        feed_channels: Mapping[str, FeedChannel] | None = None,
-        faults: Callable[[], Sequence[str]] = list,
-        alarms: Callable[[], Sequence[RaisedAlarm]] = list,
-        activity: Activity | None = None,
-        started: datetime | None = None,
-    ) -> None:
-        """`sink_channels` and `feed_channels` are those of the running daemon; both change with the mappings.
-
-        `faults` returns in plain words what is wrong with the daemon itself, `alarms` those that are raised now. `started`
-        is when the daemon started; None if none runs. `activity` is what it counts.
-        """
-        self.context = AdminContext.of(
-            store,
-            rules=rules,
-            loaded=loaded,
-            now=now,
-            sink_channels=sink_channels,
-            feed_channels=feed_channels,
-            faults=faults,
-            alarms=alarms,
-            activity=activity,
-            started=started,
-        )
-
-    def commands(self) -> dict[str, Command]:
-        """All commands, by name."""
-        return {name: partial(command, self.context) for name, command in COMMANDS.items()}
+def commands_for(context: AdminContext) -> dict[str, Command]:
+    """All commands by name, for one store."""
+    return {name: partial(command, context) for name, command in COMMANDS.items()}

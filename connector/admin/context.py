@@ -59,7 +59,13 @@ class AdminContext:
         activity: Activity | None = None,
         started: datetime | None = None,
     ) -> Self:
-        """Build it from the config alone, without secrets."""
+        """Build it from the config alone, without secrets.
+
+        `rules` returns the mappings in use, and may raise ProblemsFound if there are none. `sink_channels` and
+        `feed_channels` are those of the running daemon; both change with the mappings. `faults` returns in plain words
+        what is wrong with the daemon itself, `alarms` those that are raised now. `activity` is what the daemon counts.
+        `started` is when it started; None if none runs.
+        """
         providers = unlocked(loaded)
         takers = [name for name, one in loaded.providers.items() if PROVIDERS[type(one)].commands(one)]
         return cls(

@@ -118,7 +118,7 @@ def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
 
 
 async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any]:
-    from connector.admin import Control  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin import AdminContext, commands_for  # noqa: PLC0415 - see the package's docstring.
     from connector.store.store import Store  # noqa: PLC0415 - the same.
 
     path = loaded.resolve_path(loaded.settings.store.path)
@@ -134,8 +134,8 @@ async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any])
             "it may be starting or stopping, so try again; otherwise check `admin:` in the config, and its log"
         ) from held
     try:
-        control = Control(store, rules=rules_once(loaded), loaded=loaded, now=lambda: datetime.now(UTC))
-        return await control.commands()[command](payload)
+        context = AdminContext.of(store, rules=rules_once(loaded), loaded=loaded, now=lambda: datetime.now(UTC))
+        return await commands_for(context)[command](payload)
     finally:
         await store.close()
 

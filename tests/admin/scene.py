@@ -4,7 +4,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from connector.admin import Control
+from connector.admin import AdminContext, commands_for
 from connector.admin.parse_stored import find_endpoint, read_body, unlocked
 from connector.mapping.compile.ruleset import load_mappings
 from connector.model.states import UnitState
@@ -68,7 +68,7 @@ class Scene:
         self.providers = unlocked(self.loaded)
         self.rules = self.read_rules()
         self.configured = tuple(one for provider in self.providers.values() for one in provider.subscriptions)
-        self.control = Control(store, rules=lambda: self.rules, loaded=self.loaded, now=lambda: self.now)
+        self.context = AdminContext.of(store, rules=lambda: self.rules, loaded=self.loaded, now=lambda: self.now)
 
     @classmethod
     def open(cls, config):
@@ -79,7 +79,7 @@ class Scene:
         return load_mappings(self.loaded.resolve_path(self.loaded.settings.mappings), mapping_context(self.loaded))
 
     async def ask(self, command, **payload):
-        return await self.control.commands()[command](payload)
+        return await commands_for(self.context)[command](payload)
 
     async def receive(self, body, endpoint="strex/dlr"):
         events = read_body(find_endpoint(self.providers, endpoint), body, self.now)

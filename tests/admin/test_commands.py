@@ -4,6 +4,7 @@ from datetime import timedelta
 import pytest
 from admin.scene import DONOR, NOW, OTHER, Scene, make_home, report
 
+from connector.admin import AdminContext, commands_for
 from connector.admin.advice import cure
 from connector.admin.masking import Masked
 from connector.admin.retention import keep_of
@@ -96,8 +97,8 @@ async def test_status_answers_though_the_mappings_are_broken(scene):
     path = scene.loaded.resolve_path("mappings") / "strex-log.yaml"
     path.write_text("on: strex.mesage\nrules: []\n")
 
-    control = type(scene.control)(scene.store, rules=scene.read_rules, loaded=scene.loaded, now=lambda: scene.now)
-    said = await control.commands()["status"]({})
+    context = AdminContext.of(scene.store, rules=scene.read_rules, loaded=scene.loaded, now=lambda: scene.now)
+    said = await commands_for(context)["status"]({})
     assert (said["mapping"]["version"], said["mapping"]["problems"]) == (None, 1)
 
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from admin.scene import NOW, Scene, make_home, report
 
-from connector.admin import Control
+from connector.admin import AdminContext, commands_for
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
 from connector.store.inbox import Entry
@@ -25,8 +25,10 @@ async def scene(tmp_path):
 
 
 async def problems(scene, **running):
-    control = Control(scene.store, rules=lambda: scene.rules, loaded=scene.loaded, now=lambda: scene.now, **running)
-    return (await control.commands()["status"]({}))["problems"]
+    context = AdminContext.of(
+        scene.store, rules=lambda: scene.rules, loaded=scene.loaded, now=lambda: scene.now, **running
+    )
+    return (await commands_for(context)["status"]({}))["problems"]
 
 
 def alarm(about="writer", *, lasts=True):
@@ -89,7 +91,9 @@ async def test_what_waits_for_a_person_is_told_with_the_command_that_lists_it(sc
 
 async def test_how_long_the_daemon_has_run_is_told(scene):
     scene.later(hours=2)
-    control = Control(scene.store, rules=lambda: scene.rules, loaded=scene.loaded, now=lambda: scene.now, started=NOW)
-    daemon = (await control.commands()["status"]({}))["daemon"]
+    context = AdminContext.of(
+        scene.store, rules=lambda: scene.rules, loaded=scene.loaded, now=lambda: scene.now, started=NOW
+    )
+    daemon = (await commands_for(context)["status"]({}))["daemon"]
     assert daemon.pop("console").endswith("/console/")
     assert daemon == {"running": True, "since": "2026-11-22T12:00:00Z", "since_seconds": timedelta(hours=2).seconds}

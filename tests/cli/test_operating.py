@@ -9,6 +9,7 @@ import pytest
 from admin.scene import DONOR, Scene, make_home, report
 from aiohttp import web
 
+from connector.admin import commands_for
 from connector.cli.client import TOKEN_FILE
 from connector.model.outcome import Reason
 from connector.model.problem import Position, Problem, ProblemsFound
@@ -260,7 +261,7 @@ class Daemon:
 async def daemon(home):
     scene = Scene.open(home.config)
     here = Daemon(home, scene)
-    commands = here.commands = {**scene.control.commands(), "reload": here.reload, "dead_list": here.bug}
+    commands = here.commands = {**commands_for(scene.context), "reload": here.reload, "dead_list": here.bug}
     token = write_token(home.store.with_name(TOKEN_FILE))
     admin = Admin(
         commands,

@@ -5,7 +5,7 @@ import pytest
 from console.browserless import audit_of, client
 from console.harness import IN_ONE_LOOP
 
-from connector.admin.commands import Control
+from connector.admin import AdminContext
 from connector.web.console.console import NUMBERS, SIGN_IN, SIGN_OUT, Console
 from connector.web.console.request import Role
 from connector.web.console.screens.all_screens import SCREENS
@@ -170,10 +170,10 @@ async def test_a_bug_in_a_page_is_told_without_the_data_and_the_listener_lives(w
         raise KeyError("+4790000001")
 
     facts = []
-    control = Control(
+    context = AdminContext.of(
         world.app.store, rules=lambda: world.app.pipeline.rules, loaded=world.app.loaded, now=world.clock.now
     )
-    console = Console(control.context, {"status": bug}, address=str, monotonic=world.clock.monotonic, emit=facts.append)
+    console = Console(context, {"status": bug}, address=str, monotonic=world.clock.monotonic, emit=facts.append)
     listener = Listener(console.handle, host="127.0.0.1", port=0, linger=timedelta())
     try:
         base = await listener.start()

@@ -34,7 +34,7 @@ class Desk:
     def __init__(self, scene):
         self.scene = scene
         self.reloads = Reloads()
-        self.editor = Editor(scene.control.context, self.reloads)
+        self.editor = Editor(scene.context, self.reloads)
         self.file = scene.loaded.base / "mappings" / FILE
 
     async def ask(self, command, **payload):

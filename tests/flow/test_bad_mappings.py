@@ -5,7 +5,7 @@ import shutil
 import pytest
 from flow.world import ROOT, SECRETS, a_world
 
-from connector.admin import Control
+from connector.admin import AdminContext, commands_for
 from connector.daemon import status_line
 from connector.model.problem import ProblemsFound
 from connector.telemetry.log_events import Alarm, Reloaded
@@ -25,8 +25,8 @@ async def world(tmp_path, monkeypatch):
 
 
 async def mapping(app):
-    control = Control(app.store, rules=lambda: app.pipeline.rules, loaded=app.loaded, now=app.clock.now)
-    return (await control.commands()["status"]({}))["mapping"]
+    context = AdminContext.of(app.store, rules=lambda: app.pipeline.rules, loaded=app.loaded, now=app.clock.now)
+    return (await commands_for(context)["status"]({}))["mapping"]
 
 
 def break_file(world):

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from contract.crms import EACH_CRM
 
-from connector.admin import Control
+from connector.admin import AdminContext, commands_for
 from connector.model.phone import Phone
 from connector.store.backups import make_backup
 
@@ -29,8 +29,8 @@ def report(action, number=DONOR, *, transaction, **more):
 
 async def ask(world, command, **payload):
     app = world.app
-    control = Control(app.store, rules=lambda: app.pipeline.rules, loaded=app.loaded, now=world.clock.now)
-    return await control.commands()[command](payload)
+    context = AdminContext.of(app.store, rules=lambda: app.pipeline.rules, loaded=app.loaded, now=world.clock.now)
+    return await commands_for(context)[command](payload)
 
 
 async def life(world):

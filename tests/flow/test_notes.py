@@ -6,7 +6,7 @@ import pytest
 from flow.test_not_held_up import report
 from flow.world import ROOT, a_world
 
-from connector.admin.commands import Control
+from connector.admin import AdminContext, commands_for
 from connector.registry import load_config
 from connector.telemetry.log_events import Planned
 
@@ -45,8 +45,8 @@ async def world(tmp_path, secrets):
 async def ask(world, command, **payload):
     app = world.app
     loaded = load_config(world.base / "config.yaml")
-    control = Control(app.store, rules=lambda: app.pipeline.rules, loaded=loaded, now=world.clock.now)
-    return await control.commands()[command](payload)
+    context = AdminContext.of(app.store, rules=lambda: app.pipeline.rules, loaded=loaded, now=world.clock.now)
+    return await commands_for(context)[command](payload)
 
 
 async def test_a_form_is_delivered_with_a_note_on_the_date_that_is_none(world):

@@ -12,7 +12,7 @@ from flow.sets import report
 from flow.test_examples import DONOR
 from flow.world import ROOT, a_world
 
-from connector.admin.commands import Control
+from connector.admin import AdminContext, commands_for
 from connector.model.problem import ProblemsFound
 from connector.pipeline.gauges import gauges
 from connector.telemetry.log_events import Alarm
@@ -66,14 +66,14 @@ async def follow_the_cure(world, event_id):
 
 def commands(world):
     app = world.app
-    control = Control(
+    context = AdminContext.of(
         app.store,
         rules=lambda: app.pipeline.rules,
         loaded=app.loaded,
         now=world.clock.now,
         sink_channels=app.sink_channels,
     )
-    return control.commands()
+    return commands_for(context)
 
 
 def club(transaction="t-1"):

@@ -8,7 +8,7 @@ from flow.backlog import backlog
 from flow.crowd import number, report
 from flow.world import CONFIG, a_world
 
-from connector.admin import Control
+from connector.admin import AdminContext, commands_for
 from connector.model.states import UnitState
 from connector.telemetry.log_events import BatchSent, ChannelPaused, Settled
 
@@ -154,14 +154,14 @@ async def test_at_the_end_of_the_budget_opt_outs_go_out_and_all_else_waits_unhar
     assert await world.api_calls() - before <= 2
     assert world.alarms == ["quota_exhausted"]
     app = world.app
-    control = Control(
+    context = AdminContext.of(
         app.store,
         rules=lambda: app.pipeline.rules,
         loaded=app.loaded,
         now=app.clock.now,
         sink_channels=app.sink_channels,
     )
-    (calls,) = (await control.commands()["status"]({}))["calls"]
+    (calls,) = (await commands_for(context)["status"]({}))["calls"]
     assert calls["only_opt_outs"]
     assert (calls["budget"], calls["reserve"], calls["left"], calls["lasts_seconds"]) == (500, 100, 0, 0)
     await allow(world, used=10)
