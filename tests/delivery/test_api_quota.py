@@ -37,7 +37,7 @@ def standing(used, ours=0, *, maximum=110_000, quota=HALF, hours=None):
         pytest.param(BudgetState(quota=HALF, usage=None, hours={0: 9}), None, CALM, id="nobody has told"),
     ],
 )
-def test_calls_left_and_the_state_that_follows(now, left, limits):
+def test_the_calls_left_decide_which_limits_apply(now, left, limits):
     assert now.left == left
     assert now.limits == limits
 
@@ -59,12 +59,12 @@ def test_calls_left_and_the_state_that_follows(now, left, limits):
         pytest.param(BudgetState(quota=HALF, usage=None, hours={0: 9}), None, id="nobody has told"),
     ],
 )
-def test_how_long_a_budget_lasts(now, lasts):
+def test_the_time_that_a_budget_lasts_is_estimated(now, lasts):
     assert (now.lasts is None) == (lasts is None)
     assert lasts is None or abs(now.lasts - lasts) < timedelta(minutes=2)
 
 
-def test_feeds_rest_longer_under_pressure_but_not_beyond_an_opt_outs_deadline():
+def test_feeds_poll_less_often_under_pressure_but_within_the_deadline_of_opt_outs():
     every = timedelta(seconds=30)
     assert CALM.poll(every) == every
     assert UsageLimits(gap=timedelta(seconds=10)).poll(every) == every
@@ -105,7 +105,7 @@ def test_one_alarm_is_raised_when_the_budget_is_used_up_and_cleared_when_calls_a
     assert [type(fact) for fact in scene.facts] == [Alarm, Cleared]
 
 
-def test_what_has_not_reached_the_crm_is_not_counted():
+def test_calls_that_did_not_reach_the_crm_are_not_counted():
     scene = Scene()
     for failure in Failure:
         scene.budget.record_call(HttpError(failure))
@@ -124,7 +124,7 @@ def test_calls_of_an_earlier_start_count_for_a_day():
     assert later.budget.state().ours == 0
 
 
-def test_a_clock_that_is_set_back_loses_no_calls():
+def test_setting_the_clock_back_loses_no_calls():
     scene = Scene()
     scene.call()
     scene.now -= timedelta(hours=3)
@@ -132,7 +132,7 @@ def test_a_clock_that_is_set_back_loses_no_calls():
     assert scene.budget.state().ours == 2
 
 
-def test_calls_that_could_not_be_noted_come_again_with_the_next_ones():
+def test_calls_that_could_not_be_saved_are_saved_with_the_next_ones():
     scene = Scene()
     scene.call()
     scene.budget.not_saved(scene.budget.unsaved())

@@ -138,7 +138,7 @@ NOTHING = b""
 TRUNCATED = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
 
 
-async def test_a_call_goes_out_whole_and_its_answer_comes_back_whole(transport, serve):
+async def test_a_call_and_its_reply_are_passed_on_whole(transport, serve):
     seen = []
 
     async def handler(request):
@@ -155,7 +155,7 @@ async def test_a_call_goes_out_whole_and_its_answer_comes_back_whole(transport, 
     assert client.calls == 1
 
 
-async def test_one_call_gives_its_reply_or_raises_what_failed(transport, serve):
+async def test_a_single_call_returns_its_reply_or_raises_its_failure(transport, serve):
     client = transport.client(FixedCredentials(await serve(ok)))
     assert (await client.call(GET)).status == 200
     with pytest.raises(HttpError) as failed:
@@ -163,7 +163,7 @@ async def test_one_call_gives_its_reply_or_raises_what_failed(transport, serve):
     assert (failed.value.failure, failed.value.detail) == (Failure.REFUSED, "the address in the config is none")
 
 
-async def test_no_calls_have_no_replies(transport):
+async def test_an_empty_list_of_calls_has_no_replies(transport):
     assert await transport.client(FixedCredentials("http://")).call_all([]) == []
 
 
@@ -204,7 +204,7 @@ async def test_a_renewed_token_may_belong_to_another_address(transport, serve):
     assert reply.body == b"ok"
 
 
-async def test_a_lasting_401_is_returned_after_one_repeat(transport, serve):
+async def test_a_second_401_is_returned(transport, serve):
     seen = []
 
     async def handler(request):
@@ -217,7 +217,7 @@ async def test_a_lasting_401_is_returned_after_one_repeat(transport, serve):
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-async def test_after_a_redirect_a_new_sign_in_names_the_new_address(transport, serve, status):
+async def test_a_redirect_leads_to_a_new_sign_in_that_names_the_new_address(transport, serve, status):
     seen = []
 
     async def moved(request):
@@ -245,7 +245,7 @@ async def test_a_redirect_that_a_new_sign_in_does_not_fix_is_returned_after_one_
     assert (reply.status, len(seen), len(tokens.stale)) == (301, 1, 1)
 
 
-async def test_a_sign_in_that_is_elsewhere_is_a_wrong_address(transport):
+async def test_a_sign_in_service_at_another_address_is_reported_as_moved(transport):
     (reply,) = await transport.client(Broken(PeerMoved("write another url"))).call_all([GET])
     assert (reply.failure, reply.detail) == (Failure.MOVED, "write another url")
 
@@ -263,7 +263,7 @@ async def test_a_401_for_a_fixed_key_is_not_repeated(transport, serve):
 
 
 @pytest.mark.parametrize("renewing", [False, True])
-async def test_a_failed_sign_in_is_a_reply_and_no_exception(transport, serve, renewing):
+async def test_a_failed_sign_in_is_returned_as_a_failure_and_not_raised(transport, serve, renewing):
     async def handler(request):
         return web.Response(status=401)
 
@@ -274,12 +274,12 @@ async def test_a_failed_sign_in_is_a_reply_and_no_exception(transport, serve, re
     assert client.calls == int(renewing)
 
 
-async def test_a_sign_in_that_cannot_be_reached_is_no_fault_of_the_credentials(transport):
+async def test_an_unreachable_sign_in_service_is_not_reported_as_wrong_credentials(transport):
     (reply,) = await transport.client(Broken(PeerUnavailable("the token service is out of order"))).call_all([GET])
     assert reply.failure is Failure.REFUSED
 
 
-async def test_a_bug_while_signing_in_is_no_fault_of_the_operations(transport):
+async def test_a_bug_while_signing_in_is_reported_as_a_failed_sign_in(transport):
     (reply,) = await transport.client(Broken(KeyError("+4790000001"))).call_all([GET])
     assert reply.failure is Failure.CREDENTIALS
     assert "KeyError" in reply.detail
@@ -292,13 +292,13 @@ def test_a_secret_of_two_lines_is_refused_before_anything_is_sent(value):
         FixedCredentials("http://127.0.0.1", {"X-Key": value})
 
 
-async def test_a_port_where_nobody_listens_has_refused(transport, refused_address, pauses):
+async def test_a_closed_port_is_reported_as_a_refused_connection(transport, refused_address, pauses):
     (reply,) = await transport.client(FixedCredentials(refused_address)).call_all([GET])
     assert reply.failure is Failure.REFUSED
     assert pauses.seconds == []
 
 
-async def test_an_address_that_is_none_was_never_reached(transport):
+async def test_an_invalid_address_is_reported_as_a_refused_connection(transport):
     (reply,) = await transport.client(FixedCredentials("http://")).call_all([GET])
     assert reply.failure is Failure.REFUSED
 
@@ -313,14 +313,14 @@ async def test_a_failure_is_reported_without_the_address_and_its_query(transport
         assert "None" not in reply.detail
 
 
-async def test_a_connection_closed_without_an_answer_is_lost(transport, raw):
+async def test_a_connection_closed_without_a_reply_is_reported_as_lost(transport, raw):
     base, seen = await raw(NOTHING)
     (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert (reply.failure, reply.detail) == (Failure.LOST, "the connection was closed without an answer")
     assert len(seen) == 1
 
 
-async def test_half_an_answer_is_lost(transport, raw):
+async def test_a_connection_closed_within_a_reply_is_reported_as_lost(transport, raw):
     base, _ = await raw(TRUNCATED)
     (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert reply.failure is Failure.LOST
@@ -342,14 +342,14 @@ FLOOD = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
         b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nok",
     ],
 )
-async def test_what_is_no_proper_http_is_unreadable_and_not_asked_for_again(transport, raw, answer):
+async def test_a_reply_that_is_not_valid_http_is_unreadable_and_not_requested_again(transport, raw, answer):
     base, seen = await raw(answer)
     (reply,) = await transport.client(FixedCredentials(base)).call_all([AGAIN])
     assert reply.failure is Failure.UNREADABLE, reply
     assert len(seen) == 1
 
 
-async def test_a_thousand_interim_answers_are_passed_over(transport, raw):
+async def test_a_thousand_interim_replies_are_skipped(transport, raw):
     base, _ = await raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000 + OK)
     (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert reply.body == b"ok"
@@ -368,26 +368,26 @@ def zipped_answer(body: bytes, coding: str = "gzip") -> bytes:
 
 
 @pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("x-gzip", 31), ("deflate", 15), ("deflate", -15)])
-async def test_each_way_of_compressing_is_read(transport, raw, coding, wbits):
+async def test_a_reply_in_each_compression_is_read(transport, raw, coding, wbits):
     base, _ = await raw(zipped_answer(zipped(2 * 2**20, wbits=wbits), coding))
     (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert reply.body == b"x" * 2 * 2**20
 
 
-async def test_a_second_member_of_a_gzip_answer_is_read_too(transport, raw):
+async def test_all_members_of_a_gzip_reply_are_read(transport, raw):
     base, _ = await raw(zipped_answer(zipped(2**20) + zipped(2**20)))
     (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert len(reply.body) == 2 * 2**20
 
 
-async def test_half_a_compressed_answer_is_unreadable(transport, raw):
+async def test_a_truncated_compressed_reply_is_unreadable(transport, raw):
     base, _ = await raw(zipped_answer(zipped(2**20)[:-9]))
     (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
     assert (reply.failure, reply.detail) == (Failure.UNREADABLE, "the answer's compression is broken")
 
 
 @pytest.mark.parametrize(("coding", "wbits"), [("gzip", 31), ("deflate", 15), ("deflate", -15)])
-async def test_bombs_are_refused_while_they_are_decompressed(transport, raw, coding, wbits):
+async def test_compression_bombs_are_refused_while_they_are_decompressed(transport, raw, coding, wbits):
     bomb = zipped(200 * 2**20, wbits=wbits)
     assert len(bomb) < 250_000
     base, _ = await raw(zipped_answer(bomb, coding))
@@ -402,7 +402,7 @@ async def test_bombs_are_refused_while_they_are_decompressed(transport, raw, cod
     assert peak < 100 * 2**20
 
 
-async def test_a_limit_of_a_call_or_of_the_config_goes_before_the_usual_one(stack, raw):
+async def test_a_size_limit_of_a_call_or_of_the_config_overrides_the_default(stack, raw):
     base, _ = await raw(zipped_answer(zipped(2**20)))
     transport = await stack.enter_async_context(Transport(answer_limit=1000))
     client = transport.client(FixedCredentials(base))
@@ -411,7 +411,7 @@ async def test_a_limit_of_a_call_or_of_the_config_goes_before_the_usual_one(stac
     assert (refused.failure, len(taken.body)) == (Failure.UNREADABLE, 2**20)
 
 
-async def test_json_of_too_many_small_values_is_refused_and_a_table_is_not(transport, raw):
+async def test_json_with_too_many_small_values_is_refused_and_a_table_is_not(transport, raw):
     base, _ = await raw(zipped_answer(zipped(3 * 2**20, b"[],")))
     client = transport.client(FixedCredentials(base))
     (refused,) = await client.call_all([GET])
@@ -420,7 +420,7 @@ async def test_json_of_too_many_small_values_is_refused_and_a_table_is_not(trans
     assert len(taken.body) > 3_000_000
 
 
-async def test_an_answer_that_never_ends_is_a_timeout(transport, serve):
+async def test_a_reply_that_never_ends_is_reported_as_a_timeout(transport, serve):
     async def handler(request):
         response = web.StreamResponse()
         await response.prepare(request)
@@ -435,7 +435,7 @@ async def test_an_answer_that_never_ends_is_a_timeout(transport, serve):
     assert (reply.failure, reply.detail) == (Failure.TIMEOUT, "no whole answer within 0.2 seconds")
 
 
-async def test_the_fault_on_the_way_is_named(transport, refused_address, serve):
+async def test_a_failed_connection_is_reported_with_its_cause(transport, refused_address, serve):
     async def emitted(base):
         (reply,) = await transport.client(FixedCredentials(base)).call_all([GET])
         return reply.failure, reply.detail
@@ -450,7 +450,7 @@ async def test_the_fault_on_the_way_is_named(transport, refused_address, serve):
 
 
 @pytest.mark.parametrize("repeatable", [False, True])
-async def test_a_slow_answer_is_a_timeout_and_not_repeated(transport, serve, repeatable):
+async def test_a_slow_reply_is_reported_as_a_timeout_and_the_call_not_repeated(transport, serve, repeatable):
     over = asyncio.Event()
 
     async def handler(request):
@@ -465,7 +465,7 @@ async def test_a_slow_answer_is_a_timeout_and_not_repeated(transport, serve, rep
     assert client.calls == 1
 
 
-async def test_redirects_are_answers_and_nobody_follows_them(transport, serve):
+async def test_redirects_are_returned_and_not_followed(transport, serve):
     strangers = []
 
     async def stranger(request):
@@ -512,14 +512,14 @@ async def test_a_call_that_is_not_repeatable_is_sent_once(transport, raw, pauses
     assert pauses.seconds == []
 
 
-async def test_an_answer_is_never_repeated_however_bad(transport, raw):
+async def test_a_call_with_a_reply_is_never_repeated(transport, raw):
     base, seen = await raw(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     (reply,) = await transport.client(FixedCredentials(base)).call_all([AGAIN])
     assert reply.status == 503
     assert len(seen) == 1
 
 
-async def test_calls_of_one_step_go_out_together_and_their_answers_keep_the_order(transport, serve):
+async def test_calls_are_sent_at_the_same_time_and_their_replies_keep_the_order(transport, serve):
     answered = {name: asyncio.Event() for name in ("/0", "/1", "/2")}
     after = {"/0": "/1", "/1": "/2"}
 
@@ -534,7 +534,7 @@ async def test_calls_of_one_step_go_out_together_and_their_answers_keep_the_orde
     assert [reply.body for reply in replies] == [b"/0", b"/1", b"/2"]
 
 
-async def test_no_more_calls_are_under_way_than_allowed(transport, serve):
+async def test_the_number_of_simultaneous_calls_is_limited(transport, serve):
     arrived, go = asyncio.Semaphore(0), asyncio.Event()
 
     async def handler(request):
@@ -551,7 +551,7 @@ async def test_no_more_calls_are_under_way_than_allowed(transport, serve):
     assert client.calls == 5
 
 
-async def test_one_failed_call_leaves_the_others_their_answers(transport, serve):
+async def test_one_failed_call_does_not_affect_the_others(transport, serve):
     async def handler(request):
         if request.path == "/drop":
             request.transport.abort()
@@ -563,7 +563,7 @@ async def test_one_failed_call_leaves_the_others_their_answers(transport, serve)
     assert fine.status == 200
 
 
-async def test_a_bug_in_one_call_is_raised_when_the_others_have_ended(transport, serve):
+async def test_a_bug_in_one_call_is_raised_after_the_others_have_ended(transport, serve):
     arrived, go = asyncio.Event(), asyncio.Event()
 
     async def handler(request):
@@ -609,7 +609,7 @@ async def test_cookies_are_not_kept(transport, serve):
     assert seen == [None, None]
 
 
-async def test_after_the_end_a_call_is_refused_and_no_bug():
+async def test_a_call_after_closing_is_reported_as_refused():
     async with Transport() as transport:
         client = transport.client(FixedCredentials("http://127.0.0.1:1"))
     (reply,) = await client.call_all([GET])
@@ -617,7 +617,7 @@ async def test_after_the_end_a_call_is_refused_and_no_bug():
     assert client.calls == 0
 
 
-async def test_a_client_belongs_into_an_open_transport():
+async def test_a_client_needs_an_open_transport():
     with pytest.raises(AssertionError, match="async with"):
         Transport().client(FixedCredentials("http://127.0.0.1:1"))
 
@@ -648,12 +648,12 @@ class TestWords:
         error = ClientConnectorCertificateError(self.PEER, untrusted)
         assert _words(error) == "its TLS certificate is not trusted (certificate has expired)"
 
-    def test_a_failed_handshake_is_reported_in_the_words_of_the_library(self):
+    def test_a_failed_handshake_is_reported_with_the_message_of_the_library(self):
         failed = ssl.SSLError(1, "text with an address")
         failed.reason = "WRONG_VERSION_NUMBER"
         assert _words(ClientConnectorSSLError(self.PEER, failed)) == "TLS failed (WRONG_VERSION_NUMBER)"
         assert _words(ClientConnectorSSLError(self.PEER, OSError(5, "x"))) == "TLS failed (handshake failed)"
 
-    def test_a_lost_connection_is_reported_in_the_words_of_the_system(self):
+    def test_a_lost_connection_is_reported_with_the_message_of_the_system(self):
         assert _words(ClientOSError(104, "x")) == "the connection was lost (connection reset by peer)"
         assert _words(OSError("x")) == "the connection was lost (OSError)"

@@ -55,30 +55,30 @@ def attempts(*outcomes):
         ((DONE, BAD, BEHIND), UnitState.RESTING, Reason.PARENT_WAITING, (0,)),
     ],
 )
-def test_a_unit_is_judged_by_its_worst_operation(outcomes, state, reason, done):
+def test_a_unit_gets_the_state_of_its_worst_operation(outcomes, state, reason, done):
     end = conclude(attempts(*outcomes), 0)
     assert (end.state, end.reason, end.done) == (state, reason, done)
 
 
-def test_the_detail_is_that_of_the_telling_operation():
+def test_the_detail_of_a_unit_is_that_of_its_deciding_operation():
     assert conclude(attempts(ORPHAN, BAD), 0).detail == "too young"
     assert conclude(attempts(BEHIND, LOCKED), 0).detail == "locked"
     assert conclude(attempts(HALTED), 0).detail is None
 
 
-def test_places_of_done_operations_count_from_the_start_of_the_unit():
+def test_indexes_of_done_operations_count_from_the_start_of_the_unit():
     later = [Attempt(2, WRITE, DONE), Attempt(5, WRITE, LOCKED), Attempt(7, WRITE, DONE)]
     assert conclude(later, 0).done == (2, 7)
 
 
-def test_a_void_operation_is_done_whatever_is_beside_it():
+def test_a_superseded_operation_counts_as_done():
     superseded = Attempt(0, None, DONE)
     assert conclude([superseded], 0).state is UnitState.DELIVERED
     assert conclude([superseded, Attempt(1, WRITE, LOCKED)], 0).done == (0,)
     assert conclude([Attempt(0, None, BAD)], 0).state is UnitState.DELIVERED
 
 
-def test_the_notes_of_a_delivery_are_kept():
+def test_the_details_of_deliveries_are_joined():
     end = conclude(attempts(Delivered(detail="was not active"), DONE, Delivered(detail="flag left")), 0)
     assert end.detail == "was not active; flag left"
     assert conclude(attempts(DONE), 0).detail is None
@@ -89,7 +89,7 @@ def test_a_unit_rests_as_long_as_the_operation_with_the_longest_delay():
     assert end.delay == timedelta(hours=1)
 
 
-def test_units_that_wait_for_the_set_up_delay_none_that_are_likely_to_succeed():
+def test_an_operation_that_waits_for_the_config_does_not_delay_a_retry_of_another():
     held = Retry(reason=Reason.CONFIGURATION, not_before=timedelta(hours=1))
     end = conclude(attempts(held, LOCKED), 0)
     assert (end.state, end.reason, end.counts_attempt) == (UnitState.RESTING, Reason.ROW_LOCKED, True)
@@ -103,7 +103,7 @@ def test_units_that_wait_for_the_set_up_delay_none_that_are_likely_to_succeed():
     )
 
 
-def test_a_unit_that_meets_a_fault_of_the_set_up_rests_after_any_number_of_attempts_and_a_command_is_dead():
+def test_a_configuration_error_makes_a_write_rest_and_a_command_a_dead_letter():
     refused = Rejected(reason=Reason.CONFIGURATION, detail="No such column", field="X__c")
     assert conclude(attempts(refused), 1000).state is UnitState.RESTING
     command = ServiceCommand(sink="x", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
@@ -117,7 +117,7 @@ def test_a_dead_letter_names_its_rule_and_the_code():
     assert (end.rule, end.code) == ("b.yaml: b", "FIELD_CUSTOM_VALIDATION_EXCEPTION")
 
 
-def test_the_gaps_grow_with_the_attempts():
+def test_the_delays_grow_with_the_attempts():
     delays = [conclude(attempts(LOCKED), spent).delay for spent in range(5)]
     assert delays == [timedelta(seconds=seconds) for seconds in (1, 2, 4, 8, 16)]
 
@@ -133,16 +133,16 @@ def test_the_gaps_grow_with_the_attempts():
         ((BUSY, BEHIND), False),
     ],
 )
-def test_waiting_for_the_sink_or_for_another_spends_no_attempt(outcomes, counts_attempt):
+def test_waiting_for_the_sink_or_another_operation_counts_no_attempt(outcomes, counts_attempt):
     assert conclude(attempts(*outcomes), 0).counts_attempt is counts_attempt
 
 
-def test_a_unit_is_in_doubt_where_one_of_its_operations_is():
+def test_a_unit_is_in_doubt_if_one_of_its_operations_is():
     assert conclude(attempts(LOCKED, SLOW), 0).in_doubt
     assert not conclude(attempts(LOCKED, DONE), 0).in_doubt
 
 
-def test_a_unit_is_dead_after_the_last_attempt():
+def test_a_unit_is_a_dead_letter_after_the_last_attempt():
     last = POLICIES[Reason.ROW_LOCKED].attempts - 1
     assert conclude(attempts(LOCKED), last - 1).state is UnitState.RESTING
     end = conclude(attempts(DONE, LOCKED, ORPHAN), last)
@@ -150,7 +150,7 @@ def test_a_unit_is_dead_after_the_last_attempt():
 
 
 @pytest.mark.parametrize("beside", [LOCKED, BUSY, BAD, DONE, BEHIND])
-def test_what_may_be_done_already_and_must_not_be_twice_waits_for_a_person(beside):
+def test_a_charge_in_doubt_waits_for_a_person(beside):
     end = conclude([*attempts(beside), Attempt(1, CHARGE, SLOW)], 0)
     assert (end.state, end.reason) == (UnitState.DEAD, Reason.NEEDS_PERSON)
 
@@ -168,7 +168,7 @@ def fault_of(*outcomes, **more):
 
 
 @pytest.mark.parametrize("reason", TROUBLED)
-def test_a_batch_in_which_all_failed_for_the_sinks_sake_is_trouble(reason):
+def test_a_batch_in_which_all_failed_because_of_the_sink_is_an_outage(reason):
     one = Retry(reason=reason, detail="words")
     assert fault_of(one, one, one) == one
 
@@ -180,29 +180,29 @@ def test_one_answered_operation_shows_that_the_sink_works(fine):
 
 
 @pytest.mark.parametrize("reason", sorted(NOT_COUNTED))
-def test_operations_that_only_wait_for_others_prove_nothing(reason):
+def test_operations_that_wait_for_others_do_not_show_whether_the_sink_works(reason):
     waiting = Retry(reason=reason)
     assert fault_of(BUSY, waiting) == BUSY
     assert fault_of(waiting, BUSY, waiting) == BUSY
     assert fault_of(waiting) is None
 
 
-def test_an_empty_batch_is_no_trouble():
+def test_an_empty_batch_is_not_an_outage():
     assert fault_of() is None
 
 
-def test_of_several_faults_the_longest_pause_counts_wherever_it_stands():
+def test_an_outage_has_the_longest_pause_of_the_batch():
     patient = Retry(reason=Reason.RATE_LIMITED, detail="slow down", not_before=timedelta(minutes=10))
     for batch in ([patient, BUSY], [BUSY, patient], [BUSY, patient, BUSY]):
         assert fault_of(*batch) == patient
 
 
-def test_an_unknown_code_is_the_sinks_when_two_records_are_refused_with_it():
+def test_an_unknown_code_of_two_records_is_an_outage_of_the_sink():
     fault = fault_of(UNKNOWN, BEHIND, UNKNOWN)
     assert (fault.reason, fault.code, fault.cure) == (Reason.SINK_REFUSES, "NEW_CODE", "do this")
 
 
-def test_an_unknown_code_of_one_record_is_no_fault_of_the_sink():
+def test_an_unknown_code_of_one_record_is_not_an_outage():
     assert fault_of(UNKNOWN) is None
     assert fault_of(UNKNOWN, BEHIND) is None
     assert sink_outage(writes("a", "a"), [UNKNOWN, UNKNOWN]) is None
@@ -210,31 +210,31 @@ def test_an_unknown_code_of_one_record_is_no_fault_of_the_sink():
     assert fault_of(UNKNOWN, UNKNOWN, BAD) is None
 
 
-def test_different_unknown_codes_are_the_faults_of_their_records():
+def test_different_unknown_codes_are_not_an_outage():
     assert fault_of(UNKNOWN, replace(UNKNOWN, code="ANOTHER_CODE")) is None
 
 
-def test_an_unknown_code_of_two_records_in_a_row_is_a_fault_of_the_sink():
+def test_the_same_unknown_code_in_two_batches_in_a_row_is_an_outage():
     (suspect,) = suspected(writes("a"), [UNKNOWN])
     assert sink_outage(writes("b"), [UNKNOWN], suspect=suspect).reason is Reason.SINK_REFUSES
     assert sink_outage(writes("a"), [UNKNOWN], suspect=suspect) is None
     assert sink_outage(writes("b"), [replace(UNKNOWN, code="ANOTHER_CODE")], suspect=suspect) is None
 
 
-def test_the_probe_of_a_sink_that_is_in_trouble_for_a_code_needs_no_second_record():
+def test_a_probe_refused_with_the_code_of_the_outage_continues_the_outage():
     cause = fault_of(UNKNOWN, UNKNOWN)
     assert fault_of(UNKNOWN, cause=cause).reason is Reason.SINK_REFUSES
     assert fault_of(replace(UNKNOWN, code="ANOTHER_CODE"), cause=cause) is None
 
 
-def test_what_is_the_whole_sinks_fault_spends_no_attempt_and_never_ends():
+def test_an_outage_of_the_sink_counts_no_attempt_and_is_retried_for_ever():
     for fault, cause in ((UNKNOWN, None), (BUSY, None), (SLOW, BUSY), (Retry(reason=Reason.SERVER_ERROR), SLOW)):
         end = conclude(attempts(fault), 10_000, not_counted=not_counted(fault, cause))
         assert (end.state, end.counts_attempt) == (UnitState.RESTING, False), fault
         assert end.delay <= timedelta(minutes=1)
 
 
-def test_the_first_time_that_a_whole_batch_fails_one_of_its_records_may_be_to_blame():
+def test_the_first_failure_of_a_whole_batch_counts_an_attempt():
     assert conclude(attempts(SLOW), 0, not_counted=not_counted(SLOW, None)).counts_attempt
     assert conclude(attempts(SLOW), 0, not_counted=not_counted(None, BUSY)).counts_attempt
 

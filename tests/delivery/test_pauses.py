@@ -38,25 +38,25 @@ def fail(breaker, facts, *answers, now=0.0):
 
 
 @pytest.mark.parametrize("reason", sorted(OUTAGE_REASONS))
-def test_pauses_grow_and_no_pause_of_our_own_is_longer_than_a_minute(reason, facts):
+def test_pauses_grow_up_to_a_minute(reason, facts):
     pauses = fail(CircuitBreaker("salesforce"), facts, *[Retry(reason=reason)] * 12)
     assert pauses[0] == min(POLICIES[reason].first.total_seconds(), 60)
     assert pauses == sorted(pauses)
     assert pauses[-1] == 60
 
 
-def test_pauses_grow_for_one_reason_at_a_time(facts):
+def test_pauses_grow_separately_for_each_reason(facts):
     pauses = fail(CircuitBreaker("salesforce"), facts, *[DOWN] * 6, BROKEN, BROKEN, DOWN)
     assert pauses == [2, 4, 8, 16, 32, 60, 5, 10, 2]
 
 
 @pytest.mark.parametrize(("asked", "given"), [(1, 2), (14 * 60, 14 * 60), (3 * 3600, 15 * 60)])
-def test_the_pause_that_a_sink_asks_for_is_kept_up_to_a_quarter_of_an_hour(asked, given, facts):
+def test_a_pause_that_the_sink_asks_for_is_kept_up_to_15_minutes(asked, given, facts):
     asking = Retry(reason=Reason.UNAVAILABLE, not_before=timedelta(seconds=asked))
     assert fail(CircuitBreaker("salesforce"), facts, asking) == [given]
 
 
-def test_one_alarm_with_the_cure_is_raised_and_cleared_at_the_end(facts):
+def test_an_outage_raises_one_alarm_with_the_cure_and_its_end_clears_it(facts):
     breaker = CircuitBreaker("salesforce")
     fail(breaker, facts, EXPIRED, EXPIRED, EXPIRED)
     (alarm,) = facts.of(Alarm)
@@ -69,13 +69,13 @@ def test_one_alarm_with_the_cure_is_raised_and_cleared_at_the_end(facts):
     assert breaker.cure == ""
 
 
-def test_another_fault_is_another_alarm_and_the_first_one_is_cleared(facts):
+def test_a_different_fault_raises_a_new_alarm_and_clears_the_first(facts):
     fail(CircuitBreaker("salesforce"), facts, EXPIRED, LOCKED_ORG)
     assert [one.kind for one in facts.of(Alarm)] == [Reason.CREDENTIALS, Reason.SINK_REFUSES]
     assert [one.kind for one in facts.of(Cleared)] == [Reason.CREDENTIALS]
 
 
-def test_a_fault_that_may_pass_by_itself_raises_an_alarm_when_it_lasts(facts):
+def test_a_temporary_fault_raises_an_alarm_only_when_it_lasts(facts):
     breaker = CircuitBreaker("salesforce", deadline=timedelta(minutes=5))
     fail(breaker, facts, DOWN, now=0.0)
     fail(breaker, facts, BROKEN, now=299.0)
@@ -84,7 +84,7 @@ def test_a_fault_that_may_pass_by_itself_raises_an_alarm_when_it_lasts(facts):
     assert [one.kind for one in facts.of(Alarm)] == [Reason.UNAVAILABLE]
 
 
-def test_words_of_a_peer_that_are_no_code_are_in_no_alarm(facts):
+def test_an_alarm_does_not_quote_text_of_the_sink_that_is_not_a_code(facts):
     fail(
         CircuitBreaker("salesforce"), facts, Retry(reason=Reason.SINK_REFUSES, code="ring +4790000001", detail="secret")
     )
@@ -113,7 +113,7 @@ def feed_channel(consent=ConsentFields(object="Contact", flag="Out__c")):  # noq
     return FeedChannel(FakeFeed(), None, consent, started=100.0)
 
 
-def test_a_feed_that_is_refused_calls_a_person_at_once(facts):
+def test_a_refused_feed_raises_an_alarm_at_once(facts):
     one = feed_channel()
     hidden = Retry(reason=Reason.CONFIGURATION, code="INVALID_FIELD", cure="give the right")
     assert fail(one.breaker, facts, hidden, hidden) == [60, 60]
@@ -127,7 +127,7 @@ def test_a_feed_that_is_refused_calls_a_person_at_once(facts):
     assert len(facts.of(Cleared)) == 1
 
 
-def test_a_feed_that_does_not_come_to_its_end_in_time_calls_a_person(facts):
+def test_a_feed_that_does_not_finish_in_time_raises_an_alarm(facts):
     one = feed_channel()
     one.check(399.0, facts)
     assert facts.of(Alarm) == []
@@ -140,7 +140,7 @@ def test_a_feed_that_does_not_come_to_its_end_in_time_calls_a_person(facts):
     assert len(facts.of(Alarm)) == 1
 
 
-def test_a_feed_that_carries_consent_is_tried_every_minute_whatever_the_crm_asks_for(facts):
+def test_a_failing_feed_with_consent_fields_is_tried_every_minute(facts):
     asking = Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(hours=1))
     assert fail(feed_channel().breaker, facts, asking) == [60]
     facts.clear()
@@ -171,13 +171,13 @@ def test_a_failing_sink_is_tested_with_one_unit_and_then_gets_full_batches_again
     assert channel.allowance(45.0) == SendAllowance(3000)
 
 
-def test_a_sink_that_nothing_reaches_is_probed_with_an_opt_out_alone_else_with_a_batch(channel, facts):
+def test_an_unreachable_sink_is_probed_with_an_opt_out_first(channel, facts):
     fails(channel, facts, DOWN, 0.0)
     assert channel.allowance(1.9) is None
     assert channel.allowance(2.0) == SendAllowance(3000, opt_out_first=True)
 
 
-def test_where_the_record_of_the_probe_may_be_to_blame_the_others_are_tried_before_the_next_pause(channel, facts):
+def test_after_a_failed_probe_a_full_batch_is_tried_if_the_record_may_be_the_cause(channel, facts):
     fails(channel, facts, BROKEN, 0.0)
     fails(channel, facts, BROKEN, 5.0)
     assert channel.allowance(5.0) == SendAllowance(3000)
@@ -186,7 +186,7 @@ def test_where_the_record_of_the_probe_may_be_to_blame_the_others_are_tried_befo
     assert channel.allowance(15.0) == SendAllowance(1)
 
 
-def test_an_opt_out_alone_is_tried_after_a_minute_though_the_sink_asks_for_more(channel, facts):
+def test_only_an_opt_out_is_sent_after_a_minute_of_a_longer_pause(channel, facts):
     fails(channel, facts, Retry(reason=Reason.RATE_LIMITED, not_before=timedelta(minutes=10)), 0.0)
     assert channel.allowance(59.0) is None
     assert channel.allowance(60.0) == SendAllowance(1, only_opt_outs=True)
@@ -206,12 +206,12 @@ async def test_an_idle_sink_is_warmed_up_once():
     assert clients == ["the client"]
 
 
-def test_nothing_goes_out_when_the_daemon_stops(channel):
+def test_nothing_is_sent_while_the_daemon_stops(channel):
     channel.closing = True
     assert channel.allowance(0.0) is None
 
 
-def test_records_that_the_org_refuses_call_a_person_though_others_go_through(channel, facts):
+def test_refused_records_raise_an_alarm_although_others_are_delivered(channel, facts):
     full = Retry(reason=Reason.STORAGE_FULL)
     waiting = {("sf", Reason.STORAGE_FULL)}
 
@@ -228,7 +228,7 @@ def test_records_that_the_org_refuses_call_a_person_though_others_go_through(cha
     assert [one.kind for one in facts.of(Cleared)] == [Reason.STORAGE_FULL]
 
 
-def test_a_record_with_an_unknown_code_and_then_the_whole_org_with_it_are_one_alarm(channel, facts):
+def test_an_unknown_code_of_one_record_and_then_of_the_whole_org_is_one_alarm(channel, facts):
     unknown = Retry(reason=Reason.UNKNOWN_CODE, code="NEW_CODE", cure="do this")
     channel.note_refused([unknown], lambda *_: True, facts)
     fails(channel, facts, Retry(reason=Reason.SINK_REFUSES, code="NEW_CODE", cure="do this"), 0.0)

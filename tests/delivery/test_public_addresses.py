@@ -43,7 +43,7 @@ def test_a_public_address_is_public(address):
         "[::ffff:127.0.0.1]",
     ],
 )
-async def test_a_local_address_is_never_called_in_any_spelling(host, unused_port):
+async def test_a_local_address_is_not_called_in_any_spelling(host, unused_port):
     async with Transport() as transport:
         client = transport.client(FixedCredentials(f"http://{host}:{unused_port}"), only_public=True)
         with pytest.raises(HttpError) as error:

@@ -33,7 +33,7 @@ def test_every_reason_is_either_repeated_or_final():
     assert not set(POLICIES) & SINGLE
 
 
-def test_done_is_done():
+def test_a_delivered_operation_is_never_retried():
     assert decide(Delivered(), repeat=Repeat.NEVER, attempts=99) == Deliver()
 
 
@@ -45,7 +45,7 @@ def test_a_rejection_is_a_dead_letter_at_once(reason):
 
 
 @pytest.mark.parametrize("reason", sorted(POLICIES))
-def test_the_gaps_grow_up_to_a_cap(reason):
+def test_retry_delays_grow_up_to_a_cap(reason):
     delays = []
     for attempts in range(4):
         again = decide(Retry(reason=reason), repeat=Repeat.SAFE, attempts=attempts)
@@ -56,7 +56,7 @@ def test_the_gaps_grow_up_to_a_cap(reason):
 
 
 @pytest.mark.parametrize("reason", [Reason.CREDENTIALS, Reason.QUOTA_EXHAUSTED, Reason.UNAVAILABLE])
-def test_waiting_for_the_sink_spends_no_attempt_and_never_ends(reason):
+def test_waiting_for_the_sink_counts_no_attempt_and_is_retried_for_ever(reason):
     again = decide(Retry(reason=reason), repeat=Repeat.SAFE, attempts=10_000)
     assert isinstance(again, RetryLater)
     assert not again.counts_attempt
@@ -76,7 +76,7 @@ def test_a_sink_is_paused_for_the_time_that_it_asks_for_up_to_a_limit():
     assert endless.delay == MAX_REQUESTED_PAUSE
 
 
-def test_in_doubt_a_charge_is_for_a_person_and_everything_else_is_repeated():
+def test_a_charge_in_doubt_is_for_a_person_and_other_operations_are_repeated():
     doubt = Retry(reason=Reason.TIMEOUT, in_doubt=True)
     assert decide(doubt, repeat=Repeat.NEVER, attempts=0).reason is Reason.NEEDS_PERSON
     assert isinstance(decide(doubt, repeat=Repeat.HARMLESS, attempts=0), RetryLater)

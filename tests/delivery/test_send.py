@@ -129,7 +129,7 @@ def refusing(**fields) -> Callable[[Operation], Outcome]:
     return judge
 
 
-async def test_nothing_to_send_asks_nobody(deliver):
+async def test_an_empty_batch_makes_no_request(deliver):
     peer = Peer()
     assert await deliver(peer) == Sent([], [])
     assert peer.requests == []
@@ -142,7 +142,7 @@ async def test_each_operation_gets_its_own_outcome_in_order(deliver):
     assert len(peer.requests) == 1
 
 
-async def test_one_record_is_written_once_and_its_outcome_goes_to_all_its_parts(deliver):
+async def test_a_record_is_written_once_and_all_its_operations_get_the_outcome(deliver):
     found = Delivered(record_id="003", created=True)
     peer = Peer(lambda one: found if one.key.casefold() == "a" else DONE)
     sent = await deliver(peer, write("a", A=1, B=1), write("b", A=9), write("a", B=2))
@@ -154,14 +154,14 @@ async def test_one_record_is_written_once_and_its_outcome_goes_to_all_its_parts(
     ]
 
 
-async def test_a_folded_write_that_is_to_be_repeated_is_not_taken_apart(deliver):
+async def test_a_folded_write_that_will_be_retried_is_not_split(deliver):
     peer = Peer(lambda _: LOCKED)
     sent = await deliver(peer, write("a", A=1), write("a", A=2))
     assert sent == Sent([LOCKED, LOCKED], [])
     assert len(peer.requests) == 1
 
 
-async def test_of_a_refused_fold_only_the_guilty_part_is_rejected(deliver):
+async def test_only_the_failing_part_of_a_refused_fold_is_rejected(deliver):
     peer = Peer(refusing(B={"x": BAD}))
     sent = await deliver(peer, write("a", A=1), write("a", B="x"), write("c"), write("a", A=3))
     assert sent.outcomes == [DONE, BAD, DONE, DONE]
@@ -183,7 +183,7 @@ async def test_the_parts_of_several_refused_folds_share_their_requests(deliver):
     assert [len(request) for request in peer.sent()] == [50, 50, 50]
 
 
-async def test_a_part_that_waits_holds_the_later_parts_of_its_record_and_no_others(deliver):
+async def test_a_part_to_be_retried_delays_only_later_parts_of_its_record(deliver):
     peer = Peer(refusing(B={"x": BAD, "y": LOCKED}))
     operations = [write("a", B="y"), write("b", B="x"), write("a", B="x"), write("b", A=1, B=1), write("a", A=3, B="x")]
     sent = await deliver(peer, *operations[:4], operations[4], write("b", B="x"))
@@ -199,7 +199,7 @@ async def test_a_part_that_waits_holds_the_later_parts_of_its_record_and_no_othe
     assert peer.sent()[2:] == [[("b", {"A": 1, "B": 1})], [("b", {"B": "x"})]]
 
 
-async def test_a_child_is_not_dead_for_the_fault_of_another_event(deliver):
+async def test_a_child_is_rejected_only_for_a_parent_of_its_own_event(deliver):
     peer = Peer(refusing(B={"x": BAD}))
     operations = [
         write("a", A=1),
@@ -215,7 +215,7 @@ async def test_a_child_is_not_dead_for_the_fault_of_another_event(deliver):
     assert [one.index for one in sent.written] == [4, 5, 0, 1]
 
 
-async def test_a_grandchild_goes_with_its_own_line(deliver):
+async def test_a_grandchild_is_sent_after_the_parents_of_its_own_event(deliver):
     peer = Peer(refusing(B={"x": BAD}))
     sent = await deliver(
         peer,
@@ -230,7 +230,7 @@ async def test_a_grandchild_goes_with_its_own_line(deliver):
     assert sent.outcomes == [BAD, orphan, orphan, DONE, DONE, DONE]
 
 
-async def test_a_child_of_two_parents_goes_when_both_are_there(deliver):
+async def test_a_child_of_two_parents_is_sent_after_both(deliver):
     peer = Peer(refusing(B={"x": BAD}))
     child = write("e", of="Event", One__r=Parent("K__c", "a"), Two__r=Parent("K__c", "b"))
     sent = await deliver(
@@ -240,7 +240,7 @@ async def test_a_child_of_two_parents_goes_when_both_are_there(deliver):
     assert [[key for key, _ in request] for request in peer.sent()[1:]] == [["a", "b"], ["a", "b", "e"], ["b"]]
 
 
-async def test_a_child_waits_where_its_parents_part_is_held(deliver):
+async def test_a_child_waits_for_a_part_of_its_parent_that_waits(deliver):
     peer = Peer(refusing(B={"x": BAD, "y": LOCKED}))
     sent = await deliver(
         peer,
@@ -260,7 +260,7 @@ async def test_a_child_waits_where_its_parents_part_is_held(deliver):
     assert len(peer.requests) == 2
 
 
-async def test_a_child_of_a_parent_that_is_alone_and_guilty_stays_rejected(deliver):
+async def test_a_child_of_a_rejected_unfolded_parent_stays_rejected(deliver):
     peer = Peer(refusing(B={"x": BAD}))
     sent = await deliver(
         peer,
@@ -273,14 +273,14 @@ async def test_a_child_of_a_parent_that_is_alone_and_guilty_stays_rejected(deliv
     assert [[key for key, _ in request] for request in peer.sent()[1:]] == [["a"], ["a"]]
 
 
-async def test_commands_are_sent_each_and_are_no_records(deliver):
+async def test_equal_commands_are_sent_separately_and_write_no_record(deliver):
     peer = Peer()
     sent = await deliver(peer, command("KATT"), command("KATT"))
     assert sent == Sent([DONE, DONE], [])
     assert len(peer.requests[0]) == 2
 
 
-async def test_what_an_earlier_part_wrote_is_not_taken_for_somebody_elses_word(deliver):
+async def test_a_value_that_an_earlier_part_wrote_is_added_to_the_shadow(deliver):
     left = Delivered(left_out=("Since",))
 
     def judge(one):
@@ -296,7 +296,7 @@ async def test_what_an_earlier_part_wrote_is_not_taken_for_somebody_elses_word(d
     assert stored == {"Out": False, "Since": "then", "By": "me"}
 
 
-async def test_what_an_earlier_part_wrote_to_the_record_that_it_made_is_ours_too(deliver):
+async def test_a_value_that_an_earlier_part_wrote_at_creation_is_added_to_the_shadow(deliver):
     def judge(one):
         if one.set.get("B") == "x":
             return BAD
@@ -309,7 +309,7 @@ async def test_what_an_earlier_part_wrote_to_the_record_that_it_made_is_ours_too
 
 
 @pytest.mark.parametrize("early", [False, True])
-async def test_if_an_adapter_fails_on_one_operation_only_that_one_becomes_a_dead_letter(deliver, early):
+async def test_a_sink_that_raises_for_one_operation_makes_a_dead_letter_only_of_it(deliver, early):
     peer = Raising(early=early)
     operations = [write(str(number)) for number in range(40)]
     operations[17] = write("17", Crash=1)
@@ -323,19 +323,19 @@ async def test_if_an_adapter_fails_on_one_operation_only_that_one_becomes_a_dead
     assert len(peer.requests) < 16  # halving: an API call for each of the innocent would eat the day's quota
 
 
-async def test_a_poisoned_part_of_a_fold_dies_alone(deliver):
+async def test_a_part_of_a_fold_that_makes_the_sink_raise_is_rejected_alone(deliver):
     sent = await deliver(Raising(), write("a", A=1), write("a", Crash=1), write("b"))
     assert [one.reason if isinstance(one, Rejected) else one for one in sent.outcomes] == [DONE, Reason.BUG, DONE]
 
 
 @pytest.mark.parametrize("surplus", [-1, 1])
-async def test_outcomes_that_cannot_be_tied_to_their_operations_are_not_believed(deliver, surplus):
+async def test_a_sink_with_a_wrong_number_of_outcomes_has_a_bug(deliver, surplus):
     sent = await deliver(Miscounting(surplus), write("a"), write("b", Crash=1), write("c"))
     assert [one.reason if isinstance(one, Rejected) else one for one in sent.outcomes] == [DONE, Reason.BUG, DONE]
     assert f"{1 + surplus} outcomes for 1 operations" in sent.outcomes[1].detail
 
 
-async def test_after_a_bug_operations_that_must_not_be_done_twice_are_in_doubt_and_not_sent_again(deliver):
+async def test_a_charge_is_in_doubt_and_not_sent_again_after_a_bug(deliver):
     peer = Raising()
     charge = Charge(sink="sf", object="Charge", key_field="K__c", key="c")
     sent = await deliver(peer, write("a", Crash=1), charge, write("b"))

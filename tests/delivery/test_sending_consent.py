@@ -69,7 +69,7 @@ def deliver():
     return run
 
 
-async def test_the_consent_fields_go_out_alone_and_the_rest_keeps_its_outcome(deliver):
+async def test_consent_fields_of_a_refused_write_are_sent_alone(deliver):
     org = Org({"A": refused()})
     sent = await deliver(org, write(A="x", B="y", create={"L": "Nord"}), write("other", B="z"))
     assert org.records["k"] == {FLAG: True, AT: "2026-01-01"}
@@ -82,7 +82,7 @@ async def test_the_consent_fields_go_out_alone_and_the_rest_keeps_its_outcome(de
     assert len(org.requests) == 2
 
 
-async def test_where_a_field_beside_the_flag_is_to_blame_the_flag_goes_out_by_itself(deliver):
+async def test_a_flag_is_sent_alone_if_another_consent_field_is_refused(deliver):
     org = Org({AT: refused(field=AT)})
     sent = await deliver(org, write(A="x"))
     assert org.records["k"] == {FLAG: True}
@@ -90,7 +90,7 @@ async def test_where_a_field_beside_the_flag_is_to_blame_the_flag_goes_out_by_it
     assert isinstance(sent.outcomes[0], Rejected)
 
 
-async def test_the_outcome_of_a_refused_flag_has_both_refusals(deliver):
+async def test_the_outcome_of_a_refused_flag_names_both_refusals(deliver):
     org = Org({"A": refused(), FLAG: Rejected(reason=Reason.VALIDATION, detail="never")})
     sent = await deliver(org, write(A="x"))
     assert sent.consent_sent_alone == ()
@@ -98,7 +98,7 @@ async def test_the_outcome_of_a_refused_flag_has_both_refusals(deliver):
     assert sent.outcomes[0].detail == "A: no; the consent fields alone were refused too: never"
 
 
-async def test_a_parent_that_is_missing_is_waited_for_by_the_rest_alone(deliver):
+async def test_consent_fields_do_not_wait_for_a_missing_parent(deliver):
     missing = Retry(reason=Reason.PARENT_MISSING, detail="not there")
     org = Org({"Parent__r": missing})
     sent = await deliver(org, write(parent="p"))
@@ -106,7 +106,7 @@ async def test_a_parent_that_is_missing_is_waited_for_by_the_rest_alone(deliver)
     assert sent.outcomes[0].reason is Reason.PARENT_MISSING
 
 
-async def test_of_a_fold_that_waits_the_consent_fields_of_all_its_parts_are_delivered(deliver):
+async def test_consent_fields_of_all_parts_of_a_waiting_fold_are_delivered(deliver):
     missing = Retry(reason=Reason.PARENT_MISSING)
     org = Org({"Parent__r": missing})
     alone = replace(write(), create={}, consent_only=True)
@@ -116,7 +116,7 @@ async def test_of_a_fold_that_waits_the_consent_fields_of_all_its_parts_are_deli
     assert [one.index for one in sent.consent_sent_alone] == [1]
 
 
-async def test_what_is_only_for_a_new_record_is_not_taken_for_written(deliver):
+async def test_refused_create_fields_are_reported_as_left_out(deliver):
     """The flag alone stands under `set`: what is under `create` may be to blame all the same."""
     org = Org({"A": refused()}, required=["L"])
     opt_out = replace(write(create={"L": "Nord", "A": "x"}), set={FLAG: True}, consent=(FLAG,))
@@ -126,7 +126,7 @@ async def test_what_is_only_for_a_new_record_is_not_taken_for_written(deliver):
     assert sent.consent_sent_alone[0].outcome.left_out == ("A",)
 
 
-async def test_what_may_go_through_later_as_a_whole_is_not_narrowed(deliver):
+async def test_a_write_that_will_be_retried_is_not_reduced_to_its_consent_fields(deliver):
     org = Org({"A": LOCKED})
     sent = await deliver(org, write(A="x"))
     assert sent.outcomes == [LOCKED]
@@ -139,7 +139,7 @@ async def test_an_upsert_that_goes_through_costs_one_request(deliver):
     assert len(org.requests) == 1
 
 
-async def test_of_a_refused_fold_each_word_takes_effect_in_its_order(deliver):
+async def test_opt_out_and_opt_in_of_a_refused_fold_take_effect_in_order(deliver):
     org = Org({"A": refused()})
     sent = await deliver(org, write(A="x", out=True), write(out=False, B="y"))
     assert org.records["k"][FLAG] is False
@@ -160,7 +160,7 @@ OUTCOMES = st.sampled_from(sorted(PERHAPS_ANOTHER_FIELD)).map(
 
 @settings(max_examples=200, deadline=None)
 @given(WRITES, st.dictionaries(st.sampled_from((*FIELDS, AT)), OUTCOMES), st.sets(PERSONS))
-def test_no_fault_of_another_field_keeps_a_word_about_consent_from_the_org(writes, faults, known):
+def test_the_last_consent_of_each_person_reaches_the_org_whatever_else_is_refused(writes, faults, known):
     """The last word of every person is in the org, whatever fields beside it are refused, and for whatever reason."""
     operations = [
         write(key, out=out, create={"L": "Nord", **dict.fromkeys(created, "x")}, **dict.fromkeys(fields, "x"))

@@ -56,27 +56,27 @@ async def deliver():
         yield run
 
 
-async def test_only_a_write_with_a_match_gets_what_is_remembered(deliver):
+async def test_only_a_write_with_a_match_gets_remembered_records(deliver):
     other = RecordWrite(sink="sf", object="Contact", key_field="K__c", key="b")
     peer, _ = await deliver(Delivered(), write(A__c=1), other)
     assert [task.remembered for task in peer.requests[0]] == [KNOWN, Remembered()]
 
 
-async def test_what_a_person_must_decide_is_not_taken_apart(deliver):
+async def test_a_folded_match_that_a_person_must_decide_is_not_split(deliver):
     parked = Rejected(reason=Reason.NEEDS_PERSON)
     peer, sent = await deliver(parked, write(A__c=1), write(A__c=2), write(A__c=3))
     assert len(peer.requests) == 1
     assert sent.outcomes == [parked] * 3
 
 
-async def test_a_match_stays_a_match_when_it_is_folded_with_a_plain_write(deliver):
+async def test_a_match_that_is_folded_with_a_plain_write_is_still_a_match(deliver):
     for several in ((write(A__c=1), write(None, B__c=2)), (write(None, A__c=1), write(B__c=2))):
         peer, _ = await deliver(Delivered(), *several)
         ((task,),) = peer.requests
         assert task.operation.match == MATCH
 
 
-async def test_a_write_that_was_for_nobody_wrote_no_record(deliver):
+async def test_a_match_that_found_nobody_wrote_no_record(deliver):
     _, sent = await deliver(Delivered(absent=True), write(A__c=1))
     assert sent.written == []
 
@@ -85,11 +85,11 @@ async def test_a_write_that_was_for_nobody_wrote_no_record(deliver):
     "outcome",
     [Delivered(record_id="003A", also_updated=("003B",)), Rejected(reason=Reason.NEEDS_PERSON, also_updated=("003B",))],
 )
-async def test_other_updated_records_are_passed_on(deliver, outcome):
+async def test_other_updated_records_are_returned(deliver, outcome):
     _, sent = await deliver(outcome, write(A__c=1), write(A__c=2))
     assert sent.also_updated == (AlsoUpdated(1, write(A__c=2), ("003B",)),)
 
 
-async def test_an_operation_to_be_retried_passes_on_no_other_records(deliver):
+async def test_an_operation_to_be_retried_returns_no_other_updated_records(deliver):
     _, sent = await deliver(Retry(reason=Reason.ROW_LOCKED), write(A__c=1))
     assert sent.also_updated == ()

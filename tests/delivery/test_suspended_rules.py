@@ -57,33 +57,33 @@ BAD = event(missing__C="x")
         (COMMAND, False),
     ],
 )
-def test_only_what_would_meet_the_same_fault_is_held_and_no_opt_out(operation, held):
+def test_only_writes_with_the_suspended_field_are_held_back_and_no_opt_out(operation, held):
     batch = filter_suspended([operation], [SUSPENSION], NOW, TRAITS)
     assert bool(batch.held_back) is held
     assert list(batch.to_send) == ([] if held else [operation])
 
 
-def test_an_object_that_is_missing_holds_the_whole_rule():
+def test_a_missing_object_suspends_the_whole_rule():
     batch = filter_suspended([event(), contact()], [replace(SUSPENSION, field="")], NOW, TRAITS)
     assert set(batch.held_back) == {0}
 
 
-def test_a_field_of_a_parent_is_distinguished_from_an_own_one():
+def test_a_suspended_field_of_the_parent_does_not_hold_back_the_same_field_of_the_record():
     suspension = replace(SUSPENSION, field="Contact__r.SMS_Key__c")
     batch = filter_suspended([event("a", parent="k"), event("b", SMS_Key__c="x")], [suspension], NOW, TRAITS)
     assert set(batch.held_back) == {0}
 
 
-def test_one_operation_tries_a_suspension_that_is_due():
+def test_one_operation_is_sent_as_a_probe_when_a_suspension_is_due():
     batch = filter_suspended([event(str(n), Missing__c="x") for n in range(5)], [DUE], NOW, TRAITS)
     assert set(batch.held_back) == {1, 2, 3, 4}
 
 
-def test_a_clock_that_was_set_back_delays_no_test_of_a_suspension():
+def test_a_suspension_is_probed_at_once_after_the_clock_is_set_back():
     assert not filter_suspended([BAD], [replace(SUSPENSION, probe_at=NOW + timedelta(days=1))], NOW, TRAITS).held_back
 
 
-def test_a_child_of_a_held_record_waits_with_it():
+def test_a_child_of_a_held_back_record_is_held_back_too():
     parent = replace(contact("K"), rule=SUSPENSION.rule, set={"Missing__c": 1})
     suspension = replace(SUSPENSION, object="Contact")
     child, other = event(parent="k"), event("other", parent="z")
@@ -94,7 +94,7 @@ def test_a_child_of_a_held_record_waits_with_it():
     }
 
 
-def test_the_outcomes_of_a_batch_come_together_in_its_order():
+def test_outcomes_of_sent_and_held_back_operations_are_returned_in_order():
     batch = filter_suspended([BAD, contact("a"), event(Missing__c="y"), contact("b")], [SUSPENSION], NOW, TRAITS)
     done = Delivered(record_id="003")
     sent = batch.with_suspended(
@@ -143,7 +143,7 @@ def test_a_suspension_names_its_field_as_the_rule_writes_it(operation, field, na
     assert suspension.concerns(operation, TRAITS)
 
 
-def test_a_suspension_lasts_while_trials_fail_and_ends_with_a_success():
+def test_a_suspension_lasts_while_probes_fail_and_ends_with_a_success():
     again = learned([BAD], [refused()], [DUE])
     assert (again.began, again.again, again.ended) == ((), (SUSPENSION,), ())
     assert learned([BAD], [Delivered()], [SUSPENSION]).ended == (SUSPENSION,)
@@ -152,11 +152,11 @@ def test_a_suspension_lasts_while_trials_fail_and_ends_with_a_success():
     assert not learned([BAD, BAD], [Delivered(), refused()], [SUSPENSION]).ended
 
 
-def test_a_command_stops_no_mapping():
+def test_a_refused_command_suspends_no_rule():
     assert not learned([COMMAND], [refused()])
 
 
-def test_an_alarm_names_rule_and_field_and_the_cure_but_no_words_of_the_crm():
+def test_an_alarm_names_rule_field_and_cure_and_does_not_quote_the_crm():
     alarm = SUSPENSION.alarm()
     assert "log.yaml: all" in alarm.message
     assert "SMS_Event__c.Missing__c" in alarm.message
@@ -178,7 +178,7 @@ def opt_out(rule=SUSPENSION.rule, **fields):
 
 
 @pytest.mark.parametrize("clears", [False, True])
-def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
+def test_consent_fields_of_a_held_back_write_are_sent_alone(clears):
     write = replace(opt_out(Missing__c="x"), clears_flag=clears)
     batch = filter_suspended([BAD, write], [SUSPENSION], NOW, TRAITS)
     (alone,) = batch.to_send
@@ -190,12 +190,12 @@ def test_the_consent_fields_of_what_is_held_go_out_alone(clears):
     assert [one.index for one in sent.written] == [1]
 
 
-def test_where_a_field_beside_the_flag_is_stopped_the_flag_goes_out_by_itself():
+def test_a_flag_is_sent_alone_if_another_consent_field_is_suspended():
     (alone,) = filter_suspended([opt_out(Other__c="x")], [replace(SUSPENSION, field="Out_At__c")], NOW, TRAITS).to_send
     assert alone.set == {"Out__c": True}
 
 
-def test_consent_fields_that_are_refused_alone_say_so():
+def test_the_outcome_says_that_the_consent_fields_alone_were_refused_too():
     batch = filter_suspended([opt_out(Missing__c="x")], [SUSPENSION], NOW, TRAITS)
     (outcome,) = batch.with_suspended(Sent([Rejected(reason=Reason.VALIDATION, detail="never")], [])).outcomes
     assert outcome.detail == "No such column; the consent fields alone were refused too: never"
@@ -204,14 +204,14 @@ def test_consent_fields_that_are_refused_alone_say_so():
     ]
 
 
-def test_a_child_that_carries_consent_does_not_wait_for_its_stopped_parent():
+def test_a_child_with_consent_fields_does_not_wait_for_its_held_back_parent():
     parent = replace(contact("K"), rule=SUSPENSION.rule, set={"Missing__c": 1})
     child = replace(opt_out(rule="c.yaml: c"), set={"Out__c": True, "Contact__r": Parent("SMS_Key__c", "K")})
     batch = filter_suspended([parent, child], [replace(SUSPENSION, object="Contact")], NOW, TRAITS)
     assert [one.set for one in batch.to_send] == [{"Out__c": True}]
 
 
-def test_a_write_of_the_consent_fields_alone_is_not_stopped_by_what_it_can_do_without():
+def test_a_consent_only_write_is_not_held_back_for_a_create_field():
     alone = replace(opt_out(), create={"Missing__c": "x"}, consent_only=True)
     batch = filter_suspended([alone], [SUSPENSION], NOW, TRAITS)
     assert list(batch.to_send) == [alone]

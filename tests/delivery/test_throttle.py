@@ -29,15 +29,15 @@ QUICK, SLOW = timedelta(seconds=10), timedelta(seconds=10.1)
         pytest.param(500, [WAITING] * 25 + [DONE] * 475, QUICK, 550, id="who waits for a parent is not locked"),
     ],
 )
-def test_a_batch_teaches_the_size_of_the_next(size, outcomes, took, then):
+def test_the_outcomes_and_time_of_a_batch_decide_the_next_size(size, outcomes, took, then):
     assert BatchSize(1000, size).after(outcomes, took, QUICK) == BatchSize(1000, then)
 
 
-def test_a_config_below_the_least_is_kept():
+def test_a_configured_size_below_the_minimum_is_kept():
     assert BatchSize.of(5).after([DONE] * 11, SLOW, QUICK) == BatchSize(5, 5)
 
 
-def test_the_batch_size_comes_back_after_twenty_good_batches():
+def test_the_batch_size_recovers_within_twenty_good_batches():
     pace, batches = BatchSize(3000, MIN_BATCH), 0
     while pace.size < pace.most:
         pace = pace.after([DONE] * pace.size if pace.size > MIN_BATCH else [DONE] * (MIN_BATCH + 1), QUICK, QUICK)

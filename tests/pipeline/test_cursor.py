@@ -28,7 +28,7 @@ def test_the_first_poll_of_a_new_feed_compares_nothing():
     assert cursor.compared(feed(), {"Out": True}) == ()
 
 
-def test_a_first_poll_that_was_not_finished_continues():
+def test_an_unfinished_first_poll_continues():
     cursor = Cursor.read(followed(last=False), feed(), CONSENT)
     assert (cursor.first, cursor.position) == (True, "p")
 
@@ -39,7 +39,7 @@ def test_after_the_first_poll_all_fields_are_compared():
     assert cursor.compared(feed(), None) == ("Mobile", "Out")
 
 
-def test_a_further_field_has_all_records_read_and_is_alone_not_compared():
+def test_an_added_field_makes_all_records_be_read_and_is_not_compared():
     watched = feed("Mobile", "Out", "Amount")
     cursor = Cursor.read(followed(), watched, CONSENT)
     assert (cursor.first, cursor.baseline, cursor.position) == (False, True, None)
@@ -53,12 +53,12 @@ def test_a_further_field_has_all_records_read_and_is_alone_not_compared():
     assert Cursor.read(done, watched, CONSENT).compared(watched, None) == ("Mobile", "Out", "Amount")
 
 
-def test_a_field_that_is_added_during_the_first_poll_keeps_it_the_first_poll():
+def test_a_field_added_during_the_first_poll_does_not_end_it():
     watched = feed("Mobile", "Out", "Amount")
     assert Cursor.read(followed(last=False), watched, CONSENT).first
 
 
-def test_fewer_fields_keep_the_position():
+def test_a_removed_field_keeps_the_position():
     cursor = Cursor.read(followed("Mobile", "Out", "Amount"), feed(), CONSENT)
     assert (cursor.baseline, cursor.position) == (False, "p")
 
@@ -72,20 +72,20 @@ def test_fewer_fields_keep_the_position():
         ConsentFields(object="Contact", flag="Out", phone="Mobile", country="Land"),
     ],
 )
-def test_other_consent_fields_have_all_records_read_and_all_fields_compared(other):
+def test_changed_consent_fields_make_all_records_be_read_and_compared(other):
     cursor = Cursor.read(followed(), feed(), other)
     assert (cursor.first, cursor.baseline) == (False, True)
     assert cursor.compared(feed(), None) == ("Mobile", "Out")
 
 
-def test_a_cursor_of_an_earlier_version_is_followed_on():
+def test_a_cursor_of_an_earlier_version_is_continued():
     old = orjson.dumps({"fields": ["Key", "Mobile", "Out"], "position": "p", "baseline": False}).decode()
     cursor = Cursor.read(old, feed(), CONSENT)
     assert (cursor.baseline, cursor.position) == (False, "p")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", '{"fields": 7}', '{"fields": ["Out"]}'])
-def test_of_a_cursor_that_cannot_be_read_whatever_the_shadows_hold_is_compared(text):
+def test_an_unreadable_cursor_restarts_the_feed_and_compares_fields_of_the_shadows(text):
     cursor = Cursor.read(text, feed(), CONSENT)
     assert (cursor.first, cursor.baseline, cursor.position) == (False, True, None)
     assert cursor.compared(feed(), {"Out": True}) == ("Out",)

@@ -25,10 +25,10 @@ def pending(traits, *, key, newer_key, key_field="Id"):
 
 
 @pytest.mark.parametrize(("key", "newer_key"), [(SHORT, FULL), (FULL, SHORT), (SHORT, SHORT), (FULL, FULL)])
-def test_a_newer_write_is_known_in_whichever_form_the_id_was_stored(key, newer_key):
+def test_a_newer_write_is_recognised_by_the_15_or_18_character_id(key, newer_key):
     assert pending(TRAITS, key=key, newer_key=newer_key) == (FULL, {"B": 1})
 
 
-def test_ids_of_a_plain_crm_and_keys_are_compared_as_they_are():
+def test_keys_and_ids_of_a_plain_crm_are_compared_unchanged():
     assert pending(PLAIN, key=SHORT, newer_key=FULL) == (SHORT, {"A": 1, "B": 1})
     assert pending(TRAITS, key=SHORT, newer_key=FULL, key_field="Key__c") == (SHORT, {"A": 1, "B": 1})

@@ -25,7 +25,7 @@ def change(scene, **fields):
     return Event(**common | {"key": "c-1", "msisdn": Phone(DONOR), "received_at": scene.now} | fields)
 
 
-async def test_an_opt_out_that_a_merge_would_undo_counts_until_a_person_has_decided(scene):
+async def test_an_opt_out_of_a_merged_record_counts_until_a_person_has_decided(scene):
     """`explain` shows the plan that was made: the opt-in did not count."""
     merge = change(scene, key="m-1", shape=MERGED, verdict=Verdict.OPT_OUT)
     (kept,) = await scene.store.inbox.keep([entry(merge, b"")])

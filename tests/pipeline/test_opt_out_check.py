@@ -101,7 +101,7 @@ def test_the_shipped_mappings_lose_no_opt_out(strex):
 
 
 @pytest.mark.parametrize("name", sorted(CONFIGS))
-def test_the_shipped_sets_lose_no_opt_out(tmp_path, name):
+def test_each_shipped_set_of_mappings_loses_no_opt_out(tmp_path, name):
     copied(tmp_path / "mappings", name)
     config = CONFIGS[name].format(mappings="mappings", strex="http://127.0.0.1:9", salesforce="http://127.0.0.1:9")
     assert Installation(tmp_path, config, []).load()
@@ -150,7 +150,7 @@ def test_an_action_that_strex_never_sends_is_reported_at_the_rule_that_loses_the
     assert place == f"{SUBSCRIPTION}:{strex.line(SUBSCRIPTION, written)}:11"
 
 
-def test_a_rule_before_the_right_one_is_named(strex):
+def test_an_earlier_rule_that_takes_the_opt_out_is_named(strex):
     strex.cut(SUBSCRIPTION)
     strex.edit(
         SUBSCRIPTION,
@@ -199,13 +199,13 @@ def test_a_condition_that_some_opt_outs_do_not_meet_is_refused(strex):
     assert len(problems) == 1
 
 
-def test_rules_for_each_keyword_must_leave_none_out(strex):
+def test_rules_for_single_keywords_must_cover_every_opt_out(strex):
     strex.cut(MESSAGES)
     strex.edit(MESSAGES, "{verdict: opt_out}", "{verdict: opt_out, keyword: [MYKEYWORD, KATT]}")
     swallowed(strex, MESSAGES, "a text message STOP", "any other message", "keyword is missing")
 
 
-def test_a_file_that_is_gone_or_not_read_loses_its_opt_outs(strex):
+def test_a_deleted_or_renamed_file_loses_its_opt_outs(strex):
     (strex.mappings / "strex-stops.yaml").unlink()
     strex.mappings.joinpath(MESSAGES).rename(strex.mappings / f"{MESSAGES}.txt")
     (problem,) = strex.problems()
@@ -213,7 +213,7 @@ def test_a_file_that_is_gone_or_not_read_loses_its_opt_outs(strex):
     assert "add a rule for it" in problem
 
 
-def test_opt_outs_that_no_file_sees_are_reported(strex):
+def test_an_opt_out_whose_shape_no_file_reads_is_reported(strex):
     for name in (MESSAGES, LOG, "strex-stops.yaml"):
         (strex.mappings / name).unlink()
     (problem,) = strex.problems()
@@ -221,13 +221,13 @@ def test_opt_outs_that_no_file_sees_are_reported(strex):
     assert "no file sees strex.message (copy a shipped file" in problem
 
 
-def test_no_files_at_all_lose_every_opt_out(strex):
+def test_an_empty_mappings_folder_loses_every_opt_out(strex):
     for file in strex.mappings.iterdir():
         file.unlink()
     assert len(strex.problems()) == 3
 
 
-def test_a_mapping_that_widens_an_opt_out_and_actions_of_ones_own_are_fine(strex):
+def test_custom_actions_and_rules_that_widen_an_opt_out_are_accepted(strex):
     strex.edit(
         SUBSCRIPTION,
         "  # A report of a message that is still being sent.",
@@ -244,7 +244,7 @@ def test_a_mapping_that_widens_an_opt_out_and_actions_of_ones_own_are_fine(strex
     assert strex.load()
 
 
-def test_a_value_that_only_real_events_have_is_no_lost_opt_out(strex):
+def test_a_key_that_only_real_events_have_loses_no_opt_out(strex):
     strex.cut(SUBSCRIPTION)
     strex.edit(SUBSCRIPTION, 'key: {SMS_Key__c: "{msisdn}"}', 'key: {SMS_Key__c: "{properties.OurNumber}"}')
     assert strex.load()
@@ -332,13 +332,13 @@ def test_without_a_way_back_the_message_names_the_file_and_the_setting(tmp_path)
 
 
 @pytest.mark.parametrize("flag", ["", CONTACT_FLAG])
-def test_one_way_is_accepted_when_the_config_says_so(tmp_path, flag):
+def test_mappings_without_a_way_back_are_accepted_with_consent_one_way(tmp_path, flag):
     installation = of_provider(tmp_path, "messagecloud", flag=flag, more="\n    consent: one_way\n")
     (installation.mappings / "salesforce-to-messagecloud.yaml").unlink()
     assert installation.load()
 
 
-def test_one_way_does_not_let_a_donors_stop_be_lost(tmp_path):
+def test_consent_one_way_does_not_accept_a_lost_opt_out_of_a_donor(tmp_path):
     installation = of_provider(tmp_path, "messagecloud", flag="", more="\n    consent: one_way\n")
     (installation.mappings / "salesforce-to-messagecloud.yaml").unlink()
     installation.cut("messagecloud.yaml")
@@ -360,7 +360,7 @@ def test_a_rule_that_ends_subscriptions_is_a_way_back_without_consent_fields_too
         ("onlinefundraising", "onlinefundraising.yaml", "verdict: opt_out", "an OnlineFundraising message STØT STOP"),
     ],
 )
-def test_the_rule_for_opt_outs_of_each_provider_is_missed_when_it_is_wrong(tmp_path, name, file, old, kind):
+def test_a_wrong_rule_for_opt_outs_is_reported_for_each_provider(tmp_path, name, file, old, kind):
     installation = of_provider(tmp_path, name)
     installation.cut(file)
     installation.edit(file, old, "verdict: none")

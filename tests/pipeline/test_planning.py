@@ -117,7 +117,7 @@ def test_a_late_opt_in_is_superseded_and_does_nothing(rules):
     assert (done.state, done.detail, done.operations, done.decisions) == (EventState.SUPERSEDED, "old2", (), ())
 
 
-def test_our_own_command_s_confirmation_is_no_change(rules):
+def test_the_confirmation_of_our_own_command_is_no_change(rules):
     confirmation = report("Unsubscribe", verdict=Verdict.OPT_OUT, service_command=True)
     assert plan(confirmation, rules, Known(ledger=LEFT)).state is EventState.NO_CHANGE
     # Somebody else's command is news.
@@ -130,7 +130,7 @@ def test_an_opt_in_that_names_no_subscription_does_not_clear_the_flag(rules):
     assert not done.decisions
 
 
-def test_a_mapping_may_widen_and_never_cancel(context):
+def test_a_mapping_may_add_an_opt_out_and_never_remove_one(context):
     text = """
 on: strex.delivery_report
 rules:
@@ -180,7 +180,7 @@ def references(context):
 
 
 @given(st.integers(10**17, 10**40) | st.integers() | st.integers(-(10**30), -(10**17)))
-def test_any_number_of_a_callback_keeps_its_digits_up_to_the_plan(references, number):
+def test_a_number_of_a_callback_keeps_its_digits_in_the_plan(references, number):
     body = f'{{"transactionId":{abs(number)},"recipient":"{DONOR.e164}","properties":{{"KID":{number}}}}}'
     stored = event_from_json(event_to_json(Reader(provider="strex").delivery_report(body.encode(), NOON)))
     (write,) = plan(stored, references, Known()).operations
@@ -188,7 +188,7 @@ def test_any_number_of_a_callback_keeps_its_digits_up_to_the_plan(references, nu
     assert write.set["Note__c"] == f"KID {number}"
 
 
-def test_a_price_in_doubt_is_put_before_a_person_and_holds_up_no_word_about_consent(rules):
+def test_an_unreadable_price_waits_for_a_person_and_delays_no_consent(rules):
     done = plan(report("Recurring", unread_price="1,234"), rules, Known(ledger=JOINED))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
     under_way = plan(report("Recurring", unread_price="1,234", result=Result.PENDING), rules, Known(ledger=JOINED))
@@ -199,14 +199,14 @@ def test_a_price_in_doubt_is_put_before_a_person_and_holds_up_no_word_about_cons
     assert [one.word for one in joined.decisions] == [Verdict.OPT_IN]
 
 
-def test_a_tick_in_the_crm_goes_to_every_running_subscription(rules):
+def test_an_opt_out_in_the_crm_ends_every_active_subscription(rules):
     done = plan(ticked(), rules, Known(ledger=BOTH))
     sent = [(one.action, one.keyword, one.known_active) for one in done.operations if isinstance(one, ServiceCommand)]
     assert sent == [("unsubscribe", "KATT", True), ("unsubscribe", "HUND", True)]
     assert done.decisions[0].scope is Scope.EVERYTHING
 
 
-def test_where_nothing_runs_every_subscription_that_was_or_is_configured_is_asked():
+def test_without_active_subscriptions_all_ended_and_configured_ones_are_candidates():
     configured = (replace(KATT, subscription_id=None), HUND)
     assert to_whom("strex", fold_ledger(LEFT), configured) == [Candidate(KATT, ended=True), Candidate(HUND)]
     assert to_whom("strex", fold_ledger(()), configured) == [Candidate(one) for one in configured]
@@ -224,7 +224,7 @@ def repriced(amount=275):
     [(JOINED, ()), (JOINED, (KATT, HUND)), ((), (HUND,))],
     ids=["runs", "listed too", "listed"],
 )
-def test_a_price_goes_to_the_only_subscription_that_runs_or_could(rules, entries, configured):
+def test_a_price_goes_to_the_only_active_or_possible_subscription(rules, entries, configured):
     done = plan(repriced(), rules, Known(ledger=entries, configured=configured))
     ((keyword, price),) = [(one.keyword, one.price) for one in done.operations]
     assert (keyword, price) == ("KATT" if entries else "HUND", 275)
@@ -241,26 +241,26 @@ def test_a_price_goes_to_the_only_subscription_that_runs_or_could(rules, entries
         ((), (), "no subscription is known"),
     ],
 )
-def test_a_price_that_could_be_meant_for_several_or_for_none_is_for_a_person(rules, entries, configured, why):
+def test_a_price_without_exactly_one_subscription_waits_for_a_person(rules, entries, configured, why):
     done = plan(repriced(), rules, Known(ledger=entries, configured=configured))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
     assert why in done.detail
     assert done.detail.endswith("see to it at strex yourself, then `connector parked discard`")
 
 
-def test_a_keyword_that_only_the_config_knows_is_filled_in():
+def test_a_missing_keyword_is_filled_in_from_the_config():
     nameless = replace(KATT, keyword=None, keyword_id="1")
     known = replace(KATT, keyword_id="1", subscription_id=None)
     ((one, active, _),) = to_whom("strex", fold_ledger(ledger((Verdict.OPT_IN, nameless))), (known,))
     assert (one.keyword, active) == ("KATT", True)
 
 
-def test_a_changed_number_is_for_a_person(rules):
+def test_a_changed_phone_number_waits_for_a_person(rules):
     done = plan(ticked(action=NUMBER_CHANGED, verdict=Verdict.NONE, changed=("MobilePhone",)), rules, Known())
     assert (done.state, done.reason) == (EventState.DEAD, Reason.NEEDS_PERSON)
 
 
-def test_events_of_one_person_see_each_other_within_a_batch(rules):
+def test_events_of_one_batch_see_earlier_events_of_the_same_person(rules):
     first = replace(report("Subscribe", verdict=Verdict.OPT_IN, subscription_id="k1"), key="a")
     second = replace(report("Unsubscribe", verdict=Verdict.OPT_OUT), key="b")
     third = replace(first, key="c", status="Rebilled")
@@ -272,7 +272,7 @@ def test_events_of_one_person_see_each_other_within_a_batch(rules):
     assert states == [EventState.DELIVERING, EventState.DELIVERING, EventState.SUPERSEDED]
 
 
-def test_an_event_that_cannot_be_planned_is_a_dead_letter_alone(rules):
+def test_an_event_that_cannot_be_planned_does_not_stop_the_others(rules):
     broken = replace(ticked(verdict=Verdict.OPT_IN), key="x")
 
     def others_out(_):
@@ -294,7 +294,7 @@ def of_a_poll(rules, *events, **known):
     )
 
 
-def test_a_poll_is_measured_by_the_people_whom_it_concerns(rules):
+def test_the_size_of_a_poll_counts_people_and_not_commands(rules):
     other = Phone("+4790000002")
     # One person's opt-out needs several commands, and is one person's all the same.
     known = {"ledgers": {DONOR.e164: JOINED, other.e164: JOINED}}
@@ -302,7 +302,7 @@ def test_a_poll_is_measured_by_the_people_whom_it_concerns(rules):
     assert of_a_poll(rules, ticked(), ticked(msisdn=other), **known) == {"poll": {DONOR.e164, other.e164}}
 
 
-def test_an_opt_out_that_is_taken_back_concerns_its_person_though_it_sends_nothing(rules):
+def test_a_removed_opt_out_counts_its_person_although_it_sends_nothing(rules):
     unticked = ticked(verdict=Verdict.OPT_IN, record={"SMS_Opt_Out__c": False})
     assert of_a_poll(rules, unticked) == {"poll": {DONOR.e164}}
     # One that takes nothing back concerns nobody.
@@ -310,13 +310,13 @@ def test_an_opt_out_that_is_taken_back_concerns_its_person_though_it_sends_nothi
     assert of_a_poll(rules, ticked(verdict=Verdict.NONE, changed=("FirstName",))) == {}
 
 
-def test_lanes_go_by_person_then_record_then_event():
+def test_a_lane_is_named_after_the_person_or_the_record_or_the_event():
     assert lane_of(report("x")) == DONOR.e164
     assert lane_of(ticked(msisdn=None)) == "record:003000000000001AAA"
     assert lane_of(replace(report("x"), msisdn=None)) == "event:e1"
 
 
-def test_units_keep_the_order_of_each_sink():
+def test_operations_keep_their_order_in_the_unit_of_each_sink():
     one = RecordWrite(sink="a", object="A", key_field="K", key="1")
     two = replace(one, sink="b")
     three = replace(one, key="2")
@@ -328,14 +328,14 @@ def unclear(**more):
     return Event(provider="strex", shape="message", msisdn=DONOR, received_at=NOON, verdict=Verdict.MAYBE_STOP, **made)
 
 
-def test_a_text_that_may_be_a_stop_decides_and_writes_nothing_until_a_person_answers(rules):
+def test_a_text_that_may_be_a_stop_waits_for_a_person(rules):
     done = plan(unclear(), rules, Known(ledger=JOINED), tracing=True)
     assert (done.state, done.reason, done.detail) == (EventState.DEAD, Reason.NEEDS_PERSON, MAY_BE_A_STOP)
     assert (done.operations, done.decisions) == ((), ())
     assert done.trace
 
 
-def test_the_answer_that_it_was_an_opt_out_makes_it_one_as_far_as_the_text_says(rules):
+def test_a_text_answered_as_opt_out_ends_what_the_text_names(rules):
     out = plan(unclear(), rules, Known(ledger=BOTH, answer=Verdict.OPT_OUT))
     assert (out.decisions[0].word, out.decisions[0].scope, flags(out)) == (Verdict.OPT_OUT, Scope.SHORT_NUMBER, [True])
     assert out.overtakes
@@ -345,7 +345,7 @@ def test_the_answer_that_it_was_an_opt_out_makes_it_one_as_far_as_the_text_says(
     assert (one.decisions[0].scope, flags(one)) == (Scope.SUBSCRIPTION, [])
 
 
-def test_the_answer_that_it_was_no_opt_out_makes_it_an_ordinary_message(rules):
+def test_a_text_answered_as_no_opt_out_is_an_ordinary_message(rules):
     done = plan(unclear(), rules, Known(ledger=JOINED, answer=Verdict.NONE))
     ordinary = plan(unclear(text="hei"), rules, Known(ledger=JOINED, answer=Verdict.NONE))
     assert (done.state, done.decisions, flags(done)) == (EventState.DELIVERING, (), [])
@@ -353,7 +353,7 @@ def test_the_answer_that_it_was_no_opt_out_makes_it_an_ordinary_message(rules):
     assert "it was not an opt-out" in done.notes[0]
 
 
-def test_nobody_is_asked_where_a_mapping_takes_the_text_for_an_opt_out(context):
+def test_a_text_that_a_mapping_takes_as_an_opt_out_asks_no_person(context):
     text = """
 on: strex.message
 rules:
@@ -378,7 +378,7 @@ rules:
     )
 
 
-def test_an_opt_out_that_is_answered_late_leaves_alone_what_was_joined_since(rules):
+def test_a_late_answer_does_not_end_a_subscription_that_began_since(rules):
     since = ledger((Verdict.OPT_IN, HUND), start=7)
     late = plan(unclear(), rules, Known(ledger=since, answer=Verdict.OPT_OUT, event_id=3))
     assert (late.state, late.detail) == (EventState.SUPERSEDED, "old7")
@@ -393,7 +393,7 @@ def test_an_opt_out_that_is_answered_late_leaves_alone_what_was_joined_since(rul
     assert again.state is EventState.SUPERSEDED
 
 
-def test_only_what_may_be_a_stop_asks_for_an_answer(rules):
+def test_only_a_text_that_may_be_a_stop_is_looked_up_for_an_answer(rules):
     asked = []
 
     def answer(event):
@@ -404,7 +404,7 @@ def test_only_what_may_be_a_stop_asks_for_an_answer(rules):
     assert asked == ["m1"]
 
 
-def test_an_opt_out_of_a_number_that_may_mean_several_people_waits_for_a_person_whatever_the_rules_do(context):
+def test_an_opt_out_of_an_ambiguous_phone_number_waits_for_a_person(context):
     text = """
 on: salesforce.change
 feed: {object: Contact, fields: [MobilePhone, SMS_Opt_Out__c]}

@@ -60,13 +60,13 @@ def seen(record_id, **about):
     return ShadowWrite(crm="crm", object="Contact", record_id=record_id, **about)
 
 
-def test_the_record_is_remembered_even_where_no_feed_watches_it():
+def test_a_matched_record_is_remembered_even_without_a_feed():
     assert settled(Delivered(record_id="003A"), feeds={}).shadows == (
         seen("003A", key_field="SMS_Key__c", key=NUMBER, written=True, sent_at=NOW, person=NUMBER),
     )
 
 
-def test_other_opted_out_records_with_the_number_are_known():
+def test_other_opted_out_records_with_the_number_get_shadows():
     shadows = settled(Delivered(record_id="003A", also_updated=("003B",))).shadows
     assert shadows[1:] == (seen("003B", fields={"Out__c": True}, opted_out=True, written=True, person="+4790000001"),)
     assert settled(Delivered(record_id="003A", also_updated=("003B",)), feeds={}).shadows[1:] == ()
@@ -76,7 +76,7 @@ def test_other_opted_out_records_with_the_number_are_known():
     ("written", "number"),
     [("900 00 001", NUMBER), ("+47 900 00 001", NUMBER), ("900 00 002", None), ("+45 900 00 001", "+4590000001")],
 )
-def test_a_number_that_was_written_without_its_country_is_that_of_the_person_it_was_written_for(written, number):
+def test_a_number_written_without_its_country_is_the_number_of_the_person(written, number):
     write = replace(WRITE, match=None, set={"MobilePhone": written})
     sent = Sent([Delivered(record_id="003A")], [Written(0, write, Delivered(record_id="003A"))], [])
     feeds = {"Contact": replace_fields(WATCHED["Contact"], fields=("MobilePhone",))}
@@ -98,6 +98,6 @@ def test_a_number_that_was_written_without_its_country_is_that_of_the_person_it_
         (Rejected(reason=Reason.VALIDATION), False),
     ],
 )
-def test_rows_that_belong_to_nobody_are_forgotten(outcome, forgets):
+def test_the_link_of_a_record_that_was_not_found_is_deleted(outcome, forgets):
     gone = Unlinked(crm="crm", object="Contact", key_field="SMS_Key__c", key=NUMBER)
     assert settled(outcome).unlinked == ((gone,) if forgets else ())

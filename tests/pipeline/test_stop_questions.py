@@ -39,7 +39,7 @@ async def test_equal_texts_raise_one_alarm_that_names_the_event_and_the_commands
     assert len(await questions.after(*planned)) == 1
 
 
-async def test_the_alarm_for_what_still_waits_is_raised_again_after_a_restart(scene):
+async def test_the_alarm_for_a_waiting_question_is_raised_again_after_a_restart(scene):
     event_id, *_ = await asked(scene, "stopp ulven")
     await asked(scene, "stopp ulven", phone=OTHER, transaction="m-2")
     (alarm,) = StopQuestions(scene.store).waiting()
@@ -59,7 +59,7 @@ async def test_no_alarm_is_raised_for_a_text_that_is_clear_or_answered(scene):
     assert questions.waiting() == []
 
 
-async def test_an_answer_that_comes_while_its_event_is_planned_is_not_missed(scene):
+async def test_an_answer_given_while_its_event_is_planned_is_applied(scene):
     event_id, batch, planned = await asked(scene, "stopp ulven")
     # The answer was given between planning and storing: it found nobody who waits.
     await scene.store.stop_answers.answer(question_of(batch[0][1]), Verdict.OPT_OUT, event_id, now=scene.now)
