@@ -43,7 +43,7 @@ def held(row, shadow, *, by_us=True, wrote=(), unseen=None, under_way=(), in_dou
         (None, 0, False),
     ],
 )
-def test_a_number_may_be_rounded_to_fewer_digits_and_nothing_else(written, shown, kept):
+def test_automation_may_round_a_number_to_fewer_decimal_places(written, shown, kept):
     assert kept_as(written, shown) is kept
 
 
@@ -57,7 +57,7 @@ def test_a_number_may_be_rounded_to_fewer_digits_and_nothing_else(written, shown
         (1, "1", False),
     ],
 )
-def test_a_text_may_be_cut_off_at_its_end(written, shown, cut):
+def test_automation_may_truncate_a_text(written, shown, cut):
     assert cut_from(written, shown) is cut
 
 
@@ -70,16 +70,16 @@ def test_a_text_may_be_cut_off_at_its_end(written, shown, cut):
         ("fifteen letters", "fifteen letters !!", False),
     ],
 )
-def test_an_id_is_the_same_with_its_check_digits_and_without(one, other, same):
+def test_ids_of_15_and_18_characters_are_equal(one, other, same):
     assert alike(one, other, TRAITS) is same
     assert alike(other, one, TRAITS) is same
 
 
-def test_what_our_own_user_changed_in_a_field_of_our_last_write_is_automation():
+def test_a_change_by_our_own_user_in_a_field_of_our_last_write_is_automation():
     assert not held({"Amount": 150}, {"Amount": 99}, wrote=["Amount"])
 
 
-def test_what_another_user_changed_is_theirs_though_we_wrote_the_field_last():
+def test_a_change_by_another_user_is_a_change_by_a_person():
     assert held({"Amount": 150}, {"Amount": 99}, by_us=False, wrote=["Amount"]).fields == ("Amount",)
 
 
@@ -88,7 +88,7 @@ def test_if_the_author_is_unknown_a_person_made_the_change():
     assert held({"Out": True}, {"Out": False}, by_us=None, wrote=["Out"]).verdict is Verdict.OPT_OUT
 
 
-def test_a_field_that_our_last_write_did_not_write_was_changed_by_a_person_before_it():
+def test_a_changed_field_outside_our_last_write_was_changed_by_a_person():
     change = held({"Amount": 150, "Out": True}, {"Amount": 99, "Out": False}, wrote=["Amount"])
     assert (change.fields, change.verdict) == (("Out",), Verdict.OPT_OUT)
 
@@ -103,7 +103,7 @@ def test_a_flag_that_automation_sets_is_no_opt_out_and_is_reported():
     assert (bool(change), change.verdict, change.rewritten) == (False, Verdict.NONE, Verdict.OPT_OUT)
 
 
-def test_an_opt_out_of_ours_that_the_crm_has_not_shown_stands_though_we_wrote_something_else_since():
+def test_an_opt_out_that_we_wrote_holds_until_the_crm_shows_it():
     change = held({"Out": False}, {"Out": True}, wrote=["Amount"], unseen={"Out": True, "Amount": 5})
     assert (bool(change), change.rewritten) == (False, Verdict.OPT_IN)
     # The name of whoever edits something else a moment later says nothing about it either.
@@ -114,7 +114,7 @@ def test_an_opt_out_of_ours_that_the_crm_has_not_shown_stands_though_we_wrote_so
     assert held({"Out": False}, {"Out": True}, wrote=["Amount"]).verdict is Verdict.OPT_IN
 
 
-def test_in_doubt_whoever_says_out_is_a_person():
+def test_an_opt_out_of_an_unclear_author_counts_as_made_by_a_person():
     change = held({"Out": True}, {"Out": False}, wrote=["Amount"], unseen={"Out": False, "Amount": 5})
     assert (change.verdict, change.rewritten) == (Verdict.OPT_OUT, Verdict.NONE)
 
@@ -123,7 +123,7 @@ def test_a_flag_that_a_person_changed_is_not_reported_as_rewritten():
     assert held({"Out": False}, {"Out": True}, by_us=False, wrote=["Out"]).rewritten is Verdict.NONE
 
 
-def test_an_opt_out_beside_a_write_that_may_not_have_been_done_is_a_person_s():
+def test_an_opt_out_beside_a_write_in_doubt_counts_as_made_by_a_person():
     doubt = {"Out": [False], "Amount": [99]}
     change = held(
         {"Out": True, "Amount": 100}, {"Out": False, "Amount": 50}, under_way=["Out", "Amount"], in_doubt=doubt
@@ -133,7 +133,7 @@ def test_an_opt_out_beside_a_write_that_may_not_have_been_done_is_a_person_s():
 
 
 @pytest.mark.parametrize("by_us", [True, False, None])
-def test_a_rounded_amount_is_no_change_until_the_crm_has_shown_it_whoever_edits_the_record(by_us):
+def test_a_rounded_amount_that_the_crm_has_not_shown_yet_is_no_change(by_us):
     assert not held({"Amount": 100}, {"Amount": 99.5}, by_us=by_us, unseen={"Amount": 99.5})
     assert held({"Amount": 100}, {"Amount": 99.5}, by_us=by_us).fields == ("Amount",)
     # Another amount may be a person's or automation's, where we wrote something else since.
@@ -142,7 +142,7 @@ def test_a_rounded_amount_is_no_change_until_the_crm_has_shown_it_whoever_edits_
     assert bool(other)
 
 
-def test_a_text_that_is_shorter_than_ours_is_a_change_only_where_somebody_else_may_have_made_it():
+def test_a_text_shorter_than_ours_is_a_change_only_if_another_user_made_it():
     unseen = {"Name": "Kari Nordmann"}
     assert not held({"Name": "Kari"}, {"Name": "Kari Nordmann"}, unseen=unseen)
     assert held({"Name": "Kari"}, {"Name": "Kari Nordmann"}, by_us=False, unseen=unseen).fields == ("Name",)

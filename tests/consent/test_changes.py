@@ -42,16 +42,16 @@ def held(row, shadow, in_doubt=None):
         (" ", None, True),
     ],
 )
-def test_alike(one, other, same):
+def test_values_are_compared_by_meaning(one, other, same):
     assert alike(one, other) is same
     assert alike(other, one) is same
 
 
-def test_a_row_like_its_shadow_is_no_change():
+def test_a_row_equal_to_its_shadow_is_no_change():
     assert not held({"Mobile": "1", "Out": False, "Amount": None}, {"Mobile": "1", "Out": False})
 
 
-def test_ticking_is_an_opt_out_and_unticking_an_opt_in():
+def test_setting_the_flag_is_an_opt_out_and_clearing_it_an_opt_in():
     assert held({"Out": True}, {"Out": False}).verdict is Verdict.OPT_OUT
     assert held({"Out": False}, {"Out": True}).verdict is Verdict.OPT_IN
 
@@ -60,14 +60,14 @@ def test_a_new_record_with_the_flag_set_is_an_opt_out():
     assert held({"Mobile": "1", "Out": True}, None).verdict is Verdict.OPT_OUT
 
 
-def test_what_we_are_writing_is_no_change_with_its_old_nor_its_new_value():
+def test_a_field_that_we_are_writing_is_no_change_with_either_value():
     doubt = {"Out": [True]}
     assert not held({"Out": True}, {"Out": False}, doubt)
     assert not held({"Out": False}, {"Out": False}, doubt)
     assert held({"Out": True, "Amount": 5}, {"Out": False}, doubt).fields == ("Amount",)
 
 
-def test_a_changed_number_of_someone_who_is_out_goes_to_a_person():
+def test_a_changed_number_of_an_opted_out_person_waits_for_a_person():
     change = held({"Mobile": "2", "Out": True}, {"Mobile": "1", "Out": True})
     assert change.number_changed
     assert change.verdict is Verdict.NONE
@@ -81,12 +81,12 @@ def test_a_changed_number_of_someone_who_is_out_goes_to_a_person():
     assert held({"Mobile": "1", "Out": True}, {"Mobile": None, "Out": True}).number_changed
 
 
-def test_another_field_of_someone_who_is_out_is_no_opt_out():
+def test_a_change_of_another_field_of_an_opted_out_person_is_no_opt_out():
     assert held({"Out": True, "Amount": 3}, {"Out": True, "Amount": 2}).verdict is Verdict.NONE
 
 
 @pytest.mark.parametrize(("number", "emitted"), [("900 00 001", False), ("0047 90000001", False), ("900 00 002", True)])
-def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_number(number, emitted):
+def test_our_opt_out_under_way_is_no_change_on_a_record_with_its_number(number, emitted):
     phone = Phone("+4790000001")
     match = Match(phone=phone, fields=("Mobile", "Home"), none=IfNone.SKIP, many=IfMany.PARK)
     write = RecordWrite(
@@ -101,7 +101,7 @@ def test_an_opt_out_of_ours_that_is_under_way_is_no_change_of_whoever_has_the_nu
     assert bool(reading.change) is emitted
 
 
-def test_the_key_of_a_record_shows_whether_an_opt_out_of_ours_is_for_its_unclear_number():
+def test_the_key_of_a_record_tells_whether_our_opt_out_is_for_its_unclear_number():
     phone = Phone("+4590000001")
     match = Match(phone=phone, fields=("Mobile",), none=IfNone.SKIP, many=IfMany.PARK)
     write = RecordWrite(sink="crm", object="Contact", key_field="Other", key="x", set={"Out": True}, match=match)
@@ -114,7 +114,7 @@ def test_the_key_of_a_record_shows_whether_an_opt_out_of_ours_is_for_its_unclear
         assert bool(reading.change) is emitted
 
 
-def test_in_a_crm_with_case_sensitive_keys_another_case_is_another_record():
+def test_keys_in_another_letter_case_are_other_records_in_a_case_sensitive_crm():
     write = RecordWrite(sink="crm", object="Contact", key_field="Key__c", key="Ab", set={"Out": True})
     row = Row(record_id="003A", stamp=None, fields={"Out": True, "Key__c": "aB"})
     for traits, emitted in ((TRAITS, False), (PLAIN, True)):
@@ -131,7 +131,7 @@ def read(row_id, key, shadow, **values):
     return reading.change.fields
 
 
-def test_a_write_by_an_id_of_fifteen_characters_is_known_to_be_under_way():
+def test_a_write_by_an_id_of_15_characters_is_recognised_as_under_way():
     assert read("0035f0000000001AAA", "0035f0000000001", {}, Amount=5) == ()
     assert read("0035f0000000001AAA", "0035f0000000001AAA", {}, Amount=5) == ()
     assert read("0035f000000000aAAA", "0035f000000000A", {}, Amount=5) == ("Amount",)
@@ -147,24 +147,24 @@ def number_change(row, shadow, *, numbers=NORWAY, in_doubt=None, consent=WITH_CO
 
 
 @pytest.mark.parametrize("written", ["+47 900 00 001", "900 00 001", "(0047) 90000001", "90 00 00 01 (mobil)"])
-def test_the_same_number_in_another_form_is_no_change(written):
+def test_the_same_number_in_another_spelling_is_no_change(written):
     shadow = {"Mobile": "+4790000001", "Out": True}
     assert not number_change({"Mobile": written, "Out": True}, shadow)
     assert not number_change({"Mobile": "+4790000001", "Out": True}, {**shadow, "Mobile": written})
     assert number_change({"Mobile": written, "Out": True}, {**shadow, "Mobile": "+4790000002"}).number_changed
 
 
-def test_the_number_that_we_are_writing_is_no_change_in_any_form():
+def test_the_number_that_we_are_writing_is_no_change_in_any_spelling():
     row, shadow = {"Mobile": "900 00 001", "Out": True}, {"Mobile": "+4790000002", "Out": True}
     assert not number_change(row, shadow, in_doubt={"Mobile": ["+4790000001"]})
 
 
-def test_texts_that_are_no_numbers_are_compared_as_texts():
+def test_texts_that_are_not_phone_numbers_are_compared_as_texts():
     assert number_change({"Mobile": "unknown"}, {"Mobile": "none"}).fields == ("Mobile",)
     assert number_change({"Mobile": None}, {"Mobile": "+4790000001"}).fields == ("Mobile",)
 
 
-def test_another_country_makes_another_number_of_one_without_its_country_code():
+def test_a_changed_country_changes_a_number_without_a_country_code():
     shadow = {"Mobile": "90 00 00 01", "Country": "NO", "Out": True}
     change = number_change({**shadow, "Country": "Danmark"}, shadow)
     assert change.fields == ("Country", "Mobile")
@@ -173,7 +173,7 @@ def test_another_country_makes_another_number_of_one_without_its_country_code():
     assert number_change({**whole, "Country": "Danmark"}, whole).fields == ("Country",)
 
 
-def test_a_country_that_is_read_for_the_first_time_changes_no_number():
+def test_a_country_without_a_known_value_changes_no_number():
     change = number_change(
         {"Mobile": "90 00 00 01", "Country": "DK", "Out": True}, {"Mobile": "90 00 00 01", "Out": True}
     )
@@ -181,7 +181,7 @@ def test_a_country_that_is_read_for_the_first_time_changes_no_number():
     assert not change.number_changed
 
 
-def test_making_clear_whose_number_it_is_is_no_change_of_number():
+def test_adding_the_country_of_an_unclear_number_is_no_change_of_number():
     unclear = {"Mobile": "90 00 00 01", "Country": None, "Out": True}
     assert number_change({**unclear, "Country": "DK"}, unclear, numbers=BOTH).fields == ("Country",)
     assert not number_change({**unclear, "Mobile": "+45 90 00 00 01"}, unclear, numbers=BOTH)
@@ -204,14 +204,14 @@ def test_making_clear_whose_number_it_is_is_no_change_of_number():
         (True, False, True),
     ],
 )
-def test_a_value_of_a_table_is_held_against_the_known_one(emitted, known, differs):
+def test_a_value_that_may_differ_from_the_known_one_is_recognised(emitted, known, differs):
     assert may_differ(emitted, known, PLAIN) is differs
 
 
 @pytest.mark.parametrize(
     ("shown", "asked"), [("+4790000001", False), ("900 00 001", False), ("+4790000002", True), (None, False)]
 )
-def test_a_number_that_no_feed_has_shown_is_the_one_that_our_opt_out_was_for(shown, asked):
+def test_a_first_seen_number_is_compared_with_the_number_of_our_opt_out(shown, asked):
     """Only another number than that is a person's to judge."""
     change = compare(
         {"Mobile": shown, "Out": True},

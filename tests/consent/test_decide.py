@@ -75,7 +75,7 @@ class Story:
         return [one.keyword for one in fold_ledger(self.ledger).active]
 
 
-def test_one_keyword_leaves_the_other_and_the_flag_alone():
+def test_an_opt_out_of_one_keyword_leaves_the_other_and_the_flag():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(IN, 1, keyword="HUND", subscription_id="h1")
@@ -85,7 +85,7 @@ def test_one_keyword_leaves_the_other_and_the_flag_alone():
     assert (sequence.active, last.ends_all) == ([], True)
 
 
-def test_a_late_opt_in_of_the_old_joining_is_superseded():
+def test_a_late_opt_in_of_an_ended_subscription_is_superseded():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
@@ -94,7 +94,7 @@ def test_a_late_opt_in_of_the_old_joining_is_superseded():
     assert sequence.active == []
 
 
-def test_a_late_opt_in_is_known_as_old_when_the_stop_named_no_id():
+def test_a_late_opt_in_is_superseded_by_a_stop_without_an_id():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(OUT, 5, shape="message", text="STOPP")
@@ -107,7 +107,7 @@ def test_an_opt_in_that_comes_after_its_own_opt_out_is_superseded():
     assert sequence.emit(IN, 0, keyword="KATT", subscription_id="k1").superseded_by == "e1"
 
 
-def test_joining_again_is_a_genuine_opt_in():
+def test_an_opt_in_with_a_new_subscription_id_counts():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
@@ -116,13 +116,13 @@ def test_joining_again_is_a_genuine_opt_in():
     assert sequence.active == ["KATT"]
 
 
-def test_an_unknown_id_from_before_the_stop_is_no_new_joining():
+def test_an_opt_in_from_before_the_stop_is_superseded_despite_an_unknown_id():
     sequence = Story()
     sequence.emit(OUT, 10, shape="message", text="STOPP")
     assert sequence.emit(IN, 2, keyword="KATT", subscription_id="k1").superseded_by == "e1"
 
 
-def test_an_opt_out_of_the_old_joining_does_not_end_the_new_one():
+def test_an_opt_out_of_an_old_subscription_does_not_end_the_new_one():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(OUT, 5, keyword="KATT", subscription_id="k1")
@@ -131,7 +131,7 @@ def test_an_opt_out_of_the_old_joining_does_not_end_the_new_one():
     assert sequence.active == ["KATT"]
 
 
-def test_without_ids_an_opt_in_counts_when_it_is_later_beyond_the_tolerance_of_clocks():
+def test_an_opt_in_without_an_id_counts_if_it_is_later_by_more_than_the_clock_tolerance():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT")
     sequence.emit(OUT, 5, keyword="KATT")
@@ -141,7 +141,7 @@ def test_without_ids_an_opt_in_counts_when_it_is_later_beyond_the_tolerance_of_c
     assert sequence.emit(IN, 16, keyword="KATT").superseded_by is None
 
 
-def test_without_ids_the_opt_out_that_arrives_last_holds_whatever_its_clock_says():
+def test_an_opt_out_without_an_id_that_arrives_last_holds_whatever_its_time():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT")
     assert sequence.emit(OUT, -14 * 60, keyword="KATT").superseded_by is None
@@ -149,7 +149,7 @@ def test_without_ids_the_opt_out_that_arrives_last_holds_whatever_its_clock_says
     assert sequence.emit(OUT, None, keyword="KATT").superseded_by is None
 
 
-def test_a_stop_from_before_a_new_joining_with_an_id_does_not_end_it():
+def test_a_stop_does_not_end_a_later_subscription_with_an_id():
     sequence = Story()
     sequence.emit(OUT, 0, shape="message", text="STOPP")
     sequence.emit(IN, 60, keyword="KATT", subscription_id="k2")
@@ -157,20 +157,20 @@ def test_a_stop_from_before_a_new_joining_with_an_id_does_not_end_it():
     assert sequence.emit(OUT, 51, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
 
 
-def test_a_joining_by_a_clock_that_runs_ahead_does_not_stand_against_a_later_stop():
+def test_an_opt_in_by_a_fast_clock_does_not_defeat_a_later_stop():
     sequence = Story()
     sequence.emit(IN, 120, arrives=0, keyword="KATT", subscription_id="k1")
     assert sequence.emit(OUT, 1, arrives=1, shape="message", keyword="KATT", text="KATT STOPP").superseded_by is None
     assert sequence.active == []
 
 
-def test_a_stop_by_a_clock_that_runs_ahead_does_not_stand_against_a_later_joining():
+def test_a_stop_by_a_fast_clock_does_not_defeat_a_later_opt_in():
     sequence = Story()
     sequence.emit(OUT, 100 * 365 * 24 * 60, arrives=0, keyword="KATT")
     assert sequence.emit(IN, 2, arrives=2, keyword="KATT", subscription_id="k1").superseded_by is None
 
 
-def test_two_words_timed_by_our_own_clock_need_no_tolerance():
+def test_two_events_timed_by_our_own_clock_need_no_tolerance():
     sequence = Story()
     sequence.emit(OUT, 0, keyword="KATT", time_from_arrival=True)
     assert sequence.emit(IN, 1, keyword="KATT", time_from_arrival=True).superseded_by is None
@@ -199,7 +199,7 @@ def test_an_opt_out_that_arrives_after_an_opt_in_is_in_force_whatever_the_clocks
     assert sequence.active == []
 
 
-def test_a_null_keyword_resolves_by_the_ids():
+def test_a_missing_keyword_is_found_by_the_ids():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1", service_id="s1", subscription_id="k1")
     sequence.emit(IN, 0, keyword="HUND", keyword_id="2", service_id="s2", subscription_id="h1")
@@ -207,14 +207,14 @@ def test_a_null_keyword_resolves_by_the_ids():
     assert sequence.active == ["KATT"]
 
 
-def test_an_alias_resolves_by_the_keyword_id():
+def test_an_alias_of_a_keyword_is_found_by_the_keyword_id():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
     sequence.emit(OUT, 5, keyword="CAT", keyword_id="1")
     assert sequence.active == []
 
 
-def test_an_opt_out_that_resolves_to_none_holds_for_the_short_number():
+def test_an_opt_out_of_an_unknown_keyword_ends_all_of_the_short_number():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
     sequence.emit(IN, 0, keyword="HUND", keyword_id="2")
@@ -224,7 +224,7 @@ def test_an_opt_out_that_resolves_to_none_holds_for_the_short_number():
     assert sequence.active == ["FUGL"]
 
 
-def test_an_opt_out_of_a_provably_other_keyword_ends_only_that():
+def test_an_opt_out_of_another_keyword_id_ends_no_known_subscription():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
     assert sequence.emit(OUT, 5, keyword="FUGL", keyword_id="3").scope is Scope.SUBSCRIPTION
@@ -247,14 +247,14 @@ def test_the_keyword_in_the_text_counts_where_the_event_names_none():
     assert sequence.active == ["KATT"]
 
 
-def test_an_opt_in_without_identity_widens_nothing():
+def test_an_opt_in_that_names_no_subscription_decides_nothing():
     sequence = Story()
     ruling = sequence.emit(IN, 0)
     assert ruling.decision is None
     assert sequence.active == []
 
 
-def test_a_person_in_the_crm_ends_everything_and_a_new_joining_is_genuine():
+def test_an_opt_out_in_the_crm_ends_everything_and_a_later_opt_in_counts():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     out = sequence.by_person(OUT, 10)
@@ -263,7 +263,7 @@ def test_a_person_in_the_crm_ends_everything_and_a_new_joining_is_genuine():
     assert sequence.emit(IN, 20, keyword="KATT", subscription_id="k2").decision is not None
 
 
-def test_unticking_one_of_two_records_with_the_number_changes_nothing():
+def test_clearing_the_flag_of_one_of_two_records_with_a_number_changes_nothing():
     sequence = Story()
     sequence.by_person(OUT, 0)
     ruling = sequence.by_person(IN, 5, others_out=True)
@@ -272,7 +272,7 @@ def test_unticking_one_of_two_records_with_the_number_changes_nothing():
 
 
 @pytest.mark.parametrize(("at", "counts"), [(9, False), (10, False), (11, True)])
-def test_of_two_records_with_the_number_an_opt_out_that_may_be_the_later_one_holds(at, counts):
+def test_an_opt_out_on_one_of_two_records_holds_if_it_may_be_the_later_one(at, counts):
     """A person cleared the flag of one of them, and gave the other another number and the flag."""
     sequence = Story()
     sequence.by_person(OUT, 10, record={"Id": "r1"})
@@ -281,7 +281,7 @@ def test_of_two_records_with_the_number_an_opt_out_that_may_be_the_later_one_hol
     assert sequence.by_person(IN, at, record={"Id": "r1"}).decision is not None
 
 
-def test_the_second_opt_out_changes_nothing():
+def test_a_second_opt_out_changes_nothing():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", keyword_id="1")
     assert sequence.emit(OUT, 5, keyword="KATT", keyword_id="1").changes_consent
@@ -289,13 +289,13 @@ def test_the_second_opt_out_changes_nothing():
     assert not sequence.emit(OUT, 6, keyword="KATT").changes_consent
 
 
-def test_after_a_person_opted_out_the_provider_s_confirmation_changes_nothing():
+def test_the_providers_confirmation_of_an_opt_out_in_the_crm_changes_nothing():
     sequence = Story()
     sequence.by_person(OUT, 0)
     assert not sequence.emit(OUT, 1, keyword="KATT", subscription_id="k1").changes_consent
 
 
-def test_a_flag_that_was_taken_back_before_the_donor_s_stop_opts_nobody_in_when_it_is_seen_after_it():
+def test_a_flag_cleared_before_a_stop_is_no_opt_in_when_it_is_seen_after_it():
     sequence = Story()
     sequence.by_person(OUT, 0)
     stop = sequence.emit(OUT, 10, shape="message", text="STOPP")
@@ -307,7 +307,7 @@ def test_a_flag_that_was_taken_back_before_the_donor_s_stop_opts_nobody_in_when_
     assert sequence.by_person(IN, 11).decision is not None
 
 
-def test_an_opt_out_that_is_decided_late_ends_what_ran_when_it_came_and_nothing_that_was_joined_since():
+def test_a_late_opt_out_ends_only_subscriptions_from_before_it():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="a")
     sequence.emitted += 1  # event 2 waits for a person
@@ -318,7 +318,7 @@ def test_an_opt_out_that_is_decided_late_ends_what_ran_when_it_came_and_nothing_
     assert (sequence.active, late.remaining, late.ends_all) == (["HUND"], 1, False)
 
 
-def test_an_opt_out_that_is_decided_late_is_superseded_by_a_joining_of_the_same_since():
+def test_a_late_opt_out_is_superseded_by_a_newer_opt_in_of_the_same_subscription():
     sequence = Story()
     sequence.emitted += 1  # event 1 waits for a person
     joined = sequence.emit(IN, 10, keyword="KATT")
@@ -329,7 +329,7 @@ def test_an_opt_out_that_is_decided_late_is_superseded_by_a_joining_of_the_same_
     assert sequence.active == ["KATT"]
 
 
-def test_the_reach_that_a_reader_has_found_goes_before_the_keyword_of_the_event():
+def test_the_scope_of_the_reader_goes_before_the_keyword_of_the_event():
     for scope in (Scope.SHORT_NUMBER, Scope.PROVIDER):
         sequence = Story()
         sequence.emit(IN, 0, keyword="KATT")
@@ -338,7 +338,7 @@ def test_the_reach_that_a_reader_has_found_goes_before_the_keyword_of_the_event(
         assert sequence.active == []
 
 
-def test_composed_and_decomposed_letters_are_one_keyword():
+def test_composed_and_decomposed_letters_are_the_same_keyword():
     sequence = Story()
     sequence.emit(IN, 0, keyword="BL\u00c5")
     sequence.emit(IN, 0, keyword="HUND")
@@ -346,7 +346,7 @@ def test_composed_and_decomposed_letters_are_one_keyword():
     assert sequence.active == ["HUND"]
 
 
-def test_a_text_that_is_not_wholly_a_stop_widens_nothing_by_itself():
+def test_a_text_that_is_not_wholly_a_stop_does_not_widen_the_opt_out():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT")
     sequence.emit(IN, 0, keyword="HUND")

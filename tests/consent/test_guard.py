@@ -41,7 +41,7 @@ def now(operation, *ledger, event_id=1, overtaken=False, newer=()):
     return as_sendable(operation, event_id=event_id, overtaken=overtaken, newer=newer, ledger=ledger)
 
 
-def test_a_keyword_s_opt_out_sets_the_flag_only_when_nothing_else_runs():
+def test_an_opt_out_of_a_keyword_sets_the_flag_only_without_other_subscriptions():
     out = decision(Verdict.OPT_OUT)
     assert permit(OUT, Ruling(decision=out, remaining=0), Verdict.OPT_OUT) == (OUT, None)
     write, note = permit(OUT, Ruling(decision=out, remaining=1), Verdict.OPT_OUT)
@@ -49,12 +49,12 @@ def test_a_keyword_s_opt_out_sets_the_flag_only_when_nothing_else_runs():
     assert "1 other subscription" in note
 
 
-def test_a_global_stop_sets_it_whatever_still_runs():
+def test_a_global_opt_out_sets_the_flag_despite_other_subscriptions():
     out = decision(Verdict.OPT_OUT, Scope.EVERYTHING)
     assert permit(OUT, Ruling(decision=out, remaining=3), Verdict.OPT_OUT) == (OUT, None)
 
 
-def test_only_an_opt_in_that_counts_clears_it():
+def test_only_an_opt_in_that_counts_clears_the_flag():
     counts = Ruling(decision=decision(Verdict.OPT_IN))
     assert permit(CLEAR, counts, Verdict.OPT_IN) == (CLEAR, None)
     assert permit(CLEAR, Ruling(), Verdict.OPT_IN)[0].set == {"Name": "x"}
@@ -65,7 +65,7 @@ def test_a_write_without_consent_fields_always_passes():
     assert now(PLAIN, overtaken=True) == PLAIN
 
 
-def test_only_an_operation_that_ends_something_overtakes():
+def test_only_an_operation_that_ends_a_subscription_carries_an_opt_out():
     assert carries_opt_out(OUT, Verdict.OPT_OUT)
     assert carries_opt_out(STOP, Verdict.OPT_OUT)
     assert not carries_opt_out(OUT, Verdict.OPT_IN)
@@ -74,25 +74,25 @@ def test_only_an_operation_that_ends_something_overtakes():
     assert not carries_opt_out(replace(STOP, action="changesubscriberprice"), Verdict.OPT_OUT)
 
 
-def test_what_was_overtaken_goes_out_without_consent_fields():
+def test_an_overtaken_write_is_sent_without_consent_fields():
     assert now(OUT, overtaken=True).set == {"Name": "x"}
     assert now(replace(OUT, set={"Out": True}), overtaken=True) is None
 
 
-def test_the_flag_is_cleared_only_while_the_last_word_is_opt_in():
+def test_the_flag_is_cleared_only_if_the_last_decision_is_an_opt_in():
     assert now(CLEAR, entry(1, Verdict.OPT_IN)) == CLEAR
     assert now(CLEAR, entry(1, Verdict.OPT_IN), entry(2, Verdict.OPT_OUT)).set == {"Name": "x"}
     assert now(CLEAR).set == {"Name": "x"}
 
 
-def test_fields_that_a_newer_event_has_written_are_left_out():
+def test_fields_that_a_newer_event_wrote_are_left_out():
     newer = [("Contact", "K", "+4790000001", "Name")]
     assert now(PLAIN, newer=newer) is None
     assert now(OUT, newer=newer).set == {"Out": True}
     assert now(OUT, newer=[("Contact", "K", "+4790000002", "Name")]) == OUT
 
 
-def test_a_command_is_dropped_if_the_person_has_joined_again_since():
+def test_a_command_is_dropped_if_the_person_has_subscribed_again():
     asked = entry(1, Verdict.OPT_OUT, Scope.EVERYTHING, Subscription(provider="sf"))
     assert now(STOP, asked) == STOP
     assert now(STOP, asked, entry(2, Verdict.OPT_IN)) is None
@@ -101,7 +101,7 @@ def test_a_command_is_dropped_if_the_person_has_joined_again_since():
     assert now(STOP, entry(0, Verdict.OPT_IN), asked) == STOP
 
 
-def test_a_command_is_dropped_if_the_crm_has_taken_back_the_opt_out_that_it_carries():
+def test_a_command_is_dropped_if_the_crm_has_reverted_its_opt_out():
     asked, back = entry(1, Verdict.OPT_OUT, Scope.EVERYTHING), entry(2, Verdict.OPT_IN, Scope.EVERYTHING)
     assert now(STOP, asked, back) is None
     assert now(STOP, asked, back, entry(3, Verdict.OPT_OUT, Scope.EVERYTHING)) == STOP
@@ -110,7 +110,7 @@ def test_a_command_is_dropped_if_the_crm_has_taken_back_the_opt_out_that_it_carr
     assert now(STOP, asked, other) == STOP
 
 
-def test_a_flag_that_was_taken_back_in_the_crm_since_is_not_set_late():
+def test_a_late_write_does_not_set_a_flag_that_the_crm_cleared_since():
     taken_back = entry(2, Verdict.OPT_IN, Scope.EVERYTHING)
     assert now(OUT, entry(1, Verdict.OPT_OUT), taken_back).set == {"Name": "x"}
     assert now(replace(OUT, set={"Out": True}), entry(1, Verdict.OPT_OUT), taken_back) is None
@@ -119,13 +119,13 @@ def test_a_flag_that_was_taken_back_in_the_crm_since_is_not_set_late():
     assert now(OUT, taken_back, entry(3, Verdict.OPT_OUT), event_id=3) == OUT
 
 
-def test_nothing_is_left_of_consent_fields_that_were_to_go_out_alone():
+def test_an_overtaken_consent_only_write_is_dropped():
     alone = replace(OUT, set={"Out": True}, create={"Name": "x"}, consent_only=True)
     assert now(alone, entry(1, Verdict.OPT_OUT)) == alone
     assert now(alone, entry(1, Verdict.OPT_OUT), overtaken=True) is None
 
 
-def test_who_has_opted_out_is_out_until_a_subscription_runs_or_the_crm_takes_it_back():
+def test_a_person_is_opted_out_until_a_subscription_is_active_or_the_crm_reverts_it():
     joined, left = entry(1, Verdict.OPT_IN), entry(2, Verdict.OPT_OUT)
     other = replace(KATT, keyword="HUND")
     back = entry(3, Verdict.OPT_IN, Scope.EVERYTHING)
@@ -141,7 +141,7 @@ def test_who_has_opted_out_is_out_until_a_subscription_runs_or_the_crm_takes_it_
     }
 
 
-def test_only_a_record_that_is_made_gets_the_flag_and_no_rule_s_own_flag_is_replaced():
+def test_only_a_new_record_gets_the_flag_and_a_flag_of_the_rule_is_kept():
     consent = ConsentFields(object="Contact", flag="Out", opted_out="yes")
     kept = (
         replace(PLAIN, may_create=False),

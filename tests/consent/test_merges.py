@@ -36,7 +36,7 @@ def number(fields):
         (True, True, None, None, True),  # nothing is known of the one that was kept
     ],
 )
-def test_an_opt_out_is_lost_where_a_party_had_it_and_what_is_kept_has_not(
+def test_a_merge_loses_an_opt_out_that_the_kept_record_does_not_have(
     loser_before, loser_row, kept_before, kept_now, lost
 ):
     shadows = {"L": {"Out": loser_before}}

@@ -121,7 +121,7 @@ def test_a_text_that_only_asks_to_stop_is_an_opt_out(text):
 @pytest.mark.parametrize(
     "text", ["STOPP ALLE", "stop all", "stop everything", "Stopp alle meldinger, takk", "ALL STOP"]
 )
-def test_a_stop_of_all_is_for_the_whole_provider(text):
+def test_a_stop_of_everything_is_for_the_whole_provider(text):
     assert reading(text) == (Verdict.OPT_OUT, PROVIDER, None)
 
 
@@ -142,27 +142,27 @@ def test_a_stop_of_all_is_for_the_whole_provider(text):
         "katt slutt",
     ],
 )
-def test_a_stop_that_names_a_keyword_is_for_that_one(text):
+def test_a_stop_that_names_a_keyword_is_for_that_keyword(text):
     assert reading(text) == (Verdict.OPT_OUT, ONE, "KATT")
 
 
-def test_keywords_of_several_words_and_other_letters_are_named_too():
+def test_keywords_of_several_words_and_other_alphabets_are_recognised():
     assert reading("BLÅ BÆR stopp") == (Verdict.OPT_OUT, ONE, "BLÅ BÆR")
     assert reading(unicodedata.normalize("NFD", "stopp blå bær")) == (Verdict.OPT_OUT, ONE, "BLÅ BÆR")
     assert reading("blå stopp")[0] is MAYBE
 
 
-def test_the_keyword_of_the_message_is_known_in_any_form():
+def test_the_keyword_of_the_message_is_recognised_in_any_spelling():
     for keyword in ("BLÅ", unicodedata.normalize("NFD", "BLÅ"), "blå"):
         assert reading("BLÅ STOP", keyword=keyword) == (Verdict.OPT_OUT, ONE, keyword)
 
 
-def test_two_keywords_are_both_stopped():
+def test_a_stop_that_names_two_keywords_is_for_both():
     assert reading("STOP KATT STØT") == (Verdict.OPT_OUT, NUMBER, None)
 
 
 @pytest.mark.parametrize("text", ["STOP HUNGER", "stop hunger!", "STOP HUNGER 200", "Stop-hunger", "end hunger now"])
-def test_a_text_that_is_a_keyword_is_no_stop(text):
+def test_a_text_that_equals_a_keyword_is_no_stop(text):
     assert verdict(text) is Verdict.NONE
 
 
@@ -174,7 +174,7 @@ def test_a_keyword_that_holds_a_stop_word_is_stopped_like_any_other(text):
 
 
 @pytest.mark.parametrize("keyword", ["STOP", "stopp!", "OPT OUT", "slutt"])
-def test_no_keyword_takes_a_stop_word_away(keyword):
+def test_a_stop_word_is_a_stop_even_if_it_is_a_keyword(keyword):
     assert reading(keyword, keyword=keyword) == (Verdict.OPT_OUT, None, None)
 
 
@@ -203,11 +203,11 @@ def test_no_keyword_takes_a_stop_word_away(keyword):
         "I moved abroad last year and have no money any longer at all. Please stop.",
     ],
 )
-def test_a_short_text_that_begins_or_ends_with_a_stop_word_is_put_before_a_person(text):
+def test_a_short_text_that_begins_or_ends_with_a_stop_word_waits_for_a_person(text):
     assert verdict(text) is MAYBE
 
 
-def test_what_may_be_a_stop_reaches_as_far_as_the_text_says_and_in_doubt_further():
+def test_a_text_that_may_be_a_stop_has_the_widest_scope_that_it_may_mean():
     assert reading("KATT stopp dette tullet")[1:] == (ONE, "KATT")
     assert reading("stopp alle disse krigene")[1:] == (PROVIDER, None)
     assert reading("stopp ulven")[1:] == (NUMBER, None)
@@ -238,27 +238,27 @@ def test_what_may_be_a_stop_reaches_as_far_as_the_text_says_and_in_doubt_further
         "Stopp er du snill",
     ],
 )
-def test_other_languages_and_what_a_donor_has_with_the_charity_are_known(text):
+def test_stops_in_other_languages_and_with_words_for_donations_are_recognised(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize("text", ["STOP\nSent from my iPhone", "Stopp\nSendt fra min iPhone", "Re: STOPP", "SV: stopp"])
-def test_what_a_phone_writes_around_a_message_adds_nothing(text):
+def test_text_that_a_phone_adds_to_a_message_is_ignored(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize("text", ["ST0P", "5TOP", "SТОР", "stоpp KATT", "🅂🅃🄾🄿", "🆂🆃🅾🅿", "🇸🇹🇴🇵"])
-def test_letters_and_digits_that_look_like_a_stop_word_are_one(text):
+def test_look_alike_letters_and_digits_of_a_stop_word_are_a_stop(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize("text", ["STPO", "sotp", "STTOP"])
-def test_a_typing_error_that_is_no_other_word_is_a_stop(text):
+def test_a_misspelt_stop_word_that_is_no_other_word_is_a_stop(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize("text", ["shop", "step", "top", "stor", "500", "S0", "stol", "stpo-rt"])
-def test_other_words_that_are_like_a_stop_word_are_none(text):
+def test_other_words_similar_to_a_stop_word_are_no_stop(text):
     assert verdict(text) is Verdict.NONE
 
 
@@ -283,12 +283,12 @@ def test_other_words_that_are_like_a_stop_word_are_none(text):
         "🛑",
     ],
 )
-def test_a_refusal_without_a_stop_word_is_put_before_a_person(text):
+def test_a_refusal_without_a_stop_word_waits_for_a_person(text):
     assert reading(text) == (MAYBE, NUMBER, None)
 
 
 @pytest.mark.parametrize("text", ["Can't you stop texting me?", "kan dere ikke stoppe trekket", "Kan ni inte avsluta?"])
-def test_a_request_in_the_form_of_a_negated_question_is_a_stop(text):
+def test_a_negated_question_that_asks_to_stop_is_a_stop(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
@@ -386,33 +386,33 @@ def test_a_sentence_with_a_stop_word_in_it_is_no_opt_out(text):
 
 
 @pytest.mark.parametrize("text", SENTENCES[: SENTENCES.index("the end")])
-def test_what_is_clearly_no_stop_is_decided_without_a_person(text):
+def test_a_text_that_is_clearly_no_stop_needs_no_person(text):
     assert verdict(text) is Verdict.NONE
 
 
 @pytest.mark.parametrize("text", SENTENCES[SENTENCES.index("the end") :])
-def test_what_is_not_clear_is_put_before_a_person(text):
+def test_an_unclear_text_waits_for_a_person(text):
     assert verdict(text) is MAYBE
 
 
 @given(where=st.integers(0, 10), char=st.sampled_from("\u00ad\u200b\u200d\u202e\ufe0f\x00"))
-def test_invisible_characters_change_no_reading(where, char):
+def test_invisible_characters_do_not_change_the_verdict(where, char):
     for text in ("ikke stopp", "stopp ulven", "don't stop", "stop by now"):
         assert verdict(text[:where] + char + text[where:]) is verdict(text)
 
 
-def test_there_are_sixty_sentences():
+def test_the_list_of_example_sentences_has_at_least_sixty():
     assert len(set(SENTENCES)) >= 60
 
 
 @pytest.mark.parametrize(
     "text", ["", None, " ", "\u200b", "🙏", "KATT", "KATT 200", "hei", "takk", "12,50", "e-mail me"]
 )
-def test_a_text_without_a_stop_word_is_none(text):
+def test_a_text_without_a_stop_word_is_no_stop(text):
     assert STANDARD.read(text, keywords=KEYWORDS) == Reading()
 
 
-def test_an_unknown_word_is_a_keyword_only_where_the_provider_says_so():
+def test_an_unknown_word_is_a_keyword_only_if_the_provider_says_so():
     assert verdict("FUGL STOP") is verdict("STOP FUGL") is MAYBE
     assert reading("FUGL, STOP", any_keyword=True) == (Verdict.OPT_OUT, ONE, "fugl")
     assert reading("STOP fugl takk", any_keyword_behind=True) == (Verdict.OPT_OUT, ONE, "fugl")
@@ -433,13 +433,13 @@ def test_words_of_the_config_are_added_to_the_built_in_ones():
     assert words.with_more(stop=["finis"]).read("basta finis").verdict is Verdict.OPT_OUT
 
 
-def test_equal_texts_are_one_question_whatever_is_around_them():
+def test_texts_that_differ_only_in_courtesies_and_decoration_are_one_question():
     one = STANDARD.question("Stop the WAR!")
     assert one == STANDARD.question("please stop 🙏 the war, thanks") == "stop the war"
     assert one != STANDARD.question("stop this war")
 
 
-def test_words_of_the_table_stand_in_the_form_in_which_they_are_compared():
+def test_words_of_the_tables_are_written_in_the_compared_form():
     for languages in (
         table.STOP_WORDS,
         table.WEAK_STOP_WORDS,
@@ -460,7 +460,7 @@ def test_no_word_means_both_stop_and_start():
     assert all(verdict(word) is not Verdict.OPT_OUT for word in table.START_WORDS)
 
 
-def test_keywords_without_a_letter_name_nothing():
+def test_keywords_without_a_letter_are_ignored():
     assert keywords_by_form(["❤", "KATT", "Ⅷ"]) == {"katt": "KATT", "viii": "Ⅷ"}
     assert verdict("❤ STOP") is Verdict.OPT_OUT
 
@@ -534,18 +534,18 @@ def test_any_courtesies_around_a_stop_word_do_not_matter(before, phrase, behind)
 
 
 @given(text=st.sampled_from(SENTENCES), outer=st.tuples(decoration, decoration))
-def test_no_decoration_makes_a_stop_of_a_sentence(text, outer):
+def test_no_decoration_makes_a_sentence_a_stop(text, outer):
     assert STANDARD.read(f"{outer[0]} {text} {outer[1]}").verdict is not Verdict.OPT_OUT
 
 
 @given(st.text())
-def test_no_text_breaks_it(text):
+def test_no_text_makes_the_reader_raise(text):
     STANDARD.read(text, keywords=KEYWORDS, keyword=text, any_keyword=True)
     STANDARD.question(text)
 
 
 @given(st.text(), st.text())
-def test_a_text_reads_the_same_composed_and_decomposed(text, keyword):
+def test_a_text_has_the_same_verdict_composed_and_decomposed(text, keyword):
     composed, decomposed = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
     assert normalized(composed) == normalized(decomposed)
     assert STANDARD.read(f"{composed} stop").verdict is STANDARD.read(f"{decomposed} stop").verdict

@@ -70,7 +70,7 @@ def missed(*operations, ruled=None, crm=False, crms=("sf",), providers=(("strex"
         (command(), False),
     ],
 )
-def test_only_a_write_of_the_flag_to_a_known_record_too_sets_it(operation, sets):
+def test_a_write_sets_the_flag_only_if_it_also_does_so_on_an_existing_record(operation, sets):
     assert sets_flag(operation, consent_of) is sets
 
 
@@ -81,19 +81,19 @@ def test_a_providers_opt_out_must_set_the_flag_of_one_crm():
     assert missed(crms=("sf", "dynamics")) == ("sf",)
 
 
-def test_no_flag_is_due_while_another_subscription_runs_or_where_none_is_named():
+def test_no_flag_is_required_beside_an_active_subscription_or_without_a_named_flag():
     assert missed(ruled=ruling(remaining=1)) == ()
     assert missed(ruled=ruling(scope=Scope.PROVIDER, remaining=1)) == ("sf",)
     assert missed(crms=()) == ()
 
 
-def test_an_opt_in_and_an_event_that_decides_nothing_owe_nothing():
+def test_an_opt_in_or_an_event_without_a_decision_requires_nothing():
     assert missed(ruled=ruling(Verdict.OPT_IN)) == ()
     assert missed(ruled=Ruling()) == ()
     assert missed(ruled=ruling(Verdict.OPT_IN), crm=True) == ()
 
 
-def test_a_crms_opt_out_must_end_the_subscriptions_of_every_provider_where_one_runs():
+def test_an_opt_out_in_the_crm_must_end_the_subscriptions_of_every_provider():
     assert missed(crm=True) == ("strex",)
     assert missed(command(), crm=True) == ()
     assert missed(command("stop"), crm=True, providers=(("strex", True), ("messagecloud", True))) == ("messagecloud",)

@@ -58,7 +58,7 @@ def test_an_opt_out_of_a_record_with_one_number_is_one_event():
     )
 
 
-def test_an_opt_out_is_of_each_number_once_and_each_event_shows_its_own():
+def test_an_opt_out_makes_one_event_for_each_known_number_of_the_record():
     made = events(one(BERIT), ANNA, CARL, ANNA, changed=("Mobile", "Out"), number_changed=True)
     assert people(made) == [BERIT, ANNA, CARL]
     assert [event.record["Mobile"] for event in made[1:3]] == [ANNA.e164, CARL.e164]
@@ -70,17 +70,17 @@ def test_an_opt_out_is_of_each_number_once_and_each_event_shows_its_own():
     assert (question.verdict, "for 3 of them" in number_question(question)) == (Verdict.NONE, True)
 
 
-def test_an_emptied_number_gives_the_opt_out_to_the_one_that_was_there_and_asks_nobody():
+def test_an_opt_out_with_an_emptied_number_is_for_the_previous_number():
     (event,) = events(NO_NUMBER, ANNA, changed=("Mobile", "Out"))
     assert (event.msisdn, event.record["Mobile"], event.changed) == (ANNA, ANNA.e164, ("Mobile", "Out"))
 
 
-def test_a_record_without_any_number_is_one_event_of_nobody():
+def test_an_opt_out_of_a_record_without_a_number_is_one_event_without_a_person():
     (event,) = events(NO_NUMBER)
     assert (event.msisdn, event.record["Mobile"]) == (None, "written")
 
 
-def test_an_unclear_number_is_the_known_one_that_it_may_mean():
+def test_an_unclear_number_is_read_as_the_known_number_that_it_may_mean():
     unclear = RecordNumber(None, (ANNA, Phone("+4590000001")))
     (event,) = events(unclear, ANNA)
     assert (event.msisdn, event.number_is_unclear) == (ANNA, False)
@@ -89,11 +89,11 @@ def test_an_unclear_number_is_the_known_one_that_it_may_mean():
 
 
 @pytest.mark.parametrize("verdict", [Verdict.OPT_IN, Verdict.NONE])
-def test_only_an_opt_out_reaches_other_numbers(verdict):
+def test_only_an_opt_out_makes_events_for_other_numbers(verdict):
     assert people(events(one(BERIT), ANNA, verdict=verdict)) == [BERIT]
 
 
-def test_an_older_change_of_number_is_asked_about_once():
+def test_an_older_change_of_number_raises_one_question():
     first, again = questions(events(one(BERIT), ANNA, unique="1")) + questions(events(one(BERIT), ANNA, unique="2"))
     assert first.key == again.key
     other = questions(events(one(CARL), ANNA, unique="3"))[0]
@@ -104,7 +104,7 @@ def test_an_older_change_of_number_is_asked_about_once():
     assert now != later
 
 
-def test_an_object_without_consent_fields_has_no_opt_outs_to_spread():
+def test_an_object_without_consent_fields_makes_no_events_for_other_numbers():
     assert len(events(one(BERIT), ANNA, consent=None)) == 1
 
 
@@ -124,12 +124,12 @@ def test_a_key_names_a_number_only_with_its_country_code(keys, found):
     assert list(numbers_in_keys(keys, PLAIN)) == found
 
 
-def test_where_a_key_may_hold_no_plus_sign_its_digits_are_a_number_with_its_country_code():
+def test_digits_of_a_key_that_may_hold_no_plus_sign_are_an_international_number():
     traits = CrmTraits(refused_in_keys=frozenset("+/"))
     assert list(numbers_in_keys(["4790000001", "+4790000001", "90000001", "K-4790000001"], traits)) == [ANNA, ANNA]
 
 
-def test_a_deleted_record_is_an_event_of_each_of_its_numbers():
+def test_a_deleted_record_makes_one_event_for_each_of_its_numbers():
     row = Row(record_id="003A", stamp=NOON, fields={}, deleted=True)
     made = deletion_events(row, [ANNA, BERIT, ANNA], crm="crm", object_name="Contact", received_at=NOON, unique="u")
     assert [event.msisdn for event in made] == [ANNA, BERIT]

@@ -88,25 +88,25 @@ def test_a_rule_that_matches_leads_to_its_operations_in_order(ask):
     assert made.ignored_by is None
 
 
-def test_what_is_missing_is_left_out_and_an_item_may_have_its_own_conditions(ask):
+def test_fields_and_items_without_a_value_or_a_met_condition_are_left_out(ask):
     (contact,) = ask(DONOR, action="Subscribe").operations
     assert contact.create == {"LastName": "Unknown"}
     assert "Gift__c" not in contact.set
 
 
-def test_a_missing_value_empties_the_field_only_where_it_says_so(ask):
+def test_a_missing_value_clears_the_field_only_with_when_empty_clear(ask):
     text = DONOR.replace("{from: price, round: 2}", "{from: price, round: 2, when_empty: clear}")
     assert ask(text, action="Subscribe").operations[0].set["Gift__c"] is None
 
 
-def test_an_ignored_event_is_known_and_an_unmatched_one_is_not(ask):
+def test_an_ignored_event_is_matched_and_an_event_without_a_rule_is_not(ask):
     ignored = ask(DONOR, action="AlreadyRegistered")
     assert (ignored.matched, ignored.ignored_by, ignored.operations) == (True, "1.yaml: known", ())
     unmatched = ask(DONOR, action="New")
     assert (unmatched.matched, unmatched.ignored_by, unmatched.operations) == (False, None, ())
 
 
-def test_a_missing_key_holds_up_the_whole_event(ask):
+def test_a_missing_key_stops_the_whole_event(ask):
     made = ask(DONOR, action="Subscribe", msisdn=None, keyword="KATT")
     assert made.problem == (
         Reason.MISSING_KEY,
@@ -123,7 +123,7 @@ def test_an_operation_without_a_key_may_be_skipped(ask):
     assert [operation.object for operation in made.operations] == ["SMS_Event__c"]
 
 
-def test_a_value_that_cannot_be_made_leaves_its_own_field_out_with_a_note(ask):
+def test_a_value_that_cannot_be_made_is_left_out_with_a_note(ask):
     text = DONOR.replace("{from: price, round: 2}", "{from: properties.secret, round: 2, when_empty: clear}")
     made = ask(text, action="Subscribe", properties={"secret": "hunter2"}, lookup={"firstName": "Kari"})
     (contact,) = made.operations
@@ -145,7 +145,7 @@ def test_a_parent_that_cannot_be_named_is_left_out_with_a_note(ask):
 @pytest.mark.parametrize(
     ("secret", "why"), [("hunter2", "a number was expected"), (None, "has no value, and it is required")]
 )
-def test_a_required_value_that_cannot_be_made_holds_up_its_write_but_never_the_consent_fields(ask, secret, why):
+def test_a_required_value_that_cannot_be_made_stops_its_write_but_not_the_consent_fields(ask, secret, why):
     text = DONOR.replace("{from: price, round: 2}", "{from: properties.secret, round: 2, required: true}")
     made = ask(text, action="Subscribe", properties={"secret": secret})
     assert made.problem is not None
@@ -159,7 +159,7 @@ def test_a_required_value_that_cannot_be_made_holds_up_its_write_but_never_the_c
     assert alone.consent_only
 
 
-def test_a_required_parent_holds_up_its_write(ask):
+def test_a_required_parent_that_cannot_be_named_stops_its_write(ask):
     text = DONOR.replace(
         'Contact__r: {SMS_Key__c: "{msisdn}"}', "Contact__r: {SMS_Key__c: {from: properties.who, required: true}}"
     )
@@ -171,7 +171,7 @@ def test_a_required_parent_holds_up_its_write(ask):
     assert [one.object for one in made.possible] == ["Contact"]
 
 
-def test_an_opt_out_flag_that_cannot_be_made_is_never_left_out_with_a_note_alone(ask):
+def test_an_opt_out_flag_that_cannot_be_made_stops_the_event(ask):
     text = DONOR.replace("Opt_Out__c: false", "Opt_Out__c: {from: properties.when, date: {to: date}}")
     made = ask(text, action="Subscribe", properties={"when": "yesterday"})
     assert made.problem == (
@@ -189,7 +189,7 @@ def test_a_record_can_be_named_by_its_id_and_is_then_never_created(ask):
     assert (write.key_field, write.key, write.may_create) == ("Id", "003000000000001AAA", False)
 
 
-def test_an_id_is_written_in_the_form_in_which_the_crm_shows_it(ask, context):
+def test_an_id_is_written_in_the_form_of_the_crm(ask, context):
     text = 'on: strex.delivery_report\nrules:\n  - {name: a, do: [{update: Contact, id: "{properties.Id}", set: {A__c: 1}}]}'
     upper = dataclasses.replace(context, traits={"sf": CrmTraits(full_id=str.upper)})
     for known, key in ((context, "6f-b2"), (upper, "6F-B2")):
@@ -205,14 +205,14 @@ def test_an_update_never_creates(ask):
 
 
 @pytest.mark.parametrize(("value", "clears"), [("true", False), ("false", True), ("null", True), ('"TRUE"', False)])
-def test_a_write_that_sets_the_flag_to_anything_but_out_takes_back_an_opt_out(ask, value, clears):
+def test_a_write_that_sets_the_flag_to_another_value_clears_the_opt_out(ask, value, clears):
     text = DONOR.replace("Opt_Out__c: false", f"OPT_OUT__c: {value}, Opt_Out_At__c: x".replace(", ", "\n          "))
     (write,) = ask(text, action="Subscribe").operations
     assert write.consent == ("Opt_Out__c", "Opt_Out_At__c")  # as the config spells them
     assert write.clears_flag is clears
 
 
-def test_the_ledgers_word_can_be_asked_for(ask):
+def test_a_condition_can_ask_for_the_consent_decision(ask):
     text = DONOR.replace(
         "when: {action: [Subscribe, Signup]}", "when: {consent.remaining: 0, consent.verdict: opt_out}"
     )
@@ -220,7 +220,7 @@ def test_the_ledgers_word_can_be_asked_for(ask):
     assert not ask(text, consent={"remaining": 1, "verdict": "opt_out", "scope": ""}).matched
 
 
-def test_every_file_that_sees_the_event_is_asked_and_the_first_word_of_each_kind_stands(compiled, event):
+def test_each_file_for_the_event_is_applied_and_the_first_rule_of_each_verdict_is_kept(compiled, event):
     head = "on: strex.delivery_report\nrules:\n"
     rules = compiled(
         head + '  - {name: a, do: [{upsert: A, key: {K__c: "{key}"}}], consent: opt_in}',
@@ -234,7 +234,7 @@ def test_every_file_that_sees_the_event_is_asked_and_the_first_word_of_each_kind
     assert made.ignored_by == "2.yaml: b"
 
 
-def test_a_command_goes_to_every_subscription_that_runs(ask):
+def test_a_command_goes_to_every_active_subscription(ask):
     made = ask(CHANGE % "", active=[(KATT, True), (HUND, False)], verdict=Verdict.OPT_OUT, **OUT)
     assert made.operations == tuple(
         ServiceCommand(
@@ -250,7 +250,7 @@ def test_a_command_goes_to_every_subscription_that_runs(ask):
     )
 
 
-def test_a_command_to_nobody_is_none(ask):
+def test_a_command_without_subscriptions_is_not_made(ask):
     made = ask(CHANGE % "", **OUT)
     assert (made.matched, made.operations, made.problem) == (True, (), None)
 
@@ -262,7 +262,7 @@ def test_a_subscription_that_cannot_be_named_waits_for_a_person(ask):
     assert made.operations == ()
 
 
-def test_a_rule_about_fields_is_asked_only_when_one_of_them_changed(ask):
+def test_a_rule_with_changed_fields_applies_only_if_one_of_them_changed(ask):
     made = ask(CHANGE % "", active=[(KATT, True)], tracing=True, **{**OUT, "changed": ("Amount__c",)})
     assert made.ignored_by == "1.yaml: other"
     assert made.trace[0].why == "none of the fields that it looks at changed"
@@ -303,19 +303,19 @@ def test_a_command_without_a_number_may_be_skipped(ask):
 
 @pytest.mark.parametrize("written", ["+47 (0) 900 00 204", "980 79 008 (mobil)", None, "+4790000009"])
 @pytest.mark.parametrize("phone", ['"{record.MobilePhone}"', '"{msisdn}"'])
-def test_a_command_about_the_events_own_person_goes_to_the_events_number(ask, written, phone):
+def test_a_command_for_the_person_of_the_event_goes_to_the_number_of_the_event(ask, written, phone):
     text = CHANGE.replace('"{record.MobilePhone}"', phone) % ", if_missing: skip"
     made = ask(text, active=[(KATT, True)], **{**OUT, "record": {**OUT["record"], "MobilePhone": written}})
     assert [one.phone for one in made.operations] == [Phone("+4798079008")]
 
 
-def test_a_command_by_another_field_goes_to_the_number_there(ask):
+def test_a_command_with_another_phone_field_goes_to_the_number_in_it(ask):
     text = CHANGE.replace("record.MobilePhone", "record.HomePhone").replace("[MobilePhone", "[HomePhone") % ""
     made = ask(text, active=[(KATT, True)], **{**OUT, "record": {**OUT["record"], "HomePhone": "+47 900 00 009"}})
     assert [one.phone for one in made.operations] == [Phone("+4790000009")]
 
 
-def test_a_command_to_a_number_that_may_be_of_several_people_waits_for_a_person(ask):
+def test_a_command_to_an_ambiguous_phone_number_waits_for_a_person(ask):
     fields = {**OUT, "msisdn": None, "number_is_unclear": True}
     made = ask(CHANGE % ", if_missing: skip", active=[(KATT, True)], **fields)
     assert made.problem is not None
@@ -363,7 +363,7 @@ def test_tracing_changes_nothing_else(ask):
         assert (plain.operations, plain.problem, plain.consent) == (traced.operations, traced.problem, traced.consent)
 
 
-def test_what_is_cut_to_nothing_is_missing_and_what_is_no_text_is_cut_as_one(ask):
+def test_a_truncated_empty_text_is_missing_and_a_number_is_truncated_as_text(ask):
     wanted = ask(
         """
         on: strex.delivery_report
@@ -418,7 +418,7 @@ rules:
 @pytest.mark.parametrize("action", [None, " ", "Subscribe", "SIGNUP", "Recurring"])
 @pytest.mark.parametrize("keyword", [None, "KATT", "HUND"])
 @pytest.mark.parametrize("text", [None, "ja", "nei"])
-def test_an_event_meets_the_first_rule_of_all_whatever_its_action(compiled, event, action, keyword, text):
+def test_the_index_by_action_finds_the_first_matching_rule(compiled, event, action, keyword, text):
     """Rules that wait for another action are not asked, and that must change nothing."""
     (file,) = compiled(BY_ACTION).files
     reading = Reading(event(action=action, keyword=keyword, text=text), {})
@@ -427,7 +427,7 @@ def test_an_event_meets_the_first_rule_of_all_whatever_its_action(compiled, even
     assert expected in file.rules_for(reading.event)
 
 
-def test_rules_that_wait_for_another_action_are_not_asked(compiled, event):
+def test_rules_with_another_action_are_not_evaluated(compiled, event):
     (file,) = compiled(BY_ACTION).files
     asked = [rule.name for rule in file.rules_for(event(action="Recurring"))]
     assert asked == ["any action", "one of two", "another", "without one", "alike", "the rest"]
@@ -448,6 +448,6 @@ def test_a_property_is_found_without_regard_to_case(event, properties, value):
     assert getter(parse_path("properties.myproperty"))(Reading(event(properties=properties), {})) == value
 
 
-def test_a_property_is_found_whether_its_letters_are_composed_or_not(event):
+def test_a_property_is_found_with_composed_and_decomposed_letters(event):
     reading = Reading(event(properties={"A\u030arsak": "a"}), {})
     assert getter(parse_path('properties["årsak"]'))(reading) == "a"

@@ -30,7 +30,7 @@ def built(compiled):
     return make
 
 
-def test_an_event_is_filled_up_with_what_is_usual(built):
+def test_an_event_of_a_test_case_gets_default_values(built):
     event, known = built(REPORT, 'event: {action: Subscribe, msisdn: "+4798079008", price: 200, short_number: 2002}')
     assert (event.provider, event.shape, event.action) == ("strex", "delivery_report", "Subscribe")
     assert event.msisdn == Phone("+4798079008")
@@ -41,7 +41,7 @@ def test_an_event_is_filled_up_with_what_is_usual(built):
     assert known.ledger == ()
 
 
-def test_an_event_may_say_its_shape_and_time(built):
+def test_a_test_case_may_name_shape_and_time_of_its_event(built):
     event, _ = built(REPORT, 'event: {shape: message, occurred_at: "2026-02-03T04:05:06"}')
     assert (event.shape, event.occurred_at) == ("message", datetime(2026, 2, 3, 4, 5, 6, tzinfo=UTC))
 
@@ -123,7 +123,7 @@ def differences(made: Plan, **expected) -> list[str]:
         {"consent": "none"},
     ],
 )
-def test_what_is_as_expected_differs_in_nothing(expected):
+def test_an_expected_plan_has_no_differences(expected):
     assert differences(plan(WRITE), **expected) == []
 
 
@@ -170,7 +170,7 @@ def test_each_difference_is_reported_in_plain_words(expected, difference):
     assert differences(plan(WRITE), **expected) == [difference]
 
 
-def test_commands_are_compared_by_what_they_say():
+def test_commands_are_compared_by_their_fields():
     good = {"command": "stop", "provider": "strex", "phone": "+4798079008", "short_number": "2002", "keyword": "KATT"}
     assert differences(plan(COMMAND), operations=[good]) == []
     assert differences(plan(COMMAND), operations=[{**good, "keyword": "HUND", "price": 5}]) == [
@@ -182,7 +182,7 @@ def test_commands_are_compared_by_what_they_say():
     ]
 
 
-def test_a_dead_letter_says_its_reason():
+def test_the_reason_of_a_dead_letter_is_compared():
     dead = plan(state=EventState.DEAD, detail="Key__c has no value", trace=())
     assert differences(dead, rule="one", state="delivering", operations=[{"upsert": "Contact"}]) == [
         "rule: expected `one`, but no rule matched",
@@ -191,7 +191,7 @@ def test_a_dead_letter_says_its_reason():
     ]
 
 
-def test_a_decision_is_compared():
+def test_the_consent_decision_is_compared():
     decision = Decision(
         phone=Phone("+4798079008"),
         word=Verdict.OPT_OUT,
@@ -204,7 +204,7 @@ def test_a_decision_is_compared():
     assert differences(plan(decisions=(decision,)), consent="none") == ["consent: expected none, got opt_out"]
 
 
-def test_a_write_by_id_is_expected_as_upsert_or_update():
+def test_a_write_by_id_may_be_expected_as_upsert_or_update():
     write = RecordWrite(sink="sf", object="Contact", key_field="Id", key="003", may_create=False)
     for word in ("upsert", "update"):
         assert differences(plan(write), operations=[{word: "Contact", "id": "003"}]) == []
@@ -214,5 +214,5 @@ def test_a_write_by_id_is_expected_as_upsert_or_update():
     ("expected", "got", "alike"),
     [(1, 1.0, True), (1.5, "1.50", True), ("1.5", 1.5, True), (1, True, False), (None, "", False), (0, None, False)],
 )
-def test_numbers_compare_as_numbers(expected, got, alike):
+def test_numbers_are_compared_as_numbers(expected, got, alike):
     assert same(expected, got) is alike

@@ -166,7 +166,7 @@ def command(body: str) -> str:
         ),
     ],
 )
-def test_each_trap_is_met_with_its_place_and_cure(problems, text, problem):
+def test_each_common_mistake_is_reported_with_its_place_and_cure(problems, text, problem):
     (found,) = problems(text)
     assert found.startswith(f"1.yaml:{problem}")
 
@@ -189,7 +189,7 @@ def test_the_problems_of_all_files_are_reported_at_once(tmp_path, context):
     ]
 
 
-def test_with_several_crms_an_operation_names_its_own(problems, compiled, context):
+def test_an_operation_must_name_its_crm_if_there_are_several(problems, compiled, context):
     two = type(context)(sources=context.sources, crms=("sf", "dynamics"))
     assert problems(rule(WRITE % ""), context=two) == [
         "1.yaml:4:10: this does not say for which CRM (add `crm:` with one of dynamics, sf)"
@@ -198,13 +198,13 @@ def test_with_several_crms_an_operation_names_its_own(problems, compiled, contex
     assert rules.files[0].rules[0].items[0].sink == "dynamics"
 
 
-def test_a_field_that_carries_consent_in_a_rule_that_does_not_say_so_is_warned_of(compiled):
+def test_a_consent_field_in_a_rule_without_consent_is_a_warning(compiled):
     (warning,) = compiled(rule(WRITE % ", set: {opt_out__c: true}")).warnings
     assert str(warning).startswith("1.yaml:4:61: `opt_out__c` is a consent field")
     assert not compiled(rule(WRITE % ", set: {Opt_Out__c: true}" + "    consent: opt_out\n")).warnings
 
 
-def test_a_rule_about_other_fields_of_a_change_is_reached(compiled):
+def test_a_rule_with_conditions_on_other_fields_can_be_reached(compiled):
     compiled(
         CHANGE
         + "  - {name: a, when: {record.Opt_Out__c: true}, ignore: true}\n"
@@ -226,7 +226,7 @@ def test_feeds_are_the_union_of_what_all_files_watch(compiled):
     assert rules.feeds["sf"]["Lead"].key_fields == ()
 
 
-def test_each_name_of_a_crm_has_one_spelling_and_the_config_s_comes_first(compiled):
+def test_names_of_a_crm_are_spelt_as_in_the_config_or_first_file(compiled):
     rules = compiled(
         "on: sf.change\nfeed: {object: contact, fields: [mobilephone, A__c]}\nrules: [{name: a, ignore: true}]",
         rule(
@@ -242,7 +242,7 @@ def test_each_name_of_a_crm_has_one_spelling_and_the_config_s_comes_first(compil
     assert (second.object, second.key_field) == ("Contact", "Key__c")
 
 
-def test_a_match_searches_fields_in_their_one_spelling(compiled):
+def test_the_fields_of_a_match_are_spelt_as_elsewhere(compiled):
     (file,) = compiled(rule("    do: [{update: contact, match: {phone: [MOBILEPHONE]}, set: {A__c: x}}]\n")).files
     (item,) = file.rules[0].items
     assert (item.object, item.key.name, item.match.phone) == ("Contact", "match:MobilePhone", ["MobilePhone"])
@@ -252,7 +252,7 @@ def test_the_key_field_of_the_watched_object_can_be_read(compiled):
     compiled(CHANGE + "  - {name: a, when: {record.Key__c: x, record.Id: y}, ignore: true}\n", rule(WRITE % ""))
 
 
-def test_only_files_of_the_source_and_the_object_are_asked(compiled, event):
+def test_only_files_for_the_shape_and_the_object_are_applied(compiled, event):
     rules = compiled(
         rule("    ignore: true\n"),
         CHANGE + "  - {name: a, ignore: true}",
@@ -270,7 +270,7 @@ def loaded(directory, context) -> Ruleset:
     return load_mappings(directory, context)
 
 
-def test_a_directory_is_loaded_in_the_order_of_names_and_its_version_is_of_its_text(tmp_path, context):
+def test_a_directory_is_loaded_by_name_and_its_version_depends_on_its_text(tmp_path, context):
     (tmp_path / "b.yaml").write_text(rule("    ignore: true\n"))
     (tmp_path / "a.yml").write_text(rule("    ignore: true\n"))
     (tmp_path / ".hidden.yaml").write_text("nonsense")
@@ -297,7 +297,7 @@ def test_files_that_cannot_be_read_are_reported_with_all_other_problems(tmp_path
     ]
 
 
-def test_a_directory_that_is_not_there_is_a_problem(tmp_path, context):
+def test_a_missing_directory_is_a_problem(tmp_path, context):
     with pytest.raises(ProblemsFound, match="cannot be read"):
         loaded(tmp_path / "none", context)
 
@@ -306,6 +306,6 @@ def test_a_directory_that_is_not_there_is_a_problem(tmp_path, context):
     ("to", "emitted"),
     [("active_subscriptions", ["price-to-several"]), ("only_subscription", [])],
 )
-def test_one_price_for_every_subscription_is_warned_of(compiled, to, emitted):
+def test_one_price_for_every_subscription_is_a_warning(compiled, to, emitted):
     text = command(f'command: changesubscriberprice, phone: "{{msisdn}}", price: 5, to: {to}')
     assert [one.code for one in compiled(text).warnings] == emitted

@@ -33,7 +33,7 @@ def fits(text):
     return fits_in(SCHEMA, parse(text, "f.yaml").value, SCHEMA)
 
 
-def test_what_the_crm_has_fits_and_of_objects_that_are_not_known_nothing_is_said():
+def test_known_fields_and_unknown_objects_are_valid_in_the_editor_schema():
     assert fits(FILE)
     assert fits(FEED)
     assert fits(FEED.replace("Contact", "Campaign").replace("MobilePhone", "Whatever__c"))
@@ -49,16 +49,16 @@ def test_what_the_crm_has_fits_and_of_objects_that_are_not_known_nothing_is_said
         ("trunc", "trunk"),
     ],
 )
-def test_a_name_that_is_not_there_or_may_not_stand_there_does_not_fit(old, new):
+def test_a_missing_or_misplaced_name_is_invalid_in_the_editor_schema(old, new):
     assert old in FILE
     assert not fits(FILE.replace(old, new))
 
 
-def test_a_field_that_is_watched_must_be_there():
+def test_a_watched_field_must_exist_in_the_editor_schema():
     assert not fits(FEED.replace("MobilePhone", "MobilPhone"))
 
 
-def test_objects_values_and_meanings_are_offered():
+def test_the_editor_schema_offers_objects_values_and_descriptions():
     definitions = SCHEMA["$defs"]
     offered = definitions["Upsert"]["properties"]["upsert"]["anyOf"][0]["enum"]
     assert offered == ["Contact", "Account", "Task"]

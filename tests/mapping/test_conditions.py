@@ -61,7 +61,7 @@ FILE = "on: strex.delivery_report\nrules:\n  - {{name: one, when: {when}, ignore
         ("{not: {any: [{action: A}, {not: {action: B}}]}}", {"action": "A"}, False),
     ],
 )
-def test_conditions(ask, when, fields, holds):
+def test_each_condition_matches_the_values_that_it_describes(ask, when, fields, holds):
     assert ask(FILE.format(when=when), **fields).matched is holds
 
 
@@ -83,25 +83,25 @@ def test_conditions(ask, when, fields, holds):
         ("{not: {action: A}}", {"action": "A"}, "what is under `not` holds"),
     ],
 )
-def test_a_rule_that_does_not_match_says_why_in_plain_words(ask, when, fields, why):
+def test_the_reason_why_a_rule_does_not_match_is_given(ask, when, fields, why):
     (trace,) = ask(FILE.format(when=when), tracing=True, **fields).trace
     assert (trace.matched, trace.why, trace.line) == (False, why, 3)
 
 
 @given(st.text(alphabet="ab*?", max_size=8), st.text(alphabet="abc", max_size=10))
-def test_patterns_match_as_a_shell_does(pattern, value):
+def test_patterns_match_like_shell_patterns(pattern, value):
     assert matcher(pattern)(value) is fnmatchcase(value, pattern)
 
 
 @pytest.mark.parametrize(
     ("pattern", "value"), [("ab*ba", "aba"), ("a*", "a\nb"), ("*", ""), ("?", ""), ("[a]", "a"), ("[a]", "[a]")]
 )
-def test_pieces_of_a_pattern_do_not_overlap_and_brackets_are_letters(pattern, value):
+def test_parts_of_a_pattern_do_not_overlap_and_brackets_are_literal(pattern, value):
     assert matcher(pattern)(value) is ((pattern, value) in {("a*", "a\nb"), ("*", ""), ("[a]", "[a]")})
 
 
 @given(st.text(max_size=8), st.text(max_size=10))
-def test_no_pattern_whatever_raises(pattern, value):
+def test_no_pattern_raises_an_error(pattern, value):
     matcher(pattern)(value)
 
 
@@ -132,6 +132,6 @@ def when(**tests) -> When:
         ({"any": [{"action": ["A", "B"]}]}, {"any": [{"action": ["B", "A"]}]}, True),
     ],
 )
-def test_whether_a_rule_takes_all_events_of_another(earlier, later, covered):
+def test_a_rule_that_takes_all_events_of_a_later_one_is_recognised(earlier, later, covered):
     one, other = (made and when(**made) for made in (earlier, later))
     assert covers(one, other) is covered

@@ -17,7 +17,7 @@ rules:
 """
 
 
-def test_a_copy_that_only_writes_is_a_warning(compiled):
+def test_a_copied_file_that_only_writes_is_a_warning(compiled):
     (warning,) = compiled(WRITES, WRITES).warnings
     assert str(warning).startswith("2.yaml:2:1: the rules are those of 1.yaml: everything is written twice")
     assert "remove one of the two" in warning.hint
@@ -38,7 +38,7 @@ def test_a_command_that_two_files_send_for_one_event_is_an_error(problems):
         ("command: unsubscribe", "command: stop"),
     ],
 )
-def test_commands_for_other_events_and_other_commands_are_fine(compiled, old, new):
+def test_two_files_may_send_different_commands_or_for_different_events(compiled, old, new):
     assert compiled(WAY_BACK, WAY_BACK.replace(old, new))
 
 
@@ -74,18 +74,18 @@ def test_a_file_that_is_not_read_is_named(unread, name, meant):
     ]
 
 
-def test_an_editors_copy_of_a_file_that_is_read_is_only_to_be_taken_out(unread):
+def test_for_a_backup_copy_of_an_editor_the_cure_is_to_remove_it(unread):
     ((_, text),) = unread("a.yaml~")
     assert text.endswith("(take it out of the folder)")
 
 
-def test_a_folder_with_mappings_is_named_but_not_those_of_the_shipped_sets(unread):
+def test_a_subfolder_with_mappings_is_reported_except_the_shipped_sets(unread):
     assert [text for _, text in unread("old/b.yaml", "more/c.yaml", "npsp/d.yaml", "pictures/logo.png")] == [
         "old: the files in this folder are not read (move those that are meant to be used out of it)"
     ]
 
 
-def test_notes_and_hidden_files_are_nobodys_mistake(unread):
+def test_notes_and_hidden_files_are_not_reported(unread):
     assert unread("README.md", "README", ".a.yaml.swp", ".gitkeep") == []
 
 
@@ -126,7 +126,7 @@ def emitted(compiled):
         ("AccountId", '"{msisdn}"', "and `msisdn` is none"),
     ],
 )
-def test_a_value_that_can_never_be_one_is_an_error(emitted, field, value, problem):
+def test_a_constant_that_can_never_be_valid_is_an_error(emitted, field, value, problem):
     (found,) = emitted(field, value)
     assert problem in found
 
@@ -146,5 +146,5 @@ def test_a_value_that_can_never_be_one_is_an_error(emitted, field, value, proble
         ("LastName", '"$ {msisdn}"'),
     ],
 )
-def test_a_value_that_may_be_one_is_fine(emitted, field, value):
+def test_a_constant_that_may_be_valid_is_accepted(emitted, field, value):
     assert emitted(field, value) == []

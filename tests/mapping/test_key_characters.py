@@ -42,7 +42,7 @@ def rules(compiled, context, key='"{transaction_id}"', parent='{sms_key: "{keywo
     ],
 )
 @pytest.mark.parametrize("of", ["key", "parent"])
-def test_a_key_that_always_holds_a_refused_character_is_a_problem_of_the_file(compiled, context, key, found, cure, of):
+def test_a_key_that_always_contains_a_refused_character_is_an_error(compiled, context, key, found, cure, of):
     wish = {"key": key} if of == "key" else {"parent": f"{{sms_key: {key}}}"}
     with pytest.raises(ProblemsFound) as raised:
         rules(compiled, context, **wish)
@@ -52,11 +52,11 @@ def test_a_key_that_always_holds_a_refused_character_is_a_problem_of_the_file(co
 
 
 @pytest.mark.parametrize("key", [DIGITS, '"{transaction_id}"', "{from: msisdn, phone: national}", '"{keyword}"', "7"])
-def test_a_key_that_need_not_hold_one_is_taken(compiled, context, key):
+def test_a_key_that_need_not_contain_a_refused_character_is_accepted(compiled, context, key):
     assert rules(compiled, context, key=key).files
 
 
-def test_a_key_in_which_a_refused_character_appears_is_refused_before_it_is_sent(ask, context):
+def test_a_key_that_contains_a_refused_character_is_not_sent(ask, context):
     text = FILE.format(key='"{transaction_id}"', parent='"x"')
     (one,) = ask(text, context=context, shape="message", transaction_id="a/7").unplanned
     assert one.reason is Reason.BAD_VALUE
@@ -66,11 +66,11 @@ def test_a_key_in_which_a_refused_character_appears_is_refused_before_it_is_sent
     assert write.key == "a7"
 
 
-def test_a_crm_that_takes_every_character_is_asked_nothing(compiled, context):
+def test_a_crm_that_accepts_every_character_refuses_no_key(compiled, context):
     assert rules(compiled, Context(sources=context.sources, crms=("crm",)), key='"{msisdn}/+"').files
 
 
-def test_a_match_is_a_problem_where_a_crm_finds_nobody_by_a_number(compiled, context):
+def test_a_match_is_an_error_for_a_crm_that_cannot_search_phone_numbers(compiled, context):
     text = FILE.format(key=DIGITS, parent='"x"') + "        match: {phone: [mobile], none: park, many: park}\n"
     with pytest.raises(ProblemsFound) as raised:
         compiled(text, context=context)

@@ -49,7 +49,7 @@ def words(context):
         ('{price: ">= 500"}', "(write {above: 500})"),
     ],
 )
-def test_a_comparison_with_a_word_that_can_never_occur_is_an_error(problems, words, conditions, problem):
+def test_a_condition_on_a_value_that_never_occurs_is_an_error(problems, words, conditions, problem):
     (found,) = problems(when(conditions), context=words)
     assert problem in found
 
@@ -61,7 +61,7 @@ def test_a_comparison_with_a_word_that_can_never_occur_is_an_error(problems, wor
         ("{changed: Opt_Out}", "5:21: `Opt_Out` is not a field of the feed (did you mean `Opt_Out__c`?)"),
     ],
 )
-def test_a_change_has_only_the_object_and_the_fields_that_the_file_watches(problems, conditions, problem):
+def test_a_condition_on_an_unwatched_object_or_field_is_an_error(problems, conditions, problem):
     (found,) = problems(when(conditions, CHANGE))
     assert problem in found
 
@@ -81,7 +81,7 @@ def test_a_change_has_only_the_object_and_the_fields_that_the_file_watches(probl
         ("{shape: message}", "this file sees no event with `message` (known: delivery_report)"),
     ],
 )
-def test_what_a_provider_is_not_known_to_send_is_a_warning(compiled, words, conditions, warning):
+def test_a_condition_on_a_value_that_a_provider_is_not_known_to_send_is_a_warning(compiled, words, conditions, warning):
     (found,) = compiled(when(conditions), context=words).warnings
     assert (found.severity, warning in str(found)) == (Severity.WARNING, True), found
 
@@ -97,11 +97,11 @@ def test_what_a_provider_is_not_known_to_send_is_a_warning(compiled, words, cond
         "{action: {missing: true}}",
     ],
 )
-def test_words_that_can_come_are_fine(compiled, words, conditions):
+def test_conditions_on_values_that_can_occur_are_accepted(compiled, words, conditions):
     assert compiled(when(conditions), context=words).warnings == ()
 
 
-def test_actions_are_held_against_all_providers_of_the_file(compiled, words):
+def test_actions_are_checked_against_all_providers_of_the_file(compiled, words):
     both = "on: [strex.delivery_report, other.message]\nrules:\n"
     context = Context(
         sources=(*words.sources, "other.message"), crms=("sf",), words={**WORDS, "other": {"action": ("MO",)}}
@@ -117,14 +117,14 @@ def test_actions_are_held_against_all_providers_of_the_file(compiled, words):
 @pytest.mark.parametrize(
     "quoted", ["“Unsubscribe”", "„Unsubscribe“", "\u2018Unsubscribe\u2019", "«Unsubscribe»", "”Unsubscribe”"]
 )
-def test_quotes_that_are_none_in_a_condition_are_an_error(problems, words, quoted):
+def test_typographic_quotes_in_a_condition_are_an_error(problems, words, quoted):
     for conditions in (f"{{action: {quoted}}}", f"{{action: [Signup, {quoted}]}}"):
         (found,) = problems(when(conditions), context=words)
         assert f"`{quoted[0]}`" in found
         assert "no quotes to YAML, but a part of the text (write straight quotes" in found
 
 
-def test_quotes_that_are_none_elsewhere_are_a_warning(compiled):
+def test_typographic_quotes_elsewhere_are_a_warning(compiled):
     body = (
         '    do:\n      - upsert: C\n        key: {K__c: "{key}"}\n        set:\n          A__c: “Strex {keyword?}”\n'
         '          B__c: "the “best” one"\n          C__c: donor\u2019s wish\n'
@@ -154,7 +154,7 @@ def test_quotes_that_are_none_elsewhere_are_a_warning(compiled):
         ("{from: amount}", "did you mean `price`?"),
     ],
 )
-def test_for_words_of_other_programs_the_hint_says_what_is_written_here(problems, value, problem):
+def test_a_hint_translates_the_syntax_of_other_programs(problems, value, problem):
     (found,) = problems(
         f'{HEAD}  - name: one\n    do: [{{upsert: C, key: {{K__c: "{{key}}"}}, set: {{A__c: {value}}}}}]\n'
     )
@@ -164,13 +164,13 @@ def test_for_words_of_other_programs_the_hint_says_what_is_written_here(problems
 @pytest.mark.parametrize(
     ("value", "odd"), [("{{ donor }}", "{{ donor }}"), ("${properties.Amount}", "${properties.Amount}")]
 )
-def test_braces_that_may_be_meant_are_a_warning(compiled, value, odd):
+def test_braces_that_look_like_a_placeholder_are_a_warning(compiled, value, odd):
     body = f'    do: [{{upsert: C, key: {{K__c: "{{key}}"}}, set: {{A__c: "{value}"}}}}]\n'
     (found,) = compiled(f"{HEAD}  - name: one\n{body}").warnings
     assert f"`{odd}` goes out as written" in str(found)
 
 
-def test_a_brace_beside_a_field_and_a_price_in_dollars_are_fine(compiled):
+def test_a_brace_beside_a_placeholder_and_a_price_in_dollars_are_accepted(compiled):
     body = '    do: [{upsert: C, key: {K__c: "{key}"}, set: {A__c: "{{{keyword}}}", B__c: "$ {price}", D__c: "{{a}} {msisdn}"}}]\n'
     (found,) = compiled(f"{HEAD}  - name: one\n{body}").warnings
     assert "`{{a}}`" in str(found)

@@ -30,7 +30,7 @@ def test_absent_null_and_blank_are_missing(value):
 
 
 @pytest.mark.parametrize("value", [0, False, 0.0, "0", Decimal(0)])
-def test_nought_and_false_are_there(value):
+def test_zero_and_false_are_present(value):
     assert present(value) == value
     assert scalar(value) == (value if isinstance(value, str) else 0)
 
@@ -74,7 +74,7 @@ def test_values_read_as_text(value, written):
         (["a", "b"], "a, b"),
     ],
 )
-def test_values_become_json_scalars_at_the_end(value, sent):
+def test_values_are_converted_to_json_scalars(value, sent):
     assert scalar(value) == sent
     assert type(scalar(value)) is type(sent)
 
@@ -102,7 +102,7 @@ def test_times_before_the_year_1000_keep_four_digits():
         ("9" * 19, None),
     ],
 )
-def test_only_what_is_surely_a_number_is_one(value, found):
+def test_only_an_unambiguous_text_is_read_as_a_number(value, found):
     assert number(value) == found
 
 
@@ -114,14 +114,14 @@ def test_texts_compare_in_nfc_and_without_regard_to_case():
 
 
 @given(st.text(), st.text())
-def test_comparing_is_symmetric_and_does_not_mind_case(one, other):
+def test_comparing_is_symmetric_and_ignores_letter_case(one, other):
     assert (fold(one) == fold(other)) is (fold(other) == fold(one))
     assert fold(fold(one)) == fold(one)
     assert fold(one.casefold()) == fold(one)
 
 
 @given(JSON)
-def test_no_value_whatever_makes_reading_raise(value):
+def test_no_value_makes_reading_raise_an_error(value):
     assert isinstance(text(value), str)
     assert isinstance(fold(text(value)), str)
     sent = scalar(value)

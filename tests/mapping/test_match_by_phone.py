@@ -29,13 +29,13 @@ def rules(tmp_path):
     return load_mappings(tmp_path, mapping_context(load_config(ROOT / "config.example.yaml")))
 
 
-def test_put_over_the_plain_files_they_fit_and_their_tests_pass(rules):
+def test_the_matching_files_replace_the_plain_files_and_their_tests_pass(rules):
     assert rules.warnings == ()
     assert [result for result in run_rule_tests(rules) if result.differences] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_each_is_the_plain_file_with_a_match_on_every_contact(name):
+def test_each_matching_file_is_the_plain_file_with_a_match_on_every_contact(name):
     expected = deepcopy(rules_of(PLAIN / name))
     for item in (item for rule in expected for item in rule.get("do", ())):
         if item.get("upsert") == "Contact":
@@ -46,7 +46,7 @@ def test_each_is_the_plain_file_with_a_match_on_every_contact(name):
     assert rules_of(MATCHING / name) == expected
 
 
-def test_all_files_that_write_contacts_are_there():
+def test_every_plain_file_that_writes_contacts_has_a_matching_file():
     writing = {
         path.name
         for path in PLAIN.glob("*.yaml")
@@ -57,7 +57,7 @@ def test_all_files_that_write_contacts_are_there():
     assert set(NAMES) == writing
 
 
-def test_they_name_the_schema_from_the_place_they_are_copied_to():
+def test_the_matching_files_name_the_schema_relative_to_the_mappings_folder():
     for name in NAMES:
         first = (MATCHING / name).read_text().splitlines()[0]
         assert (PLAIN / first.removeprefix("# yaml-language-server: $schema=")).resolve().is_file()

@@ -21,7 +21,7 @@ def file(*items, name="a"):
     )
 
 
-def test_a_match_goes_with_the_write_and_names_the_number(ask):
+def test_a_write_with_a_match_has_the_phone_number(ask):
     (write,) = ask(file(f"{MATCHED}, create: {{LastName: x}}")).operations
     assert write.match == Match(
         phone=DONOR, fields=("MobilePhone", "HomePhone"), none=IfNone.CREATE, many=IfMany.OLDEST
@@ -29,7 +29,7 @@ def test_a_match_goes_with_the_write_and_names_the_number(ask):
     assert (write.key_field, write.key, write.keyed, write.may_create) == ("Key__c", DONOR.e164, True, True)
 
 
-def test_without_a_key_the_number_alone_names_the_record_and_nothing_is_made(ask):
+def test_a_match_without_a_key_finds_records_by_number_and_creates_none(ask):
     (write,) = ask(file("upsert: Contact, match: {phone: [MobilePhone]}, set: {A__c: 1}")).operations
     assert (write.key_field, write.key, write.keyed) == ("match:MobilePhone", DONOR.e164, False)
     assert (write.match.none, write.match.many, write.may_create) == (IfNone.PARK, IfMany.PARK, False)
@@ -96,11 +96,11 @@ def test_two_ways_of_matching_one_object_are_refused(problems, other):
         'upsert: Lead, key: {Key__c: "{msisdn}"}',
     ],
 )
-def test_what_cannot_make_anybody_twice_may_stand_beside_a_match(compiled, other):
+def test_a_write_that_cannot_create_a_duplicate_is_accepted_beside_a_match(compiled, other):
     assert compiled(file(MATCHED), file(other))
 
 
-def test_a_test_case_names_the_number_that_is_searched_for(ask):
+def test_a_test_case_can_expect_the_number_of_a_match(ask):
     made = ask(file(MATCHED)).operations
     plan = Plan(state=EventState.DELIVERING, operations=made)
 
@@ -111,7 +111,7 @@ def test_a_test_case_names_the_number_that_is_searched_for(ask):
     assert differences(match="+4790000001") == ["operation 1: match: expected '+4790000001', got '+4798079008'"]
 
 
-def test_the_feed_reads_the_key_along_and_no_name_of_a_match(compiled):
+def test_a_feed_reads_the_key_of_a_match_if_it_has_one(compiled):
     change = "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone]}\nrules: [{name: a, ignore: true}]\n"
     assert compiled(file(MATCHED), change).feeds["sf"]["Contact"].key_fields == ("Key__c",)
     alone = file("update: Contact, match: {phone: [MobilePhone]}")

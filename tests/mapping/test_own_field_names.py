@@ -27,7 +27,7 @@ rules:
         (None, "write the API name, of letters, digits and _"),
     ],
 )
-def test_a_label_gets_the_name_of_the_crm(own_field, cure):
+def test_a_label_is_replaced_by_the_field_name_of_the_crm(own_field, cure):
     with pytest.raises(ProblemsFound) as found:
         load_mapping(parse(FILE, "one.yaml"), own_field)
     (problem,) = found.value.problems

@@ -26,7 +26,7 @@ def parent(ask):
     return find
 
 
-def test_the_ways_that_have_a_value_are_kept_in_their_order(parent):
+def test_alternative_parents_with_a_value_are_kept_in_order(parent):
     assert parent(BOTH, id="003A") == Parent("Id", "003A", otherwise=(BY_NUMBER,))
     assert parent(BOTH, id=7) == Parent("Id", "7", otherwise=(BY_NUMBER,))
     assert parent(BOTH) == BY_NUMBER
@@ -43,11 +43,11 @@ def test_the_ways_that_have_a_value_are_kept_in_their_order(parent):
         ("[{Id: a, SMS_Key__c: b}, null]", "a parent is named by one key field"),
     ],
 )
-def test_an_invalid_list_of_ways_is_reported(problems, written, problem):
+def test_an_invalid_list_of_parents_is_reported(problems, written, problem):
     assert any(problem in one for one in problems(FILE % written)), problems(FILE % written)
 
 
-def test_each_way_is_held_against_the_parent_s_object(problems, context):
+def test_each_alternative_parent_is_checked_against_its_object(problems, context):
     known = replace(context, schemas={"sf": CRM})
     found = problems(
         FILE % '[{Id: "{properties.id}"}, {Nonsense__c: "{msisdn}"}, {FirstName: "{msisdn}"}]', context=known

@@ -46,7 +46,7 @@ def objects(done):
     return [one.object for one in done.operations]
 
 
-def test_an_opt_out_goes_out_with_the_consent_fields_alone_and_the_rest_is_named(planned):
+def test_an_opt_out_with_an_unreadable_value_is_planned_with_its_consent_fields_alone(planned):
     done = planned(CONTACT + TASK, properties={"born": "13/1/2000", "at": "2026-01-02T00:00:00Z"})
     contact, task = done.operations
     assert contact.set == {"Opt_Out__c": True, "Opt_Out_At__c": "2026-01-02T00:00:00.000Z"}
@@ -58,26 +58,26 @@ def test_an_opt_out_goes_out_with_the_consent_fields_alone_and_the_rest_is_named
     ]
 
 
-def test_what_is_not_about_consent_takes_effect_as_a_whole_or_not_at_all(planned):
+def test_an_event_without_consent_is_planned_as_a_whole_or_not_at_all(planned):
     done = planned(TASK + LOG, consent="none")
     assert (done.state, done.reason, done.detail, done.operations) == (EventState.DEAD, Reason.MISSING_KEY, NO_KEY, ())
     assert done.unplanned == ()
 
 
-def test_another_part_of_the_event_holds_up_no_opt_out(planned):
+def test_an_unplannable_write_does_not_stop_an_opt_out(planned):
     done = planned(LOG + CONTACT, properties={"born": "2000-01-13"})
     assert objects(done) == ["Contact"]
     assert not done.operations[0].consent_only
     assert [one.detail for one in done.unplanned] == [NO_KEY]
 
 
-def test_another_part_of_the_event_holds_up_no_opt_in(planned):
+def test_an_unplannable_write_does_not_stop_an_opt_in(planned):
     do = LOG + CONTACT.replace("Opt_Out__c: true", "Opt_Out__c: false")
     done = planned(do, consent="opt_in", properties={"born": "2000-01-13"})
     assert [(one.object, one.clears_flag) for one in done.operations] == [("Contact", True)]
 
 
-def test_a_command_that_ends_a_subscription_waits_for_no_write(compiled, event):
+def test_an_unplannable_write_does_not_stop_an_unsubscribe_command(compiled, event):
     text = FILE.format(
         do=LOG + '\n      - {command: unsubscribe, phone: "{msisdn}", short_number: "2002", keyword: KATT}',
         consent="none",
@@ -87,21 +87,21 @@ def test_a_command_that_ends_a_subscription_waits_for_no_write(compiled, event):
     assert [one.sink for one in done.unplanned] == ["sf"]
 
 
-def test_a_write_waits_for_no_command_of_the_same_opt_out(planned):
+def test_an_unplannable_command_does_not_stop_the_write_of_an_opt_out(planned):
     bad = '\n      - {command: unsubscribe, phone: "{properties.phone}", short_number: "2002", keyword: KATT}'
     done = planned(bad + CONTACT, properties={"born": "2000-01-13"})
     assert objects(done) == ["Contact"]
     assert [(one.sink, one.reason) for one in done.unplanned] == [("strex", Reason.MISSING_KEY)]
 
 
-def test_an_opt_out_that_cannot_be_written_at_all_names_its_sink(planned):
+def test_an_unplannable_opt_out_names_its_sink(planned):
     done = planned(CONTACT.replace("{msisdn}", "{properties.nothing}"))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.MISSING_KEY, ())
     assert [one.sink for one in done.unplanned] == ["sf"]
     assert [one.word for one in done.decisions] == [Verdict.OPT_OUT]
 
 
-def test_a_flag_that_the_rule_leaves_alone_is_not_sent_alone(planned):
+def test_a_flag_that_must_stay_is_not_sent_alone(planned):
     """An opt-out of one of two subscriptions leaves the flag, and then nothing of the write is left."""
     others = tuple(joined(number, keyword) for number, keyword in enumerate(("KATT", "HUND"), 1))
     done = planned(CONTACT, known=Known(ledger=others), properties={"born": "13/1/2000"})
@@ -109,7 +109,7 @@ def test_a_flag_that_the_rule_leaves_alone_is_not_sent_alone(planned):
     assert (done.state, done.reason) == (EventState.DEAD, Reason.BAD_VALUE)
 
 
-def test_a_subscription_that_cannot_be_named_holds_up_no_command_for_another(compiled, event):
+def test_a_subscription_without_a_name_does_not_stop_commands_for_others(compiled, event):
     do = '\n      - {command: unsubscribe, phone: "{msisdn}", to: active_subscriptions}'
     nameless = joined(2, None)
     known = Known(ledger=(joined(1, "KATT"), nameless))
@@ -128,7 +128,7 @@ def test_a_subscription_that_cannot_be_named_holds_up_no_command_for_another(com
         ('\n      - {command: stop, phone: "{properties.no}", short_number: "2002", keyword: KATT}', True),
     ],
 )
-def test_what_says_nothing_about_consent_in_its_stead_is_owed(planned, do, concerns_consent):
+def test_an_unplanned_operation_is_owed_unless_another_one_carries_the_consent(planned, do, concerns_consent):
     (unplanned,) = planned(do, properties={"born": "13/1/2000"}).unplanned
     assert unplanned.owes is concerns_consent
 
@@ -162,21 +162,21 @@ UNSUBSCRIBE = ServiceCommand(
 )
 
 
-def test_what_is_known_is_not_lacking():
+def test_delivered_operations_on_the_same_record_leave_nothing_undelivered():
     assert not_delivered([contact(A=1), UNSUBSCRIBE], [UNSUBSCRIBE, contact(A=2)]) == []
     assert not_delivered([replace(UNSUBSCRIBE, known_active=True)], [UNSUBSCRIBE]) == []
     other = replace(UNSUBSCRIBE, keyword="HUND")
     assert not_delivered([contact("other", A=1), other], [contact(A=1), UNSUBSCRIBE]) == [contact("other", A=1), other]
 
 
-def test_of_a_record_that_is_written_the_other_fields_are_lacking():
+def test_fields_beside_delivered_consent_fields_are_undelivered():
     whole = contact(A=1, Out=True, create={"L": "x"}, consent=("Out",))
     assert not_delivered([whole], [contact(Out=True, consent=("Out",), alone=True)]) == [
         contact(A=1, create={"L": "x"})
     ]
 
 
-def test_what_was_only_for_a_new_record_is_lacking_where_the_consent_fields_have_made_it():
+def test_create_fields_left_out_of_a_consent_only_write_are_undelivered():
     whole = contact(A=1, Out=True, create={"L": "x", "F": "y"}, consent=("Out",))
     made = contact(Out=True, create={"L": "x", "A": 1, "F": "y"}, consent=("Out",), alone=True)
     done = made.as_done(created=True, left_out=("A", "F"))
@@ -185,7 +185,7 @@ def test_what_was_only_for_a_new_record_is_lacking_where_the_consent_fields_have
     assert not_delivered([whole], [there]) == [contact(A=1, create={"L": "x", "F": "y"})]
 
 
-def test_a_write_is_narrowed_to_the_consent_fields_and_then_to_the_flag():
+def test_a_write_is_reduced_to_its_consent_fields_and_then_to_the_flag():
     whole = contact(A=1, Out=True, At="now", create={"L": "x"}, consent=("Out", "At"))
     first = whole.narrowed()
     assert (first.set, first.create) == ({"Out": True, "At": "now"}, {"L": "x", "A": 1})

@@ -58,7 +58,7 @@ def problems(text):
         return [str(one) for one in found.problems]
 
 
-def test_a_rule_that_names_a_record_is_the_rule_that_writes_it_out():
+def test_a_rule_that_names_a_record_equals_the_rule_with_it_written_out():
     short, long = (load_mapping(parse(text, "f.yaml"))[0] for text in (SHORT, LONG))
     assert short.rules == long.rules
     assert problems(SHORT) == []
@@ -96,6 +96,6 @@ def test_a_record_that_no_rule_writes_is_a_warning():
     ]
 
 
-def test_a_record_must_name_its_object_though_no_rule_does():
+def test_a_named_record_must_name_its_object():
     text = SHORT.replace("rules:", "  gift: {set: {A__c: x}}\nrules:", 1)
     assert any(one.startswith("f.yaml:8:9: `upsert` is missing here") for one in problems(text))

@@ -49,7 +49,7 @@ def check(*, on="strex.message", when="{action: A}", value="x") -> bool:
         {"value": "{type: Contact, SMS_Key__c: {from: msisdn, phone: digits}}"},
     ],
 )
-def test_what_can_be_written_fits_the_schema(part):
+def test_valid_mappings_fit_the_schema(part):
     assert check(**part)
 
 
@@ -67,24 +67,24 @@ def test_what_can_be_written_fits_the_schema(part):
         {"value": "[a]"},
     ],
 )
-def test_what_cannot_be_written_does_not(part):
+def test_invalid_mappings_do_not_fit_the_schema(part):
     assert not check(**part)
 
 
-def test_every_field_of_an_event_is_offered_with_its_meaning():
+def test_the_schema_offers_every_field_of_an_event_with_a_description():
     offered = SCHEMA["$defs"]["When"]["properties"]
     plain = [name for name in EVENT_FIELDS if name not in {"properties", "lookup", "record"}]
     assert set(plain) <= set(offered)
     assert all(offered[name]["description"] for name in (*plain, "consent.remaining"))
 
 
-def test_everything_that_can_be_written_is_described():
+def test_every_property_of_the_schema_has_a_description():
     for name, definition in SCHEMA["$defs"].items():
         for key, part in definition.get("properties", {}).items():
             assert part.get("description"), f"{name}.{key}"
 
 
-def test_no_reference_has_neighbours_and_none_leads_nowhere():
+def test_each_reference_of_the_schema_stands_alone_and_exists():
     def walk(node: Any) -> None:
         if isinstance(node, dict):
             if isinstance(node.get("$ref"), str):

@@ -47,7 +47,7 @@ def only(found):
     return one
 
 
-def test_what_fits_has_no_problem(found):
+def test_a_mapping_that_fits_the_org_has_no_problem(found):
     text = contact(
         FirstName="{from: lookup.firstName, truncate: 40}",
         MobilePhone='"{msisdn}"',
@@ -63,24 +63,24 @@ def test_what_fits_has_no_problem(found):
     assert found(text) == []
 
 
-def test_without_a_schema_nothing_is_held_against_anything(found):
+def test_without_a_schema_nothing_is_checked(found):
     assert found(contact(Nonsense__c="x"), schemas=None) == []
     assert found(contact(Nonsense__c="x"), schemas=CrmSchema(crm="sf")) != []
 
 
-def test_an_object_that_is_not_known_is_reported_at_its_place(found):
+def test_an_unknown_object_is_reported_with_its_position(found):
     one = only(found('upsert: Contakt\nkey: {SMS_Key__c: "{msisdn}"}'))
     assert one.startswith("error: f.yaml:6:17: `Contakt` is not a known object of sf (did you mean `Contact`? If not: ")
     assert "connector schema pull" in one
 
 
-def test_a_field_that_is_not_known_is_reported_at_its_name(found):
+def test_an_unknown_field_is_reported_with_its_position(found):
     one = only(found(contact(FristName="x")))
     assert one.startswith("error: f.yaml:9:15: `Contact` has no field `FristName` (did you mean `FirstName`? If not, ")
     assert "create it in the CRM" in only(found(contact(Qqqqqq__c="x")))
 
 
-def test_names_are_known_without_regard_to_case(found):
+def test_names_are_found_without_regard_to_case(found):
     assert found(contact(firstname="x", create="lastname: x", key="sms_key__c")) == []
 
 
@@ -123,7 +123,7 @@ def in_currencies(*money):
     return CrmSchema(crm="sf", objects=(known,))
 
 
-def test_an_amount_names_its_currency_where_the_org_has_several(found):
+def test_an_amount_without_its_currency_is_a_warning_in_an_org_with_several(found):
     amount = {"Amount__c": '"{price}"'}
     assert found(contact(**amount)) == found(contact(**amount), schemas=in_currencies()) == []
     (emitted,) = found(contact(**amount), schemas=in_currencies("Amount__c"))
@@ -147,7 +147,7 @@ def test_a_number_or_flag_may_be_given_to_a_text_field(found, name, given):
     ("value", "as_text"),
     [(7, "7"), (12.5, "12.5"), (True, "true"), (12345678901234567890123, "12345678901234567890123")],
 )
-def test_a_text_field_is_given_text_where_its_type_is_known(ask, context, schemas, value, as_text):
+def test_a_text_field_is_given_text_if_its_type_is_known(ask, context, schemas, value, as_text):
     fields = '{FirstName: "{properties.x}", Salutation: {from: properties.x}, Amount__c: "{properties.x}"}'
     text = f'{HEAD}{{upsert: Contact, key: {{SMS_Key__c: "{{msisdn}}"}}, create: {{LastName: x}}, set: {fields}}}'
     (write,) = ask(text, context=replace(context, schemas=schemas), properties={"x": value}).operations
@@ -170,7 +170,7 @@ def test_the_values_of_a_map_and_a_default_are_checked_too(found, fields, place)
     assert "did you mean `Children`?" in one
 
 
-def test_the_steps_behind_a_default_are_taken_with_it(found):
+def test_transforms_are_applied_to_a_default_before_it_is_checked(found):
     assert found(contact(FirstName=f"{{from: action, default: {'x' * 50}, truncate: 40}}")) == []
     assert "this has 43" in only(found(contact(FirstName=f"{{from: action, default: {'x' * 40}, prefix: abc}}")))
     assert found(contact(Birthdate="{from: action, default: 31.01.2026, date: {from: dd.MM.yyyy}}")) == []
@@ -234,11 +234,11 @@ def test_a_free_text_that_may_not_fit_is_a_warning(found, value):
         "{from: text, truncate: 37, prefix: abc}",
     ],
 )
-def test_a_text_that_fits_or_is_short_by_nature_is_no_warning(found, value):
+def test_a_text_that_is_always_short_enough_is_no_warning(found, value):
     assert found(contact(FirstName=value)) == []
 
 
-def test_a_field_that_cannot_be_written_here_is_reported_with_the_place_where_it_can(found):
+def test_a_field_that_is_not_writable_here_is_reported_with_where_it_is(found):
     assert "`Contact.Name` cannot be written: it is read-only" in only(found(contact(Name="x")))
     assert "move it to `create:`" in only(found(contact(Origin__c="x")))
     assert found(contact(create="LastName: x, Origin__c: x")) == []
@@ -263,11 +263,11 @@ def test_a_key_must_be_a_unique_external_id(found, key, emitted):
         assert words in line
 
 
-def test_nothing_is_cut_off_a_key(found):
+def test_a_key_is_never_truncated(found):
     assert found('upsert: Contact\nkey: {SMS_Key__c: "{properties.guid}"}\ncreate: {LastName: x}') == []
 
 
-def test_the_key_of_a_new_record_must_be_one_that_it_can_be_given(found):
+def test_the_key_of_an_upsert_must_be_writable_on_new_records(found):
     by_number = 'update: Contact\nkey: {Number__c: "{properties.n}"}\nset: {FirstName: x}'
     assert found(by_number) == []
     one = only(found(by_number.replace("update", "upsert") + "\ncreate: {LastName: x}"))
@@ -279,7 +279,7 @@ def test_a_key_must_be_a_text(found):
     assert any("`Task.Number__c` is of the kind number" in line for line in lines)
 
 
-def test_what_a_new_record_needs_must_be_given(found):
+def test_required_fields_of_a_new_record_must_be_set(found):
     one = only(found(contact(create="FirstName: x")))
     assert one.startswith("error: f.yaml:6:17: a new `Contact` needs `LastName`")
     assert found(contact(word="update", create="", FirstName="x")) == []
@@ -297,7 +297,7 @@ def test_the_fields_that_a_match_searches_must_exist_and_a_found_record_needs_no
     assert one.startswith("error: f.yaml:8:38: `Contact` has no field `MobilPhone` (did you mean `MobilePhone`?")
 
 
-def test_a_key_that_cannot_be_given_to_a_record_that_is_found_is_refused(found):
+def test_the_key_of_a_match_must_be_writable_on_existing_records(found):
     fixed = replace(CONTACT, fields=tuple(replace(one, updateable=one.name != "SMS_Key__c") for one in CONTACT.fields))
     text = 'update: Contact\nkey: {SMS_Key__c: "{msisdn}"}\nmatch: {phone: [MobilePhone]}\nset: {FirstName: x}'
     one = only(found(text, schemas=CrmSchema(crm="sf", objects=(fixed,))))
@@ -337,11 +337,11 @@ def test_a_parent_is_named_by_its_relationship_type_and_key(found, value, emitte
         "{Contact__r: null}",
     ],
 )
-def test_a_parent_that_is_there_is_fine(found, value):
+def test_an_existing_parent_is_accepted(found, value):
     assert found(task(value)) == []
 
 
-def test_what_a_feed_watches_must_be_there(found):
+def test_the_object_and_fields_of_a_feed_must_exist(found):
     feed = "on: sf.change\nfeed: {object: Contact, fields: [MobilePhone, Opt_Outt__c]}\nrules: [{name: x, consent: none}]\n"
     one = only(found(feed))
     assert one.startswith("error: f.yaml:2:47: `Contact` has no field `Opt_Outt__c` (did you mean `Opt_Out__c`?")
@@ -384,12 +384,12 @@ def test_a_condition_that_no_record_can_meet_is_a_warning(found, condition, emit
         "record.Amount__c: 5",
     ],
 )
-def test_a_condition_that_a_record_can_meet_is_fine(found, condition):
+def test_a_condition_that_a_record_can_meet_is_accepted(found, condition):
     feed = "on: sf.change\nfeed: {object: Contact, fields: [Interest__c, Opt_Out__c, Amount__c]}\n"
     assert found(f"{feed}rules:\n  - name: x\n    consent: none\n    when: {{{condition}}}\n") == []
 
 
-def test_rules_that_are_in_use_are_held_against_another_schema_without_being_read_again(context):
+def test_compiled_rules_can_be_checked_against_another_schema(context):
     rules = compile_mappings([parse(HEAD + contact(FirstName="x").replace("\n", "\n        "), "f.yaml")], context)
     assert rules.misfits({"sf": CRM}) == []
     contact_now = replace(CRM.objects[0], fields=tuple(f for f in CRM.objects[0].fields if f.name != "FirstName"))
@@ -398,7 +398,7 @@ def test_rules_that_are_in_use_are_held_against_another_schema_without_being_rea
     assert rules.misfits({}) == []
 
 
-def test_with_several_crms_each_item_is_held_against_its_own(context):
+def test_each_item_is_checked_against_the_schema_of_its_own_crm(context):
     two = replace(context, crms=("sf", "other"), schemas={"sf": CRM})
     body = contact(FristName="x").replace("\n", "\n        ")
     other = compile_mappings([parse(f"{HEAD}{body}\n        crm: other", "f.yaml")], two)
@@ -408,7 +408,7 @@ def test_with_several_crms_each_item_is_held_against_its_own(context):
     assert [one.code for one in caught.value.problems] == ["no-such-field"]
 
 
-def test_a_key_may_become_the_id_and_a_lookup_may_have_the_name_of_its_relationship(found):
+def test_a_key_may_be_the_id_field_and_a_lookup_may_have_the_name_of_its_relationship(found):
     gift = ObjectSchema(
         name="gift",
         fields=(

@@ -61,7 +61,7 @@ def test_an_unknown_name_is_a_dead_letter_and_never_an_address(tmp_path, name):
     assert name not in lost.detail
 
 
-def test_a_row_has_its_key(tmp_path):
+def test_a_row_is_written_with_its_key(tmp_path):
     (call,) = made(tmp_path, 'row: Results, key: {Id: "{key}"}, set: {Name: "{properties.Name}"}', Name="Ås").operations
     assert (call.sink, call.target, call.keys, call.values) == ("mc", "Results", {"Id": "e1"}, {"Name": "Ås"})
 
@@ -93,7 +93,7 @@ def test_two_calls_of_one_event_with_one_target_have_different_keys(tmp_path):
         ("event: x, contact: y", {"mc": SinkTraits(actions=frozenset({"event"}), question="ask Strex")}, "ask Strex"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_reported_with_its_cure(tmp_path, do, sinks, why):
+def test_an_invalid_sink_call_is_reported_with_its_cure(tmp_path, do, sinks, why):
     with pytest.raises(ProblemsFound) as found:
         rules(tmp_path, do, **sinks)
     assert any(why in f"{one.message} ({one.hint})" for one in found.value.problems)

@@ -55,12 +55,12 @@ PROPERTIES = {
         ("consent.remaining", 0),
     ],
 )
-def test_paths_match_exactly_then_without_regard_to_case(path, value, event):
+def test_a_path_is_found_exactly_or_without_regard_to_letter_case(path, value, event):
     made = event(properties=PROPERTIES, verdict=Verdict.OPT_OUT, price=Decimal("12.50"), keyword=" ")
     assert read(path, made, {"remaining": 0}) == value
 
 
-def test_the_exact_key_goes_before_one_in_another_case(event):
+def test_an_exact_key_is_preferred_to_one_in_another_letter_case(event):
     assert read("properties.key", event(properties={"KEY": "other", "key": "exact"})) == "exact"
     assert read("properties.key", event(properties={"KEY": "other", "key": None})) is None
 
@@ -85,13 +85,13 @@ def test_the_exact_key_goes_before_one_in_another_case(event):
         ("properties.x[one]", "not a path"),
     ],
 )
-def test_a_problem_about_a_path_without_a_meaning_says_what_to_write(path, words):
+def test_the_problem_of_an_unknown_path_says_what_to_write(path, words):
     with pytest.raises(BadPath) as caught:
         parse_path(path)
     assert words in f"{caught.value} {caught.value.hint}"
 
 
-def test_a_path_is_written_as_it_is_read():
+def test_a_parsed_path_is_printed_as_it_was_written():
     for written in ("msisdn", "properties.a.b-c", 'properties["First Name"].x'):
         assert str(parse_path(written)) == written
     assert parse_path('properties["a.b"]') == Path("properties", ("a.b",))
@@ -144,7 +144,7 @@ JSON = st.recursive(
         ["{properties.a}", "x {properties.a?} y", "{properties.a.b}", "{properties.É} {properties.b?}"]
     ),
 )
-def test_no_data_whatever_makes_a_template_raise(properties, template):
+def test_no_data_makes_a_template_raise_an_error(properties, template):
     reading = Reading(_event(properties), {})
     render(parse_template(template))(reading)
     for path in parse_template(template).paths:
@@ -156,7 +156,7 @@ def _event(properties):
 
 
 @given(st.text(alphabet='{}?"[].msisdnprot x', max_size=30))
-def test_no_text_whatever_makes_reading_a_template_raise_anything_else(written):
+def test_no_text_makes_parsing_a_template_raise_another_error(written):
     try:
         template = parse_template(written)
     except BadPath:

@@ -20,7 +20,7 @@ def test_a_text_is_as_long_as_its_utf16_units(text, length):
 
 
 @given(st.text())
-def test_the_length_is_that_of_the_encoding(text):
+def test_the_length_of_a_text_equals_its_utf16_encoding(text):
     assert length_of(text) == units(text)
 
 
@@ -44,19 +44,19 @@ def test_the_length_is_that_of_the_encoding(text):
         ("\u1112\u1161\u11ab\u1100", 3, "\u1112\u1161\u11ab"),
     ],
 )
-def test_a_text_is_cut_before_a_letter_that_does_not_fit(text, most, kept):
+def test_a_text_is_truncated_before_a_character_that_does_not_fit(text, most, kept):
     assert cut(text, most) == kept
 
 
 @given(st.text(alphabet=st.sampled_from("aå😢👨👩🏽\u200d\u0301\ufe0f🇳🇴 ")), st.integers(0, 20))
-def test_what_is_kept_fits_and_is_the_beginning(text, most):
+def test_a_truncated_text_fits_and_is_the_beginning_of_the_text(text, most):
     kept = cut(text, most)
     assert text.startswith(kept)
     assert units(kept) <= most
     assert kept == text or units(text) > most
 
 
-def test_a_name_of_emoji_fits_the_field_that_it_is_cut_for(ask):
+def test_a_truncated_name_of_emoji_fits_its_field(ask):
     file = "on: strex.delivery_report\nrules: [{name: a, do: [{upsert: C, key: {K__c: '{key}'}, set: {Name: VALUE}}]}]"
     for value in ("{from: properties.x, truncate: 80}", "{from: keyword, truncate: 80}"):
         (write,) = ask(file.replace("VALUE", value), properties={"x": "😢" * 100}, keyword="😢" * 100).operations

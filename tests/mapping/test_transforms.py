@@ -110,11 +110,11 @@ def value(ask):
         ("{from: properties.y, prefix: 'SMS '}", "a", None),
     ],
 )
-def test_values_are_transformed(value, form, x, made):
+def test_each_transform_changes_its_value(value, form, x, made):
     assert value(form, x=x) == made
 
 
-def test_transforms_go_in_the_order_in_which_they_are_written(value):
+def test_transforms_are_applied_in_the_written_order(value):
     assert value("{from: properties.x, truncate: 3, prefix: 'SMS '}", x="abcdef") == "SMS abc"
     assert value("{from: properties.x, prefix: 'SMS ', truncate: 3}", x="abcdef") == "SMS"
     assert value("{default: none, prefix: 'SMS ', from: properties.y}") == "SMS none"
@@ -138,12 +138,12 @@ def test_bad_data_is_reported_without_repeating_it(value, form, x, words):
     assert str(x) not in said
 
 
-def test_a_number_without_a_country_code_is_read_where_the_config_names_the_country(value, context):
+def test_a_number_without_a_country_code_is_read_with_the_country_of_the_config(value, context):
     norwegian = type(context)(sources=context.sources, crms=context.crms, numbers=NumberReader(default="NO"))
     assert value("{from: properties.x, phone: e164}", context=norwegian, x="90 00 00 01") == "+4790000001"
 
 
-def test_a_number_of_a_providers_event_is_read_in_the_providers_country(value, context):
+def test_a_number_in_an_event_of_a_provider_is_read_with_the_country_of_the_provider(value, context):
     made = type(context)(
         sources=context.sources,
         crms=context.crms,
@@ -162,13 +162,13 @@ rules:
 """
 
 
-def test_the_number_of_the_events_own_person_is_not_read_a_second_time(ask):
+def test_the_phone_number_of_the_event_is_not_parsed_again(ask):
     record = {"Id": "1", "MobilePhone": "+47 900 00 009"}
     assert ask(CHANGE % "MobilePhone", record=record).operations[0].set == {"Field__c": "98079008"}
     assert ask(CHANGE % "MobilePhone", record=record, msisdn=None).operations[0].set == {"Field__c": "90000009"}
 
 
-def test_a_number_in_a_record_is_read_in_the_records_country_and_left_open_where_there_are_two(ask, context):
+def test_a_number_in_a_record_is_read_with_the_country_of_the_record(ask, context):
     flag = ConsentFields(object="Contact", flag="Opt_Out__c", phone="MobilePhone", country="Country")
     both = type(context)(
         sources=context.sources,
@@ -189,7 +189,7 @@ def test_a_number_in_a_record_is_read_in_the_records_country_and_left_open_where
     }
 
 
-def test_the_time_zone_of_the_config_holds_where_none_is_written(ask, context):
+def test_the_time_zone_of_the_config_applies_if_none_is_written(ask, context):
     oslo = type(context)(sources=context.sources, crms=context.crms, timezone="Europe/Oslo")
     made = ask(
         FILE.format(value="{from: occurred_at, date: {}}"),
@@ -221,7 +221,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_data_whatever_makes_a_transform_raise_anything_else(compiled, event, form):
+def test_no_data_makes_a_transform_raise_another_error(compiled, event, form):
     (item,) = compiled(FILE.format(value=form)).files[0].rules[0].items
 
     @given(JSON)
@@ -232,5 +232,5 @@ def test_no_data_whatever_makes_a_transform_raise_anything_else(compiled, event,
     holds()
 
 
-def test_an_amount_stays_exact_on_its_way(value):
+def test_an_amount_keeps_its_exact_value_through_transforms(value):
     assert value("{from: properties.x, multiply: 3}", x=Decimal("0.1")) == 0.3
