@@ -46,7 +46,7 @@ def refused(endpoint, request):
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_locks_that_need_no_body_are_tried_before_it_comes(name):
+def test_authenticators_that_need_no_body_are_checked_before_it_arrives(name):
     endpoint = ENDPOINTS[name](LOCKS)
     assert endpoint.check_head(head(**RIGHT)) is True
     assert refused(endpoint, head(**RIGHT | {"secret": "wrong"})) == 401
@@ -55,18 +55,18 @@ def test_locks_that_need_no_body_are_tried_before_it_comes(name):
 
 
 @pytest.mark.parametrize("name", ENDPOINTS)
-def test_a_caller_at_a_door_without_such_locks_is_a_stranger(name):
+def test_a_caller_of_an_endpoint_without_such_authenticators_is_unknown(name):
     assert ENDPOINTS[name]([]).check_head(head(**RIGHT)) is False
 
 
-def test_salesforce_shows_its_secret_before_the_body():
+def test_the_secret_of_an_outbound_message_is_checked_before_the_body():
     endpoint = OutboundEndpoint(provider="salesforce", secrets=[b"s", b"t"], organization_id="00D000000000001")
     assert endpoint.check_head(head(secret="t")) is True
     assert refused(endpoint, head(secret="wrong")) == 401
     assert refused(endpoint, head()) == 401
 
 
-def test_published_addresses_are_known_as_far_as_they_were_read_and_nobody_is_asked():
+def test_published_addresses_are_checked_without_a_request_for_the_list():
     published = PublishedAddresses(
         url="https://example.org/l", refresh=timedelta(hours=1), besides=[ip_network("203.0.113.1")]
     )
@@ -81,7 +81,7 @@ def test_published_addresses_are_known_as_far_as_they_were_read_and_nobody_is_as
     assert endpoint.check_head(head(peer="198.51.100.2", now=NOW + timedelta(minutes=10))) is False
 
 
-def test_donors_are_strangers():
+def test_donors_count_as_unknown_callers():
     offers = {"s": object()}
     subscribe = SubscribeEndpoint(
         provider="mc", account=None, offers=offers, rate_limiter=RateLimiter(per_minute=1, at_once=1)

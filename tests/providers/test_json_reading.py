@@ -24,14 +24,14 @@ PLAIN = st.recursive(
 
 
 @given(st.dictionaries(TEXTS, PLAIN))
-def test_proper_json_is_read_as_it_is(value):
+def test_valid_json_is_read_unchanged(value):
     assert parse_object(json.dumps(value).encode()) == value
     assert parse_object(json.dumps(value, ensure_ascii=False).encode()) == value
     assert parse_object(orjson.dumps(value)) == value
 
 
 @given(st.dictionaries(TEXTS, PLAIN), st.sampled_from(["utf-8-sig", "utf-16", "utf-16-be", "utf-16-le"]))
-def test_json_in_an_encoding_that_shows_itself_is_read_as_it_is(value, encoding):
+def test_json_in_a_recognisable_encoding_is_read_unchanged(value, encoding):
     assert parse_object(json.dumps(value).encode(encoding)) == value
 
 
@@ -57,7 +57,7 @@ def test_json_in_an_encoding_that_shows_itself_is_read_as_it_is(value, encoding)
         ('\ufeff{"a":1}', 1),
     ],
 )
-def test_one_odd_character_costs_no_callback(body, value):
+def test_json_with_an_invalid_character_is_read(body, value):
     assert parse_object(body.encode()) == {"a": value}
 
 
@@ -70,7 +70,7 @@ def test_one_odd_character_costs_no_callback(body, value):
         (b'{"a":"\xed\xa0\xbd\xed\xb8\xa2"}', "\U0001f622"),
     ],
 )
-def test_bytes_of_other_encodings_are_read(body, value):
+def test_json_in_other_encodings_is_read(body, value):
     assert parse_object(body) == {"a": value}
 
 
@@ -102,7 +102,7 @@ def test_bytes_of_other_encodings_are_read(body, value):
         b'{"a":"' + b'\\"' * 30_000,
     ],
 )
-def test_what_has_no_meaning_or_two_is_unreadable(body):
+def test_invalid_or_ambiguous_json_is_unreadable(body):
     with pytest.raises(Unreadable):
         parse_object(body)
 
@@ -135,7 +135,7 @@ def test_any_decimal_number_keeps_its_digits(number):
         assert Decimal(repr(value) if type(value) is float else value) == number
 
 
-def test_elements_are_found_however_the_array_is_written():
+def test_elements_are_found_in_each_spelling_of_an_array():
     for body in (
         b'[{"a":1},{"a":"\xe5"}]',
         b'\xef\xbb\xbf[{"a":1},{"a":"\xe5"}]',
@@ -149,12 +149,12 @@ def test_elements_are_found_however_the_array_is_written():
 
 
 @pytest.mark.parametrize("body", [b"[]", b"[1", b"[1,,2]", b"[,]", b"[" * 100_000])
-def test_an_array_that_is_not_whole_is_unreadable(body):
+def test_an_incomplete_array_is_unreadable(body):
     with pytest.raises(Unreadable):
         elements(body)
 
 
-def test_a_list_is_read_with_all_that_is_odd_in_it():
+def test_a_list_with_unusual_values_is_read():
     body = b'[{"a":"\\ud83d","b":12345678901234567890123,"b":NaN},]'
     assert parse_any(body) == [{"a": "\ud83d", "b": None}]
     with pytest.raises(Unreadable):
@@ -186,13 +186,13 @@ def test_a_map_may_come_as_text_or_as_pairs(value):
     [7, True, "x", "[]", "{", [1], [{}], [{"name": "a"}], [{"name": 1, "value": 1}], [{"name": "", "value": 1}],
      [{"name": "a", "value": 1, "type": "x"}], [{"name": "a", "value": 1}, {"name": "a", "value": 2}]],
 )  # fmt: skip
-def test_what_may_be_two_maps_is_none(value):
+def test_a_text_that_may_be_two_maps_is_unreadable(value):
     with pytest.raises(Unreadable):
         as_map(value)
 
 
 @given(st.binary(max_size=60) | st.text(r'{}[]",:\u0aNn1.e ' + "\x00\n", max_size=40).map(str.encode))
-def test_no_bytes_make_the_readers_raise_anything_else(body):
+def test_no_bytes_make_the_readers_raise_another_error(body):
     for read in (parse_object, parse_any, elements):
         try:
             orjson.dumps(read(body)) if read is parse_object else read(body)

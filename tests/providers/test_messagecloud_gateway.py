@@ -31,7 +31,7 @@ def report(status, **more):
     return READER.read("dlr", request(endpoint="dlr", body=urlencode(fields).encode()))
 
 
-def test_the_documents_message_is_read_from_a_form_and_from_a_query_alike():
+def test_the_documented_message_is_read_from_a_form_and_from_a_query():
     body = SAMPLE.read_bytes()
     event = READER.read("mo", request(body=body))
     assert READER.read("mo", request(method="GET", query=body.decode().strip())) == event
@@ -70,12 +70,12 @@ def test_a_stop_is_an_opt_out_and_names_its_keyword(text, keyword):
 
 
 @pytest.mark.parametrize("text", ["don't stop", "stop by", "KATT", "", "ask me", "ask NAME something"])
-def test_anything_else_is_none(text):
+def test_a_text_that_is_no_stop_says_nothing_about_consent(text):
     assert message(text).verdict is Verdict.NONE
 
 
 @pytest.mark.parametrize("text", ["please stop now", "stop it at once", "STOP\u00ad", "stop 😢"])
-def test_a_stop_in_other_words_is_an_opt_out_of_no_keyword(text):
+def test_a_stop_without_a_keyword_is_an_opt_out(text):
     assert (message(text).verdict, message(text).keyword) == (Verdict.OPT_OUT, None)
 
 
@@ -87,7 +87,7 @@ def test_a_stop_in_other_words_is_an_opt_out_of_no_keyword(text):
         ("KATT stopp dette tullet", "KATT", Scope.SUBSCRIPTION),
     ],
 )
-def test_what_may_be_a_stop_is_left_to_a_person(text, keyword, scope):
+def test_a_text_that_may_be_a_stop_waits_for_a_person(text, keyword, scope):
     event = message(text)
     assert (event.verdict, event.keyword, event.opt_out_scope) == (Verdict.MAYBE_STOP, keyword, scope)
 
@@ -97,31 +97,31 @@ def test_a_stop_that_is_the_keyword_of_an_empty_message_is_an_opt_out():
     assert message("", keyword="KATT").verdict is Verdict.NONE
 
 
-def test_the_general_gateways_stop_is_for_everything():
+def test_a_stop_at_the_general_gateway_is_for_the_whole_provider():
     assert message("ask mycampaign stop").opt_out_scope is Scope.PROVIDER
 
 
-def test_the_gateways_own_keyword_makes_a_word_known():
+def test_the_keyword_of_the_gateway_is_recognised_in_the_text():
     event = message("FUGL STOP", keyword="Fugl")
     assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, "Fugl")
 
 
-def test_a_stop_alone_is_not_narrowed_to_the_keyword_that_the_gateway_matched():
+def test_the_keyword_stop_of_the_gateway_does_not_narrow_a_stop():
     assert message("STOP", keyword="STOP").keyword is None
 
 
-def test_the_stop_words_of_the_config_count():
+def test_stop_words_of_the_config_are_opt_outs():
     reader = Reader(provider="messagecloud", words=STANDARD.with_more(stop=["basta"]))
     assert reader.read("mo", request(body=b"id=7&message=BASTA")).verdict is Verdict.OPT_OUT
 
 
-def test_the_first_word_is_the_keyword_where_it_is_a_known_one():
+def test_the_first_word_is_the_keyword_if_it_is_known():
     assert message("Katt ja takk").keyword == "KATT"
     assert message("Fugl ja takk").keyword is None
     assert message("ja takk", keyword="KATT").keyword == "KATT"
 
 
-def test_a_message_was_sent_before_it_came():
+def test_the_time_of_a_message_is_its_arrival():
     assert message("STOP").occurred_at == NOW
 
 
@@ -144,22 +144,22 @@ def test_numbers_are_international_without_a_plus(number, country, phone):
     assert event.properties["number"] == number
 
 
-def test_an_empty_short_code_is_none():
+def test_an_empty_short_code_is_missing():
     assert message(shortcode="").short_number is None
 
 
-def test_either_name_of_the_id_is_taken():
+def test_both_names_of_the_id_are_read():
     assert READER.read("mo", request(body=b"message_id=8&message=x")).key == "messagecloud-mo-8"
 
 
 @pytest.mark.parametrize(("body", "why"), [(b"", "empty"), (b"&&", "empty"), (b"message=x", "no id")])
-def test_what_is_no_callback_is_told(body, why):
+def test_an_invalid_callback_is_unreadable_with_its_reason(body, why):
     with pytest.raises(Unreadable) as unreadable:
         READER.read("mo", request(body=body))
     assert unreadable.value.why == why
 
 
-def test_a_flood_of_parameters_hides_none_of_the_documented_ones():
+def test_documented_parameters_are_read_among_a_thousand_others():
     others = urlencode({f"p{n}": n for n in range(1000)})
     body = f"{others}&id=7&number=4790000001&message=STOP&shortcode=2172".encode()
     event = READER.read("mo", request(body=body))
@@ -181,19 +181,19 @@ def test_a_flood_of_parameters_hides_none_of_the_documented_ones():
         ("FAILED", Result.FAILED, True),
     ],
 )
-def test_every_report_has_its_meaning(status, result, final):
+def test_each_status_of_a_report_has_its_result(status, result, final):
     event = report(status, reason_id="29")
     assert (event.result, event.final, event.status, event.status_detail) == (result, final, status, "29")
     assert event.source == "messagecloud.delivery_report"
     assert event.verdict is Verdict.NONE
 
 
-def test_each_report_of_a_message_is_an_event_and_its_repeat_is_not():
+def test_each_status_of_a_message_is_one_event_and_a_repeat_is_none():
     keys = [report(status).key for status in ("ACKNOWLEDGED", "DELIVERED", "acknowledged")]
     assert keys[0] == keys[2] != keys[1]
 
 
-def test_a_report_that_comes_to_the_other_door_is_still_one():
+def test_a_report_at_the_endpoint_for_messages_is_read_as_a_report():
     body = b"action=mp_report&id=7&report=DELIVERED&number=4790000001"
     assert READER.read("mo", request(body=body)) == READER.read("dlr", request(body=body))
 
@@ -203,7 +203,7 @@ def test_a_report_without_a_status_is_unreadable():
         READER.read("dlr", request(body=b"action=mp_report&id=7"))
 
 
-def test_the_door_keeps_query_and_body_of_what_it_cannot_read():
+def test_the_endpoint_stores_query_and_body_of_an_unreadable_request():
     endpoint = FormEndpoint(name="mo", reader=READER)
     (part,) = endpoint.read(request(query="a=1", body=b"b=2"), AuthResult())
     assert (part.event, part.raw, part.why) == (None, b"a=1&b=2", "no id")
@@ -212,7 +212,7 @@ def test_the_door_keeps_query_and_body_of_what_it_cannot_read():
 
 
 @given(query=st.text(max_size=80), body=st.binary(max_size=80))
-def test_whatever_comes_is_an_event_or_kept_raw(query, body):
+def test_any_request_becomes_an_event_or_is_stored_as_unreadable(query, body):
     for name in ("mo", "dlr"):
         (part,) = FormEndpoint(name=name, reader=READER).read(request(query=query, body=body), AuthResult())
         assert isinstance(part, Part)

@@ -71,7 +71,7 @@ def envelope(code=0, data=None, message="Success"):
     ("name", "call", "own"),
     [("new-window", "new", {"id"}), ("view-status", "view", set()), ("send-dob", "send", set())],
 )
-def test_the_calls_are_those_of_the_document(name, call, own):
+def test_each_call_equals_the_documented_one(name, call, own):
     made, _ = run(CALLS[call], HttpReply(status=200, headers={}, body=sample(name)))
     shown = urlsplit((SAMPLES / f"{name}.url").read_text().strip())
     parts = urlsplit(made.path)
@@ -81,18 +81,18 @@ def test_the_calls_are_those_of_the_document(name, call, own):
     assert (query["campaign_name"], query["api_key"], query["service_id"]) == (["puregaming"], ["the key"], ["s-1"])
 
 
-def test_the_documents_window_is_read():
+def test_the_documented_window_is_read():
     url = f"http://betal.strex.no/service?id={ID}"
     assert answered(new, sample("new-window")) == Window(transaction_id=ID, url=url)
 
 
-def test_the_names_of_the_documents_table_are_taken_too():
+def test_the_field_names_of_the_documented_table_are_read():
     data = {"transaction_id": ID, "window_url": "https://betal.strex.no/x"}
     assert answered(new, envelope(data=data)) == Window(transaction_id=ID, url="https://betal.strex.no/x")
 
 
 @pytest.mark.parametrize("name", ["view", "send"])
-def test_the_documents_status_is_read(name):
+def test_the_documented_status_is_read(name):
     assert answered(CALLS[name], sample("view-status" if name == "view" else "send-dob")) == Transaction(
         transaction_id=ID,
         status="DELIVERED",
@@ -131,7 +131,7 @@ def test_every_status_code_has_its_meaning(code, result, final):
         assert (emitted.meaning.result, emitted.meaning.final) == (result, final)
 
 
-def test_a_status_that_nobody_has_met_promises_nothing():
+def test_an_unknown_status_is_pending():
     assert status_of("REFUNDED") == status_of(None) == UNMET
     assert (UNMET.result, UNMET.final) == (Result.PENDING, False)
 
@@ -147,23 +147,23 @@ def test_a_status_that_nobody_has_met_promises_nothing():
         (77, Retry, Reason.UNKNOWN),
     ],
 )
-def test_every_error_code_has_its_meaning(call, code, kind, reason):
+def test_every_error_code_has_its_outcome(call, code, kind, reason):
     emitted = answered(CALLS[call], envelope(code, message="said of 4798888888"))
     assert (type(emitted), emitted.reason) == (kind, reason)
     assert "said of …" in emitted.detail, "the provider's words are kept, and no number in them"
     assert ("see" in emitted.detail) or code in {3, 4, 77}
 
 
-def test_the_table_of_errors_is_the_documents():
+def test_the_table_of_errors_has_the_documented_codes():
     assert ERRORS.keys() == {1, 2, 3, 4}
 
 
-def test_a_charge_that_strex_erred_about_may_have_been_done():
+def test_a_charge_with_an_error_of_strex_is_in_doubt():
     assert answered(send, envelope(3)).in_doubt
     assert not answered(send, envelope(2)).in_doubt
 
 
-def test_a_charge_is_never_repeated_by_itself():
+def test_a_charge_is_never_repeated_automatically():
     charge, window, status = (run(one, HttpError(Failure.LOST))[0] for one in (send, new, view))
     assert (charge.repeatable, window.repeatable, status.repeatable) == (False, True, True)
     assert CHARGE_REPEAT is Repeat.NEVER
@@ -179,7 +179,7 @@ def test_a_charge_is_never_repeated_by_itself():
         (Failure.CREDENTIALS, Reason.CREDENTIALS, False),
     ],
 )
-def test_a_call_without_an_answer_is_an_outcome(call, failure, reason, in_doubt):
+def test_a_call_without_a_reply_becomes_an_outcome(call, failure, reason, in_doubt):
     _, emitted = run(CALLS[call], HttpError(failure))
     assert (emitted.reason, emitted.in_doubt) == (reason, in_doubt)
 
@@ -197,11 +197,11 @@ def test_a_call_without_an_answer_is_an_outcome(call, failure, reason, in_doubt)
         (503, Reason.UNAVAILABLE),
     ],
 )
-def test_without_an_envelope_the_http_status_counts(status, reason):
+def test_the_http_status_counts_without_an_envelope(status, reason):
     assert answered(view, b"<html>", status).reason is reason
 
 
-def test_the_envelope_is_believed_before_the_http_status():
+def test_the_envelope_goes_before_the_http_status():
     assert answered(view, envelope(2), 500).reason is Reason.CREDENTIALS
 
 
@@ -217,16 +217,16 @@ def test_the_envelope_is_believed_before_the_http_status():
         {"transactionId": ID, "windowUrl": "https://[x"},
     ],
 )
-def test_what_is_no_window_sends_nobody_anywhere(data):
+def test_an_invalid_window_address_is_an_unexpected_answer(data):
     assert answered(new, envelope(data=data)).reason is Reason.UNEXPECTED_ANSWER
 
 
-def test_an_answer_about_another_transaction_is_not_taken_for_ours():
+def test_a_reply_about_another_transaction_is_an_unexpected_answer():
     other = {"transactionId": "another", "statusCode": "DELIVERED", "recipient": "4798888888"}
     assert answered(view, envelope(data=other)).reason is Reason.UNEXPECTED_ANSWER
 
 
-def test_the_key_is_in_no_text_form_of_a_call_or_an_account():
+def test_the_api_key_is_not_in_the_repr_of_a_call_or_an_account():
     call, _ = run(view, HttpError(Failure.LOST))
     assert "the+key" in call.path
     assert "key" not in repr(call).replace("api_key", "").replace("repeatable", "")
@@ -250,7 +250,7 @@ def test_the_key_is_in_no_text_form_of_a_call_or_an_account():
     ),
     status=st.integers(100, 599),
 )
-def test_whatever_comes_is_a_value(body, status):
+def test_any_reply_becomes_a_value(body, status):
     for call in CALLS.values():
         emitted = answered(call, body, status)
         assert isinstance(emitted, Window | Transaction | Retry | Rejected)
@@ -277,7 +277,7 @@ def test_whatever_comes_is_a_value(body, status):
         b"[" * 100_000,
     ],
 )
-def test_a_200_that_is_no_envelope_charges_nobody_a_second_time_and_is_not_believed(body):
+def test_a_200_without_an_envelope_leaves_a_charge_in_doubt(body):
     _, charged = run(send, HttpReply(status=200, headers={}, body=body))
     assert (charged.reason, charged.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
     assert "`url:`" in charged.cure

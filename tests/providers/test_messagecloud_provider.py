@@ -76,7 +76,7 @@ def problems(text):
     return " ".join(str(problem) for problem in caught.value.problems)
 
 
-async def test_full_settings_make_every_door():
+async def test_full_settings_make_every_endpoint():
     made = provider(FULL)
     endpoints = {endpoint.name: endpoint for endpoint in made.endpoints}
     assert list(endpoints) == ["mo", "dlr", "subscribe", "return"]
@@ -97,13 +97,13 @@ async def test_full_settings_make_every_door():
     assert await made.credentials.authorization() == ("https://client.txtnation.com", {})
 
 
-def test_the_providers_name_is_the_configs():
+def test_the_provider_has_the_name_of_the_config():
     made = provider(FULL, name="mc_no")
     assert {endpoint.provider for endpoint in made.endpoints} == {"mc_no"}
     assert made.sink.name == made.enricher.provider == "mc_no"
 
 
-def test_without_the_interface_there_are_only_messages_and_reports():
+def test_without_api_settings_there_are_only_endpoints_for_messages_and_reports():
     made = provider("open: true")
     assert [endpoint.name for endpoint in made.endpoints] == ["mo", "dlr"]
     assert made.enricher is None
@@ -128,7 +128,7 @@ def test_without_the_interface_there_are_only_messages_and_reports():
         (FULL + "charges: {timezone: Europe/Bergen}\n", "no such time zone"),
     ],
 )
-def test_a_mistake_is_told(text, said):
+def test_a_wrong_setting_is_reported(text, said):
     assert said in problems(text)
 
 
@@ -146,19 +146,19 @@ def written(*operations):
 
 
 @pytest.mark.parametrize("action", ["stop", "unsubscribe"])
-def test_an_end_is_settled_without_a_call(action):
+def test_an_unsubscribe_command_is_delivered_without_a_call(action):
     (outcome,) = written(command(action, known_active=True))
     assert isinstance(outcome, Delivered)
     assert "no such call" in outcome.detail
 
 
-def test_what_is_no_command_is_refused():
+def test_an_unknown_command_or_a_record_write_is_refused():
     write = RecordWrite(sink="messagecloud", object="Contact", key_field="K", key="1")
     for outcome in written(command("delete"), write):
         assert outcome.reason is Reason.BAD_COMMAND
 
 
-def test_a_new_price_is_settled_without_a_call():
+def test_a_new_price_is_delivered_without_a_call():
     (outcome,) = written(command("changesubscriberprice", price=200, known_active=True))
     assert isinstance(outcome, Delivered)
 
@@ -169,7 +169,7 @@ def test_a_price_that_cannot_be_charged_is_refused(price):
     assert outcome.reason is Reason.BAD_COMMAND
 
 
-def test_a_price_of_a_subscription_that_does_not_run_is_not_changed():
+def test_the_price_of_an_inactive_subscription_is_not_changed():
     (outcome,) = written(command("changesubscriberprice", price=200))
     assert outcome.reason is Reason.PRICE_NOT_CHANGED
 

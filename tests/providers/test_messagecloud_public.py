@@ -89,7 +89,7 @@ def test_a_visit_creates_a_window_and_begins_a_subscription():
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_each_visit_has_an_id_that_nobody_can_guess():
+def test_each_visit_gets_an_unguessable_id():
     endpoint = replace(subscribe_endpoint(), unique=SubscribeEndpoint.__dataclass_fields__["unique"].default)
     ids = {admitted(endpoint)[1].details["own_id"] for _ in range(3)}
     assert len(ids) == 3
@@ -97,7 +97,7 @@ def test_each_visit_has_an_id_that_nobody_can_guess():
 
 
 @pytest.mark.parametrize("secret", [None, "", "fugl", "KATT"])
-def test_an_offer_that_there_is_not_is_not_found(secret):
+def test_an_unknown_offer_is_not_found(secret):
     assert turned_away(subscribe_endpoint(), secret=secret) == 404
 
 
@@ -110,13 +110,13 @@ def test_an_offer_that_there_is_not_is_not_found(secret):
         (HttpReply(status=200, headers={}, body=b'{"status": false, "code": 4}'), Reason.CONFIGURATION),
     ],
 )
-def test_without_a_window_the_donor_is_asked_to_come_again(reply, why):
+def test_the_donor_gets_503_if_no_window_was_created(reply, why):
     with pytest.raises(HttpRejected) as refused:
         admitted(subscribe_endpoint(), reply)
     assert (refused.value.status, refused.value.why) == (503, f"no window: {why}")
 
 
-def test_one_address_gets_so_many_windows_a_minute():
+def test_the_number_of_windows_a_minute_is_limited_for_each_address():
     endpoint = subscribe_endpoint()
     for _ in range(3):
         admitted(endpoint)
@@ -125,14 +125,14 @@ def test_one_address_gets_so_many_windows_a_minute():
     admitted(endpoint, received_at=NOW + timedelta(minutes=1))
 
 
-def test_a_clock_that_is_set_back_keeps_nobody_out():
+def test_a_clock_that_is_set_back_does_not_extend_the_rate_limit():
     endpoint = subscribe_endpoint()
     for _ in range(3):
         admitted(endpoint)
     admitted(endpoint, received_at=NOW - timedelta(days=1))
 
 
-def test_a_customers_ipv6_addresses_are_one():
+def test_ipv6_addresses_of_one_network_share_a_rate_limit():
     endpoint = subscribe_endpoint()
     for number in range(3):
         admitted(endpoint, peer=f"2001:db8::{number}")
@@ -154,7 +154,7 @@ class SlowHttp(ScriptedHttp):
         raise HttpError(Failure.LOST)
 
 
-async def test_only_so_many_windows_are_created_at_once_and_a_failed_one_makes_room():
+async def test_the_number_of_simultaneous_windows_is_limited_and_failed_ones_do_not_count():
     endpoint, slow, closed = subscribe_endpoint(per_minute=99), SlowHttp(), SlowHttp()
     fails, stops = (asyncio.create_task(endpoint.authenticate(http, visit())) for http in (slow, closed))
     await slow.asked.wait()
@@ -172,14 +172,14 @@ async def test_only_so_many_windows_are_created_at_once_and_a_failed_one_makes_r
     assert endpoint.rate_limiter._inside == 0
 
 
-def test_the_turnstile_remembers_only_so_many_addresses():
+def test_the_rate_limiter_remembers_a_limited_number_of_addresses():
     rate_limiter = RateLimiter(per_minute=1, at_once=MAX_PEERS * 2)
     for number in range(MAX_PEERS + 5):
         rate_limiter.acquire(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", NOW)
     assert len(rate_limiter._peers) == MAX_PEERS
 
 
-def test_a_subscription_cannot_be_read_from_a_stored_request():
+def test_a_stored_visit_cannot_be_read_again():
     with pytest.raises(Unreadable):
         subscribe_endpoint().read(visit(), AuthResult())
 
@@ -205,26 +205,26 @@ def back(query, *, offers=(KATT, HUND), secret=None):
         ("pending", KATT.cancelled),
     ],
 )
-def test_a_donor_is_led_to_the_offers_page_and_the_question_is_hastened(status, page):
+def test_a_returning_donor_is_redirected_to_the_page_of_the_offer_and_the_question_is_due(status, page):
     hint, answer = back(f"id={OWN_ID}&status={status}")
     assert (answer.status, answer.headers["Location"]) == (302, page)
     assert hint == begun().key
 
 
 @pytest.mark.parametrize("own_id", ["", "katt", ID, "katt-123", f"../{UNIQUE}", "%FF"])
-def test_an_id_that_we_did_not_give_hints_at_nothing(own_id):
+def test_an_id_that_we_did_not_issue_gives_no_hint(own_id):
     hint, answer = back(f"id={own_id}&status=success")
     assert hint is None
     assert answer.status == 200
 
 
-def test_the_offer_is_known_by_the_path_or_by_being_the_only_one():
+def test_the_offer_is_found_by_its_path_or_as_the_only_one():
     assert back("status=success", secret="hund")[1].headers["Location"] == HUND.thank_you
     assert back("status=success", offers=[KATT])[1].headers["Location"] == KATT.thank_you
     assert back("status=success", secret="fugl")[1].status == 200
 
 
-def test_a_donor_is_never_led_to_an_address_from_the_query():
+def test_a_donor_is_never_redirected_to_an_address_of_the_query():
     _, answer = back(f"id={OWN_ID}&status=success&url=https://evil.example&id=evil")
     assert answer.headers["Location"] == KATT.thank_you
 
@@ -243,7 +243,7 @@ def asked(data, *, event=None):
     return call, answer
 
 
-def test_what_is_completed_is_an_opt_in_of_the_donor():
+def test_a_completed_subscription_is_an_opt_in_of_the_donor():
     data = json.loads((SAMPLES / "view-status.json").read_bytes())["data"]
     event = begun()
     call, answer = asked(data, event=event)
@@ -260,7 +260,7 @@ def test_what_is_completed_is_an_opt_in_of_the_donor():
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED"])
-def test_what_failed_is_final_and_no_opt_in(status):
+def test_a_failed_subscription_is_final_and_no_opt_in(status):
     _, answer = asked({"statusCode": status})
     assert isinstance(answer, Enriched)
     assert (answer.event.verdict, answer.event.result, answer.event.status) == (Verdict.NONE, Result.FAILED, status)
@@ -269,7 +269,7 @@ def test_what_failed_is_final_and_no_opt_in(status):
 
 
 @pytest.mark.parametrize("status", ["ACKNOWLEDGED", "UNKNOWN", "SOMETHING_NEW"])
-def test_what_is_not_final_is_asked_again(status):
+def test_a_status_that_is_not_final_is_asked_for_again(status):
     _, answer = asked({"statusCode": status, "recipient": 4798888888})
     assert isinstance(answer, Pending)
     assert answer.problem is None
@@ -277,13 +277,13 @@ def test_what_is_not_final_is_asked_again(status):
     assert ENRICHER.wants(answer.event)
 
 
-def test_trouble_is_told_and_nothing_is_decided():
+def test_a_failed_question_returns_its_reason_and_no_event():
     answer, _ = ask(lambda http: ENRICHER.ask(http, begun()), HttpError(Failure.TIMEOUT))
     assert answer.problem.reason is Reason.TIMEOUT
     assert answer.event is None
 
 
-def test_only_subscriptions_raise_questions():
+def test_only_subscription_events_need_enrichment():
     assert ENRICHER.wants(begun())
     assert not ENRICHER.wants(structs.replace(begun(), shape="message"))
     assert not ENRICHER.wants(structs.replace(begun(), transaction_id=None))

@@ -44,7 +44,7 @@ def md5(body):
 # Keywords.
 
 
-def test_the_documents_list_and_sub_keywords_are_read():
+def test_the_documented_keywords_and_sub_keywords_are_read():
     (call,), (sub,) = drive(KEYWORDS.listing, ok(sample("keywords")))
     assert (call.method, call.path) == ("GET", "/keywords")
     assert (sub.words, sub.short_number, sub.active) == ("tifo 100", "1217", True)
@@ -54,7 +54,7 @@ def test_the_documents_list_and_sub_keywords_are_read():
 
 
 @pytest.mark.parametrize(("name", "free"), [("check-free", True), ("check-unavailable", False)])
-def test_the_documents_two_answers_to_a_check_are_read(name, free):
+def test_both_documented_answers_to_a_check_are_read(name, free):
     (call,), found = drive(lambda http: KEYWORDS.is_free(http, "1217", "støt & mad"), ok(sample(name)))
     assert (call.path, found) == ("/keyword/Check?channel=1217&keyword=st%C3%B8t%20%26%20mad", free)
 
@@ -63,7 +63,7 @@ def test_the_documents_two_answers_to_a_check_are_read(name, free):
     ("asked", "created", "sub"),
     [("reserve-request", "reserve-created", None), ("reserve-sub-request", "reserve-sub-created", "100")],
 )
-def test_a_reservation_is_what_the_document_asks_for_with_its_checksum(asked, created, sub):
+def test_a_reservation_equals_the_documented_request_and_has_a_checksum(asked, created, sub):
     (call,), made = drive(lambda http: KEYWORDS.reserve(http, "1217", "tifo", sub), ok(sample(created), 201))
     assert (call.method, call.path, call.repeatable) == ("POST", "/keyword/Reserve", False)
     assert json.loads(call.body) == json.loads(sample(asked))
@@ -72,7 +72,7 @@ def test_a_reservation_is_what_the_document_asks_for_with_its_checksum(asked, cr
 
 
 @pytest.mark.parametrize(("order", "verb"), [("deactivate", "Deactivate"), ("reactivate", "Reactivate")])
-def test_an_order_without_a_body_bears_the_checksum_of_nothing(order, verb):
+def test_a_request_without_a_body_has_the_checksum_of_an_empty_body(order, verb):
     (call,), _ = drive(lambda http: getattr(KEYWORDS, order)(http, "a/b?c"), ok(b""))
     assert (call.method, call.path) == ("POST", f"/keyword/a%2Fb%3Fc/{verb}")
     assert (call.body, call.headers["Content-MD5"]) == (b"", "D41D8CD98F00B204E9800998ECF8427E")
@@ -154,12 +154,12 @@ def pager(messages):
     return page
 
 
-def test_the_first_time_nothing_is_asked():
+def test_the_first_poll_makes_no_request():
     calls, page = drive(lambda http: missed().ask(http, None, NOW))
     assert (calls, page.parts, page.last) == ([], (), True)
 
 
-def test_a_list_that_stands_newest_first_is_read_back_to_what_is_known():
+def test_a_list_with_the_newest_first_is_read_back_to_known_messages():
     old = [message(number, -61 - number) for number in range(1000)]
     new = [message(f"n{number}", 10 - number) for number in range(5)]
     taken, pages, position = rounds(missed(), pager(new + old))
@@ -168,7 +168,7 @@ def test_a_list_that_stands_newest_first_is_read_back_to_what_is_known():
     assert json.loads(position)["since"] == (NOW + timedelta(minutes=10)).isoformat()
 
 
-def test_a_list_that_stands_oldest_first_is_read_to_its_end():
+def test_a_list_with_the_oldest_first_is_read_to_its_end():
     old = [message(number, -200 + number) for number in range(9)]
     new = [message(f"n{number}", number) for number in range(5)]
     taken, pages, _ = rounds(missed(), pager(old + new))
@@ -176,37 +176,37 @@ def test_a_list_that_stands_oldest_first_is_read_to_its_end():
     assert pages == [1, 2, 3, 4, 5, 6, 7, 8]
 
 
-def test_what_entered_the_list_late_is_taken_within_the_overlap():
+def test_late_messages_within_the_overlap_are_read():
     taken, _, _ = rounds(missed(), pager([message(1, 5), message(2, -59), message(3, -61)]))
     assert taken == ["m-1", "m-2"]
 
 
-def test_a_provider_that_gives_smaller_pages_than_were_asked_for_is_read_whole():
+def test_a_list_with_smaller_pages_than_requested_is_read_to_its_end():
     messages = [message(number, 9 - number) for number in range(9)]
     taken, _, _ = rounds(missed(page_size=100), lambda number, _: pager(messages)(number, 2))
     assert len(taken) == 9
 
 
 @pytest.mark.parametrize("end", [ok({"list": []}), ok([]), ok(b"", 404)])
-def test_a_list_ends_with_an_empty_page_or_none(end):
+def test_a_list_ends_with_an_empty_or_missing_page(end):
     messages = [message(1, 2), message(2, 1)]
     taken, pages, _ = rounds(missed(), lambda number, size: pager(messages)(number, size) if number == 1 else end)
     assert (taken, pages) == (["m-1", "m-2"], [1, 2])
 
 
-def test_a_provider_that_knows_no_pages_is_not_asked_for_ever():
+def test_a_provider_that_repeats_the_same_page_is_not_polled_for_ever():
     messages = [message(1, 2), message(2, 1)]
     taken, pages, _ = rounds(missed(), lambda _, size: pager(messages)(1, size))
     assert (taken, pages) == (["m-1", "m-2"], [1, 2])
 
 
-def test_a_time_in_the_future_hides_nothing_that_comes_until_then():
+def test_a_message_with_a_future_time_does_not_move_the_position_past_now():
     now = NOW + timedelta(hours=2)
     _, _, position = rounds(missed(), pager([message(1, 60 * 24 * 365)]), now=now)
     assert json.loads(position)["since"] == now.isoformat()
 
 
-def test_what_tells_no_time_is_taken_and_moves_nothing():
+def test_a_message_without_a_time_is_read_and_does_not_move_the_position():
     taken, _, position = rounds(missed(), pager([{"messageGuid": "m-1"}, {"messageGuid": "m-2", "createdTs": "soon"}]))
     assert taken == ["m-1", "m-2"]
     assert json.loads(position)["since"] == NOW.isoformat()
@@ -228,7 +228,7 @@ def test_what_tells_no_time_is_taken_and_moves_nothing():
         (HttpError(Failure.LOST), Reason.CONNECTION_LOST),
     ],
 )
-def test_what_is_no_list_is_asked_for_again(reply, reason):
+def test_a_reply_that_is_no_list_is_retried(reply, reason):
     _, first = drive(lambda http: missed().ask(http, None, NOW))
     for question in (
         lambda http: missed().ask(http, first.position, NOW),
@@ -249,7 +249,7 @@ def test_what_is_no_list_is_asked_for_again(reply, reason):
         ({}, None),
     ],
 )
-def test_patience_that_is_asked_for_is_kept(headers, seconds):
+def test_a_retry_after_header_is_obeyed(headers, seconds):
     _, first = drive(lambda http: missed().ask(http, None, NOW))
     _, answer = drive(
         lambda http: missed().ask(http, first.position, NOW), HttpReply(status=503, headers=headers, body=b"")
@@ -263,7 +263,7 @@ def test_patience_that_is_asked_for_is_kept(headers, seconds):
 CHANGED = ChangedKeywords(provider="of", endpoint="sms", every=timedelta(hours=1))
 
 
-def test_many_keywords_are_read_some_at_a_time_and_each_once():
+def test_many_keywords_are_read_in_steps_and_each_once():
     listed = [{"keywordGuid": f"k-{number}", "keyword": "tifo", "active": True} for number in range(50)]
 
     def answer(call):
@@ -283,7 +283,7 @@ def test_many_keywords_are_read_some_at_a_time_and_each_once():
     assert (len(calls), page.parts) == (1, ())
 
 
-def test_a_keyword_that_goes_back_to_what_it_was_is_news_again():
+def test_a_keyword_that_changes_back_is_a_new_event():
     position, keys = None, []
     for active in (True, False, True):
         entry = {"keywordGuid": "k-1", "keyword": "tifo", "active": active}
@@ -293,7 +293,7 @@ def test_a_keyword_that_goes_back_to_what_it_was_is_news_again():
     assert len(set(keys)) == 3
 
 
-def test_a_keyword_whose_own_page_is_gone_is_what_the_list_says():
+def test_a_keyword_without_its_own_page_is_read_from_the_list():
     entry = {"keywordGuid": "k-1", "keyword": "tifo", "active": False, "webhookEndpointUrl": "https://x/secret"}
     _, page = drive(lambda http: CHANGED.ask(http, None, NOW), ok([entry, "x", {}]), ok(b"", 404))
     (part,) = page.parts
@@ -301,7 +301,7 @@ def test_a_keyword_whose_own_page_is_gone_is_what_the_list_says():
     assert b"secret" not in part.raw
 
 
-def test_a_page_that_gives_no_answer_leaves_all_for_the_next_time():
+def test_a_page_without_a_reply_leaves_the_position_unchanged():
     entry = {"keywordGuid": "k-1", "keyword": "tifo"}
     _, answer = drive(lambda http: CHANGED.ask(http, None, NOW), ok([entry]), HttpError(Failure.TIMEOUT))
     assert answer.reason is Reason.TIMEOUT
@@ -323,7 +323,7 @@ PAGE = b"<!DOCTYPE html><html>log in</html>"
         ok(b"[{}"),
     ],
 )
-def test_what_is_no_page_of_messages_or_keywords_moves_nothing(answer):
+def test_an_invalid_page_of_messages_or_keywords_is_an_unexpected_answer(answer):
     _, first = drive(lambda http: missed().ask(http, None, NOW))
     for question in (
         lambda http: missed().ask(http, first.position, NOW),
@@ -335,13 +335,13 @@ def test_what_is_no_page_of_messages_or_keywords_moves_nothing(answer):
 
 
 @pytest.mark.parametrize("answer", [ok(PAGE), ok({"keywordGuid": "k-2", "keyword": "tifo"}), ok([]), ok("k-1")])
-def test_a_keywords_own_page_must_be_its_own(answer):
+def test_the_page_of_a_keyword_must_be_about_this_keyword(answer):
     _, said = drive(lambda http: CHANGED.ask(http, None, NOW), ok([{"keywordGuid": "k-1", "keyword": "tifo"}]), answer)
     assert said.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("answer", [ok(PAGE), ok(b"done")])
-def test_an_order_is_done_only_where_nothing_or_json_answers(answer):
+def test_a_change_of_a_keyword_succeeds_only_with_an_empty_or_json_reply(answer):
     for order in (KEYWORDS.deactivate, KEYWORDS.reactivate):
         with pytest.raises(ConnectorError, match=r"not what it documents|undocumented answer"):
             drive(lambda http, order=order: order(http, "k-1"), answer)
@@ -349,7 +349,7 @@ def test_an_order_is_done_only_where_nothing_or_json_answers(answer):
         drive(lambda http: KEYWORDS.deactivate(http, "k-1"), fine)
 
 
-def test_another_keyword_than_was_asked_for_is_no_answer():
+def test_a_reply_about_another_keyword_is_an_error():
     with pytest.raises(ConnectorError, match="not what it documents"):
         drive(lambda http: KEYWORDS.show(http, "k-1"), ok({"keywordGuid": "k-2", "keyword": "tifo"}))
     with pytest.raises(ConnectorError, match="not what it documents"):

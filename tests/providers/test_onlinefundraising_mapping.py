@@ -24,7 +24,7 @@ def rules(tmp_path):
     return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
 
 
-def test_it_fits_the_config_of_the_page_and_its_tests_pass(rules):
+def test_the_mapping_fits_the_config_of_the_docs_page_and_its_tests_pass(rules):
     assert rules.warnings == ()
     assert [result for result in run_rule_tests(rules) if result.differences] == []
 
@@ -34,7 +34,7 @@ def test_each_rule_has_a_test(rules):
     assert {rule.name for rule in file.rules} <= {case.expect.rule for case in file.cases}
 
 
-def test_the_page_names_every_field_that_it_writes(rules):
+def test_the_docs_page_names_every_field_that_the_mapping_writes(rules):
     for item in (item for file in rules.files for rule in file.rules for item in rule.items):
         if item.object == "SMS_Event__c":
             continue
@@ -42,7 +42,7 @@ def test_the_page_names_every_field_that_it_writes(rules):
             assert f"`{name}`" in PAGE, (item.object, name)
 
 
-def test_it_names_the_schema_from_the_place_it_is_copied_to():
+def test_the_mapping_names_the_schema_relative_to_the_mappings_folder():
     first = FILE.read_text().splitlines()[0]
     schema = first.removeprefix("# yaml-language-server: $schema=")
     assert (FILE.parents[1] / schema).resolve().is_file()

@@ -84,7 +84,7 @@ def admit(endpoint, asked, body=None):
     return [(call.base, call.path) for call in http.calls]
 
 
-def test_own_addresses_open_beside_the_published_ones():
+def test_configured_addresses_are_accepted_beside_the_published_ones():
     (endpoint,) = provider(FULL).endpoints
     assert admit(endpoint, request("192.0.2.7")) == []
     published = b'["198.51.100.1"]'
@@ -95,25 +95,25 @@ def test_own_addresses_open_beside_the_published_ones():
     assert caught.value.status == 403
 
 
-def test_without_a_published_list_own_addresses_are_a_lock_of_their_own():
+def test_configured_addresses_without_a_published_list_are_an_authenticator():
     (endpoint,) = provider("addresses: [192.0.2.7]").endpoints
     assert [type(lock) for lock in endpoint.authenticators] == [AddressList]
     assert endpoint.published is None
 
 
 @pytest.mark.parametrize("text", ["path_secrets: [{env: A}]", "address_list: {}", "addresses: [192.0.2.7]"])
-def test_one_lock_is_enough(text):
+def test_one_authenticator_is_enough(text):
     assert not settings(text).open
     with pytest.raises(ProblemsFound, match="contradicts"):
         settings(f"{text}\nopen: true")
 
 
-def test_without_an_api_nothing_is_asked():
+def test_without_api_settings_nothing_is_polled():
     made = provider("open: true")
     assert (made.pollers, made.keywords) == ((), None)
 
 
-def test_catching_up_can_be_turned_off():
+def test_the_catch_up_poll_can_be_turned_off():
     made = provider("{open: true, api: {url: 'https://x', key: {env: K}}, catch_up: {enabled: false}}")
     assert made.pollers == ()
     assert made.keywords is not None
@@ -135,6 +135,6 @@ def test_catching_up_can_be_turned_off():
         ("{open: true, keyword: [x]}", "did you mean `keywords`"),
     ],
 )
-def test_a_mistake_is_told(text, said):
+def test_a_wrong_setting_is_reported(text, said):
     with pytest.raises(ProblemsFound, match=said):
         settings(text)

@@ -39,7 +39,7 @@ def event(**fields):
     return part.event
 
 
-def test_the_documents_example_is_read_whole():
+def test_the_documented_example_is_read_completely():
     (part,) = READER.parts((SAMPLES / "webhook.json").read_bytes(), NOW)
     found = part.event
     assert found.key == "onlinefundraising-sms-17934114-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
@@ -83,11 +83,11 @@ def test_the_documents_example_is_read_whole():
         ("25 TIFO", None),
     ],
 )
-def test_an_amount_that_is_all_that_stands_behind_the_keyword_is_kept(text, amount):
+def test_a_number_after_the_keyword_is_the_amount(text, amount):
     assert event(keyword="TIFO", receivedText=text).properties.get("amount") == amount
 
 
-def test_the_amount_of_a_sub_keyword_goes_before_the_text_and_what_the_provider_calls_so_before_both():
+def test_the_amount_comes_from_its_field_then_the_sub_keyword_then_the_text():
     assert event(keyword="hjælp", subKeyword="100", receivedText="hjælp 100 50").properties["amount"] == "100"
     assert event(keyword="hjælp 100", receivedText="hjælp 100").properties["amount"] == "100"
     assert "amount" not in event(keyword="støt", subKeyword="nu", receivedText="støt nu").properties
@@ -111,7 +111,7 @@ def test_a_number_has_its_country_code_with_or_without_a_plus(number):
         (None, Result.OK, True),
     ],
 )
-def test_the_state_is_the_result(state, result, final):
+def test_the_state_of_a_message_decides_its_result(state, result, final):
     found = event(state=state)
     assert (found.status, found.result, found.final) == (state, result, final)
 
@@ -144,27 +144,27 @@ def test_a_stop_is_an_opt_out(fields):
         {"receivedText": None},
     ],
 )
-def test_anything_else_is_not(fields):
+def test_a_text_that_is_no_stop_says_nothing_about_consent(fields):
     assert event(**fields).verdict is Verdict.NONE
 
 
 @pytest.mark.parametrize("text", ["STOP TYVEN", "tyven stop", "Heart jeg orker ikke mer, stopp"])
-def test_what_may_be_a_stop_is_left_to_a_person(text):
+def test_a_text_that_may_be_a_stop_waits_for_a_person(text):
     assert event(receivedText=text).verdict is Verdict.MAYBE_STOP
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
-def test_a_sub_keyword_is_a_stop_word_in_any_form(form):
+def test_a_sub_keyword_that_is_a_stop_word_is_an_opt_out(form):
     found = event(receivedText="?", subKeyword=unicodedata.normalize(form, "sÄg upp!"))
     assert (found.verdict, found.keyword) == (Verdict.OPT_OUT, "HEART")
 
 
-def test_a_stop_that_names_another_keyword_is_for_that_one():
+def test_a_stop_that_names_another_keyword_is_for_that_keyword():
     found = event(receivedText="STOP HJÆLP", keyword="STOP", keywordGuid="k-1")
     assert (found.keyword, found.keyword_id) == ("hjælp", None)
 
 
-def test_the_id_of_a_sub_keyword_does_not_name_the_keywords_subscription():
+def test_the_id_of_a_sub_keyword_is_not_used_as_the_id_of_the_keyword():
     plain, sub = event(keywordGuid="k-1"), event(keywordGuid="k-2", subKeyword="100")
     assert (plain.keyword_id, plain.properties) == ("k-1", {})
     assert (sub.keyword_id, sub.properties) == (None, {"subKeyword": "100", "keywordGuid": "k-2", "amount": "100"})
@@ -182,7 +182,7 @@ def test_meta_data_can_be_named_in_a_rule(meta):
 
 
 @pytest.mark.parametrize("meta", ["spring", "{broken", "[1]", None, 7])
-def test_other_meta_data_stays_as_it_came(meta):
+def test_other_meta_data_is_kept_unchanged(meta):
     assert event(metaData=meta).properties.get("metaData") == meta
 
 
@@ -267,7 +267,7 @@ def test_any_json_becomes_events_that_can_be_stored_or_is_unreadable(content):
 
 
 @given(st.binary())
-def test_any_bytes_become_events_or_are_unreadable(body):
+def test_any_bytes_become_events_or_raise_unreadable(body):
     for candidate in (body, b"[" + body + b"]", b'[{"messageGuid":"m","x":"' + body + b'"},{"messageGuid":"n"}]'):
         with suppress(Unreadable):
             assert READER.parts(candidate, NOW)
@@ -282,11 +282,11 @@ def test_any_bytes_become_events_or_are_unreadable(body):
         [" 192.0.2.7 ", "198.51.100.9/24", "0.0.0.0/0", "::/0", "10.0.0.0/7", "1", "", "x" * 100, 3232235777, None],
     ],
 )
-def test_every_address_counts_wherever_it_stands(content):
+def test_addresses_are_found_anywhere_in_the_published_list(content):
     found = {str(network) for network in addresses(json.dumps(content).encode())}
     assert found == {"192.0.2.7/32", "198.51.100.0/24"}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[1, 2]", b'{"moved": "https://192.0.2.7/"}'])
-def test_what_names_no_address_is_no_list(body):
+def test_a_document_without_addresses_is_an_empty_list(body):
     assert addresses(body) == ()

@@ -27,7 +27,7 @@ def config(tmp_path, word="Basta"):
     return load_config(tmp_path / "config.yaml")
 
 
-def test_the_words_of_the_config_count_at_every_provider(tmp_path):
+def test_opt_out_words_of_the_config_apply_to_every_provider(tmp_path):
     providers = unlocked(config(tmp_path))
     endpoints = ["strex/mo", "sumotext/mo", "onlinefundraising/sms", *(f"messagecloud/{one}" for one in ENDPOINTS)]
     for name in endpoints:
@@ -37,6 +37,6 @@ def test_the_words_of_the_config_count_at_every_provider(tmp_path):
         assert (words.read("finis").verdict is Verdict.OPT_OUT) is name.startswith("messagecloud")
 
 
-def test_a_word_without_a_letter_is_told(tmp_path):
+def test_an_opt_out_word_without_a_letter_is_reported(tmp_path):
     with pytest.raises(ProblemsFound, match="there is no letter or digit in it"):
         config(tmp_path, word='"!!"')

@@ -12,7 +12,7 @@ TEXTS = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1).filt
 
 
 @given(st.lists(st.tuples(TEXTS, TEXTS)))
-def test_any_pairs_come_back(given):
+def test_encoded_pairs_are_decoded_unchanged(given):
     encoded = "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in given)
     assert list(pairs(encoded.encode())) == given
 
@@ -30,12 +30,12 @@ def test_any_pairs_come_back(given):
         (b"a=1;b=2", [("a", "1;b=2")]),
     ],
 )
-def test_the_senders_escaping_costs_nothing(encoded, read):
+def test_invalid_escapes_are_tolerated(encoded, read):
     assert list(pairs(encoded)) == read
 
 
 @given(st.binary(max_size=100))
-def test_any_bytes_have_pairs_without_control_characters(data):
+def test_any_bytes_are_read_as_pairs_without_null_characters(data):
     for encoded in (data, quote_from_bytes(data).encode(), b"a=" + data):
         for name, value in pairs(encoded):
             assert "\x00" not in name + value

@@ -31,12 +31,12 @@ def refusal(lock, asked):
 
 
 @pytest.mark.parametrize("secret", ["old", "new-ø"])
-def test_both_live_path_secrets_open(secret):
+def test_both_current_path_secrets_are_accepted(secret):
     PathSecret([b"old", "new-ø".encode()]).check(request(secret=secret))
 
 
 @pytest.mark.parametrize("secret", [None, "", "ol", "oldd", "OLD", "\ud800", "old\x00"])
-def test_other_path_secrets_do_not(secret):
+def test_other_path_secrets_are_refused(secret):
     assert refusal(PathSecret([b"old", b"new"]), request(secret=secret)) == 401
 
 
@@ -48,7 +48,7 @@ LOCK = BasicAuth(b"strex", "pä:ss".encode())
 
 
 @pytest.mark.parametrize("scheme", ["Basic", "basic", "BASIC"])
-def test_basic_auth_opens(scheme):
+def test_the_right_basic_auth_is_accepted(scheme):
     headers = {"authorization": basic("strex:pä:ss")["authorization"].replace("Basic", scheme)}
     LOCK.check(request(headers=headers))
 
@@ -67,7 +67,7 @@ def test_basic_auth_opens(scheme):
         {"authorization": basic("strex:pä:ss")["authorization"] + ", Basic x"},
     ],
 )
-def test_anything_else_does_not(headers):
+def test_any_other_basic_auth_is_refused(headers):
     assert refusal(LOCK, request(headers=headers)) == 401
 
 
@@ -75,15 +75,15 @@ LIST = AddressList([ip_network("192.0.2.0/28"), ip_network("2001:db8::/32")])
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::1"])
-def test_listed_addresses_open(peer):
+def test_listed_addresses_are_accepted(peer):
     LIST.check(request(peer=peer))
 
 
 @pytest.mark.parametrize("peer", ["192.0.2.16", "::1", "", "unix", "192.0.2.7, 192.0.2.8"])
-def test_unlisted_addresses_do_not(peer):
+def test_unlisted_addresses_are_refused(peer):
     assert refusal(LIST, request(peer=peer)) == 403
 
 
-def test_secrets_do_not_show_themselves():
+def test_secrets_are_not_in_the_repr_of_authenticators():
     assert "old" not in repr(PathSecret([b"old"]))
     assert "pass" not in repr(BasicAuth(b"strex", b"pass"))

@@ -37,7 +37,7 @@ def message(properties=None, **envelope):
     return READER.message(json.dumps(value).encode(), NOW)
 
 
-def test_the_documents_unsubscribe_is_an_opt_out():
+def test_the_documented_unsubscribe_is_an_opt_out():
     event = READER.delivery_report(sample("dlr-unsubscribe.json"), NOW)
     assert event.key == "strex-dlr-client-5c88e736-Ok-Delivered"
     assert event.source == "strex.delivery_report"
@@ -61,13 +61,13 @@ def test_the_documents_unsubscribe_is_an_opt_out():
     assert event.currency is None
 
 
-def test_the_earlier_edition_has_no_subscriber_transaction():
+def test_the_sample_of_the_earlier_edition_has_no_subscriber_transaction():
     event = READER.delivery_report(sample("dlr-unsubscribe-earlier-edition.json"), NOW)
     assert event.verdict is Verdict.OPT_OUT
     assert event.subscription_id is None
 
 
-def test_a_message_comes_from_its_sender():
+def test_the_person_of_a_message_is_its_sender():
     event = READER.message(sample("mo-stop.json"), NOW)
     assert event.key == "strex-mo-00568c6b-7baf-4869-b083-d22afc163059"
     assert event.source == "strex.message"
@@ -76,7 +76,7 @@ def test_a_message_comes_from_its_sender():
     assert event.occurred_at == datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
 
 
-def test_the_smallest_message_of_the_guide_is_enough():
+def test_the_minimal_message_of_the_guide_is_read():
     event = READER.message(sample("mo-minimal.json"), NOW)
     assert (event.text, event.verdict, event.keyword, event.properties) == ("KATT", Verdict.NONE, None, {})
 
@@ -125,7 +125,7 @@ def test_the_salesforce_properties_arrive_verbatim():
     ],
 )
 @pytest.mark.parametrize("read", [READER.message, READER.delivery_report])
-def test_what_is_not_understood_is_unreadable(read, body):
+def test_an_invalid_body_is_unreadable(read, body):
     with pytest.raises(Unreadable):
         read(body, NOW)
 
@@ -143,7 +143,7 @@ def test_what_is_not_understood_is_unreadable(read, body):
     ],
 )
 @pytest.mark.parametrize("read", [READER.message, READER.delivery_report])
-def test_what_is_merely_unusual_is_read(read, body):
+def test_an_unusual_but_valid_body_is_read(read, body):
     assert read(body, NOW).transaction_id
 
 
@@ -168,7 +168,7 @@ PROPERTY = st.sampled_from(["Keyword", "SystemAction", "ServiceCommand", "city",
 @example(b'{"transactionId":"a","price":"1E+400"}')
 @example(b'{"transactionId":"a","price":"sNaN"}')
 @example(b'{"transactionId":"\\u0000"}')
-def test_any_bytes_are_an_event_that_can_be_stored_or_unreadable(body):
+def test_any_bytes_become_an_event_that_can_be_stored_or_are_unreadable(body):
     for read in (READER.message, READER.delivery_report):
         try:
             event = read(body, NOW)
@@ -198,7 +198,7 @@ ALL_ACTIONS = {
 
 @pytest.mark.parametrize(("action", "meant"), ALL_ACTIONS.items())
 @pytest.mark.parametrize("spelled", [str, str.lower, str.upper])
-def test_every_system_action_has_its_meaning(action, meant, spelled):
+def test_every_system_action_has_its_verdict_and_result(action, meant, spelled):
     event = report({"SystemAction": spelled(action)}, statusCode="Ok")
     assert (event.verdict, event.result) == meant
     assert event.final
@@ -219,19 +219,19 @@ def test_every_system_action_has_its_meaning(action, meant, spelled):
         (None, Result.PENDING, False, Verdict.NONE),
     ],
 )
-def test_only_a_success_is_an_opt_in_but_an_opt_out_always_holds(status, result, final, joined):
+def test_an_opt_in_needs_a_success_and_an_opt_out_does_not(status, result, final, joined):
     event = report({"SystemAction": "Subscribe"}, statusCode=status)
     assert (event.status, event.result, event.final, event.verdict) == (status, result, final, joined)
     assert report({"SystemAction": "Unsubscribe"}, statusCode=status).verdict is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize("written", [" Unsubscribe ", "UNSUBSCRIBE", "Un-subscribe", "un_subscribe", "Unsubscribe\t"])
-def test_blanks_and_hyphens_do_not_hide_an_action(written):
+def test_an_action_is_recognised_with_blanks_and_hyphens(written):
     assert report({"SystemAction": written}).verdict is Verdict.OPT_OUT
     assert message({"SystemAction": written}).verdict is Verdict.OPT_OUT
 
 
-def test_a_leading_minus_is_a_reversal():
+def test_a_transaction_id_with_a_leading_minus_is_a_reversal():
     event = report({"SystemAction": "Recurring"}, transactionId="-client-5c88e736", price=100)
     assert (event.result, event.transaction_id) == (Result.REVERSED, "client-5c88e736")
     assert event.key == "strex-dlr--client-5c88e736-Ok-Delivered"
@@ -268,7 +268,7 @@ def test_a_price_is_in_kroner(price, read):
 
 
 @pytest.mark.parametrize("price", ["1,234", "1.234", "x", True, 1e300, 10**30, [1]])
-def test_a_price_that_may_mean_two_amounts_is_none_and_stays_visible(price):
+def test_an_ambiguous_price_is_kept_as_unread_price(price):
     event = report(price=price)
     assert (event.price, event.currency) == (None, None)
     assert event.unread_price == str(price)
@@ -278,7 +278,7 @@ PROPERTIES = {"Keyword": "KATT", "SystemAction": "AlterPrice"}
 
 
 @pytest.mark.parametrize("written", [[], "", "  ", {}, None])
-def test_an_empty_map_is_none_however_it_is_written(written):
+def test_each_spelling_of_an_empty_map_is_read_as_no_properties(written):
     assert READER.message(json.dumps({"transactionId": "a", "properties": written}).encode(), NOW).properties == {}
 
 
@@ -337,7 +337,7 @@ def test_times_are_read_as_utc(text, read):
         ("KATT", None, None, False, None),
     ],
 )
-def test_a_whole_message_that_stops_is_an_opt_out(text, keyword_id, properties, stopped, keyword):
+def test_a_message_that_is_wholly_a_stop_is_an_opt_out(text, keyword_id, properties, stopped, keyword):
     event = message(properties, content=text, keywordId=keyword_id)
     assert (event.verdict is Verdict.OPT_OUT) is stopped
     assert event.keyword == keyword
@@ -357,23 +357,23 @@ def test_a_whole_message_that_stops_is_an_opt_out(text, keyword_id, properties, 
         (None, False),
     ],
 )
-def test_the_providers_own_verdict_counts(flag, stopped):
+def test_the_stop_mark_of_strex_is_an_opt_out(flag, stopped):
     assert (message(content="enough of this", isStopMessage=flag).verdict is Verdict.OPT_OUT) is stopped
 
 
-def test_what_may_be_a_stop_is_left_to_a_person_unless_strex_says_that_it_is_one():
+def test_a_text_that_may_be_a_stop_waits_for_a_person_unless_strex_marks_it_as_a_stop():
     event = message(content="hund stopp")
     assert (event.verdict, event.opt_out_scope) == (Verdict.MAYBE_STOP, Scope.SHORT_NUMBER)
     event = message(content="hund stopp", isStopMessage=True)
     assert (event.verdict, event.opt_out_scope) == (Verdict.OPT_OUT, None)
 
 
-def test_a_stop_that_names_another_keyword_is_for_that_one():
+def test_a_stop_that_names_another_keyword_is_for_that_keyword():
     event = message({"Keyword": "STOPP"}, content="STOPP KATT", keywordId="1")
     assert (event.keyword, event.keyword_id) == ("KATT", None)
 
 
-def test_a_stop_stays_one_though_the_provider_says_otherwise():
+def test_a_stop_that_strex_does_not_mark_is_still_an_opt_out():
     assert message(content="STOP", isStopMessage=False).verdict is Verdict.OPT_OUT
 
 
@@ -388,7 +388,7 @@ def test_a_stop_stays_one_though_the_provider_says_otherwise():
         ({"content": "Hei", "isStopMessage": False}, None),
     ],
 )
-def test_an_opt_out_tells_whether_strex_has_seen_it(members, known):
+def test_an_opt_out_says_whether_strex_knows_it(members, known):
     assert message(**members).known_to_provider is known
 
 
@@ -406,12 +406,12 @@ def test_a_custom_property_does_not_hide_the_system_one():
     assert report({"keyword": "custom", "Keyword": "KATT"}).keyword == "KATT"
 
 
-def test_a_null_keyword_is_none():
+def test_a_null_keyword_is_missing():
     assert report({"Keyword": None, "SystemAction": "Unsubscribe"}).keyword is None
 
 
 @pytest.mark.parametrize("sender", ["2002", "STREX", "", None, 5, "#alias", "+12"])
-def test_a_sender_that_is_no_phone_still_makes_an_event(sender):
+def test_a_message_whose_sender_is_no_phone_number_is_read(sender):
     event = message(sender=sender)
     assert event.msisdn is None
     assert event.text == "KATT"
@@ -428,7 +428,7 @@ LOOKUP = {"firstName": "Kari", "lastName": "Nordmann", "zipCode": "0150", "msisd
         {"lookupResult": json.dumps(LOOKUP)},
     ],
 )
-def test_lookup_data_is_found_wherever_it_sits(properties):
+def test_lookup_data_is_found_at_any_depth(properties):
     assert message(properties).lookup == LOOKUP
     assert report(properties).lookup == LOOKUP
 
@@ -439,13 +439,13 @@ def test_lookup_data_is_found_in_flat_keys():
     assert flat.properties["FirstName"] == "Kari"
 
 
-def test_one_field_alone_is_no_lookup():
+def test_a_single_field_is_not_read_as_lookup_data():
     assert report({"city": "Oslo", "msisdn": "1", "created": "x"}).lookup == {}
     assert report({"x": {"city": "Oslo", "msisdn": "1", "created": "x"}}).lookup == {}
     assert report({"x": '{"city": "Oslo"'}).lookup == {}
 
 
-def test_a_subscriber_cannot_write_himself_a_name():
+def test_the_text_of_a_message_is_not_read_as_lookup_data_or_mark():
     assert message(content=json.dumps(LOOKUP)).lookup == {}
     assert not message(content="ServiceCommand").service_command
 
@@ -463,7 +463,7 @@ def test_a_subscriber_cannot_write_himself_a_name():
         ({"Source": "web"}, False),
     ],
 )
-def test_the_mark_of_our_own_commands_is_a_key_or_a_value(properties, marked):
+def test_the_mark_of_our_own_commands_is_found_as_a_key_or_a_value(properties, marked):
     assert report(properties).service_command is marked
 
 

@@ -55,7 +55,7 @@ def refused(question, *replies, kind=ConnectorError):
     return str(caught.value)
 
 
-def test_a_call_bears_the_key_in_its_own_header_and_goes_to_the_api_itself():
+def test_a_call_has_the_api_key_in_its_header_and_goes_to_the_base_address():
     _, (call,) = run(KEYWORDS.listing, reply(200, []))
     assert (call.method, call.path, call.base) == ("GET", "/api/keywords", "https://test.target365.io")
     assert call.headers == {"X-ApiKey": "the-key"}
@@ -64,7 +64,7 @@ def test_a_call_bears_the_key_in_its_own_header_and_goes_to_the_api_itself():
     assert "s3cret" not in repr(KEYWORDS)
 
 
-def test_a_keyword_is_read_with_its_address_its_aliases_and_its_properties():
+def test_a_keyword_is_read_with_its_webhook_aliases_and_properties():
     (found,), _ = run(KEYWORDS.listing, reply(200, [WHOLE]))
     assert (found.id, found.word, found.short_number, found.active) == ("12345678", "KATT", "2002", True)
     assert (found.webhook, found.mode, found.aliases) == ("https://crm.example.org/in", "Startswith", ("CAT",))
@@ -72,7 +72,7 @@ def test_a_keyword_is_read_with_its_address_its_aliases_and_its_properties():
     assert found.created == datetime(2026, 1, 2, 3, 4, 5, 123456, tzinfo=UTC)
 
 
-def test_names_are_read_in_any_casing_and_what_is_missing_is_not_known():
+def test_field_names_are_read_in_any_letter_case_and_missing_ones_are_unknown():
     found = as_keyword({"KeywordId": 12345678, "KeywordText": "KATT", "ShortNumberId": "SE-72456", "Enabled": False})
     assert (found.id, found.short_number, found.active) == ("12345678", "SE-72456", False)
     bare = as_keyword({"keywordId": "1", "keywordText": "KATT", "aliases": None, "customProperties": None})
@@ -89,7 +89,7 @@ def test_one_keyword_is_asked_for_by_its_id():
         assert "not an id" in refused(lambda http, nothing=nothing: KEYWORDS.show(http, nothing))
 
 
-def test_a_reserved_keyword_is_active_and_sends_its_messages_to_the_door():
+def test_a_reserved_keyword_is_active_and_forwards_to_the_endpoint():
     found, (call,) = run(
         lambda http: KEYWORDS.reserve(http, "2002", "HUND", None, HOOK),
         reply(201, location="https://test.target365.io/api/keywords/5466-ab?x=1"),
@@ -106,14 +106,14 @@ def test_a_reserved_keyword_is_active_and_sends_its_messages_to_the_door():
     assert (found.id, found.words, found.short_number, found.active) == ("5466-ab", "HUND", "2002", True)
 
 
-def test_a_short_number_of_another_country_is_taken_as_it_is_written():
+def test_a_short_number_of_another_country_is_sent_unchanged():
     _, (call,) = run(
         lambda http: KEYWORDS.reserve(http, "SE-72456", "HUND", None, HOOK), reply(201, location="/api/keywords/7")
     )
     assert json.loads(call.body)["shortNumberId"] == "SE-72456"
 
 
-def test_without_a_secret_the_door_is_the_whole_address():
+def test_without_a_path_secret_the_forward_address_has_no_secret():
     bare = StrexKeywords(api=API, endpoint="mo")
     _, (call,) = run(
         lambda http: bare.reserve(http, "2002", "HUND", None, HOOK), reply(201, location="/api/keywords/7")
@@ -121,7 +121,7 @@ def test_without_a_secret_the_door_is_the_whole_address():
     assert json.loads(call.body)["forwardUrl"] == HOOK
 
 
-def test_a_reservation_without_an_id_in_the_answer_is_told():
+def test_a_reservation_without_an_id_in_the_reply_is_an_error():
     assert "keywords list" in refused(lambda http: KEYWORDS.reserve(http, "2002", "HUND", None, HOOK), reply(201))
 
 
@@ -137,14 +137,14 @@ def test_a_reservation_needs_our_public_address():
         (lambda http: KEYWORDS.send_to(http, "12345678", HOOK), {"forwardUrl": f"{HOOK}/s3cret"}),
     ],
 )
-def test_a_change_puts_back_all_the_rest_as_it_was(order, changed):
+def test_a_change_keeps_all_other_fields_of_the_keyword(order, changed):
     _, (read, written) = run(order, reply(200, WHOLE), reply(204))
     assert (read.method, written.method, written.path) == ("GET", "PUT", "/api/keywords/12345678")
     assert json.loads(written.body) == WHOLE | changed
     assert not written.repeatable
 
 
-def test_a_change_takes_the_member_in_the_casing_that_it_has():
+def test_a_change_keeps_the_letter_case_of_field_names():
     _, (_, written) = run(
         lambda http: KEYWORDS.deactivate(http, "1"), reply(200, {"KeywordId": "1", "Enabled": True}), reply(204)
     )
@@ -156,7 +156,7 @@ def test_a_keyword_is_deleted():
     assert (call.method, call.path, call.body) == ("DELETE", "/api/keywords/12345678", None)
 
 
-def test_what_strex_does_not_have_is_said_and_not_asked():
+def test_commands_that_strex_does_not_have_are_refused_without_a_call():
     assert "no sub keywords" in refused(lambda http: KEYWORDS.subkeywords(http, "12345678"))
     assert "reserve HUND --channel 2002" in refused(lambda http: KEYWORDS.is_free(http, "2002", "HUND"))
     assert "no sub keywords" in refused(lambda http: KEYWORDS.reserve(http, "2002", "HUND", "MAT", HOOK))
@@ -181,20 +181,20 @@ def test_a_refusal_says_the_cure(status, cure):
     assert cure in emitted
 
 
-def test_an_unknown_id_is_believed_only_where_strex_answers():
+def test_a_404_means_an_unknown_keyword_only_if_strex_answers_the_ping():
     for order in (KEYWORDS.show, KEYWORDS.deactivate, KEYWORDS.delete):
         assert "no keyword with the id 77" in refused(lambda http, order=order: order(http, "77"), reply(404), PONG)
         assert "api.url" in refused(lambda http, order=order: order(http, "77"), reply(404), reply(404))
 
 
 @pytest.mark.parametrize("answer", [reply(500), reply(503), reply(429), *(HttpError(one) for one in Failure)])
-def test_no_answer_is_no_refusal(answer):
+def test_a_call_without_a_reply_may_be_tried_again_later(answer):
     assert "try again later" in refused(KEYWORDS.listing, answer, kind=PeerUnavailable)
     assert "done or not" in refused(lambda http: KEYWORDS.delete(http, "77"), answer, kind=PeerUnavailable)
 
 
 @pytest.mark.parametrize("answer", [b"", b"<html>", b"{}", b'"KATT"'])
-def test_an_answer_of_another_shape_is_told(answer):
+def test_an_undocumented_reply_is_an_error(answer):
     assert "not what it documents" in refused(KEYWORDS.listing, reply(200, answer))
     if answer != b"{}":
         assert "not what it documents" in refused(lambda http: KEYWORDS.deactivate(http, "77"), reply(200, answer))
@@ -210,7 +210,7 @@ def test_a_look_up_asks_for_the_number_percent_encoded():
     assert found == {"firstName": "Kari"}
 
 
-def test_nobody_is_registered_only_where_strex_answers():
+def test_a_404_means_an_unregistered_number_only_if_strex_answers_the_ping():
     assert run(lambda http: LOOKUPS.look_up(http, PHONE), reply(404), PONG)[0] is None
     wrong, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(404), reply(200, b"<html>"))
     assert wrong.reason is Reason.WRONG_ADDRESS
@@ -230,18 +230,18 @@ def test_nobody_is_registered_only_where_strex_answers():
         (HttpError(Failure.REFUSED), Reason.UNAVAILABLE),
     ],
 )
-def test_a_look_up_without_an_answer_may_be_asked_again(answer, outcome):
+def test_a_look_up_without_a_reply_is_retried(answer, outcome):
     said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), answer)
     assert isinstance(said, Retry)
     assert said.reason is outcome
 
 
-def test_a_look_up_is_as_patient_as_strex_asks():
+def test_a_look_up_obeys_the_retry_after_of_strex():
     said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(429, retry_after="7"))
     assert (said.reason, said.not_before) == (Reason.RATE_LIMITED, timedelta(seconds=7))
 
 
-def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
+def test_a_number_that_strex_refuses_is_rejected_and_masked():
     said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(400, {"Message": "+4798079008 is not a mobile"}))
     assert said == Rejected(reason=Reason.BAD_VALUE, detail="… is not a mobile")
 
@@ -256,17 +256,17 @@ def test_a_number_that_strex_calls_none_is_not_asked_for_again_and_not_told():
         [{"firstName": "Kari"}, {"firstName": "Ola"}],
     ],
 )
-def test_a_look_up_about_nobody_or_somebody_else_is_not_believed(answer):
+def test_a_look_up_of_another_number_is_an_unexpected_answer(answer):
     said, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(200, answer))
     assert said.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("emitted", ["98079008", "+4798079008", "4798079008", "+47 980 79 008"])
-def test_a_look_up_may_tell_the_number_in_any_form(emitted):
+def test_a_look_up_may_return_the_number_in_any_spelling(emitted):
     found, _ = run(lambda http: LOOKUPS.look_up(http, PHONE), reply(200, {"msisdn": emitted, "firstName": "Kari"}))
     assert found["firstName"] == "Kari"
 
 
-def test_a_web_page_changes_no_keyword_and_nor_does_another_keywords_entry():
+def test_a_web_page_or_another_keyword_in_the_reply_stops_the_change():
     for answer in (reply(200, b"<html>"), reply(200, {**WHOLE, "keywordId": "another"})):
         assert "not what it documents" in refused(lambda http: KEYWORDS.deactivate(http, "77"), answer)

@@ -72,13 +72,13 @@ def refused(question, *replies):
     return caught.value.status, caught.value.why
 
 
-def test_the_vector_verifies():
+def test_the_test_vector_of_the_document_verifies():
     auth, asked = drive(lambda http: lock().authenticate(http, request()), key_reply())
     assert auth == AuthResult(nonce=f"strex:{NAME}:{NONCE}")
     assert asked == [f"/api/server/public-keys/{NAME}"]
 
 
-def test_what_is_signed_is_what_the_vector_says():
+def test_the_signed_text_equals_the_test_vector():
     text = b"posthttps://hooks.example.org/strex/mo?tenant=acme%2bco1767323045" + NONCE.encode()
     assert signed_text(request(), str(STAMP), NONCE) == text + b"qMtPx47KVvmxt5f6BQls0fybsIHHwoLpyt7WM6Yt3f0="
 
@@ -111,7 +111,7 @@ def flipped(text, place):
         request(f"{NAME}:{STAMP}:{NONCE}:{'A' * 86}=="),
     ],
 )
-def test_whatever_is_tampered_with_fails(changed):
+def test_a_request_that_was_tampered_with_is_refused(changed):
     assert refused(lambda http: lock().authenticate(http, changed), key_reply()) == (401, "wrong signature")
 
 
@@ -134,7 +134,7 @@ def test_whatever_is_tampered_with_fails(changed):
         f"{NAME}:٣:{NONCE}:{SIGNATURE}",
     ],
 )
-def test_a_malformed_header_asks_nobody(header):
+def test_a_malformed_header_is_refused_without_a_key_request(header):
     assert refused(lambda http: lock(required=False).authenticate(http, request(header))) == (
         401,
         "malformed signature",
@@ -142,23 +142,23 @@ def test_a_malformed_header_asks_nobody(header):
 
 
 @pytest.mark.parametrize("seconds", [-301, 301, 10**9])
-def test_an_old_or_future_signature_asks_nobody(seconds):
+def test_an_old_or_future_signature_is_refused_without_a_key_request(seconds):
     old = request(at=THEN + timedelta(seconds=seconds))
     assert refused(lambda http: lock().authenticate(http, old)) == (401, "signature too old or too new")
 
 
-def test_the_drift_is_a_setting():
+def test_the_allowed_drift_is_a_setting():
     late = request(at=THEN + timedelta(seconds=299))
     assert drive(lambda http: lock().authenticate(http, late), key_reply())[0].nonce
     assert refused(lambda http: lock(drift=timedelta(seconds=10)).authenticate(http, late))[0] == 401
 
 
-def test_a_missing_signature_is_refused_only_where_it_is_required():
+def test_a_missing_signature_is_refused_only_if_it_is_required():
     assert refused(lambda http: lock().authenticate(http, request(None))) == (401, "no signature")
     assert drive(lambda http: lock(required=False).authenticate(http, request(None))) == (AuthResult(), [])
 
 
-def test_a_key_is_asked_for_once_and_again_when_it_expires():
+def test_a_key_is_fetched_once_and_again_when_it_expires():
     keys = PublicKeys()
     short = key_reply(expiry=(THEN + timedelta(minutes=3)).isoformat())
     drive(lambda http: lock(keys=keys).authenticate(http, request()), short)
@@ -174,7 +174,7 @@ def test_the_older_path_is_tried_second():
     assert asked == [f"/api/server/public-keys/{NAME}", f"/api/public-key/{NAME}"]
 
 
-def test_an_unknown_key_is_not_asked_for_again_for_a_minute():
+def test_an_unknown_key_is_not_fetched_again_for_a_minute():
     keys = PublicKeys()
     assert refused(lambda http: lock(keys=keys).authenticate(http, request()), NOT_FOUND, NOT_FOUND) == (
         401,
@@ -198,7 +198,7 @@ def test_an_unknown_key_is_not_asked_for_again_for_a_minute():
         HttpReply(status=401, headers={}, body=b""),
     ],
 )
-def test_no_answer_about_a_key_is_our_trouble_and_not_the_callers(reply):
+def test_a_failed_key_request_gives_503_and_not_401(reply):
     keys = PublicKeys()
     assert refused(lambda http: lock(keys=keys).authenticate(http, request()), reply) == (
         503,
@@ -235,7 +235,7 @@ def test_an_unusable_key_is_refused(changes):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b'"x"', b"{}", b"<html>"])
-def test_an_answer_that_is_no_key_is_refused(body):
+def test_a_reply_that_is_no_key_is_refused(body):
     assert (
         refused(lambda http: lock().authenticate(http, request()), HttpReply(status=200, headers={}, body=body))[0]
         == 401
@@ -243,7 +243,7 @@ def test_an_answer_that_is_no_key_is_refused(body):
 
 
 @pytest.mark.parametrize("changes", [{"notUsableBefore": "2026-01-03T00:00:00Z"}, {"expiry": "2026-01-01T00:00:00"}])
-def test_a_key_counts_only_within_its_dates(changes):
+def test_a_key_is_valid_only_within_its_dates(changes):
     keys = PublicKeys()
     assert refused(lambda http: lock(keys=keys).authenticate(http, request()), key_reply(**changes)) == (
         401,
@@ -252,7 +252,7 @@ def test_a_key_counts_only_within_its_dates(changes):
     assert refused(lambda http: lock(keys=keys).authenticate(http, request())) == (401, "signing key not in use")
 
 
-def test_strangers_cannot_make_us_ask_without_end():
+def test_the_number_of_key_requests_is_limited():
     keys = PublicKeys()
     names = [f"{NAME}-{number}" for number in range(MAX_UNKNOWN)]
     for name in names:

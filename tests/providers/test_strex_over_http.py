@@ -68,7 +68,7 @@ async def text_in(session, there, text):
         assert answer.status == 200
 
 
-async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
+async def test_a_signed_message_is_authenticated_and_read(strex):
     there, client, session, forwards = strex
     endpoint = MessageEndpoint(reader=Reader(provider="strex"), signature=Signature(keys=PublicKeys(), required=True))
     await text_in(session, there, "KATT")
@@ -78,7 +78,7 @@ async def test_its_signature_opens_the_door_and_its_message_is_read(strex):
     assert (event.msisdn, event.text, event.short_number) == (Phone(PHONE), "KATT", "2002")
 
 
-async def test_its_answers_to_commands_become_outcomes(strex):
+async def test_replies_to_commands_become_outcomes(strex):
     there, client, session, _ = strex
     sink = StrexCommands(name="strex")
     (stranger,) = await sink.write(client, [command()])
@@ -106,7 +106,7 @@ async def test_its_answers_to_commands_become_outcomes(strex):
         ("wrong_address", Reason.WRONG_ADDRESS),
     ],
 )
-async def test_its_faults_become_reasons(strex, fault, reason):
+async def test_faults_of_the_api_become_reasons(strex, fault, reason):
     there, client, session, _ = strex
     async with session.post(f"{there}/_sandbox/faults", json={"fault": fault, "times": 10}) as answer:
         assert answer.status < 300, await answer.text()

@@ -38,7 +38,7 @@ def problems(text):
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_full_settings_make_every_lock():
+def test_full_settings_make_every_authenticator():
     made = provider(FULL)
     assert [endpoint.name for endpoint in made.endpoints] == ["mo", "dlr"]
     for endpoint in made.endpoints:
@@ -53,35 +53,35 @@ def test_full_settings_make_every_lock():
     assert "Meld av" in made.endpoints[0].reader.words.more_stop_words
 
 
-async def test_the_api_key_is_written_as_the_settings_say():
+async def test_the_api_key_is_sent_as_the_settings_say():
     made = provider(FULL)
     assert await made.credentials.authorization() == ("https://test.target365.io", {"X-ApiKey": "Bearer the KEY"})
     plain = provider("{open: true, api: {key: {env: KEY}}}")
     assert await plain.credentials.authorization() == ("https://shared.target365.io", {"Authorization": "the KEY"})
 
 
-def test_the_providers_name_is_the_configs():
+def test_the_provider_has_the_name_of_the_config():
     made = provider("{open: true, api: {key: {env: KEY}}}", name="strex-no")
     assert {endpoint.provider for endpoint in made.endpoints} == {"strex-no"}
     assert made.sink.name == "strex-no"
     assert made.commands == {"stop", "unsubscribe", "changesubscriberprice"}
 
 
-def test_without_a_key_there_are_no_commands():
+def test_without_an_api_key_there_are_no_commands():
     made = provider("open: true")
     assert made.sink is None
     assert not made.commands
 
 
 @pytest.mark.parametrize("text", ["{}", "type: strex", "signature: {mode: if_present}", "api: {key: {env: KEY}}"])
-def test_a_provider_without_a_lock_is_a_problem_with_a_cure(text):
+def test_a_provider_without_an_authenticator_is_a_problem_with_a_cure(text):
     (problem,) = problems(text)
     assert "anybody could send events" in problem
     assert "open: true" in problem
 
 
 @pytest.mark.parametrize("text", ["path_secrets: [{env: A}]", "addresses: [192.0.2.7]", "signature: {mode: required}"])
-def test_one_lock_is_enough(text):
+def test_one_authenticator_is_enough(text):
     assert not settings(text).open
     assert "contradicts" in problems(f"{text}\nopen: true")[0]
 
@@ -100,7 +100,7 @@ def test_one_lock_is_enough(text):
         ("{open: true, signature: {mode: on}}", "if_present"),
     ],
 )
-def test_a_mistake_is_told(text, said):
+def test_a_wrong_setting_is_reported(text, said):
     assert any(said in problem for problem in problems(text))
 
 

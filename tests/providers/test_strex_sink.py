@@ -40,7 +40,7 @@ def outcome(answer, *ping, **more):
     return outcomes[0]
 
 
-def test_a_command_is_what_the_document_shows():
+def test_a_command_equals_the_documented_request():
     _, ((call,),) = write([command()], [reply(200)])
     assert (call.method, call.path, call.repeatable) == ("POST", "/api/services/command", False)
     expected = {"phone": "+4790000001", "shortNumber": "2002", "keyword": "KATT", "action": "unsubscribe"}
@@ -48,13 +48,13 @@ def test_a_command_is_what_the_document_shows():
     assert call.headers["Content-Type"].startswith("application/json")
 
 
-def test_a_price_is_a_number():
+def test_a_price_is_sent_as_a_number():
     _, ((call,),) = write([command("changesubscriberprice", price=150)], [reply(200)])
     assert json.loads(call.body)["price"] == 150
     assert b'"price":150}' in call.body
 
 
-def test_all_of_a_write_go_out_together():
+def test_commands_for_different_people_are_sent_together():
     tasks = [command(phone=Phone(f"+479000000{number}")) for number in range(8)]
     outcomes, sent = write(tasks, [reply(200)] * 8)
     assert outcomes == [Delivered()] * 8
@@ -72,7 +72,7 @@ def test_commands_for_one_subscription_keep_their_order():
     assert [type(one) for one in outcomes] == [Delivered, Delivered, Retry, Delivered]
 
 
-def test_done_and_not_active_are_both_delivered():
+def test_success_and_not_active_both_count_as_delivered():
     assert outcome(reply(200)) == Delivered()
     assert outcome(reply(204)) == Delivered(detail="was not active")
 
@@ -87,7 +87,7 @@ def test_a_price_that_strex_has_not_changed_is_not_delivered(answers, known_acti
 
 
 @pytest.mark.parametrize("action", ["stop", "unsubscribe"])
-def test_a_404_is_believed_where_the_ping_answers(action):
+def test_a_404_means_an_unknown_subscription_if_strex_answers_the_ping(action):
     gone = outcome(reply(404), PONG, action=action)
     assert isinstance(gone, Delivered)
     assert gone.absent
@@ -130,7 +130,7 @@ def test_one_ping_serves_all_the_404s_of_a_write():
         (409, Reason.UNEXPECTED_ANSWER, False),
     ],
 )
-def test_other_answers_are_tried_again(status, reason, in_doubt):
+def test_other_replies_are_retried(status, reason, in_doubt):
     again = outcome(reply(status))
     assert isinstance(again, Retry)
     assert (again.reason, again.in_doubt) == (reason, in_doubt)
@@ -145,7 +145,7 @@ def test_other_answers_are_tried_again(status, reason, in_doubt):
         (Failure.CREDENTIALS, Reason.CREDENTIALS, False),
     ],
 )
-def test_a_call_without_an_answer_is_tried_again(failure, reason, in_doubt):
+def test_a_call_without_a_reply_is_retried(failure, reason, in_doubt):
     again = outcome(HttpError(failure))
     assert (again.reason, again.in_doubt) == (reason, in_doubt)
 
@@ -167,7 +167,7 @@ def test_every_failure_has_its_outcome():
         (b"[" * 5000, "[" * 200),
     ],
 )
-def test_a_bad_command_is_rejected_in_the_providers_words(body, words):
+def test_a_bad_command_is_rejected_with_the_message_of_strex(body, words):
     assert outcome(reply(400, body)) == Rejected(reason=Reason.BAD_COMMAND, detail=words)
 
 
@@ -191,7 +191,7 @@ DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
     ],
 )
 @pytest.mark.parametrize("status", [429, 503])
-def test_strex_may_ask_for_patience(status, headers, breaker):
+def test_a_retry_after_of_strex_is_obeyed(status, headers, breaker):
     assert outcome(reply(status, **headers)).not_before == breaker
 
 
@@ -203,7 +203,7 @@ def test_strex_may_ask_for_patience(status, headers, breaker):
         Task(RecordWrite(sink="strex", object="Contact", key_field="SMS_Key__c", key="x")),
     ],
 )
-def test_what_strex_has_no_command_for_is_never_sent(task):
+def test_an_operation_without_a_strex_command_is_never_sent(task):
     outcomes, sent = write([task, command()], [reply(200)])
     assert isinstance(outcomes[0], Rejected)
     assert outcomes[0].reason is Reason.BAD_COMMAND
@@ -211,7 +211,7 @@ def test_what_strex_has_no_command_for_is_never_sent(task):
     assert len(sent[0]) == 1
 
 
-def test_nothing_to_send_is_no_call():
+def test_a_batch_without_valid_commands_makes_no_call():
     outcomes, sent = write([command("reactivate")])
     assert (len(outcomes), sent) == (1, [])
 
@@ -227,7 +227,7 @@ def test_a_200_with_nothing_or_json_is_a_success_without_a_ping(body, kind):
 
 
 @pytest.mark.parametrize("body", [b"Ok", b"NaN", b'{"a": ', b"[" * 100_000, b"\xff\xfe{}", b"%PDF-1.4"])
-def test_another_200_is_believed_only_where_strex_answers_the_ping(body):
+def test_another_200_is_a_success_only_if_strex_answers_the_ping(body):
     assert outcome(reply(200, body), PONG) == Delivered()
     for no_pong in (reply(200, PAGE), reply(404), HttpError(Failure.REFUSED)):
         again = outcome(reply(200, body), no_pong)
@@ -245,7 +245,7 @@ def test_another_200_is_believed_only_where_strex_answers_the_ping(body):
         reply(200, b"Please log in", content_type="text/html"),
     ],
 )
-def test_a_web_page_is_no_success_even_where_strex_answers_the_ping(answer):
+def test_a_web_page_is_no_success_even_if_strex_answers_the_ping(answer):
     for ping in (PONG, reply(200, PAGE)):
         again = outcome(answer, ping)
         assert (again.reason, again.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
@@ -255,7 +255,7 @@ def test_a_web_page_is_no_success_even_where_strex_answers_the_ping(answer):
         assert "html" not in again.network.lower()
 
 
-def test_what_failed_on_the_way_is_kept():
+def test_the_detail_of_a_connection_error_is_kept():
     again = outcome(HttpError(Failure.REFUSED, "no connection (connection refused)"))
     assert (again.reason, again.detail, again.network) == (
         Reason.UNAVAILABLE,
@@ -264,7 +264,7 @@ def test_what_failed_on_the_way_is_kept():
     )
 
 
-def test_an_answer_that_could_not_be_read_leaves_the_command_in_doubt():
+def test_an_unreadable_reply_leaves_the_command_in_doubt():
     again = outcome(HttpError(Failure.UNREADABLE, "the answer is larger than 1 MiB"))
     assert (again.reason, again.in_doubt, again.network) == (
         Reason.UNEXPECTED_ANSWER,

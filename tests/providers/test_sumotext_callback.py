@@ -27,7 +27,7 @@ def read(endpoint, query="", *, by=None, **more):
     return (by or reader()).read(endpoint, request(query, **more))
 
 
-def test_the_documents_web_form():
+def test_the_documented_web_form_is_read():
     event = read("crm", sample("web-form"))
     assert (event.shape, event.action, event.msisdn) == ("form", "Web Form", DONOR)
     assert (event.keyword, event.short_number, event.verdict) == ("SOMEKEY", "84700", Verdict.NONE)
@@ -41,21 +41,21 @@ def test_the_documents_web_form():
     assert event.occurred_at == event.received_at == NOW
 
 
-def test_the_documents_poll():
+def test_the_documented_poll_is_read():
     event = read("poll", sample("poll"))
     assert (event.shape, event.action, event.msisdn) == ("poll_reply", "Poll", DONOR)
     assert (event.keyword, event.short_number, event.text) == ("FB1", "84700", "A")
     assert event.properties == {"carrier": "VERIZONUS", "reply": "A", "label": "Tampa"}
 
 
-def test_the_documents_text_4_info_has_its_short_code_from_the_config():
+def test_the_documented_text_4_info_gets_its_short_code_from_the_config():
     event = read("text4info", sample("text-4-info"), by=reader(short_number="84700"))
     assert (event.shape, event.action, event.msisdn) == ("message", "Text-4-Info", DONOR)
     assert (event.keyword, event.short_number, event.text) == ("keyword", "84700", "ServerMsg")
     assert event.properties == {}
 
 
-def test_the_full_forward_is_known_by_its_id():
+def test_the_key_of_a_full_forward_is_its_id():
     event = read("mo", "mobile=2125551212&carrier=ATTUS&smsid=77&shortcode=84700&key=KATT&msg=KATT+hello")
     assert (event.shape, event.key, event.transaction_id) == ("message", "sumotext-mo-77", "77")
     assert (event.keyword, event.text) == ("KATT", "KATT hello")
@@ -70,7 +70,7 @@ def test_the_full_forward_is_known_by_its_id():
         ("sumoid=9", Result.PENDING, False),
     ],
 )
-def test_delivery_reports(query, result, final):
+def test_each_code_of_a_delivery_report_has_its_result(query, result, final):
     event = read("dlr", query)
     assert (event.shape, event.transaction_id) == ("delivery_report", "9")
     assert (event.result, event.final, event.msisdn) == (result, final, None)
@@ -96,23 +96,23 @@ def test_each_status_of_a_message_is_an_event_of_its_own():
         ("mobile=90000001&country=NORWAY", "+4790000001"),
     ],
 )
-def test_national_numbers_by_country(query, phone):
+def test_national_numbers_are_read_with_their_country(query, phone):
     event = read("crm", query, by=reader(countries={"USA": "US", "US": "US", "CAN": "CA", "CA": "CA", "NORWAY": "NO"}))
     assert event.msisdn == Phone(phone)
 
 
 @pytest.mark.parametrize("query", ["mobile=2125551212&country=NORWAY", "mobile=84700", "mobile=%23alias"])
-def test_a_number_is_never_guessed_and_stays_to_be_seen(query):
+def test_a_number_of_an_unknown_country_is_kept_and_not_guessed(query):
     event = read("crm", query)
     assert event.msisdn is None
     assert event.properties["mobile"]
 
 
-def test_the_country_of_callbacks_that_name_none_is_the_configs():
+def test_callbacks_without_a_country_use_the_country_of_the_config():
     assert read("poll", "mobile=90000001", by=reader(region="NO")).msisdn == Phone("+4790000001")
 
 
-def test_names_in_any_order_and_case_are_the_documents_ones():
+def test_parameter_names_are_read_in_any_order_and_letter_case():
     plain = read("crm", FORM + "&msg=STOP")
     odd = read("crm", "MSG=STOP&CarrierID=VERIZONUS&Mobile=2125551212&KEY=SOMEKEY&short%20code=84700&COUNTRY=USA")
     assert (odd.keyword, odd.short_number, odd.msisdn) == (plain.keyword, plain.short_number, plain.msisdn)
@@ -120,7 +120,7 @@ def test_names_in_any_order_and_case_are_the_documents_ones():
     assert odd.key == plain.key
 
 
-def test_a_field_of_the_customers_may_be_called_like_a_documented_one_but_for_its_case():
+def test_a_custom_field_may_differ_from_a_documented_one_in_letter_case_only():
     event = read("crm", FORM + "&Country=Germany&Key=gold&reply=yes")
     assert (event.keyword, event.msisdn) == ("SOMEKEY", DONOR)
     assert {"Country": "Germany", "Key": "gold", "reply": "yes", "country": "USA"}.items() <= event.properties.items()
@@ -144,7 +144,7 @@ def test_a_field_with_several_values_is_a_list():
         ("x%26y%3Dz", "x&y=z"),
     ],
 )
-def test_escapes_are_read_and_odd_ones_are_left(written, meant):
+def test_escapes_are_decoded_and_invalid_ones_are_kept(written, meant):
     assert read("crm", f"{FORM}&&Name={written}&&").properties["Name"] == meant
 
 
@@ -183,7 +183,7 @@ def test_query_form_and_json_are_merged(query, body, content_type):
         ("dlr", "mtcode=4", b"", "", "no sumoid"),
     ],
 )
-def test_what_cannot_be_understood_says_why_and_no_more(endpoint, query, body, content_type, why):
+def test_an_unreadable_callback_gives_its_reason(endpoint, query, body, content_type, why):
     with pytest.raises(Unreadable) as caught:
         read(endpoint, query, body=body, content_type=content_type)
     assert caught.value.why == why
@@ -217,7 +217,7 @@ def test_what_cannot_be_understood_says_why_and_no_more(endpoint, query, body, c
     ],
 )
 @pytest.mark.parametrize("endpoint", ["crm", "text4info", "mo"])
-def test_only_a_whole_message_is_a_word_on_consent(endpoint, text, verdict):
+def test_only_a_whole_message_is_an_opt_in_or_opt_out(endpoint, text, verdict):
     by = reader(start_words={"start", "yes", "unstop", "count me in"})
     body = json.dumps({"mobile": "2125551212", "key": "SOMEKEY", "shortcode": "84700", "msg": text}).encode()
     assert read(endpoint, body=body, by=by).verdict is verdict
@@ -252,12 +252,12 @@ def test_a_stop_for_everything_names_no_keyword():
         ("reply=yes&label=START", Verdict.NONE),
     ],
 )
-def test_the_answer_to_a_poll_may_be_a_stop_and_is_no_opt_in(query, verdict):
+def test_a_reply_to_a_poll_may_be_a_stop_and_is_no_opt_in(query, verdict):
     event = read("poll", f"mobile=2125551212&key=FB1&{query}")
     assert (event.verdict, event.shape) == (verdict, "poll_reply")
 
 
-def test_a_stop_in_a_poll_is_for_the_short_number_and_not_for_the_poll():
+def test_a_stop_in_a_poll_is_for_the_short_number():
     assert read("poll", "mobile=2125551212&key=FB1&reply=STOP&label=").opt_out_scope is Scope.SHORT_NUMBER
     assert read("poll", "mobile=2125551212&key=FB1&reply=STOP+ALL&label=").opt_out_scope is Scope.PROVIDER
 
@@ -282,13 +282,13 @@ def test_a_field_of_a_form_that_is_wholly_a_stop_is_an_opt_out(fields, verdict):
         assert "Email" in event.properties
 
 
-def test_a_form_keeps_what_its_message_says():
+def test_a_stop_in_a_form_field_does_not_replace_the_text():
     event = read("crm", f"{FORM}&msg=START&Email=STOP")
     assert (event.verdict, event.text) == (Verdict.OPT_OUT, "START")
     assert read("crm", f"{FORM}&Email=STOP").text == "STOP"
 
 
-def test_the_words_by_which_people_join_are_keywords():
+def test_start_words_are_keywords():
     by = reader(keywords={"stop hunger": "STOP HUNGER"}, start_words={"stop hunger"})
     assert read("text4info", "mobile=2125551212&lead=X&msg=stop+hunger", by=by).verdict is Verdict.OPT_IN
     event = read("text4info", "mobile=2125551212&lead=X&msg=stop+hunger+stop", by=by)
@@ -320,7 +320,7 @@ ANYTHING = st.one_of(
         ),
     ),
 )
-def test_whatever_comes_is_an_event_that_can_be_stored_or_unreadable(endpoint, query, body):
+def test_any_request_becomes_an_event_that_can_be_stored_or_is_unreadable(endpoint, query, body):
     try:
         event = read(endpoint, query, body=body)
     except Unreadable:

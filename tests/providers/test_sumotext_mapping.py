@@ -26,7 +26,7 @@ def rules(tmp_path):
     return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
 
 
-def test_they_fit_the_config_of_the_page_and_their_tests_pass(rules):
+def test_the_mappings_fit_the_config_of_the_docs_page_and_their_tests_pass(rules):
     assert rules.warnings == ()
     results = list(run_rule_tests(rules))
     assert [result for result in results if result.differences] == []
@@ -39,7 +39,7 @@ def test_each_rule_has_a_test(rules):
         assert {rule.name for rule in file.rules} <= wanted
 
 
-def test_the_page_names_every_field_that_they_write(rules):
+def test_the_docs_page_names_every_field_that_the_mappings_write(rules):
     own = {"Name", "IsActive", "Status", "Campaign", "Contact", "Subject", "Priority", "WhoId", "Description"}
     of_the_log = {"SMS_Event__c"}
     for item in (item for file in rules.files for rule in file.rules for item in rule.items):
@@ -49,7 +49,7 @@ def test_the_page_names_every_field_that_they_write(rules):
             assert f"`{name}`" in PAGE, (item.object, name)
 
 
-def test_they_name_the_schema_from_the_place_they_are_copied_to():
+def test_the_mappings_name_the_schema_relative_to_the_mappings_folder():
     for name in FILES:
         first = (ROOT / "mappings" / "more" / name).read_text().splitlines()[0]
         schema = first.removeprefix("# yaml-language-server: $schema=")
@@ -57,6 +57,6 @@ def test_they_name_the_schema_from_the_place_they_are_copied_to():
         assert (ROOT / "mappings" / schema).resolve().is_file()
 
 
-def test_a_config_without_sumotext_does_not_see_them():
+def test_a_config_without_sumotext_does_not_load_its_mappings():
     names = {path.name for path in (ROOT / "mappings").glob("*.yaml")}
     assert not names & set(FILES)

@@ -47,7 +47,7 @@ def admitted(one, asked):
     ask(lambda http: one.authenticate(http, asked))
 
 
-def test_there_is_a_door_for_each_callback_and_nothing_to_command():
+def test_there_is_an_endpoint_for_each_callback_and_no_command():
     made = provider("open: true", name="texts")
     assert [(one.provider, one.name) for one in made.endpoints] == [
         ("texts", name) for name in ("crm", "poll", "text4info", "mo", "dlr")
@@ -60,7 +60,7 @@ def test_there_is_a_door_for_each_callback_and_nothing_to_command():
     assert not commands(settings("open: true"))
 
 
-def test_every_shape_that_a_door_brings_can_be_named_in_a_mapping():
+def test_every_shape_of_an_endpoint_can_be_used_in_a_mapping():
     made = provider("open: true")
     queries = {
         "crm": sample("web-form"),
@@ -75,7 +75,7 @@ def test_every_shape_that_a_door_brings_can_be_named_in_a_mapping():
     assert brought == set(SHAPES)
 
 
-def test_full_settings_reach_the_reader():
+def test_the_reader_has_all_settings():
     made = provider(FULL)
     assert all(
         [type(lock) for lock in one.authenticators] == [AddressList, PathSecret, BasicAuth] for one in made.endpoints
@@ -88,7 +88,7 @@ def test_full_settings_reach_the_reader():
     assert reader.deduplicator.window.total_seconds() == 3600
 
 
-def test_the_path_secret_opens_and_nothing_else_does():
+def test_only_the_path_secret_is_accepted():
     one = endpoint(provider("path_secrets: [{env: KEY}]"), "crm")
     admitted(one, request(secret="the KEY"))
     for wrong in (None, "KEY"):
@@ -97,7 +97,7 @@ def test_the_path_secret_opens_and_nothing_else_does():
         assert caught.value.status == 401
 
 
-def test_a_callback_is_kept_with_all_that_came_understood_or_not():
+def test_query_and_body_of_a_callback_are_stored_even_if_unreadable():
     one = endpoint(provider("open: true"), "crm")
     (read,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), AuthResult())
     assert (read.raw, read.event.msisdn) == (b"mobile=2125551212&Name=Bill&Zip=10024", Phone("+12125551212"))
@@ -105,7 +105,7 @@ def test_a_callback_is_kept_with_all_that_came_understood_or_not():
     assert (unread.raw, unread.event, unread.why) == (b"key=SOMEKEY&Zip=10024", None, "no mobile")
 
 
-def test_what_was_kept_is_understood_again():
+def test_a_stored_callback_can_be_read_again():
     one = endpoint(provider("open: true"), "crm")
     (first,) = one.read(request("mobile=2125551212&Name=Bill", body=b"Zip=10024"), AuthResult())
     (again,) = one.read(request(body=first.raw, content_type="application/json"), AuthResult())
@@ -125,19 +125,19 @@ def test_what_was_kept_is_understood_again():
         ("{open: true, signature: {mode: required}}", "unknown key"),
     ],
 )
-def test_a_mistake_is_told(text, said):
+def test_a_wrong_setting_is_reported(text, said):
     with pytest.raises(ProblemsFound) as caught:
         settings(text)
     assert any(said in str(problem) for problem in caught.value.problems)
 
 
-def test_the_cure_for_no_lock_names_the_locks_that_there_are():
+def test_the_cure_for_no_authenticator_names_the_possible_ones():
     with pytest.raises(ProblemsFound) as caught:
         settings("{}")
     (problem,) = caught.value.problems
     assert "path_secrets, basic_auth, addresses; or say `open: true`" in problem.hint
 
 
-def test_an_open_door_lets_everybody_in():
+def test_an_open_endpoint_accepts_everybody():
     for one in provider("open: true").endpoints:
         admitted(one, request())

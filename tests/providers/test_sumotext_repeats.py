@@ -41,7 +41,7 @@ def phone():
     return Phone()
 
 
-def test_the_same_vote_within_the_window_counts_once(phone):
+def test_the_same_vote_within_the_window_is_a_repeat(phone):
     assert [phone.sends("reply=A"), phone.sends("reply=A", seconds=1), phone.sends("reply=A", minutes=9)] == [
         True,
         False,
@@ -54,18 +54,18 @@ def test_the_order_of_parameters_does_not_matter(phone):
     assert not phone.sends("label=Tampa&reply=A")
 
 
-def test_behind_the_window_the_same_vote_is_news(phone):
+def test_the_same_vote_after_the_window_is_a_new_event(phone):
     assert phone.sends("reply=A")
     assert phone.sends("reply=A", minutes=10)
 
 
-def test_a_repeat_behind_an_edge_of_time_is_one(phone):
+def test_a_repeat_in_the_next_section_of_time_is_a_repeat(phone):
     phone.now = EDGE - timedelta(seconds=1)
     assert phone.sends("reply=A")
     assert not phone.sends("reply=A", seconds=2)
 
 
-def test_another_phone_another_door_and_another_answer_are_news(phone):
+def test_another_phone_endpoint_or_reply_is_a_new_event(phone):
     assert phone.sends("reply=A")
     other = Phone("2125551213")
     other.reader, other.known = phone.reader, phone.known
@@ -75,7 +75,7 @@ def test_another_phone_another_door_and_another_answer_are_news(phone):
     assert phone.sends("msg=hi", "text4info")
 
 
-def test_changing_ones_mind_and_back_again_is_news_each_time(phone):
+def test_each_change_of_a_vote_is_a_new_event(phone):
     assert [phone.sends(f"reply={vote}", seconds=1) for vote in "ABABAB"] == [True] * 6
     assert not phone.sends("reply=B")
 
@@ -85,44 +85,44 @@ def test_a_stop_after_a_start_counts_however_soon(phone):
     assert not phone.texts("STOP", seconds=1)
 
 
-def test_a_stop_after_a_start_by_another_way_counts(phone):
+def test_a_stop_after_a_start_at_another_endpoint_counts(phone):
     assert phone.texts("STOP")
     assert phone.sends("smsid=5&msg=START", "mo")
     assert phone.texts("STOP", seconds=1)
 
 
-def test_a_start_that_is_sent_again_late_takes_back_no_stop(phone):
+def test_a_late_repeat_of_a_start_does_not_revert_a_stop(phone):
     assert phone.texts("START")
     assert phone.texts("STOP", seconds=1)
     assert not phone.texts("START", seconds=1)
     assert phone.texts("START", minutes=10)
 
 
-def test_after_a_restart_a_repeat_is_still_known_within_its_section_of_time(phone):
+def test_a_repeat_in_the_same_section_of_time_is_recognised_after_a_restart(phone):
     assert phone.sends("reply=A")
     phone.restart()
     assert not phone.sends("reply=A", seconds=5)
 
 
-def test_after_a_restart_a_stop_is_news_in_doubt(phone):
+def test_a_stop_that_may_be_a_repeat_after_a_restart_is_a_new_event(phone):
     assert phone.texts("STOP")
     assert phone.texts("START", seconds=1)
     phone.restart()
     assert phone.texts("STOP", seconds=1)
 
 
-def test_messages_with_an_id_are_repeats_by_it_alone(phone):
+def test_messages_with_an_id_are_repeats_only_by_their_id(phone):
     assert phone.sends("smsid=5&msg=hi", "mo")
     assert phone.sends("smsid=6&msg=hi", "mo")
     assert not phone.sends("smsid=5&msg=hi", "mo", days=2)
 
 
-def test_a_clock_set_back_makes_no_news(phone):
+def test_a_repeat_is_recognised_after_the_clock_is_set_back(phone):
     assert phone.sends("reply=A")
     assert not phone.sends("reply=A", hours=-1)
 
 
-def test_what_is_remembered_has_an_end():
+def test_the_number_of_remembered_messages_is_limited():
     memory = Deduplicator(window=timedelta(days=3))
     reader = Reader(provider="sumotext", deduplicator=memory)
     for number in range(deduplicate.MAX + 100):
@@ -130,7 +130,7 @@ def test_what_is_remembered_has_an_end():
     assert len(memory._seen) == len(memory._last) == deduplicate.MAX
 
 
-def test_a_key_cannot_be_guessed_without_the_secret_of_the_doors():
+def test_a_key_cannot_be_guessed_without_the_secret_of_the_endpoints():
     def key(secret):
         reader = Reader(provider="sumotext", deduplicator=Deduplicator(window=WINDOW, secret=secret))
         return reader.read("poll", request("mobile=2125551212&key=FB1&reply=A", at=EDGE)).key

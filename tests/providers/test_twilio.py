@@ -92,10 +92,10 @@ def read(form, endpoint="mo", **more):
 
 
 class TestSignature:
-    def test_the_documents_example_is_valid(self):
+    def test_the_documented_example_is_valid(self):
         Signature([b"12345"]).check(signed())
 
-    def test_either_of_two_tokens_is_valid(self):
+    def test_both_current_tokens_are_valid(self):
         Signature([b"new", b"12345"]).check(signed())
 
     @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ class TestSignature:
             request(EXAMPLE, url=EXAMPLE_URL),
         ],
     )
-    def test_anything_else_is_refused(self, wrong):
+    def test_a_changed_request_is_refused(self, wrong):
         assert rejected(lambda: Signature([b"12345"]).check(wrong)) == 403
 
     def test_another_token_is_refused(self):
@@ -129,10 +129,10 @@ class TestSignature:
             ("https://mycompany.com:8443/x", "https://mycompany.com:8443/x"),
         ],
     )
-    def test_the_usual_port_may_be_named_or_not(self, address, given, twilios):
+    def test_the_address_may_name_the_default_port_or_not(self, address, given, twilios):
         Signature([b"12345"]).check(signed(MESSAGE, url=given, signature=twilios(address, MESSAGE)))
 
-    def test_blank_values_several_values_and_other_alphabets_are_covered(self, twilios):
+    def test_signatures_cover_blank_repeated_and_non_latin_values(self, twilios):
         form = [("Body", "Ja, jeg støtter 🐯"), ("MediaUrl", "b"), ("MediaUrl", "a"), ("MediaUrl", "b"), ("ToZip", "")]
         signature = twilios(URL, [("Body", form[0][1]), ("MediaUrl", "a"), ("MediaUrl", "b"), ("ToZip", "")])
         Signature([b"12345"]).check(signed(form, url=URL, signature=signature))
@@ -144,7 +144,7 @@ class TestSignature:
         )
 
     @given(st.binary(max_size=60), st.text(max_size=20), st.text(max_size=20))
-    def test_no_bytes_whatever_raise_anything_else(self, body, signature, algorithm):
+    def test_no_bytes_raise_another_error(self, body, signature, algorithm):
         wrong = signed(body=body, signature=signature, settings=f"algorithm={algorithm}")
         assert rejected(lambda: Signature([b"12345"]).check(wrong)) == 403
 
@@ -162,7 +162,7 @@ def twilios():
 
 
 class TestReader:
-    def test_a_message(self):
+    def test_a_message_is_read(self):
         event = read(MESSAGE)
         assert (event.shape, event.action, event.msisdn) == ("message", "Incoming Message", DONOR)
         assert (event.short_number, event.text, event.transaction_id) == ("+15005550009", "Thank you", "SM01")
@@ -193,17 +193,17 @@ class TestReader:
             ({"Body": ""}, Verdict.NONE, None, None),
         ],
     )
-    def test_what_a_message_says_about_consent(self, form, verdict, scope, known):
+    def test_a_message_has_the_verdict_of_its_text_and_marks(self, form, verdict, scope, known):
         event = read({**MESSAGE, **form}, keywords={"katt": "KATT"})
         assert (event.verdict, event.known_to_provider) == (verdict, known)
         if scope is not None:
             assert event.opt_out_scope is scope
 
-    def test_what_is_joined_is_the_messaging_service_or_the_number(self):
+    def test_the_service_of_an_event_is_the_messaging_service_or_the_number(self):
         assert read(MESSAGE).service_id == read(REPORT, "dlr").service_id == "+15005550009"
         assert read({**MESSAGE, "MessagingServiceSid": "MG1"}).service_id == "MG1"
 
-    def test_a_keyword_is_found(self):
+    def test_a_keyword_is_found_in_the_text(self):
         assert read({**MESSAGE, "Body": "katt stop"}, keywords={"katt": "KATT"}).keyword == "KATT"
         assert read({**MESSAGE, "Body": "Katt 100"}, keywords={"katt": "KATT"}).keyword == "KATT"
 
@@ -220,7 +220,7 @@ class TestReader:
             ("dreamt", Result.PENDING, False),
         ],
     )
-    def test_a_status(self, status, result, final):
+    def test_each_status_has_its_result(self, status, result, final):
         event = read({**REPORT, "MessageStatus": status}, "dlr")
         assert (event.shape, event.status, event.result, event.final) == ("delivery_report", status, result, final)
         assert (event.msisdn, event.short_number, event.verdict) == (DONOR, "+15005550009", Verdict.NONE)
@@ -241,15 +241,15 @@ class TestReader:
         assert len(set(keys)) == 4
         assert read(MESSAGE).key == keys[0]
 
-    def test_the_channel_before_a_number_is_left_out(self):
+    def test_the_channel_in_front_of_a_number_is_removed(self):
         event = read({**MESSAGE, "From": "whatsapp:+15005550006", "To": "whatsapp:+15005550009"})
         assert (event.msisdn, event.short_number) == (DONOR, "+15005550009")
 
-    def test_a_query_is_read_too(self):
+    def test_a_message_in_the_query_is_read(self):
         event = Reader(provider="twilio").read("mo", request(query=urlencode(MESSAGE)))
         assert (event.msisdn, event.text) == (DONOR, "Thank you")
 
-    def test_a_number_that_is_none_belongs_to_nobody(self):
+    def test_a_sender_that_is_no_phone_number_is_nobody(self):
         assert read({**MESSAGE, "From": "MyBank"}).msisdn is None
         assert read({**MESSAGE, "From": ""}).msisdn is None
 
@@ -261,12 +261,12 @@ class TestReader:
             ("dlr", {"MessageSid": "SM1"}, "no MessageStatus"),
         ],
     )
-    def test_what_is_missing_is_told(self, endpoint, form, why):
+    def test_a_missing_parameter_is_named(self, endpoint, form, why):
         with pytest.raises(Unreadable) as caught:
             read(form, endpoint)
         assert caught.value.why == why
 
-    def test_no_more_than_two_hundred_other_parameters_are_kept(self):
+    def test_at_most_two_hundred_other_parameters_are_kept(self):
         event = read({**{f"X{number}": "1" for number in range(300)}, **MESSAGE})
         assert len(event.properties) == 200 + 4
         assert event.msisdn == DONOR
@@ -287,7 +287,7 @@ class TestProvider:
             assert (answer.status, answer.body) == (200, b"<Response/>")
             assert answer.content_type.startswith("text/xml")
 
-    def test_the_signature_opens_and_nothing_else_does(self):
+    def test_only_a_signed_request_is_accepted(self):
         endpoint = provider("auth_tokens: [{env: A}, {env: B}]").endpoints[0]
         assert isinstance(endpoint, TwilioEndpoint)
         assert endpoint.signature.tokens == [b"the A", b"the B"]
@@ -295,17 +295,17 @@ class TestProvider:
         assert rejected(lambda: endpoint.check_head(request())) == 403
         assert endpoint.check_head(signed(body=b"")) is False
 
-    def test_a_path_secret_is_asked_too(self):
+    def test_a_path_secret_is_checked_beside_the_signature(self):
         endpoint = provider("{auth_tokens: [{env: A}], path_secrets: [{env: S}]}").endpoints[0]
         assert rejected(lambda: endpoint.check_head(signed(body=b"", secret="wrong"))) == 401
         assert endpoint.check_head(signed(body=b"", secret="the S")) is True
 
-    def test_an_open_endpoint_lets_everybody_in(self):
+    def test_an_open_endpoint_accepts_everybody(self):
         endpoint = provider().endpoints[0]
         assert endpoint.check_head(request()) is False
         assert ask(lambda http: endpoint.authenticate(http, request(MESSAGE)))[0] == AuthResult()
 
-    def test_what_was_kept_is_understood_again(self):
+    def test_a_stored_callback_can_be_read_again(self):
         endpoint = provider().endpoints[0]
         (first,) = endpoint.read(request(MESSAGE), AuthResult())
         (again,) = endpoint.read(request(body=first.raw), AuthResult())
@@ -320,12 +320,12 @@ class TestProvider:
             ("{auth_tokens: [{env: A}, {env: B}, {env: C}]}", "at most 2"),
         ],
     )
-    def test_a_mistake_is_told(self, text, said):
+    def test_a_wrong_setting_is_reported(self, text, said):
         with pytest.raises(ProblemsFound) as caught:
             settings(text)
         assert any(said in str(problem) for problem in caught.value.problems), caught.value.problems
 
-    def test_the_cure_for_no_lock_names_the_signature(self):
+    def test_the_cure_for_no_authenticator_names_the_signature(self):
         with pytest.raises(ProblemsFound) as caught:
             settings("{}")
         assert "path_secrets, basic_auth, addresses, auth_tokens; or say `open: true`" in caught.value.problems[0].hint
@@ -349,14 +349,14 @@ class TestMapping:
     def rules(self, loaded):
         return load_mappings(loaded.base, mapping_context(loaded))
 
-    def test_it_fits_the_config_of_the_page_and_its_tests_pass(self, loaded):
+    def test_the_mapping_fits_the_config_of_the_docs_page_and_its_tests_pass(self, loaded):
         rules = self.rules(loaded)
         assert rules.warnings == ()
         results = list(run_rule_tests(rules))
         assert [result for result in results if result.differences] == []
         assert {result.file for result in results} == set(FILES)
 
-    def test_no_opt_out_is_lost(self, loaded):
+    def test_the_shipped_mapping_loses_no_opt_out(self, loaded):
         refuse_lost_opt_outs(self.rules(loaded), opt_outs(loaded))
 
     def test_a_rule_that_misses_opt_outs_is_refused(self, loaded):
