@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from connector.delivery.channels import FeedChannel
 from connector.model.event import Verdict
-from connector.pipeline.feed_page import Cursor, PageKept
+from connector.pipeline.cursor import Cursor
+from connector.pipeline.feed_page import PageKept
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm
 

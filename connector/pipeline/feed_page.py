@@ -1,12 +1,11 @@
 """Judges a page of a feed, and stores its shadows, its events and the cursor in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Self
+from typing import Any
 from uuid import uuid4
 
-import orjson
 from msgspec import structs
 
 from connector.consent.change_events import change_events, deletion_events, numbers_in_keys
@@ -19,6 +18,7 @@ from connector.model.event import Event, Verdict
 from connector.model.last_write import LastWrite
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
+from connector.pipeline.cursor import Cursor
 from connector.pipeline.receive import entry
 from connector.ports import Feed, Page, Row, Shadow
 from connector.store.change_notices import Pointer
@@ -28,70 +28,6 @@ from connector.store.records import Gone, ShadowWrite
 from connector.store.restore import Restored
 from connector.store.sql import micros
 from connector.store.store import Store
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cursor:
-    """The position of a feed, and whether it still reads all records.
-
-    It reads all records at first, and again when it watches more fields. Then only the added fields are new, and the
-    others are compared as usual.
-    """
-
-    fields: tuple[str, ...]
-    consent: tuple[str, ...] = ()  # which fields say what about consent, as the config has it
-    position: str | None = None
-    baseline: bool = True  # all records are read
-    # Of a baseline: the fields that were read before it; None: those that each shadow holds.
-    known: tuple[str, ...] | None = ()
-
-    @classmethod
-    def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
-        """The stored cursor. It begins with all records again if there is none, or if more is watched than before."""
-        fields = tuple(sorted({*feed.fields, *feed.key_fields}))
-        declared = _declared(consent)
-        new = cls(fields=fields, consent=declared)
-        if text is None:
-            return new
-        try:
-            stored = orjson.loads(text)
-            before = tuple(stored["fields"])
-            position, baseline = stored["position"], bool(stored["baseline"])
-            known = stored.get("known", ()) if baseline else before
-            known = None if known is None else tuple(known)
-            same = tuple(stored.get("consent", declared)) == declared
-        except (ValueError, KeyError, TypeError):
-            return replace(new, known=None)
-        if before == fields and same:
-            return replace(new, position=position, baseline=baseline, known=known if baseline else ())
-        if not baseline and same and set(fields) <= set(before):
-            return replace(new, position=position, baseline=False)
-        return replace(new, known=known)
-
-    @property
-    def first(self) -> bool:
-        """Whether nothing was known before: the first poll sends nothing."""
-        return self.baseline and self.known == ()
-
-    def compared(self, feed: Feed, shadow: Shadow) -> tuple[str, ...]:
-        """The fields of a row that are compared with its shadow; the others are only stored."""
-        if not self.baseline:
-            return feed.fields
-        known = (shadow or {}).keys() if self.known is None else self.known
-        return tuple(name for name in feed.fields if name in known)
-
-    def after(self, page: Page) -> str:
-        """The cursor to be stored after a page."""
-        reads_on = self.baseline and not page.last
-        done = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
-        return orjson.dumps(done | {"known": self.known} if reads_on else done).decode()
-
-
-def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
-    """The consent fields as the config has them. When they change, all records are read once more."""
-    if consent is None:
-        return ()
-    return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +114,7 @@ def read_page(
     last_writes = {record_id: one.last_write for record_id, one in seen.records.items() if one.last_write}
     forgotten = _forgotten_writes(rows, seen, restored) if restored else ()
     last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in forgotten}
-    for one in read_rows(
+    readings = read_rows(
         living + seen_before,
         feed=feed,
         consent=consent,
@@ -190,7 +126,8 @@ def read_page(
         | {row.record_id for row in forgotten if consent and not is_out(row.fields, consent)},
         last_writes=last_writes,
         compared=asked.compared,
-    ):
+    )
+    for one in readings:
         if one.row.deleted:
             found.take_deleted(one)
         else:

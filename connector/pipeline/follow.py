@@ -8,8 +8,9 @@ from msgspec.structs import replace
 from connector.delivery.channels import FeedChannel
 from connector.model.errors import StoreUnavailable
 from connector.model.outcome import Reason, Retry
+from connector.pipeline.cursor import Cursor
 from connector.pipeline.feed_alarms import flags_rewritten, opt_outs_not_held
-from connector.pipeline.feed_page import Cursor, FeedQuery, keep_page
+from connector.pipeline.feed_page import FeedQuery, keep_page
 from connector.pipeline.runtime import PipelineConfig, Runtime, back_off
 from connector.ports import Page
 from connector.store.store import Store

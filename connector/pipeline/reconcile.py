@@ -22,8 +22,9 @@ from connector.model.errors import ConnectorError, PeerUnavailable, StoreUnavail
 from connector.model.http import Http
 from connector.model.outcome import Retry
 from connector.model.record_number import NumberReader
+from connector.pipeline.cursor import Cursor
 from connector.pipeline.feed_alarms import flags_rewritten
-from connector.pipeline.feed_page import Cursor, FeedQuery, keep_page, read_page
+from connector.pipeline.feed_page import FeedQuery, keep_page, read_page
 from connector.ports import Page, Row
 from connector.store.records import KnownRecord
 from connector.store.sql import micros

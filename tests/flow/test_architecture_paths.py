@@ -144,8 +144,9 @@ IN_ORDER = {
         consent/decide.py mapping/apply.py store/plans.py pipeline/deliver.py delivery/send.py
         crm/salesforce/write/sink.py crm/salesforce/write/requests.py crm/salesforce/client/responses.py
         delivery/outcome_policy.py pipeline/settle.py store/settle.py""",
-    "The path of one opt-out": """pipeline/follow.py pipeline/feed_page.py crm/salesforce/read/feed.py
-        crm/salesforce/client/responses.py consent/changes.py store/feeds.py pipeline/plan.py pipeline/planning.py
+    "The path of one opt-out": """pipeline/follow.py pipeline/cursor.py crm/salesforce/read/feed.py
+        crm/salesforce/client/responses.py pipeline/feed_page.py consent/changes.py store/feeds.py pipeline/plan.py
+        pipeline/planning.py
         consent/decide.py mapping/apply.py store/plans.py pipeline/deliver.py delivery/send.py
         providers/strex/commands.py providers/strex/responses.py delivery/outcome_policy.py pipeline/settle.py
         store/settle.py""",

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from flow.world import a_world
 
-from connector.admin import AdminContext
+from connector.admin import AdminContext, commands_for
 from connector.pipeline.reconcile import FAILED
 from connector.sandbox.salesforce.identifiers import record_id
 from connector.store.records import ShadowWrite
@@ -269,9 +269,10 @@ async def test_the_scheduler_starts_the_comparison_and_status_shows_it(world):
     await world.until(lambda: not world.app.reconciler.running)
     (emitted,) = [one for one in world.emitted(Lifecycle) if one.message.startswith("compared all records")]
     assert emitted.details["compared"] == "1"
-    status = await AdminContext.of(
+    context = AdminContext.of(
         world.app.store, rules=lambda: world.app.pipeline.rules, loaded=world.app.loaded, now=world.clock.now
-    ).commands()["status"]({})
+    )
+    status = await commands_for(context)["status"]({})
     (feed,) = status["feeds"]
     assert (feed["reconciled"]["compared"], feed["reconciled"]["why"]) == (1, None)
     async with world.http.get(f"{world.app.admin_url}/metrics") as answer:

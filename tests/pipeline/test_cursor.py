@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from connector.model.consent_fields import ConsentFields
-from connector.pipeline.feed_page import Cursor
+from connector.pipeline.cursor import Cursor
 from connector.ports import Page
 
 CONSENT = ConsentFields(object="Contact", flag="Out", phone="Mobile")

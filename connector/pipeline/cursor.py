@@ -1,0 +1,73 @@
+"""The position of a feed in its CRM's changes, and what is compared there."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import orjson
+
+from connector.model.consent_fields import ConsentFields
+from connector.ports import Feed, Page, Shadow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """The position of a feed, and whether it still reads all records.
+
+    It reads all records at first, and again when it watches more fields. Then only the added fields are new, and the
+    others are compared as usual.
+    """
+
+    fields: tuple[str, ...]
+    consent: tuple[str, ...] = ()  # which fields say what about consent, as the config has it
+    position: str | None = None
+    baseline: bool = True  # all records are read
+    # Of a baseline: the fields that were read before it; None: those that each shadow holds.
+    known: tuple[str, ...] | None = ()
+
+    @classmethod
+    def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
+        """The stored cursor. It begins with all records again if there is none, or if more is watched than before."""
+        fields = tuple(sorted({*feed.fields, *feed.key_fields}))
+        declared = _declared(consent)
+        new = cls(fields=fields, consent=declared)
+        if text is None:
+            return new
+        try:
+            stored = orjson.loads(text)
+            before = tuple(stored["fields"])
+            position, baseline = stored["position"], bool(stored["baseline"])
+            known = stored.get("known", ()) if baseline else before
+            known = None if known is None else tuple(known)
+            same = tuple(stored.get("consent", declared)) == declared
+        except (ValueError, KeyError, TypeError):
+            return replace(new, known=None)
+        if before == fields and same:
+            return replace(new, position=position, baseline=baseline, known=known if baseline else ())
+        if not baseline and same and set(fields) <= set(before):
+            return replace(new, position=position, baseline=False)
+        return replace(new, known=known)
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing was known before: the first poll sends nothing."""
+        return self.baseline and self.known == ()
+
+    def compared(self, feed: Feed, shadow: Shadow) -> tuple[str, ...]:
+        """The fields of a row that are compared with its shadow; the others are only stored."""
+        if not self.baseline:
+            return feed.fields
+        known = (shadow or {}).keys() if self.known is None else self.known
+        return tuple(name for name in feed.fields if name in known)
+
+    def after(self, page: Page) -> str:
+        """The cursor to be stored after a page."""
+        reads_on = self.baseline and not page.last
+        done = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
+        return orjson.dumps(done | {"known": self.known} if reads_on else done).decode()
+
+
+def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
+    """The consent fields as the config has them. When they change, all records are read once more."""
+    if consent is None:
+        return ()
+    return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))
