@@ -52,7 +52,7 @@ async def candidates(org, count):
 
 
 @pytest.mark.parametrize(("count", "jobs"), [(0, 0), (3, 0), (2000, 0), (9_999, 0), (10_001, 1), (20_001, 1)])
-async def test_every_record_is_shown_once(org, count, jobs):
+async def test_every_record_is_read_once(org, count, jobs):
     if count:
         await candidates(org, count)
     rows, _, total = await read(org)
@@ -62,7 +62,7 @@ async def test_every_record_is_shown_once(org, count, jobs):
 
 
 @pytest.mark.parametrize("crowded", [0, 10_000])
-async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
+async def test_all_records_are_read_with_the_same_fields_as_by_the_feed(org, crowded):
     if crowded:
         await candidates(org, crowded)
     filled, empty, deleted = await org.load("Contact", [FILLED, {"LastName": "x"}, {"LastName": "y"}])
@@ -77,7 +77,7 @@ async def test_what_is_shown_is_what_the_feed_shows_of_the_record(org, crowded):
     assert all(may_differ(rows[filled].fields[name], known[empty].fields[name], TRAITS) for name in FIELDS)
 
 
-async def test_a_merged_record_tells_where_it_went(org):
+async def test_a_merged_record_names_the_kept_record(org):
     kept, lost = await org.load("Contact", [{"LastName": "x"}, {"LastName": "y"}])
     await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
     await candidates(org, 10_000)
@@ -85,7 +85,7 @@ async def test_a_merged_record_tells_where_it_went(org):
     assert rows[lost].merged_into == kept
 
 
-async def test_a_job_that_is_not_done_is_asked_for_again(org):
+async def test_an_unfinished_job_is_polled_again(org):
     await candidates(org, 10_001)
     await org.fault("job_held")
     begun = await SOURCE.read_all(org, None)
@@ -96,7 +96,7 @@ async def test_a_job_that_is_not_done_is_asked_for_again(org):
     assert len((await ready(org, again.position)).rows) == 10_000
 
 
-async def test_a_job_that_fails_is_told(org):
+async def test_a_failed_job_is_reported(org):
     await candidates(org, 10_001)
     await org.fault("job_fails")
     begun = await SOURCE.read_all(org, None)
@@ -104,7 +104,7 @@ async def test_a_job_that_fails_is_told(org):
         await ready(org, begun.position)
 
 
-async def test_an_outage_is_told_and_the_step_can_be_repeated(org):
+async def test_an_outage_is_reported_and_the_step_can_be_repeated(org):
     await candidates(org, 10_001)
     begun = await SOURCE.read_all(org, None)
     await org.fault("unavailable")

@@ -135,7 +135,7 @@ class AnyHttp(AnsweringHttp):
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(data=st.data())
-def test_each_task_has_one_outcome_that_the_retry_table_knows(data):
+def test_any_reply_gives_each_task_one_outcome_of_the_retry_table(data):
     sink = SalesforceSink("crm", api=API, consent_fields=CONSENT)
     outcomes = asyncio.run(sink.write(AnyHttp(data, 200), TASKS))
     assert len(outcomes) == len(TASKS)
@@ -145,7 +145,7 @@ def test_each_task_has_one_outcome_that_the_retry_table_knows(data):
 
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
-def test_a_feed_answers_with_a_page_or_a_reason(data):
+def test_any_reply_gives_a_feed_a_page_or_a_reason(data):
     feed = SalesforceFeed("crm", "Thing__c", api=API, fields=("A__c",))
     answer = asyncio.run(feed.ask(AnyHttp(data, 50), None))
     assert isinstance(answer, Page) or answer.reason in POLICIES
@@ -153,6 +153,6 @@ def test_a_feed_answers_with_a_page_or_a_reason(data):
 
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
-def test_a_description_is_one_or_a_reason(data):
+def test_any_reply_gives_a_description_or_a_reason(data):
     described = asyncio.run(Describer(API).describe(AnyHttp(data, 5), ["Thing__c"]))
     assert isinstance(described["Thing__c"], ObjectSchema | Retry | None)

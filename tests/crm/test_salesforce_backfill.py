@@ -22,7 +22,7 @@ def read(contacts=CONTACTS, **fields):
 @pytest.mark.parametrize(
     "written", ["+4790000001", "+47 900 00 001", "0047 90000001", "900 00 001", "90000001", "(+47) 90-00-00-01"]
 )
-def test_a_number_is_read_however_it_is_written(written):
+def test_a_number_is_read_in_any_spelling(written):
     found = read(MobilePhone=written)
     assert (found.verdict, found.wanted, found.shown) == (Verdict.OPEN, "+4790000001", "+47…001")
 
@@ -41,16 +41,16 @@ def test_a_number_is_read_however_it_is_written(written):
         ({"SMS_Key__c": "x-1", "MobilePhone": "unknown"}, Verdict.FILLED),
     ],
 )
-def test_a_contact_is_judged_by_itself_first(fields, verdict):
+def test_each_contact_gets_a_verdict_by_its_own_fields(fields, verdict):
     assert read(**fields).verdict is verdict
 
 
-def test_the_first_phone_field_that_can_be_read_counts():
+def test_the_first_readable_phone_field_is_used():
     assert read(MobilePhone="90000002", HomePhone="90000001").wanted == "+4790000002"
     assert read(MobilePhone="?", HomePhone="90000001").wanted == "+4790000001"
 
 
-def test_without_a_region_only_whole_numbers_are_read():
+def test_only_international_numbers_are_read_without_a_region():
     abroad = Contacts(
         key_field="SMS_Key__c", phone_fields=("MobilePhone",), numbers=NO_REGION, key=lambda phone: phone.e164
     )
@@ -58,7 +58,7 @@ def test_without_a_region_only_whole_numbers_are_read():
     assert read(abroad, MobilePhone="+47 90000001").verdict is Verdict.OPEN
 
 
-def test_a_number_that_may_mean_several_people_is_given_to_nobody():
+def test_an_ambiguous_number_gets_no_external_id():
     contacts = Contacts(
         key_field="SMS_Key__c",
         phone_fields=("MobilePhone", "HomePhone"),
@@ -74,7 +74,7 @@ def test_a_number_that_may_mean_several_people_is_given_to_nobody():
     assert "MailingCountry" in contacts.soql
 
 
-def test_the_external_id_is_as_the_mappings_make_it_and_compares_without_case():
+def test_the_external_id_equals_that_of_the_mappings_in_any_letter_case():
     made = Contacts(
         key_field="K__c",
         phone_fields=("Phone",),
@@ -87,7 +87,7 @@ def test_the_external_id_is_as_the_mappings_make_it_and_compares_without_case():
     assert made.read({**row, "K__c": "+4790000001"}).verdict is Verdict.DIFFERENT
 
 
-def test_the_queries_ask_for_what_is_judged_and_for_nothing_by_a_bad_name():
+def test_the_queries_read_the_needed_fields_and_refuse_an_invalid_name():
     assert CONTACTS.soql == "SELECT Id, SMS_Key__c, MobilePhone, HomePhone, CreatedDate, AccountId FROM Contact"
     assert CONTACTS.changed_since("2026-11-22T04:00:00Z").endswith(
         "HomePhone FROM Contact WHERE SystemModstamp >= 2026-11-22T04:00:00Z"
@@ -99,20 +99,20 @@ def test_the_queries_ask_for_what_is_judged_and_for_nothing_by_a_bad_name():
         _ = bad.soql
 
 
-def test_a_number_of_one_contact_is_filled_unless_another_has_it_as_its_external_id():
+def test_a_contact_is_filled_unless_another_has_the_external_id():
     assert list(settle(["a"], None, Many.SKIP)) == [Settled("a", Verdict.FILL)]
     assert list(settle(["a"], "h", Many.OLDEST)) == [Settled("a", Verdict.TAKEN, ("h",))]
 
 
 @pytest.mark.parametrize(("many", "filled"), [(Many.SKIP, None), (Many.OLDEST, "a"), (Many.NEWEST, "c")])
-def test_of_several_with_one_number_at_the_most_one_is_filled(many, filled):
+def test_at_most_one_of_several_contacts_with_a_number_is_filled(many, filled):
     found = list(settle(["a", "b", "c"], None, many))
     assert [one.id for one in found if one.verdict is Verdict.FILL] == ([filled] if filled else [])
     assert {one.verdict for one in found if one.id != filled} == {Verdict.SHARED}
     assert found[0].others == ("b", "c")
 
 
-def test_of_hundreds_with_one_number_a_few_are_named():
+def test_only_a_few_of_hundreds_of_contacts_with_a_number_are_named():
     found = list(settle([f"c{number}" for number in range(500)], None, Many.SKIP))
     assert len(found) == 500
     assert {len(one.others) for one in found} == {SHOWN}
@@ -127,11 +127,11 @@ def test_of_hundreds_with_one_number_a_few_are_named():
         ("FIELD_CUSTOM_VALIDATION_EXCEPTION:call +4790000001:--", Verdict.REFUSED),
     ],
 )
-def test_a_refused_row_keeps_the_code_and_never_the_words(error, meaning):
+def test_a_refused_row_keeps_the_code_and_not_the_message(error, meaning):
     assert refusal(error) == (meaning, error.partition(":")[0], False)
 
 
-def test_a_locked_row_is_worth_another_try():
+def test_a_locked_row_may_be_tried_again():
     assert refusal("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--") == (
         Verdict.REFUSED,
         "UNABLE_TO_LOCK_ROW",

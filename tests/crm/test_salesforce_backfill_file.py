@@ -28,7 +28,7 @@ def fill(book, *ids):
     book.add(line(one, "fill", wanted=f"+479000000{number}") for number, one in enumerate(ids))
 
 
-def test_sharers_stand_together_oldest_first_with_the_one_who_holds_their_key(book):
+def test_contacts_with_one_number_are_grouped_oldest_first_with_the_holder_of_the_key(book):
     book.add(
         [
             line("c", wanted="K1", created="2023"),
@@ -41,13 +41,13 @@ def test_sharers_stand_together_oldest_first_with_the_one_who_holds_their_key(bo
     assert [tuple(one) for one in book.sharers("open")] == [(("c", "b"), None), (("x",), "h")]
 
 
-def test_verdicts_can_be_set_while_sharers_are_read(book):
+def test_verdicts_can_be_set_while_groups_are_read(book):
     book.add(line(f"c{number:05}", wanted=f"k{number:05}") for number in range(5000))
     book.set_verdicts(("fill", (), one) for sharers in book.sharers("open") for one in sharers.ids)
     assert book.counts() == {"fill": 5000}
 
 
-def test_a_job_takes_what_no_other_has_by_account(book):
+def test_a_job_takes_free_contacts_ordered_by_account(book):
     book.add(
         [line("a", "fill", account="2"), line("b", "fill", account="1"), line("c", "fill", account="1"), line("d")]
     )
@@ -61,7 +61,7 @@ def test_a_job_takes_what_no_other_has_by_account(book):
     assert [one for one, _ in book.rows("j2")] == ["a"]
 
 
-def test_the_results_of_a_job_are_told_apart(book):
+def test_the_results_of_a_job_are_stored_by_contact(book):
     fill(book, "a", "b", "c", "d")
     book.take("j1", 9)
     left = book.conclude("j1", written=["d"], refused=[("a", "taken", "DUPLICATE_VALUE")], again=["b"])
@@ -72,7 +72,7 @@ def test_the_results_of_a_job_are_told_apart(book):
     assert (found.id, found.detail) == ("a", "DUPLICATE_VALUE")
 
 
-def test_a_job_that_was_never_begun_gives_its_contacts_back(book):
+def test_a_job_that_did_not_start_releases_its_contacts(book):
     fill(book, "a", "b")
     book.take("j1", 9)
     book.release("j1")
@@ -80,7 +80,7 @@ def test_a_job_that_was_never_begun_gives_its_contacts_back(book):
     assert book.take("j2", 9) == 2
 
 
-def test_what_is_written_down_outlives_the_process(path):
+def test_the_file_keeps_its_content_after_the_process_ends(path):
     book = BackfillBook.open(path)
     fill(book, "a")
     book.note(phase="reading")
@@ -95,7 +95,7 @@ def test_what_is_written_down_outlives_the_process(path):
     again.close()
 
 
-def test_only_its_owner_can_read_it_and_it_goes_when_it_is_done(path):
+def test_only_the_owner_can_read_the_file_and_it_is_deleted_at_the_end(path):
     book = BackfillBook.open(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     book.discard()
@@ -107,7 +107,7 @@ def test_a_second_process_is_refused(path, book):
         BackfillBook.open(path)
 
 
-def test_a_file_that_is_none_says_what_to_do(path):
+def test_the_error_for_an_invalid_file_names_the_cure(path):
     path.write_bytes(b"no database" * 100)
     with pytest.raises(StoreUnavailable, match="remove it"):
         BackfillBook.open(path)
@@ -115,7 +115,7 @@ def test_a_file_that_is_none_says_what_to_do(path):
         BackfillBook.open(path.parent / "nowhere" / "c.backfill")
 
 
-def test_a_full_disk_is_told_as_one_and_what_was_written_stays(book):
+def test_a_full_disk_is_reported_and_keeps_the_written_rows(book):
     book.add([line("1")])
     (pages,) = book._connection.execute("PRAGMA page_count").fetchone()
     book._connection.execute(f"PRAGMA max_page_count = {pages + 1}")

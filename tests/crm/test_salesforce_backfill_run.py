@@ -92,7 +92,7 @@ def people(*numbers):
     return [{"LastName": f"n{place}", "MobilePhone": number} for place, number in enumerate(numbers)]
 
 
-async def test_numbers_of_any_form_become_external_ids(scene):
+async def test_numbers_in_any_spelling_become_external_ids(scene):
     await scene.org.load("Contact", people("+47 900 00 001", "90000002", None, "unknown"))
     async with scene.working() as (work, book):
         await work.read()
@@ -104,7 +104,7 @@ async def test_numbers_of_any_form_become_external_ids(scene):
     assert (await scene.requests())["DELETE /jobs/query/{job}"] == 1
 
 
-async def test_nothing_to_fill_makes_no_job(scene):
+async def test_without_contacts_to_fill_no_job_is_made(scene):
     await scene.org.load("Contact", people(None))
     async with scene.working() as (work, book):
         await work.read()
@@ -113,7 +113,7 @@ async def test_nothing_to_fill_makes_no_job(scene):
     assert "POST /jobs/ingest" not in await scene.requests()
 
 
-async def test_who_was_changed_deleted_or_filled_meanwhile_is_left_alone(scene):
+async def test_contacts_that_were_changed_deleted_or_filled_meanwhile_are_skipped(scene):
     ids = await scene.org.load("Contact", people(*(f"9000000{number}" for number in range(1, 7))))
     async with scene.working() as (work, book):
         await work.read()
@@ -134,7 +134,7 @@ async def test_who_was_changed_deleted_or_filled_meanwhile_is_left_alone(scene):
     }
 
 
-async def test_a_key_that_another_contact_was_given_meanwhile_is_taken(scene):
+async def test_a_key_that_another_contact_got_meanwhile_counts_as_taken(scene):
     await scene.org.load("Contact", people("90000001", "90000002"))
     async with scene.working() as (work, book):
         await work.read()
@@ -145,7 +145,7 @@ async def test_a_key_that_another_contact_was_given_meanwhile_is_taken(scene):
         assert [found.detail for found in book.findings(["taken"])] == ["DUPLICATE_VALUE"]
 
 
-async def test_many_contacts_go_in_several_jobs(scene):
+async def test_many_contacts_are_written_in_several_jobs(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(250))))
     async with scene.working(job_rows=100) as (work, book):
         await work.read()
@@ -158,7 +158,7 @@ async def test_many_contacts_go_in_several_jobs(scene):
 
 
 @pytest.mark.parametrize("point", ["looking for contacts", "uploading", "writing"])
-async def test_after_a_kill_the_next_run_goes_on_and_writes_each_contact_once(scene, point):
+async def test_the_next_run_after_a_kill_continues_and_writes_each_contact_once(scene, point):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(3000))))
     scene.kill_at = point
     if point == "writing":
@@ -183,7 +183,7 @@ async def test_after_a_kill_the_next_run_goes_on_and_writes_each_contact_once(sc
 
 @pytest.mark.parametrize("fault", ["dropped", "dropped_before", "unavailable", "server_error"])
 @pytest.mark.parametrize("after", range(6))
-async def test_a_call_that_fails_once_harms_nothing(scene, fault, after):
+async def test_a_call_that_fails_once_is_repeated(scene, fault, after):
     await scene.org.load("Contact", people("90000001", "90000002"))
     await scene.org.fault(fault, only="writes", after=after)
     async with scene.working() as (work, book):
@@ -194,7 +194,7 @@ async def test_a_call_that_fails_once_harms_nothing(scene, fault, after):
     assert len(await scene.updates()) == 2
 
 
-async def test_locked_contacts_are_tried_again_and_given_up_after_three_rounds(scene):
+async def test_locked_contacts_are_tried_three_times(scene):
     ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
     await scene.org.fault("job_row_lock", records=[ids[0]], times=1)
     await scene.org.fault("job_row_lock", records=[ids[1]], after=1)
@@ -215,7 +215,7 @@ async def test_locked_contacts_are_tried_again_and_given_up_after_three_rounds(s
         assert [found.detail for found in book.findings(["refused"])] == ["UNABLE_TO_LOCK_ROW"]
 
 
-async def test_contacts_that_are_too_many_for_the_orgs_triggers_are_written_in_small_requests(scene):
+async def test_too_many_contacts_for_the_triggers_are_written_in_small_requests(scene):
     await scene.org.load("Contact", people(*(f"900000{n:02}" for n in range(80))))
     await scene.org.fault("limit", records=30)
     async with scene.working() as (work, book):
@@ -229,7 +229,7 @@ async def test_contacts_that_are_too_many_for_the_orgs_triggers_are_written_in_s
     assert requests["PATCH /composite/sobjects"] + requests.get("POST /composite", 0) <= 4
 
 
-async def test_a_contact_that_the_triggers_do_not_take_alone_is_refused_with_the_code(scene):
+async def test_a_contact_that_exceeds_the_trigger_limit_alone_is_refused_with_the_code(scene):
     await scene.org.load("Contact", people("90000001", "90000002"))
     await scene.org.fault("limit", records=0)
     async with scene.working() as (work, book):
@@ -241,7 +241,7 @@ async def test_a_contact_that_the_triggers_do_not_take_alone_is_refused_with_the
     assert (await scene.requests())["POST /jobs/ingest"] == 1
 
 
-async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest(scene):
+async def test_a_failed_job_keeps_its_written_rows_and_the_next_run_writes_the_others(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(2500))))
     # The query job is looked at once, too.
     await scene.org.fault("job_fails", after=2)
@@ -257,7 +257,7 @@ async def test_a_job_that_fails_keeps_what_it_did_and_the_next_run_does_the_rest
 
 
 @pytest.mark.parametrize("part", ["failedresults", "successfulresults"])
-async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene, part):
+async def test_incomplete_results_are_read_again_by_the_next_run(scene, part):
     ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003", "90000004"))
     await scene.org.fault("job_row_lock", records=ids[:2], times=1)
     async with scene.working() as (work, book):
@@ -272,7 +272,7 @@ async def test_results_that_come_torn_are_asked_for_again_by_the_next_run(scene,
     assert len(await scene.updates()) == 4
 
 
-async def test_a_torn_page_of_contacts_is_asked_for_again(scene):
+async def test_an_incomplete_page_of_contacts_is_read_again(scene):
     await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
     await scene.org.fault("garbage", records=["results"], only="reads")
     async with scene.working() as (work, book):
@@ -281,14 +281,14 @@ async def test_a_torn_page_of_contacts_is_asked_for_again(scene):
     assert (await scene.requests())["GET /jobs/query/{job}/results"] == 2
 
 
-async def test_a_query_that_fails_says_so(scene):
+async def test_a_failed_query_is_reported(scene):
     await scene.org.fault("job_fails")
     async with scene.working() as (work, _):
         with pytest.raises(ConnectorError, match="did not answer the query"):
             await work.read()
 
 
-async def test_an_org_that_stays_away_is_told_and_nothing_is_lost(scene):
+async def test_an_unreachable_org_is_reported_and_nothing_is_lost(scene):
     await scene.org.load("Contact", people("90000001"))
     async with scene.working() as (work, book):
         await work.read()
@@ -302,7 +302,7 @@ async def test_an_org_that_stays_away_is_told_and_nothing_is_lost(scene):
 
 
 @pytest.mark.parametrize("code", ["INVALIDJOB", "INVALIDJOBSTATE", "API_ERROR", "EXCEEDED_QUOTA", "BRAND_NEW_CODE"])
-async def test_a_refusal_that_never_passes_is_told_at_once(scene, code):
+async def test_a_permanent_refusal_is_reported_at_once(scene, code):
     await scene.org.load("Contact", people("90000001"))
     async with scene.working() as (work, book):
         await work.read()
@@ -318,7 +318,7 @@ async def test_a_refusal_that_never_passes_is_told_at_once(scene, code):
         assert book.counts() == {"written": 1}
 
 
-async def test_waiting_for_a_refusal_that_passes_is_told(scene):
+async def test_waiting_after_a_temporary_refusal_is_reported(scene):
     await scene.org.load("Contact", people("90000001"))
     await scene.org.fault("refuse", status=503, code="SERVER_UNAVAILABLE", message="later", times=2, only="writes")
     async with scene.working() as (work, _):
@@ -331,7 +331,7 @@ async def test_waiting_for_a_refusal_that_passes_is_told(scene):
     assert "SERVER_UNAVAILABLE" in waits[0]
 
 
-async def test_giving_up_stops_the_job_and_keeps_what_it_did(scene):
+async def test_cancelling_stops_the_job_and_keeps_its_written_rows(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(3000))))
     scene.kill_at = "writing"
     await scene.org.fault("job_held", after=2)

@@ -18,7 +18,7 @@ def reply(status, body, **headers):
     return HttpReply(status=status, headers=headers, body=raw)
 
 
-async def test_a_job_is_read():
+async def test_the_state_of_a_job_is_read():
     job = await BULK.look(
         ScriptedHttp(reply(200, JOB | {"numberRecordsProcessed": 7, "numberRecordsFailed": 2})), "750A"
     )
@@ -50,19 +50,19 @@ async def test_a_job_is_read():
         (reply(200, b"<html>"), PeerUnavailable),
     ],
 )
-async def test_an_answer_that_is_no_job_says_whether_waiting_mends_it(answer, raised):
+async def test_an_invalid_job_reply_is_a_temporary_or_permanent_error(answer, raised):
     with pytest.raises(ConnectorError) as found:
         await BULK.look(ScriptedHttp(answer), "750A")
     assert found.type is raised
 
 
-async def test_a_refused_job_says_the_cure():
+async def test_a_refused_job_is_reported_with_the_cure():
     body = [{"errorCode": "EXCEEDED_QUOTA", "message": "ExceededQuota : ApiBatchItems Limit exceeded."}]
     with pytest.raises(ConnectorError, match="bulk jobs of 24 hours are used up"):
         await BULK.update(ScriptedHttp(reply(400, body)), "Contact")
 
 
-async def test_an_api_without_bulk_jobs_is_told_from_a_job_that_is_gone():
+async def test_an_api_without_bulk_jobs_is_distinguished_from_a_missing_job():
     with pytest.raises(ConnectorError, match=r"api_version 47\.0") as found:
         await BULK.query(
             ScriptedHttp(reply(404, [{"errorCode": "NOT_FOUND", "message": "none such"}])), "SELECT Id FROM Contact"
@@ -70,7 +70,7 @@ async def test_an_api_without_bulk_jobs_is_told_from_a_job_that_is_gone():
     assert found.type is ConnectorError
 
 
-async def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
+async def test_an_upload_sends_the_rows_as_csv_and_closes_the_job():
     http = ScriptedHttp(reply(201, b""), reply(200, JOB | {"state": "UploadComplete"}))
     await BULK.upload(http, "750A", ("Id", "SMS_Key__c"), iter([("003A", "+4790000001"), ("003B", 'a,"b"')]))
     put, close = http.calls
@@ -82,7 +82,7 @@ async def test_an_upload_has_the_rows_as_csv_and_closes_the_job():
 @pytest.mark.parametrize(
     ("header", "locator"), [({"sforce-locator": "null"}, None), ({}, None), ({"sforce-locator": "x"}, "x")]
 )
-async def test_a_page_tells_where_the_next_one_is(header, locator):
+async def test_a_page_names_the_position_of_the_next_one(header, locator):
     body = b'"Id","Name"\n"003A","two\nlines, and a comma"\n'
     table = await BULK.page(
         ScriptedHttp(reply(200, body, **{"sforce-numberofrecords": "1"}, **header)), "750A", None, 5
@@ -91,25 +91,25 @@ async def test_a_page_tells_where_the_next_one_is(header, locator):
     assert list(table.rows("Id")) == [{"Id": "003A", "Name": "two\nlines, and a comma"}]
 
 
-async def test_a_page_without_its_number_of_rows_may_be_torn():
+async def test_a_page_without_its_number_of_rows_may_be_incomplete():
     with pytest.raises(PeerUnavailable, match="how many"):
         await BULK.page(ScriptedHttp(reply(200, b'"Id"\n"003A"\n')), "750A", None, 5)
 
 
-async def test_a_page_that_leads_to_itself_is_not_read_for_ever():
+async def test_a_page_that_names_itself_as_the_next_is_an_error():
     same = reply(200, b'"Id"\n"003A"\n', **{"sforce-numberofrecords": "1", "sforce-locator": "x"})
     with pytest.raises(PeerUnavailable, match="leads to itself"):
         await BULK.page(ScriptedHttp(same), "750A", "x", 5)
 
 
 @pytest.mark.parametrize("body", [b"<html>", b'"Id"\n"003A"\n', b'"Id","Na'])
-async def test_results_that_are_not_all_or_something_else_are_not_taken_for_the_whole(body):
+async def test_incomplete_or_unexpected_results_are_an_error(body):
     table = await BULK.page(ScriptedHttp(reply(200, body, **{"sforce-numberofrecords": "2"})), "750A", None, 5)
     with pytest.raises(PeerUnavailable, match="Salesforce sent"):
         list(table.rows("Id"))
 
 
-async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):
+async def test_a_job_changes_records_and_reports_the_refused_ones(org):
     first, second = await org.load("Contact", [{"LastName": "a"}, {"LastName": "b"}])
     job = await BULK.update(org, "Contact")
     assert job.state is State.OPEN
@@ -128,7 +128,7 @@ async def test_a_job_changes_records_and_tells_of_the_refused_ones(org):
     assert [one["SMS_Key__c"] for one in await org.records("Contact")] == ["k1", None]
 
 
-async def test_a_query_is_read_page_by_page_and_its_job_deleted(org):
+async def test_a_query_is_read_by_pages_and_its_job_is_deleted(org):
     await org.load("Contact", [{"LastName": f"n{number}"} for number in range(5)])
     job = await BULK.query(org, "SELECT LastName FROM Contact ORDER BY LastName")
     while not (job := await BULK.look(org, job.id, query=True)).state.ended:

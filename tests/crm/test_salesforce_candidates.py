@@ -58,7 +58,7 @@ def as_people_write(draw):
 
 @given(as_people_write())
 @example(("DK", Phone("+4520123456"), "0045 20 - 1 - 23 - 4 - 56"))
-def test_a_number_is_found_and_read_however_it_is_written(written):
+def test_a_number_is_found_and_read_in_any_spelling(written):
     region, phone, text = written
     if len(text) > MAX or len(re.sub(r"\s", "", text)) > 24:
         return
@@ -67,11 +67,11 @@ def test_a_number_is_found_and_read_however_it_is_written(written):
 
 
 @pytest.mark.parametrize("text", ["", " ", "-", "unknown", "0", "+", "n/a", None, 0, "90000001 or 90000002"])
-def test_what_is_no_number_is_none(text):
+def test_a_text_that_is_no_number_is_not_read(text):
     assert as_people_write_it(text, "NO") is None
 
 
-def test_a_number_is_not_taken_for_one_of_another_country():
+def test_a_national_number_is_read_only_with_its_country():
     assert as_people_write_it("900 00 001", "NO") == DONOR
     assert as_people_write_it("900 00 001", None) is None
     assert as_people_write_it("0045 90000001", "NO") == Phone("+4590000001")
@@ -86,7 +86,7 @@ def match(many=IfMany.OLDEST):
     return Match(phone=DONOR, fields=("MobilePhone", "HomePhone"), none=IfNone.PARK, many=many)
 
 
-def test_age_decides_and_the_id_where_the_age_is_the_same():
+def test_candidates_are_ordered_by_age_and_then_by_id():
     candidates = Candidates(
         [person("3", mobile=DONOR.e164), person("1", "2021", mobile=DONOR.e164), person("2", mobile=DONOR.e164)]
     )
@@ -97,16 +97,16 @@ def test_age_decides_and_the_id_where_the_age_is_the_same():
     assert [one.record_id for one in choose(match(IfMany.PARK), same_number_records)] == ["2", "3", "1"]
 
 
-def test_one_who_has_it_twice_is_one():
+def test_a_record_with_the_number_in_two_fields_is_one_candidate():
     same_number_records = Candidates([person("1", mobile=DONOR.e164, home=DONOR.e164)]).with_number(match(IfMany.PARK))
     assert choose(match(IfMany.PARK), same_number_records).record_id == "1"
 
 
-def test_nobody_is_nobody():
+def test_a_record_with_another_number_is_no_candidate():
     assert choose(match(), Candidates([person("1", mobile="+4790000002")]).with_number(match())) == []
 
 
-def test_a_question_for_200_people_is_as_short_as_soql_must_be():
+def test_a_query_for_200_people_is_within_the_limit_of_soql():
     write = RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key="+4790000001' OR Name != '")
     of = Write(task=Task(write), asked=write, index=0)
     search = Search(terms=[SearchTerm(of=of, write=write, match=match()) for _ in range(200)], flag="SMS_Opt_Out__c")

@@ -44,51 +44,51 @@ WORKS = subanswer(200, [{"success": False, "errors": [{"statusCode": "MISSING_AR
 @pytest.mark.parametrize(
     ("used", "level"), [("10/100", Level.OK), ("80/100", Level.WARN), ("98/100", Level.FAIL), ("120/100", Level.FAIL)]
 )
-async def test_what_is_left_of_the_calls_is_judged(used, level):
+async def test_the_calls_left_decide_the_level_of_the_finding(used, level):
     root = said({}, **{"sforce-limit-info": f"api-usage={used}"})
     finding = (await run(root, said(VERSIONS), WORKS))[0]["calls"]
     assert (finding.level, bool(finding.cure)) == (level, level is not Level.OK)
     assert "-" not in finding.text.partition(" of ")[0]
 
 
-async def test_an_answer_without_usage_or_date_is_no_finding():
+async def test_a_reply_without_usage_or_date_makes_no_finding():
     root = HttpReply(status=200, headers={}, body=b"{}")
     assert set((await run(root, said(VERSIONS), WORKS))[0]) == {"sign-in", "version", "composite"}
 
 
-async def test_the_probe_names_a_standard_object_and_brings_no_key():
+async def test_the_probe_names_a_standard_object_and_an_empty_key():
     _, sent = await run(said({}), said(VERSIONS), WORKS)
     (part,) = orjson.loads(sent[-1].body)["compositeRequest"]
     assert part["url"].endswith("/composite/sobjects/Contact/SMS_Key__c")
     assert part["body"]["records"] == [{"attributes": {"type": "Contact"}, "SMS_Key__c": ""}]
 
 
-async def test_composites_that_are_off_are_not_probed():
+async def test_composites_that_are_turned_off_are_not_probed():
     assert "composite" not in (await run(said({}), said(VERSIONS), composite=Composite.REFUSED))[0]
 
 
 @pytest.mark.parametrize("answer", [said([], 503), HttpError(Failure.TIMEOUT), subanswer(500, [])])
-async def test_a_probe_without_a_clear_answer_is_no_finding(answer):
+async def test_a_probe_with_an_unclear_reply_makes_no_finding(answer):
     assert "composite" not in (await run(said({}), said(VERSIONS), answer))[0]
 
 
 MISSING = [{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]
 
 
-async def test_a_key_that_is_missing_is_told_from_a_composite_that_is_refused():
+async def test_a_missing_key_field_is_distinguished_from_a_refused_composite():
     assert "composite" not in (await run(said({}), said(VERSIONS), subanswer(404, MISSING), said(MISSING, 404)))[0]
     findings, _ = await run(said({}), said(VERSIONS), subanswer(404, MISSING), said([{"success": False}]))
     assert findings["composite"].level is Level.WARN
 
 
-async def test_where_nobody_is_let_in_nothing_else_is_said():
+async def test_a_failed_sign_in_is_the_only_finding():
     shut = HttpError(Failure.CREDENTIALS, "no: do this")
     findings, _ = await run(shut, shut)
     assert set(findings) == {"sign-in"}
     assert (findings["sign-in"].level, findings["sign-in"].text) == (Level.FAIL, "no: do this")
 
 
-async def test_an_org_that_is_down_is_no_success():
+async def test_an_org_that_is_down_is_a_failure():
     findings, _ = await run(said("<html>", 503), said("<html>", 503))
     assert {one.level for one in findings.values() if one.area != "clock"} == {Level.FAIL}
 
@@ -100,7 +100,7 @@ def licensed(name):
     return said({"records": [{"Profile": {"Name": "x", "UserLicense": {"Name": name}}}], "done": True})
 
 
-async def test_a_user_whom_a_person_may_sign_in_as_is_warned_of():
+async def test_a_user_that_a_person_may_sign_in_as_is_a_warning():
     findings, sent = await run(said(ROOT), said(VERSIONS), WORKS, licensed("Salesforce"))
     assert "0055f0000041pGMAAY" in sent[-1].path
     assert (findings["user"].level, "licence Salesforce:" in findings["user"].text) == (Level.WARN, True)
@@ -111,14 +111,14 @@ async def test_a_user_whom_a_person_may_sign_in_as_is_warned_of():
 @pytest.mark.parametrize(
     "answer", [said([], 403), said({"records": [], "done": True}), said({"records": [{"Profile": None}]})]
 )
-async def test_where_the_org_does_not_tell_whose_login_the_user_is_there_is_no_finding(answer):
+async def test_an_unreadable_licence_of_the_user_makes_no_finding(answer):
     assert "user" not in (await run(said(ROOT), said(VERSIONS), WORKS, answer))[0]
 
 
 @pytest.mark.parametrize(
     ("language", "level"), [("en_US", Level.OK), ("en_GB", Level.OK), ("fr", Level.WARN), ("no", Level.WARN)]
 )
-async def test_an_integration_user_whose_language_is_not_english_is_warned_of(language, level):
+async def test_an_integration_user_with_another_language_than_english_is_a_warning(language, level):
     row = {"LanguageLocaleKey": language, "Profile": None}
     findings, sent = await run(said(ROOT), said(VERSIONS), WORKS, said({"records": [row], "done": True}))
     assert "LanguageLocaleKey" in sent[-1].path

@@ -23,7 +23,7 @@ async def contacts(org):
 
 
 @pytest.mark.parametrize("recreate", [True, False])
-async def test_a_new_record_is_made_of_what_is_required(org, recreate):
+async def test_a_consent_only_write_creates_a_record_with_its_required_fields(org, recreate):
     (outcome,) = await deliver(org, opt_out(FirstName="Kari", Email="no address"), by=sink(recreate=recreate))
     assert isinstance(outcome, Delivered)
     assert outcome.created
@@ -32,7 +32,7 @@ async def test_a_new_record_is_made_of_what_is_required(org, recreate):
     assert (one["LastName"], one["FirstName"], one["Email"], one["SMS_Opt_Out__c"]) == ("Ås", None, None, True)
 
 
-async def test_a_record_that_is_there_gets_the_consent_fields_alone(org):
+async def test_an_existing_record_gets_only_the_consent_fields(org):
     await org.control(
         "POST", "records/Contact", json={"records": [{"LastName": "Nord", "SMS_Key__c": "+4790000001"}], "by": "person"}
     )
@@ -42,7 +42,7 @@ async def test_a_record_that_is_there_gets_the_consent_fields_alone(org):
     assert (one["LastName"], one["SMS_Opt_Out__c"]) == ("Nord", True)
 
 
-async def test_a_required_parent_goes_along(org):
+async def test_a_consent_only_write_includes_a_required_parent(org):
     await org.control("PATCH", "fields/Contact/AccountId", json={"required": True})
     (outcome,) = await deliver(org, opt_out(FirstName="Kari"))
     assert outcome.reason is Reason.FIELD_REQUIRED
@@ -53,7 +53,7 @@ async def test_a_required_parent_goes_along(org):
     assert outcome.left_out == ("FirstName",)
 
 
-async def test_where_the_org_does_not_tell_what_is_required_it_is_tried_again(org):
+async def test_the_write_is_retried_if_the_org_does_not_describe_its_fields(org):
     await org.fault("unavailable", only="reads")
     (outcome,) = await deliver(org, opt_out(FirstName="Kari"), by=sink(recreate=False))
     assert outcome.reason is Reason.UNAVAILABLE
@@ -61,7 +61,7 @@ async def test_where_the_org_does_not_tell_what_is_required_it_is_tried_again(or
     assert isinstance(outcome, Delivered)
 
 
-async def test_what_is_required_is_never_guessed_from_an_answer_that_is_none():
+async def test_required_fields_are_never_guessed_from_an_invalid_description():
     page = AnsweringHttp(lambda _: HttpReply(status=200, headers={}, body=b"<html>"))
     rest, fields = RestClient(Api(version="62.0", client="test"), page), OrgFields()
     for _ in range(2 * TRIES):

@@ -27,14 +27,14 @@ def keys(directory, *items):
     return {name: key(DONOR) for name, key in keys_by_number(rules(directory, *items), "salesforce", "contact").items()}
 
 
-def test_the_key_is_made_as_the_mapping_makes_it(tmp_path):
+def test_the_key_is_made_by_the_rule_of_the_mapping(tmp_path):
     plain = '{upsert: Contact, key: {SMS_Key__c: "{msisdn}"}, set: {LastName: x}}'
     digits = "{upsert: Contact, key: {Other__c: {from: msisdn, phone: digits, prefix: S}}, set: {LastName: x}}"
     assert keys(tmp_path, plain, plain) == {"SMS_Key__c": "+4790000001"}
     assert keys(tmp_path, plain, digits) == {"SMS_Key__c": "+4790000001", "Other__c": "S4790000001"}
 
 
-def test_keys_of_something_else_and_of_other_objects_do_not_count(tmp_path):
+def test_keys_that_are_not_the_phone_number_of_a_contact_are_ignored(tmp_path):
     assert not keys(
         tmp_path,
         '{upsert: Contact, key: {SMS_Key__c: "{transaction_id}"}, set: {LastName: x}}',
@@ -44,7 +44,7 @@ def test_keys_of_something_else_and_of_other_objects_do_not_count(tmp_path):
     )
 
 
-def test_two_rules_that_make_different_keys_of_one_number_are_told(tmp_path):
+def test_two_rules_that_make_different_keys_of_one_number_are_an_error(tmp_path):
     with pytest.raises(ConnectorError, match="r1: it makes another SMS_Key__c"):
         keys(
             tmp_path,

@@ -44,7 +44,7 @@ async def converted(org):
 
 
 @pytest.mark.parametrize("by_id", [True, False])
-async def test_an_opt_out_reaches_the_contact_that_the_lead_became(org, converted, by_id):
+async def test_an_opt_out_of_a_converted_lead_is_written_to_its_contact(org, converted, by_id):
     lead, contact = converted
     write = opt_out(lead, "Id") if by_id else opt_out()
     (outcome,) = await deliver(org, write, by=sink(LEAD, CONTACT))
@@ -57,7 +57,7 @@ async def test_an_opt_out_reaches_the_contact_that_the_lead_became(org, converte
     assert kept["SMS_Opt_Out__c"] is False
 
 
-async def test_it_says_out_as_the_contact_says_it(org, converted):
+async def test_an_opt_out_of_a_converted_lead_uses_the_consent_fields_of_the_contact(org, converted):
     theirs = ConsentFields(object="Contact", flag="Description", opted_out="OUT")
     (outcome,) = await deliver(org, opt_out(), by=sink(LEAD, theirs))
     assert isinstance(outcome, Delivered)
@@ -65,7 +65,7 @@ async def test_it_says_out_as_the_contact_says_it(org, converted):
     assert (row["Description"], row["SMS_Opt_Out__c"], row["SMS_Opt_Out_At__c"]) == ("OUT", False, None)
 
 
-async def test_a_contact_that_was_merged_since_is_followed(org, converted):
+async def test_an_opt_out_of_a_converted_lead_follows_a_merged_contact(org, converted):
     _, contact = converted
     (other,) = await org.load("Contact", [{"LastName": "Ås"}])
     await org.control("POST", "merge", json={"object": "Contact", "winner": other, "loser": contact})
@@ -75,7 +75,7 @@ async def test_a_contact_that_was_merged_since_is_followed(org, converted):
     assert row["SMS_Opt_Out__c"] is True
 
 
-async def test_what_is_more_than_an_opt_out_is_refused_and_names_the_contact(org, converted):
+async def test_other_fields_for_a_converted_lead_are_refused_and_the_contact_is_named(org, converted):
     _, contact = converted
     whole = opt_out(FirstName="Kari")
     (outcome,) = await deliver(org, whole, by=sink(LEAD, CONTACT))
@@ -90,7 +90,7 @@ async def test_what_is_more_than_an_opt_out_is_refused_and_names_the_contact(org
 
 
 @pytest.mark.parametrize("declared", [(LEAD,), (LEAD, CONTACT)])
-async def test_neither_an_opt_in_nor_an_undeclared_opt_out_is_carried_over(org, converted, declared):
+async def test_an_opt_in_or_an_undeclared_opt_out_of_a_converted_lead_is_refused(org, converted, declared):
     write = opt_out()
     if CONTACT in declared:
         write = replace(write, set={"SMS_Opt_Out__c": False}, consent=("SMS_Opt_Out__c",), clears_flag=True)
@@ -101,7 +101,7 @@ async def test_neither_an_opt_in_nor_an_undeclared_opt_out_is_carried_over(org, 
     assert row["SMS_Opt_Out__c"] is False
 
 
-async def test_an_org_that_does_not_show_what_a_lead_became_refuses_as_before(org, converted):
+async def test_an_opt_out_of_a_converted_lead_is_refused_if_the_org_hides_its_contact(org, converted):
     await org.control("PATCH", "fields/Lead/ConvertedContactId", json={"hidden": True})
     (outcome,) = await deliver(org, opt_out(), by=sink(LEAD, CONTACT))
     assert isinstance(outcome, Rejected)

@@ -16,7 +16,7 @@ def batch(count=400):
 
 
 @pytest.mark.parametrize("composite", [Composite.UNTRIED, Composite.WORKS, Composite.REFUSED])
-async def test_the_second_time_the_guilty_record_is_found_and_the_others_are_written(org, composite):
+async def test_a_crashing_record_is_found_at_the_second_try_and_the_others_are_written(org, composite):
     await crashing(org, "key-0123")
     salesforce = sink(composite=composite)
     first = await deliver(org, *batch(), by=salesforce)
@@ -27,7 +27,7 @@ async def test_the_second_time_the_guilty_record_is_found_and_the_others_are_wri
     assert second[123].in_doubt
 
 
-async def test_a_suspect_travels_alone_from_then_on(org):
+async def test_a_known_crasher_is_sent_alone(org):
     await crashing(org, "key-0123", "key-0321")
     salesforce = sink()
     for _ in range(2):
@@ -43,7 +43,7 @@ async def test_a_suspect_travels_alone_from_then_on(org):
     assert len(org.sent) == 1
 
 
-async def test_a_child_of_the_guilty_record_waits(org):
+async def test_a_child_of_a_crashing_record_waits(org):
     await crashing(org, "key-0007")
     salesforce = sink()
     await deliver(org, *batch(), by=salesforce)
@@ -52,7 +52,7 @@ async def test_a_child_of_the_guilty_record_waits(org):
     assert reasons(second)[407] in {Reason.PARENT_WAITING, Reason.UNKNOWN}
 
 
-async def test_salesforce_that_fails_at_everything_is_not_asked_without_end(org):
+async def test_a_permanently_failing_org_gets_a_limited_number_of_requests(org):
     await org.fault("server_error", times=10_000)
     salesforce = sink()
     for most in (1, 15, 1, 15):
@@ -62,7 +62,7 @@ async def test_salesforce_that_fails_at_everything_is_not_asked_without_end(org)
         assert len(org.sent) <= most
 
 
-async def test_an_incident_of_one_request_divides_nothing(org):
+async def test_a_single_server_error_splits_no_request(org):
     await org.fault("server_error")
     salesforce = sink()
     await deliver(org, *batch(), by=salesforce)
@@ -71,7 +71,7 @@ async def test_an_incident_of_one_request_divides_nothing(org):
     assert len(org.sent) == 1
 
 
-async def test_a_suspect_alone_is_no_proof_against_itself(org):
+async def test_a_known_crasher_that_fails_alone_is_not_yet_rejected(org):
     await crashing(org, "key-0001")
     salesforce = sink()
     for _ in range(2):

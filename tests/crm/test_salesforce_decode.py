@@ -24,7 +24,7 @@ def failure_of(read, *arguments):
     return failed.value
 
 
-def test_each_record_has_its_own_outcome_in_a_200():
+def test_each_record_of_a_200_has_its_own_outcome():
     part = Answer(status=200, body=[{"id": "003a", "success": True, "errors": [], "created": True}, FAILURE])
     assert responses.records(part, 2) == [
         Delivered(record_id="003a", created=True),
@@ -32,14 +32,14 @@ def test_each_record_has_its_own_outcome_in_a_200():
     ]
 
 
-def test_of_several_errors_the_one_that_repeating_cannot_help_decides():
+def test_a_permanent_error_goes_before_a_temporary_one():
     errors = [{"statusCode": "UNABLE_TO_LOCK_ROW", "message": ""}, *FAILURE["errors"]]
     (outcome,) = responses.records(Answer(status=200, body=[{"success": False, "errors": errors}]), 1)
     assert outcome.reason is Reason.TOO_LONG
 
 
 @pytest.mark.parametrize("body", [[FAILURE], [FAILURE] * 3, {}, None, "text", [1, 2], responses.UNREADABLE])
-def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body):
+def test_a_reply_that_does_not_fit_the_records_leaves_them_in_doubt(body):
     failed = failure_of(responses.records, Answer(status=200, body=body), 2)
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
     assert failed.outcome.in_doubt
@@ -55,7 +55,7 @@ def test_an_answer_that_cannot_be_tied_to_the_records_leaves_them_in_doubt(body)
         (Failure.CREDENTIALS, Reason.CREDENTIALS, False, ""),
     ],
 )
-def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, reason, in_doubt, network):
+def test_a_call_without_a_reply_says_whether_it_is_in_doubt(failure, reason, in_doubt, network):
     outcome = no_answer(HttpError(failure, "why")).outcome
     assert outcome == Retry(reason=reason, detail="why", in_doubt=in_doubt, network=network)
 
@@ -88,7 +88,7 @@ def test_a_call_without_an_answer_says_whether_it_may_have_been_done(failure, re
         (400, b'[{"errorCode":', Reason.UNEXPECTED_ANSWER, True),
     ],
 )
-def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, body, reason, in_doubt):
+def test_a_failed_request_is_classified_by_its_code_or_status(status, body, reason, in_doubt):
     failed = failure_of(responses.records, responses.answer(reply(status, body)), 1)
     assert isinstance(failed.outcome, Retry)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (reason, in_doubt)
@@ -105,11 +105,11 @@ def test_a_whole_request_that_fails_is_judged_by_its_code_or_its_status(status, 
         ("UNABLE_TO_LOCK_ROW", "", False),
     ],
 )
-def test_one_record_may_spoil_a_request_only_in_some_ways(code, message, spoiled):
+def test_only_some_codes_mean_that_one_record_spoiled_the_request(code, message, spoiled):
     assert responses.failed(Answer(status=400, body=[{"errorCode": code, "message": message}])).spoiled is spoiled
 
 
-def test_a_redirect_names_the_new_address_where_it_is_salesforces_and_no_other():
+def test_a_redirect_names_the_new_address_only_within_salesforce():
     def cure(location):
         return responses.failed(responses.answer(reply(301, b"", location=location))).outcome.cure
 
@@ -118,7 +118,7 @@ def test_a_redirect_names_the_new_address_where_it_is_salesforces_and_no_other()
     assert "example" not in cure("https://salesforce.com.example/services")
 
 
-def test_a_feed_that_is_refused_for_good_says_by_which_code_and_what_to_do():
+def test_a_permanently_refused_feed_names_the_code_and_the_cure():
     refused = responses.failed(
         Answer(status=400, body=[{"errorCode": "INVALID_FIELD", "message": "No such column 'X'"}])
     )
@@ -129,7 +129,7 @@ def test_a_feed_that_is_refused_for_good_says_by_which_code_and_what_to_do():
     assert responses.feed_failure(down).reason is Reason.UNAVAILABLE
 
 
-def test_a_retry_after_is_followed_for_an_hour_at_most():
+def test_a_retry_after_is_obeyed_up_to_an_hour():
     failed = responses.failed(responses.answer(reply(503, b"", **{"retry-after": "120"})))
     assert failed.outcome.not_before == timedelta(minutes=2)
     assert responses.failed(responses.answer(reply(503, b"", **{"retry-after": "soon"}))).outcome.not_before is None
@@ -137,7 +137,7 @@ def test_a_retry_after_is_followed_for_an_hour_at_most():
     assert year.outcome.not_before == timedelta(hours=1)
 
 
-def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():
+def test_the_replies_of_a_composite_are_found_by_their_ids_and_unescaped():
     error = [{"errorCode": "NOT_FOUND", "message": "Provided &quot;X&quot; &amp; co"}]
     parts = [
         {"referenceId": "r1", "httpStatusCode": 404, "body": error},
@@ -151,25 +151,25 @@ def test_the_answers_of_a_composite_are_found_by_their_ids_and_unescaped():
 
 
 @pytest.mark.parametrize("body", [{}, [], None, {"compositeResponse": None}, responses.UNREADABLE])
-def test_a_composite_that_is_none_fails_as_a_whole(body):
+def test_an_invalid_composite_reply_fails_as_a_whole(body):
     failed = failure_of(responses.subanswers, Answer(status=200, body=body), 2)
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
 
 
 @pytest.mark.parametrize("part", [None, 7, {}, {"referenceId": []}, {"referenceId": "r0", "httpStatusCode": "200"}])
-def test_nonsense_inside_a_composite_raises_nothing(part):
+def test_an_invalid_part_of_a_composite_reply_is_a_failed_request(part):
     (answer,) = responses.subanswers(Answer(status=200, body={"compositeResponse": [part]}), 1)
     assert isinstance(answer, RequestFailed)
 
 
-def test_the_use_of_the_allowance_is_read_from_each_answer():
+def test_the_api_usage_is_read_from_each_reply():
     emitted = "api-usage=18/5000; per-app-api-usage=17/250(appName=x)"
     assert responses.usage({"sforce-limit-info": emitted}) == Usage(used=18, maximum=5000)
     assert responses.usage({"sforce-limit-info": "per-app-api-usage=17/250(appName=x)"}) is None
     assert responses.usage({}) is None
 
 
-def test_a_field_is_found_however_its_name_is_written():
+def test_a_field_is_found_in_any_letter_case():
     assert responses.value_of({"SMS_Key__c": 1}, "sms_key__C") == 1
     assert responses.value_of({"SMS_Key__c": 1}, "Other__c") is None
 
@@ -197,18 +197,18 @@ def success(record_id=ID, **more):
         success("001000000000001AAA"),
     ],
 )
-def test_a_result_that_is_not_in_salesforces_form_confirms_nothing(result):
+def test_an_invalid_result_of_a_record_leaves_it_in_doubt(result):
     (outcome,) = responses.records(Answer(status=200, body=[result]), 1, beginnings=[ID[:15]])
     assert (outcome.reason, outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
     assert "`url:`" in outcome.cure
 
 
-def test_one_record_cannot_be_the_result_of_two():
+def test_the_same_id_for_two_records_leaves_them_in_doubt():
     failed = failure_of(responses.records, Answer(status=200, body=[success(), success()]), 2)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
-def test_an_id_of_15_characters_is_that_of_18():
+def test_an_id_of_15_characters_is_accepted_as_a_result():
     assert responses.records(Answer(status=200, body=[success(ID[:15])]), 1, beginnings=[ID[:15]]) == [
         Delivered(record_id=ID[:15])
     ]
@@ -217,7 +217,7 @@ def test_an_id_of_15_characters_is_that_of_18():
 @pytest.mark.parametrize(
     "kind", ["text/html", "text/html; charset=UTF-8", "text/plain", "application/json;charset=iso-8859-1", "text/xml"]
 )
-def test_a_success_of_another_content_type_is_none(kind):
+def test_a_success_with_another_content_type_is_in_doubt(kind):
     reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
     failed = failure_of(responses.records, responses.answer(reply), 1)
     assert (failed.outcome.reason, failed.outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
@@ -226,7 +226,7 @@ def test_a_success_of_another_content_type_is_none(kind):
 @pytest.mark.parametrize(
     "kind", ["application/json;charset=UTF-8", "application/json", 'Application/JSON; charset="utf-8"']
 )
-def test_each_spelling_of_json_is_read(kind):
+def test_each_spelling_of_the_json_content_type_is_accepted(kind):
     reply = HttpReply(status=200, headers={"content-type": kind}, body=orjson.dumps([success()]))
     assert responses.records(responses.answer(reply), 1) == [Delivered(record_id=ID)]
 
@@ -243,12 +243,12 @@ def test_each_spelling_of_json_is_read(kind):
         [{"Id": ID}],
     ],
 )
-def test_a_query_whose_answer_may_not_be_whole_tells_nothing(body):
+def test_a_query_reply_that_may_be_incomplete_is_unexpected(body):
     failed = failure_of(responses.rows, Answer(status=200, body=body))
     assert failed.outcome.reason is Reason.UNEXPECTED_ANSWER
 
 
-def test_a_composite_with_two_answers_to_one_request_or_too_many_tells_nothing():
+def test_a_composite_with_a_wrong_number_of_replies_is_unexpected():
     part = {"referenceId": "r0", "httpStatusCode": 200, "body": []}
     for parts, count in (([part, part], 2), ([part, {**part, "referenceId": "r1"}], 1)):
         failed = failure_of(responses.subanswers, Answer(status=200, body={"compositeResponse": parts}), count)

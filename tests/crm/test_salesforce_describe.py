@@ -13,7 +13,7 @@ from connector.model.outcome import Reason
 API = Api(version="62.0", client="tests")
 
 
-async def test_fields_are_told_with_what_matters_for_writing(org):
+async def test_fields_are_described_with_what_matters_for_writing(org):
     fields = await fields_of(RestClient(API, org), "Contact")
     key = fields["SMS_Key__c"]
     assert (key.external_id, key.unique, key.length, key.createable, key.type) == (True, True, 80, True, "string")
@@ -26,12 +26,12 @@ async def contacts(org):
     return (await Describer(API).describe(org, ["Contact"]))["Contact"]
 
 
-async def test_contacts_that_have_everything_lack_nothing_for_a_backfill(org):
+async def test_complete_contacts_lack_nothing_for_a_backfill(org):
     assert lacking(await contacts(org), "SMS_Key__c", ("MobilePhone", "HomePhone")) == []
     assert await org.api_calls() == 1
 
 
-async def test_what_contacts_lack_for_a_backfill_is_said_with_the_cure(org):
+async def test_missing_fields_for_a_backfill_are_reported_with_the_cure(org):
     found = lacking(await contacts(org), "Name", ("MobilePhone", "Nonsense__c"))
     assert [one.partition(":")[0] for one in found] == [
         "Contact.Nonsense__c does not exist, or field-level security hides it",
@@ -53,7 +53,7 @@ async def test_a_formula_is_described_as_calculated(org):
     }
 
 
-async def test_an_org_in_trouble_is_not_taken_for_one_that_lacks_something(org):
+async def test_an_unavailable_org_is_not_reported_as_lacking_fields(org):
     await org.fault("unavailable")
     with pytest.raises(RequestFailed) as failed:
         await fields_of(RestClient(API, org), "Contact")

@@ -34,20 +34,20 @@ async def block(org):
 
 
 @pytest.mark.parametrize("with_event", [True, False])
-async def test_where_nothing_is_said_a_rule_that_warns_is_passed(org, twin, with_event):
+async def test_a_duplicate_rule_that_warns_is_passed_by_default(org, twin, with_event):
     outcomes = await deliver(org, new(), *([event("e", "k")] if with_event else []))
     assert outcomes[0].created
     assert outcomes[0].record_id != twin
     assert await org.api_calls() == 1
 
 
-async def test_a_rule_that_blocks_is_a_dead_letter(org):
+async def test_a_duplicate_rule_that_blocks_makes_a_dead_letter(org):
     await block(org)
     await org.load("Contact", [{"LastName": "Other"}])
     assert reasons(await deliver(org, contact("k", LastName="Other"), contact("k2"))) == [Reason.DUPLICATE_RECORD, None]
 
 
-async def test_the_one_match_is_updated_and_gets_the_key(org, twin):
+async def test_a_single_duplicate_is_updated_and_gets_the_key(org, twin):
     outcomes = await deliver(org, new(FirstName="Kari"), event("e", "k"), by=by(Policy.MATCH))
     assert outcomes[0] == Delivered(record_id=twin)
     assert reasons(outcomes) == [None, None]
@@ -59,13 +59,13 @@ async def test_the_one_match_is_updated_and_gets_the_key(org, twin):
     assert again == Delivered(record_id=twin)
 
 
-async def test_what_is_for_new_records_is_not_written_to_the_match(org, twin):
+async def test_create_fields_are_not_written_to_the_duplicate(org, twin):
     await deliver(org, replace(new(), create={"FirstName": "New"}), by=by(Policy.MATCH))
     (row,) = await org.records("Contact")
     assert (row["Id"], row["FirstName"]) == (twin, None)
 
 
-async def test_the_others_of_the_batch_are_not_held_up(org, twin):
+async def test_a_duplicate_does_not_stop_the_other_writes_of_the_batch(org, twin):
     writes = [contact(f"k{n}") for n in range(30)] + [new()]
     outcomes = await deliver(org, *writes, by=by(Policy.PARK))
     assert reasons(outcomes) == [None] * 30 + [Reason.NEEDS_PERSON]
@@ -75,7 +75,7 @@ async def test_the_others_of_the_batch_are_not_held_up(org, twin):
     assert len(await org.records("Contact")) == 31
 
 
-async def test_several_matches_are_for_a_person(org, twin):
+async def test_several_duplicates_wait_for_a_person(org, twin):
     (other,) = await org.load("Contact", [PERSON])
     (outcome,) = await deliver(org, new(), by=by(Policy.MATCH))
     assert outcome.reason is Reason.NEEDS_PERSON
@@ -83,14 +83,14 @@ async def test_several_matches_are_for_a_person(org, twin):
     assert other in outcome.detail
 
 
-async def test_a_match_that_is_known_by_another_key_is_for_a_person(org, twin):
+async def test_a_duplicate_with_another_key_waits_for_a_person(org, twin):
     await org.load("Contact", [{"Id": twin, "SMS_Key__c": "another"}])
     (outcome,) = await deliver(org, new(), by=by(Policy.MATCH))
     assert outcome.reason is Reason.NEEDS_PERSON
     assert [row["SMS_Key__c"] for row in await org.records("Contact")] == ["another"]
 
 
-async def test_an_opt_in_takes_no_opt_out_from_the_match(org, twin):
+async def test_an_opt_in_does_not_clear_the_opt_out_of_the_duplicate(org, twin):
     await org.load("Contact", [{"Id": twin, "SMS_Opt_Out__c": True}])
     (outcome,) = await deliver(org, Task(opt_in("k", **PERSON)), by=by(Policy.MATCH))
     assert outcome == Delivered(record_id=twin, left_out=("SMS_Opt_Out__c", "SMS_Opt_Out_At__c"))
@@ -100,7 +100,7 @@ async def test_an_opt_in_takes_no_opt_out_from_the_match(org, twin):
 
 @pytest.mark.parametrize("policy", [Policy.MATCH, Policy.PARK])
 @pytest.mark.parametrize("asks", [True, False])
-async def test_a_record_that_is_there_already_is_no_new_duplicate(org, policy, asks):
+async def test_an_existing_record_is_updated_despite_a_duplicate_rule(org, policy, asks):
     rule = {"object": "Contact", "fields": ["LastName"], "on_edit": True}
     await org.control("POST", "duplicate_rules", json=rule)
     _, mine = await org.load("Contact", [{"LastName": "Ås"}, {"LastName": "Ås", "SMS_Key__c": "k"}])
@@ -108,7 +108,7 @@ async def test_a_record_that_is_there_already_is_no_new_duplicate(org, policy, a
     assert await deliver(org, write, by=by(policy)) == [Delivered(record_id=mine)]
 
 
-async def test_a_hundred_held_up_records_are_asked_for_together(org):
+async def test_duplicates_of_a_hundred_records_are_searched_together(org):
     people = [{"LastName": f"Name{n}", "MobilePhone": "+4790000001"} for n in range(100)]
     await org.control("POST", "duplicate_rules", json={"object": "Contact", "fields": ["LastName"]})
     ids = await org.load("Contact", people)
@@ -118,13 +118,13 @@ async def test_a_hundred_held_up_records_are_asked_for_together(org):
     assert not any("k7" in call.path for call in org.sent)
 
 
-async def test_what_could_not_ride_in_a_composite_is_for_a_person(org, twin):
+async def test_a_duplicate_of_a_write_outside_of_composites_waits_for_a_person(org, twin):
     (outcome,) = await deliver(org, new(Description="@{x}"), by=by(Policy.MATCH))
     assert outcome.reason is Reason.NEEDS_PERSON
     assert len(await org.records("Contact")) == 1
 
 
-async def test_a_search_for_matches_that_fails_is_made_again(org, twin):
+async def test_a_failed_search_for_duplicates_is_retried(org, twin):
     await org.fault("unavailable", after=2)
     (outcome,) = await deliver(org, new(), by=by(Policy.MATCH))
     assert outcome.reason is Reason.UNAVAILABLE
@@ -132,7 +132,7 @@ async def test_a_search_for_matches_that_fails_is_made_again(org, twin):
 
 
 @pytest.mark.parametrize("name", ["duplicateResult", "duplicateResut"])
-def test_both_spellings_are_understood(name):
+def test_both_spellings_of_the_duplicate_result_are_read(name):
     error = {
         "errorCode": "DUPLICATES_DETECTED",
         name: {
@@ -150,6 +150,6 @@ def test_both_spellings_are_understood(name):
 @pytest.mark.parametrize(
     "emitted", [None, [], "x", {"matchResults": 3}, {"matchResults": [None, {"matchRecords": {}}]}]
 )
-def test_an_answer_that_tells_no_matches_has_none(emitted):
+def test_a_reply_without_duplicates_has_none(emitted):
     error = orjson.loads(orjson.dumps({"duplicateResult": emitted}))
     assert matches(error, "Contact").record_ids == ()

@@ -15,7 +15,7 @@ def body(fields, **how):
     )
 
 
-def test_a_record_has_its_type_its_key_and_its_fields():
+def test_a_record_is_encoded_with_type_key_and_fields():
     assert body({"Action__c": "Stop", "Amount__c": 2.5, "Flag__c": False, "Text__c": None}) == {
         "attributes": {"type": "SMS_Event__c"},
         "Event_Key__c": "k",
@@ -26,7 +26,7 @@ def test_a_record_has_its_type_its_key_and_its_fields():
     }
 
 
-def test_an_update_by_id_names_the_record_itself():
+def test_an_update_by_id_is_encoded_with_the_id():
     assert body({}, key_field="Id", key="003000000000001")["id"] == "003000000000001"
 
 
@@ -34,26 +34,26 @@ def test_a_parent_is_named_by_its_external_id():
     assert body({"Contact__r": Parent("SMS_Key__c", "p")})["Contact__r"] == {"SMS_Key__c": "p"}
 
 
-def test_a_parent_of_several_types_names_its_type():
+def test_a_parent_of_a_polymorphic_relationship_names_its_type():
     who = body({"Who": Parent("SMS_Key__c", "p", "Contact")})["Who"]
     assert who == {"attributes": {"type": "Contact"}, "SMS_Key__c": "p"}
 
 
-def test_a_parent_by_id_goes_into_the_field_that_holds_ids():
+def test_a_parent_by_id_is_written_to_the_id_field():
     sent = body({"Contact__r": Parent("Id", "003a"), "Account": Parent("Id", "001a")})
     assert sent["Contact__c"] == "003a"
     assert sent["AccountId"] == "001a"
     assert "Contact__r" not in sent
 
 
-def test_a_relationship_is_cleared_through_the_field_that_holds_ids():
+def test_a_relationship_is_cleared_by_its_id_field():
     sent = body({"Contact__r": None})
     assert sent["Contact__c"] is None
     assert "Contact__r" not in sent
 
 
 @pytest.mark.parametrize("name", ["", "1st", "a b", "A'--", "Contact/../User", "Größe", "_x", "A\n", "attributes.type"])
-def test_what_is_no_api_name_is_refused(name):
+def test_an_invalid_api_name_is_refused(name):
     with pytest.raises(BadName):
         identifier(name)
     for how in ({"object_name": name}, {"key_field": name}):
@@ -65,18 +65,18 @@ def test_what_is_no_api_name_is_refused(name):
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", 2**70, object()])
-def test_a_value_that_json_cannot_hold_is_refused_and_not_cleared(value):
+def test_a_value_that_json_cannot_hold_is_refused(value):
     with pytest.raises(Unencodable) as refused:
         body({"Amount__c": value})
     assert str(value) not in str(refused.value)
 
 
-def test_soql_texts_cannot_end_their_quotes():
+def test_quotes_in_soql_texts_are_escaped():
     assert literal("O'Brien\\") == r"'O\'Brien\\'"
     assert literal("a\nb") == r"'a\nb'"
 
 
-def test_a_composite_holds_its_collections_in_order():
+def test_a_composite_has_its_collections_in_order():
     one = Collection(object="Contact", key_field="SMS_Key__c", records=[b'{"a":1}'])
     two = Collection(records=[b'{"b":2}', b'{"c":3}'])
     call = API.collections([one, two])
@@ -94,7 +94,7 @@ def test_a_composite_holds_its_collections_in_order():
     ]
 
 
-def test_no_url_of_a_look_up_shows_its_keys():
+def test_the_url_of_a_look_up_does_not_contain_its_keys():
     call = API.queries(["SELECT Id FROM Contact WHERE SMS_Key__c IN ('+4790000001')"])
     assert call.path == "/services/data/v62.0/composite"
     assert b"4790000001" in call.body

@@ -90,12 +90,12 @@ LOCKED_TEXTS = [
 @pytest.mark.parametrize(
     "code", ["CANNOT_EXECUTE_FLOW_TRIGGER", "CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY", "FLOW_EXCEPTION", "APEX_ERROR"]
 )
-def test_a_lock_inside_a_trigger_or_flow_is_a_lock_in_every_language(code, message):
+def test_a_lock_inside_a_trigger_or_flow_is_recognised_in_every_language(code, message):
     assert classify(code, message).reason is Reason.ROW_LOCKED
     assert classify(code, "Something else, in any language").reason is Reason.VALIDATION
 
 
-def test_every_code_of_the_whole_org_says_what_to_do_in_the_org_where_waiting_does_not_mend_it():
+def test_every_permanent_code_of_the_whole_org_has_a_cure():
     for row in ORG_ERRORS:
         if row.reason in {Reason.SINK_REFUSES, Reason.MAINTENANCE} or row.code == "ORG_NOT_OWNED_BY_INSTANCE":
             assert row.cure, row.code
@@ -125,16 +125,16 @@ DOCUMENTED = """ALREADY_IN_PROCESS APEX_ERROR API_CURRENTLY_DISABLED CANNOT_EXEC
 
 
 @pytest.mark.parametrize("code", DOCUMENTED.split())
-def test_the_documented_codes_of_writes_are_known(code):
+def test_the_documented_codes_of_writes_are_in_the_table(code):
     assert known(code)
     assert classify(code, "").reason is not Reason.UNKNOWN_CODE
 
 
-def test_everything_that_is_retried_has_a_row_in_the_retry_table():
+def test_every_retried_reason_has_a_row_in_the_retry_table():
     assert {row.reason for row in CATALOGUE if row.outcome is Retry} <= set(POLICIES)
 
 
-def test_of_several_meanings_of_a_code_only_the_last_needs_no_proof():
+def test_only_the_last_meaning_of_a_code_has_no_test_of_the_message():
     for row in CATALOGUE:
         same = [one for one in CATALOGUE if one.code == row.code]
         assert [one.test is None for one in same] == [False] * (len(same) - 1) + [True], row.code
@@ -150,17 +150,17 @@ def test_of_several_meanings_of_a_code_only_the_last_needs_no_proof():
         ("INVALID_TYPE", "sObject type 'X' is not supported.", [], ""),
     ],
 )
-def test_a_fault_of_the_set_up_names_its_field(code, message, fields, field):
+def test_a_configuration_error_names_its_field(code, message, fields, field):
     assert classify(code, message, fields=fields) == Rejected(
         reason=Reason.CONFIGURATION, detail=f"{code}: {message}", code=code, field=field
     )
 
 
-def test_the_access_to_one_record_is_no_fault_of_the_set_up():
+def test_missing_access_to_one_record_is_no_configuration_error():
     assert classify("INSUFFICIENT_ACCESS_OR_READONLY", "not this record").reason is Reason.NO_ACCESS
 
 
-def test_a_validation_rule_of_any_length_is_kept_within_bounds():
+def test_a_long_message_of_a_validation_rule_is_truncated():
     assert len(classify("FIELD_CUSTOM_VALIDATION_EXCEPTION", "x" * 10_000).detail) == 1000
 
 
@@ -170,7 +170,7 @@ def test_a_missing_column_names_its_field_and_object():
     assert missing_column("something else") is None
 
 
-def test_a_record_type_that_the_user_may_not_use_stops_the_rule_and_is_no_missing_parent():
+def test_a_forbidden_record_type_is_a_configuration_error_and_no_missing_parent():
     message = "Record Type ID: this ID value isn't valid for the user: 012000000000001"
     outcome = classify("INVALID_CROSS_REFERENCE_KEY", message, key_field="SMS_Key__c", fields=["RecordTypeId"])
     assert (outcome.reason, outcome.field) == (Reason.CONFIGURATION, "RecordTypeId")

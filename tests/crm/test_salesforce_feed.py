@@ -62,7 +62,7 @@ def contacts(count, **fields):
     return [{"LastName": f"N{n}", "SMS_Key__c": f"k{n}"} | fields for n in range(count)]
 
 
-async def test_a_first_look_shows_everything_with_its_keys(org):
+async def test_the_first_round_reads_all_records_with_their_keys(org):
     await org.load("Contact", contacts(2, MobilePhone="+4790000001"))
     rows, pages, _ = await round_of(org, feed())
     assert pages == 1
@@ -72,7 +72,7 @@ async def test_a_first_look_shows_everything_with_its_keys(org):
     assert rows[0].stamp == datetime.fromtimestamp(1_800_000_000, UTC)
 
 
-async def test_thousands_that_were_changed_at_once_are_each_seen_once(org, clock):
+async def test_thousands_of_records_with_one_time_stamp_are_each_read_once(org, clock):
     await org.load("Contact", contacts(4500))
     rows, pages, _ = await round_of(org, feed())
     assert pages == 3
@@ -80,13 +80,13 @@ async def test_thousands_that_were_changed_at_once_are_each_seen_once(org, clock
     assert sorted(row.fields["SMS_Key__c"] for row in rows) == sorted(f"k{n}" for n in range(4500))
 
 
-async def test_an_exact_number_of_pages_ends_with_an_empty_one(org):
+async def test_a_full_page_is_followed_by_an_empty_last_page(org):
     await org.load("Contact", contacts(2000))
     rows, pages, _ = await round_of(org, feed())
     assert (len(rows), pages) == (2000, 2)
 
 
-async def test_the_next_round_shows_what_was_changed_since(org, clock):
+async def test_the_next_round_reads_records_changed_since(org, clock):
     ids = await org.load("Contact", contacts(3))
     clock.now += 3600
     _, _, position = await round_of(org, feed())
@@ -144,11 +144,11 @@ async def test_an_opt_out_that_becomes_visible_minutes_late_is_not_missed_and_co
     assert [(row.fields["SMS_Key__c"], calls) for row in rows] == [("k0", 1)]
 
 
-async def test_what_says_nothing_of_an_opt_out_is_not_read_from_so_far_back(org, clock):
+async def test_late_changes_without_an_opt_out_are_not_read_beyond_the_overlap(org, clock):
     assert await late(org, clock, 14 * 60, FirstName="x") == ([], 1)
 
 
-async def test_what_says_out_is_asked_for_by_itself_the_latest_first(org, clock):
+async def test_opted_out_records_are_queried_separately_latest_first(org, clock):
     await org.load("Contact", contacts(3))
     source = feed(consent=CONSENT)
     clock.now += 3600
@@ -167,12 +167,12 @@ async def test_what_says_out_is_asked_for_by_itself_the_latest_first(org, clock)
 
 
 @pytest.mark.parametrize(("value", "said"), [(True, "true"), (False, "false"), ("Out'", "'Out\\''")])
-def test_a_flag_may_be_a_checkbox_or_a_list(value, said):
+def test_an_opt_out_flag_may_be_a_checkbox_or_a_list(value, said):
     out = change_queries.OptedOut(flag="Flag__c", value=value, look_back=timedelta(minutes=12))
     assert out.condition == f"Flag__c = {said}"
 
 
-async def test_a_row_tells_whether_our_own_user_has_changed_it_last(org):
+async def test_a_row_says_whether_our_own_user_changed_it_last(org):
     await org.load("Contact", contacts(1))
     ours = [record("Contact", "SMS_Key__c", "ours", {"LastName": "x"})]
 
@@ -194,14 +194,14 @@ async def test_a_feed_without_consent_fields_has_no_opt_outs(org, clock):
     assert (await watched.ask_opted_out(org, position)).rows == ()
 
 
-async def test_what_was_stamped_at_the_very_start_of_a_round_is_read_again(org, clock):
+async def test_a_record_stamped_at_the_start_of_a_round_is_read_again(org, clock):
     ids = await org.load("Contact", contacts(1))
     source = feed(overlap=timedelta(0))
     _, _, position = await round_of(org, source)
     assert [row.record_id for row in (await round_of(org, source, position))[0]] == ids
 
 
-async def test_what_happens_while_a_round_is_read_is_in_the_next_one(org, clock):
+async def test_a_change_during_a_round_is_in_the_next_one(org, clock):
     await org.load("Contact", contacts(2500))
     clock.now += 3600
     first = await feed().ask(org, None)
@@ -234,7 +234,7 @@ def keys(rows):
     return [row.fields["SMS_Key__c"] for row in rows]
 
 
-async def test_behind_a_backlog_a_round_reads_what_is_newer_and_looks_back_seldomer(org, clock):
+async def test_after_a_backlog_a_round_reads_newer_records_and_looks_back_less_often(org, clock):
     source, position = await behind_a_backlog(org, clock)
     # Records with the newest stamp are read again: more may have been written in that second.
     await org.load("Contact", [{"LastName": "same second", "SMS_Key__c": "also"}])
@@ -250,7 +250,7 @@ async def test_behind_a_backlog_a_round_reads_what_is_newer_and_looks_back_seldo
     assert (len(rows), pages) == (4501, 3), "it looks back again"
 
 
-async def test_behind_a_backlog_what_becomes_visible_late_is_found_by_the_next_look_back(org, clock):
+async def test_after_a_backlog_the_next_look_back_finds_late_changes(org, clock):
     source, position = await behind_a_backlog(org, clock)
     await org.fault("late_commit", seconds=150)
     await org.load("Contact", [{"SMS_Key__c": "k0", "FirstName": "late"}], key="SMS_Key__c")
@@ -263,7 +263,7 @@ async def test_behind_a_backlog_what_becomes_visible_late_is_found_by_the_next_l
     assert "k0" in keys(rows)
 
 
-async def test_behind_a_backlog_a_late_opt_out_is_found_at_once(org, clock):
+async def test_after_a_backlog_a_late_opt_out_is_found_at_once(org, clock):
     source, position = await behind_a_backlog(org, clock)
     await org.fault("late_commit", seconds=600)
     await org.load("Contact", [{"SMS_Key__c": "k0", **OUT}], key="SMS_Key__c")
@@ -273,7 +273,7 @@ async def test_behind_a_backlog_a_late_opt_out_is_found_at_once(org, clock):
     assert (pages, await org.api_calls() - before) == (1, 1)
 
 
-async def test_where_thousands_say_out_the_others_from_so_far_back_are_not_read(org, clock):
+async def test_with_thousands_of_opt_outs_older_other_changes_are_not_read(org, clock):
     source = feed(consent=CONSENT)
     _, _, position = await round_of(org, source)
     clock.now += 3600
@@ -289,7 +289,7 @@ async def test_where_thousands_say_out_the_others_from_so_far_back_are_not_read(
     assert ({key[0] for key in keys(rows)}, len(rows), pages) == ({"o"}, 2500, 2)
 
 
-async def test_a_deletion_and_a_merge_are_seen(org, clock):
+async def test_a_deletion_and_a_merge_are_read(org, clock):
     winner, loser = await org.load("Contact", contacts(2))
     clock.now += 3600
     _, _, position = await round_of(org, feed())
@@ -314,29 +314,29 @@ async def test_a_poll_costs_one_call(org):
         ("garbage", Reason.UNEXPECTED_ANSWER),
     ],
 )
-async def test_a_failed_question_says_why_and_nothing_is_in_doubt(org, fault, reason):
+async def test_a_failed_query_returns_its_reason_without_doubt(org, fault, reason):
     await org.fault(fault, times=2)  # aiohttp asks a second time by itself where a question was dropped
     answer = await feed().ask(org, None)
     assert isinstance(answer, Retry)
     assert (answer.reason, answer.in_doubt) == (reason, False)
 
 
-async def test_a_field_that_does_not_exist_is_named(org):
+async def test_a_missing_field_is_named(org):
     answer = await feed(fields=("Nonsense__c",)).ask(org, None)
     assert isinstance(answer, Retry)
     assert "Nonsense__c" in answer.detail
 
 
-def test_a_bad_field_name_is_refused_at_once():
+def test_an_invalid_field_name_is_refused_at_once():
     with pytest.raises(BadName):
         feed(fields=("Name FROM User",))
 
 
-def test_a_feed_is_called_after_its_crm_and_object():
+def test_a_feed_is_named_after_its_crm_and_object():
     assert feed().name == "salesforce.Contact"
 
 
-def test_a_field_that_is_watched_and_a_key_is_asked_for_once():
+def test_a_field_that_is_watched_and_a_key_is_queried_once():
     asked = change_queries.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
     assert asked.startswith(
         "SELECT Id,SystemModstamp,LastModifiedById,IsDeleted,MasterRecordId,SMS_Key__c FROM Contact ORDER BY"
@@ -360,7 +360,7 @@ async def ask(source, *replies):
     return answer, [call.path for call in http.calls]
 
 
-async def test_an_answer_in_several_parts_is_one_page():
+async def test_a_reply_in_several_parts_is_one_page():
     page, paths = await ask(
         feed(),
         answered({"records": [row(1)], "done": False, "nextRecordsUrl": "/services/data/v62.0/query/01g-1"}, date=DATE),
@@ -371,7 +371,7 @@ async def test_an_answer_in_several_parts_is_one_page():
     assert paths[1] == "/services/data/v62.0/query/01g-1"
 
 
-async def test_an_answer_does_not_say_where_else_to_send_the_token():
+async def test_a_next_page_address_on_another_host_is_refused():
     answer, _ = await ask(
         feed(), answered({"records": [], "done": False, "nextRecordsUrl": "https://evil.example/"}, date=DATE)
     )
@@ -390,19 +390,19 @@ async def test_an_answer_does_not_say_where_else_to_send_the_token():
         answered([], date=DATE),
     ],
 )
-async def test_an_answer_that_is_not_understood_changes_nothing(reply):
+async def test_an_invalid_reply_is_an_unexpected_answer(reply):
     answer, _ = await ask(feed(), reply)
     assert isinstance(answer, Retry)
     assert answer.reason is Reason.UNEXPECTED_ANSWER
 
 
-async def test_a_lost_connection_is_its_own_reason():
+async def test_a_lost_connection_has_its_own_reason():
     answer, _ = await ask(feed(), HttpError(Failure.LOST))
     assert answer == Retry(reason=Reason.CONNECTION_LOST)
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", "[]", "{}", '{"since":7}', '{"since":"2026-11-22T04:00:00"}', "7"])
-def test_a_position_that_cannot_be_read_begins_anew(text):
+def test_an_unreadable_position_restarts_the_feed(text):
     assert change_queries.read_position(text) is None
 
 

@@ -28,14 +28,14 @@ def donor(key, **fields):
     return replace(contact(key, create=NEW), set=fields)
 
 
-async def test_a_parent_that_is_not_there_is_waited_for_and_stops_no_mapping(org):
+async def test_a_missing_parent_is_waited_for_and_suspends_no_rule(org):
     await deliver(org, contact("known"))
     assert reasons(await deliver(org, event("a", "k"), event("b", "known"))) == [Reason.PARENT_MISSING, None]
     await deliver(org, contact("k"))
     assert reasons(await deliver(org, event("a", "k"))) == [None]
 
 
-async def test_a_parent_that_was_merged_is_followed(org):
+async def test_a_merged_parent_is_replaced_by_the_kept_record(org):
     lost, kept = await org.load("Contact", [{"LastName": "A", "SMS_Key__c": "k"}, {"LastName": "B"}])
     await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
     assert reasons(await deliver(org, event("a", "k"))) == [None]
@@ -44,7 +44,7 @@ async def test_a_parent_that_was_merged_is_followed(org):
 
 
 @pytest.mark.parametrize("column", ["Missing__c", "Nickname"])
-async def test_a_column_that_is_missing_is_the_fault_of_the_set_up_and_found_at_once(org, column):
+async def test_a_missing_field_is_a_configuration_error_and_found_at_once(org, column):
     writes = [contact(f"k{n}") for n in range(50)] + [contact("bad", **{column: "x"})]
     outcomes = await deliver(org, *writes)
     assert reasons(outcomes) == [None] * 50 + [Reason.CONFIGURATION]
@@ -52,7 +52,7 @@ async def test_a_column_that_is_missing_is_the_fault_of_the_set_up_and_found_at_
     assert len(org.sent) == 2
 
 
-async def test_a_column_that_a_child_lacks_is_not_taken_for_its_parent(org):
+async def test_a_missing_field_of_a_child_is_not_read_as_a_missing_parent(org):
     await deliver(org, contact("k"))
     org.sent.clear()
     (outcome,) = await deliver(org, event("e", "k", Missing__c="x"))
@@ -60,19 +60,19 @@ async def test_a_column_that_a_child_lacks_is_not_taken_for_its_parent(org):
     assert len(org.sent) == 1
 
 
-async def test_a_field_that_may_not_be_written_is_named(org):
+async def test_a_read_only_field_is_named(org):
     outcomes = await deliver(org, contact("k", CreatedDate="2026-01-01T00:00:00Z"))
     assert [(one.reason, one.field) for one in outcomes] == [(Reason.CONFIGURATION, "CreatedDate")]
 
 
-async def test_a_record_that_somebody_made_meanwhile_is_updated_at_the_next_try(org):
+async def test_a_record_that_somebody_created_meanwhile_is_updated_at_the_next_try(org):
     await org.fault("overtaken", records=["k"], times=1)
     assert reasons(await deliver(org, contact("k"))) == [Reason.RACE]
     assert reasons(await deliver(org, contact("k"))) == [None]
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_a_record_taken_for_new_that_is_there_is_found_whatever_is_said_of_it(org, form):
+async def test_an_existing_record_that_was_assumed_new_is_found_in_every_wording(org, form):
     crm = sink()
     await deliver(org, donor("told"), by=crm)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
@@ -83,7 +83,7 @@ async def test_a_record_taken_for_new_that_is_there_is_found_whatever_is_said_of
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_an_upsert_that_lost_a_race_goes_through(org, form):
+async def test_an_upsert_that_lost_a_race_is_delivered_at_a_later_try(org, form):
     await org.control("PUT", "wording", json={"duplicates": form})
     await org.fault("overtaken", records=["k"], times=1)
     (outcome,) = await deliver(org, contact("k"))
@@ -94,7 +94,7 @@ async def test_an_upsert_that_lost_a_race_goes_through(org, form):
     assert len([row for row in await org.records("Contact") if row["SMS_Key__c"] == "k"]) == 1
 
 
-async def test_a_holder_whom_the_integration_user_may_not_see_costs_a_few_calls_and_no_attempts(org):
+async def test_a_duplicate_value_on_an_invisible_record_costs_few_calls_and_no_attempt(org):
     crm = sink()
     await deliver(org, donor("told"), by=crm)
     message = "duplicate value found: <unknown> duplicates value on record with id: <unknown>"
@@ -106,7 +106,7 @@ async def test_a_holder_whom_the_integration_user_may_not_see_costs_a_few_calls_
     assert len(org.sent) == 4
 
 
-async def test_one_record_under_both_forms_of_its_id_is_written_in_order(org):
+async def test_writes_by_both_lengths_of_an_id_are_sent_in_order(org):
     (known,) = await org.load("Contact", [{"LastName": "Old"}])
     writes = [replace(contact(one, Phone=one), key_field=ID_FIELD, may_create=False) for one in (known, known[:15])]
     assert reasons(await deliver(org, *writes)) == [None, None]
@@ -127,7 +127,7 @@ async def test_one_record_under_both_forms_of_its_id_is_written_in_order(org):
         ("SMS_Key__c: internationalisation", None),
     ],
 )  # fmt: skip
-def test_the_holder_is_read_from_every_wording(message, found):
+def test_the_record_with_the_duplicate_value_is_read_from_every_wording(message, found):
     emitted = holder(message, "SMS_Key__c", "Contact")
     assert (emitted and comparable(emitted)) == found
     assert emitted is None or len(emitted) == 18
@@ -144,7 +144,7 @@ def test_the_holder_is_read_from_every_wording(message, found):
         ("Already a campaign member.", False),
     ],
 )
-def test_a_wording_is_unclear_where_neither_key_nor_other_field_is_named(message, is_unclear):
+def test_a_message_that_names_neither_key_nor_field_is_unclear(message, is_unclear):
     assert unclear(message, "SMS_Key__c") is is_unclear
     assert not unclear(message, "")
 
@@ -152,11 +152,11 @@ def test_a_wording_is_unclear_where_neither_key_nor_other_field_is_named(message
 @pytest.mark.parametrize(
     ("fields", "reason"), [(["Other__c"], Reason.DUPLICATE_RECORD), (["sms_key__c"], Reason.RACE), ([], Reason.RACE)]
 )
-def test_fields_that_salesforce_names_besides_tell_whose_value_is_taken(fields, reason):
+def test_the_listed_fields_tell_which_value_is_a_duplicate(fields, reason):
     assert classify("DUPLICATE_VALUE", "valeur en double", key_field="SMS_Key__c", fields=fields).reason is reason
 
 
-def test_an_id_is_known_in_both_lengths():
+def test_an_id_is_read_in_both_lengths():
     for number in (1, 40, 1_000_000):
         whole = record_id("003", number)
         assert in_full(whole[:15]) == whole == in_full(whole)
@@ -164,5 +164,5 @@ def test_an_id_is_known_in_both_lengths():
     assert last_in("a0X000000000001", "Custom__c") == in_full("a0X000000000001")
 
 
-def test_a_field_of_the_text_is_blamed_where_salesforce_names_none_besides():
+def test_a_field_in_the_message_is_used_if_no_field_is_listed():
     assert classify("INVALID_FIELD", "Aucune colonne 'Ny__c' dans le sobject de type Contact").field == "Ny__c"

@@ -31,7 +31,7 @@ async def minding_case(org, minds, object_name="Opportunity", field="SMS_Transac
 
 
 @pytest.mark.parametrize("exact", [True, False])
-async def test_in_a_field_that_tells_case_apart_they_are_two_records(org, exact):
+async def test_ids_that_differ_in_letter_case_are_two_records_in_a_case_sensitive_key(org, exact):
     by = sink()
     outcomes = await deliver(org, gift(FIRST, 10, exact=exact), gift(SECOND, 20, exact=exact), by=by)
     assert all(isinstance(one, Delivered) for one in outcomes)
@@ -39,7 +39,7 @@ async def test_in_a_field_that_tells_case_apart_they_are_two_records(org, exact)
     assert await gifts(org) == {FIRST: 10, SECOND: 25}
 
 
-async def test_in_a_field_that_does_not_a_person_is_asked_and_nothing_is_lost(org):
+async def test_ids_that_differ_in_letter_case_wait_for_a_person_in_a_case_insensitive_key(org):
     await minding_case(org, minds=False)
     by = sink()
     first, second = await deliver(org, gift(FIRST, 10), gift(SECOND, 20), by=by)
@@ -56,7 +56,7 @@ async def test_in_a_field_that_does_not_a_person_is_asked_and_nothing_is_lost(or
     assert await gifts(org) == {FIRST: 10, SECOND: 20}
 
 
-async def test_the_same_id_is_written_again_in_either_kind_of_field(org):
+async def test_the_same_id_is_written_again_in_a_case_insensitive_key(org):
     await minding_case(org, minds=False)
     by = sink()
     await deliver(org, gift(FIRST, 10), by=by)
@@ -64,7 +64,7 @@ async def test_the_same_id_is_written_again_in_either_kind_of_field(org):
     assert await gifts(org) == {FIRST: 15}
 
 
-async def test_words_in_other_letters_are_one_record_where_the_field_says_so(org):
+async def test_words_in_another_letter_case_are_one_record_in_a_case_insensitive_key(org):
     outcomes = await deliver(org, contact("Katt", FirstName="A"), contact("KATT", FirstName="B"))
     assert reasons(outcomes) == [None, None]
     (one,) = (await org.control("GET", "records/Contact"))["records"]
@@ -72,14 +72,14 @@ async def test_words_in_other_letters_are_one_record_where_the_field_says_so(org
     assert outcomes[0].record_id == outcomes[1].record_id
 
 
-async def test_words_in_other_letters_are_two_records_where_the_field_says_so(org):
+async def test_words_in_another_letter_case_are_two_records_in_a_case_sensitive_key(org):
     await minding_case(org, minds=True, object_name="Contact", field="SMS_Key__c")
     await deliver(org, contact("Katt", FirstName="A"), contact("KATT", FirstName="B"))
     found = (await org.control("GET", "records/Contact"))["records"]
     assert {one["SMS_Key__c"]: one["FirstName"] for one in found} == {"Katt": "A", "KATT": "B"}
 
 
-async def test_a_look_up_of_both_finds_the_record_of_each(org):
+async def test_a_look_up_of_keys_in_both_letter_cases_finds_each_record(org):
     """Fields that are only for new records are queried first if a deleted record may have the key."""
     await minding_case(org, minds=True, object_name="Contact", field="SMS_Key__c")
     by = sink(recreate=False)
@@ -91,7 +91,7 @@ async def test_a_look_up_of_both_finds_the_record_of_each(org):
     assert {one["SMS_Key__c"]: one["Email"] for one in found} == {"Ab": "a@example.com", "aB": "b@example.com"}
 
 
-async def test_a_key_without_letters_costs_no_question(org):
+async def test_a_key_without_letters_needs_no_description_of_its_field(org):
     by = sink()
     await deliver(org, gift("4711", 10), by=by)
     before = len(org.sent)

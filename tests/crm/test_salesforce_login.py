@@ -91,7 +91,7 @@ async def logins(org):
     return (await org.control("GET", "stats"))["logins"]
 
 
-async def test_client_credentials_let_us_in(org):
+async def test_client_credentials_sign_in(org):
     credentials = SalesforceCredentials(org.base, CLIENT)
     base, headers = await credentials.authorization()
     assert base == org.base
@@ -112,11 +112,11 @@ async def test_client_credentials_let_us_in(org):
         (7, None),
     ],
 )
-def test_whom_we_are_signed_in_as_is_read_from_the_identity_url(identity, user):
+def test_our_user_is_read_from_the_identity_url(identity, user):
     assert user_of(identity) == user
 
 
-async def test_a_signed_assertion_lets_us_in_and_its_signature_counts(key):
+async def test_a_signed_assertion_signs_in_only_with_the_right_key(key):
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     async with an_org(public_key=public) as org:
         base, _ = await SalesforceCredentials(org.base, bearer(key)).authorization()
@@ -126,7 +126,7 @@ async def test_a_signed_assertion_lets_us_in_and_its_signature_counts(key):
             await SalesforceCredentials(org.base, bearer(stranger)).authorization()
 
 
-async def test_an_expiry_under_twenty_calls_costs_one_sign_in(org):
+async def test_an_expired_token_in_twenty_calls_is_renewed_once(org):
     credentials = SalesforceCredentials(org.base, CLIENT)
     async with Transport() as transport:
         client = transport.client(credentials, parallel=20)
@@ -139,7 +139,7 @@ async def test_an_expiry_under_twenty_calls_costs_one_sign_in(org):
     assert await logins(org) == before + 1
 
 
-async def test_twenty_first_calls_cost_one_sign_in(org):
+async def test_twenty_simultaneous_first_calls_sign_in_once(org):
     credentials = SalesforceCredentials(org.base, CLIENT)
     before = await logins(org)
     answers = await asyncio.gather(*(credentials.authorization() for _ in range(20)))
@@ -156,7 +156,7 @@ async def test_headers_that_were_renewed_since_are_not_renewed_again(org):
     assert (await credentials.authorization())[1] == second != first
 
 
-async def test_a_refusal_stands_for_a_while_so_that_nobody_is_locked_out():
+async def test_a_refused_sign_in_is_not_repeated_at_once():
     clock = Clock()
     body = {"error": "invalid_client", "error_description": "invalid client credentials"}
     token = {"access_token": "00D!x", "instance_url": "https://127.0.0.1"}
@@ -177,7 +177,7 @@ async def test_a_refusal_stands_for_a_while_so_that_nobody_is_locked_out():
         assert len(asked) == 3
 
 
-async def test_a_sign_in_that_is_out_of_order_is_tried_again_within_seconds():
+async def test_an_unavailable_sign_in_service_is_tried_again_within_seconds():
     token = {"access_token": "00D!x", "instance_url": "https://127.0.0.1"}
     async with token_service((503, "<html>"), (503, "<html>"), (200, token)) as (base, asked):
         _, headers = await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
@@ -185,7 +185,7 @@ async def test_a_sign_in_that_is_out_of_order_is_tried_again_within_seconds():
     assert len(asked) == 3
 
 
-async def test_a_sign_in_that_stays_out_of_order_is_not_called_a_wrong_password():
+async def test_a_lasting_outage_of_the_sign_in_service_is_not_reported_as_wrong_credentials():
     async with token_service((503, "<html>")) as (base, asked):
         with pytest.raises(SignInUnavailable):
             await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
@@ -210,7 +210,7 @@ async def test_a_sign_in_that_stays_out_of_order_is_not_called_a_wrong_password(
         (200, {"access_token": "x", "instance_url": "https://evil.example"}, "not Salesforce's"),
     ],
 )
-async def test_a_refusal_says_the_cure(status, body, cure):
+async def test_a_refused_sign_in_is_reported_with_the_cure(status, body, cure):
     async with token_service((status, body)) as (base, asked):
         with pytest.raises(SignInFailed, match=cure) as failed:
             await SalesforceCredentials(base, CLIENT, sleep=at_once).authorization()
@@ -218,7 +218,7 @@ async def test_a_refusal_says_the_cure(status, body, cure):
     assert "<html" not in str(failed.value)
 
 
-async def test_an_assertion_is_not_carried_elsewhere_by_a_redirect(key):
+async def test_an_assertion_is_not_sent_to_the_target_of_a_redirect(key):
     carried = []
 
     async def redirect(request):
@@ -245,7 +245,7 @@ async def test_an_assertion_is_not_carried_elsewhere_by_a_redirect(key):
         ("/here", "write the org's My Domain address as url:"),
     ],
 )
-async def test_a_sign_in_that_has_moved_names_the_new_address_where_that_is_salesforces(location, cure):
+async def test_a_moved_sign_in_service_names_the_new_address_only_within_salesforce(location, cure):
     async def redirect(request):
         return web.Response(status=301, headers={"Location": location})
 
@@ -259,14 +259,14 @@ async def test_a_sign_in_that_has_moved_names_the_new_address_where_that_is_sale
 
 
 @pytest.mark.parametrize("text", ["", "nonsense", pem(ec.generate_private_key(ec.SECP256R1()))])
-async def test_a_private_key_that_cannot_be_used_is_named(org, text):
+async def test_an_unusable_private_key_is_reported(org, text):
     sign_in = JwtBearer(client_id="sandbox", username="sync@example.org", private_key=SecretStr(text))
     with pytest.raises(SignInFailed, match="RSA key in PEM form") as failed:
         await SalesforceCredentials(org.base, sign_in).authorization()
     assert text == "" or text not in str(failed.value)
 
 
-def test_secrets_do_not_show_themselves(key):
+def test_secrets_are_not_in_the_repr_of_sign_ins(key):
     assert "sandbox')" not in repr(CLIENT)
     assert "PRIVATE" not in repr(bearer(key))
 
@@ -286,7 +286,7 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch):
         ("eu99.force.com", "https://eu99.force.com"),
     ],
 )
-def test_data_go_to_salesforce(instance, base):
+def test_an_instance_of_salesforce_is_trusted(instance, base):
     assert trusted_base(instance, "https://acme.my.salesforce.com") == base
 
 
@@ -305,7 +305,7 @@ def test_data_go_to_salesforce(instance, base):
         "[",
     ],
 )
-def test_data_go_nowhere_else(instance):
+def test_an_instance_elsewhere_is_refused(instance):
     with pytest.raises(SignInFailed):
         trusted_base(instance, "https://acme.my.salesforce.com")
 
@@ -319,7 +319,7 @@ UNEXPLAINED = ("authentication_failure",)  # Salesforce itself does not say more
 
 
 @pytest.mark.parametrize("name", LOGIN_REFUSALS)
-async def test_each_known_refusal_has_its_own_cure_or_passes(org, name):
+async def test_each_known_refusal_has_its_own_cure_or_is_temporary(org, name):
     await org.fault("login_refused", refusal=name, times=100)
     with pytest.raises(SignInFailed) as failed:
         await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
@@ -343,20 +343,20 @@ CURES = {
 
 
 @pytest.mark.parametrize("name", CURES)
-async def test_the_cure_is_that_of_its_refusal(org, name):
+async def test_the_error_has_the_cure_of_its_refusal(org, name):
     await org.fault("login_refused", refusal=name)
     with pytest.raises(SignInFailed) as failed:
         await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
     assert CURES[name] in str(failed.value)
 
 
-async def test_a_refusal_that_passes_is_tried_again_within_seconds(org):
+async def test_a_temporary_refusal_is_tried_again_within_seconds(org):
     await org.fault("login_refused", refusal="already_processed", times=2)
     _, headers = await SalesforceCredentials(org.base, CLIENT, sleep=at_once).authorization()
     assert headers["Authorization"].startswith("Bearer ")
 
 
-async def test_a_bomb_in_place_of_a_token_takes_no_memory():
+async def test_a_compression_bomb_instead_of_a_token_uses_no_memory():
     pack = zlib.compressobj(9, zlib.DEFLATED, 31)
     bomb = b"".join([pack.compress(b" " * 2**20) for _ in range(100)] + [pack.flush()])
 

@@ -66,7 +66,7 @@ async def made(org, *records):
     return await org.load("Contact", [{"LastName": "Ås", **record} for record in records])
 
 
-async def test_a_number_in_any_form_is_found_and_its_record_gets_the_key(org):
+async def test_a_record_is_found_by_its_number_in_any_spelling_and_gets_the_key(org):
     forms = ["+47 900 00 001", "90000002", "0047 90 00 00 03", "(900) 00-004", "(+47) 900 00 005", "900/00/006"]
     ids = await made(org, *({"MobilePhone": form} for form in forms))
     outcomes = await deliver(org, *(donor(f"+479000000{n}", FirstName="Kari") for n in range(1, 7)), by=sink())
@@ -74,13 +74,13 @@ async def test_a_number_in_any_form_is_found_and_its_record_gets_the_key(org):
     assert [one["SMS_Key__c"] for one in (await contacts(org)).values()] == [f"+479000000{n}" for n in range(1, 7)]
 
 
-async def test_the_record_with_the_key_comes_before_all_with_the_number(org):
+async def test_a_record_with_the_key_goes_before_records_with_the_number(org):
     _, keyed = await made(org, {"MobilePhone": DONOR}, {"SMS_Key__c": DONOR})
     (outcome,) = await deliver(org, donor(FirstName="Kari"), by=sink())
     assert outcome.record_id == keyed
 
 
-async def test_a_key_that_is_there_is_never_overwritten(org):
+async def test_an_existing_key_is_never_overwritten(org):
     (known,) = await made(org, {"MobilePhone": DONOR, "SMS_Key__c": "other"})
     outcomes = await deliver(org, donor(FirstName="Kari"), event("e1", DONOR), by=sink())
     assert [type(one) for one in outcomes] == [Delivered, Delivered]
@@ -96,19 +96,19 @@ async def test_an_empty_number_matches_nothing(org):
 
 
 @pytest.mark.parametrize(("many", "place"), [(IfMany.OLDEST, 0), (IfMany.NEWEST, 2)])
-async def test_of_several_the_oldest_or_the_newest_is_taken(org, many, place):
+async def test_the_oldest_or_newest_of_several_records_is_used_as_configured(org, many, place):
     ids = await made(org, *({"MobilePhone": DONOR} for _ in range(3)))
     (outcome,) = await deliver(org, donor(many=many, FirstName="Kari"), by=sink())
     assert outcome.record_id == ids[place]
 
 
-async def test_the_first_field_that_anybody_has_the_number_in_decides(org):
+async def test_the_first_phone_field_with_the_number_decides(org):
     at_home, mobile = await made(org, {"HomePhone": DONOR}, {"MobilePhone": DONOR})
     (outcome,) = await deliver(org, donor(FirstName="Kari"), by=sink())
     assert outcome.record_id == mobile != at_home
 
 
-async def test_between_several_a_person_decides_and_sees_their_ids_and_no_number(org):
+async def test_several_records_wait_for_a_person_with_their_ids_and_no_number(org):
     ids = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": "900 00 001"})
     outcomes = await deliver(org, donor(many=IfMany.PARK, FirstName="Kari"), event("e1", DONOR), by=sink())
     assert reasons(outcomes) == [Reason.NEEDS_PERSON, Reason.PARENT_FAILED]
@@ -116,7 +116,7 @@ async def test_between_several_a_person_decides_and_sees_their_ids_and_no_number
     assert "0000" not in outcomes[0].detail.replace(ids[0], "").replace(ids[1], "")
 
 
-async def test_nobody_is_parked_or_left_out_with_all_that_points_to_them(org):
+async def test_a_person_without_a_record_is_parked_or_skipped_with_all_children(org):
     parked = donor(none=IfNone.PARK, create=False, FirstName="Kari")
     skipped = donor("+4790000002", none=IfNone.SKIP, create=False, FirstName="Kari")
     outcomes = await deliver(org, parked, event("e1", DONOR), skipped, event("e2", "+4790000002"), by=sink())
@@ -125,14 +125,14 @@ async def test_nobody_is_parked_or_left_out_with_all_that_points_to_them(org):
     assert await org.records("SMS_Event__c") == []
 
 
-async def test_without_an_external_id_the_record_that_was_found_is_updated_by_its_id(org):
+async def test_a_match_without_a_key_updates_the_found_record_by_its_id(org):
     (known,) = await made(org, {"MobilePhone": "900 00 001"})
     (outcome,) = await deliver(org, by_number_alone(FirstName="Kari"), by=sink())
     assert outcome == Delivered(record_id=known)
     assert (await contacts(org))[known]["FirstName"] == "Kari"
 
 
-async def test_a_record_that_is_remembered_costs_no_search(org):
+async def test_a_remembered_record_needs_no_search(org):
     (known,) = await made(org, {"MobilePhone": "nothing like a number"})
     before = await org.api_calls()
     remembered = Task(donor(FirstName="Kari"), remembered=Remembered(record_id=known))
@@ -142,7 +142,7 @@ async def test_a_record_that_is_remembered_costs_no_search(org):
     assert not any(b"LIKE" in (call.body or b"") for call in org.sent)
 
 
-async def test_a_remembered_record_that_is_gone_is_looked_for_again(org):
+async def test_a_deleted_remembered_record_is_searched_again(org):
     gone, there = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR})
     await org.control("POST", "delete", json={"object": "Contact", "ids": [gone]})
     remembered = Task(donor(FirstName="Kari"), remembered=Remembered(record_id=gone))
@@ -150,14 +150,14 @@ async def test_a_remembered_record_that_is_gone_is_looked_for_again(org):
     assert outcome.record_id == there
 
 
-async def test_a_record_that_is_deleted_before_the_write_is_matched_anew(org):
+async def test_a_record_that_is_deleted_before_the_write_is_matched_again(org):
     (gone,) = await made(org, {"MobilePhone": DONOR})
     org.between = org.control("POST", "delete", json={"object": "Contact", "ids": [gone]})
     (outcome,) = await sink().write(org, [Task(donor(FirstName="Kari"))])
     assert (type(outcome), outcome.reason) == (Retry, Reason.RACE)
 
 
-async def test_a_remembered_record_that_was_merged_is_followed_to_the_one_that_was_kept(org):
+async def test_a_merged_remembered_record_is_replaced_by_the_kept_record(org):
     gone, kept, other = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": "another"}, {"MobilePhone": DONOR})
     await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": gone})
     remembered = Task(donor(FirstName="Kari"), remembered=Remembered(record_id=gone))
@@ -165,7 +165,7 @@ async def test_a_remembered_record_that_was_merged_is_followed_to_the_one_that_w
     assert outcome.record_id == kept != other
 
 
-async def test_a_key_that_somebody_else_is_given_before_the_write_is_matched_anew(org):
+async def test_a_key_that_another_record_gets_before_the_write_is_matched_again(org):
     await made(org, {"MobilePhone": DONOR})
     org.between = made(org, {"SMS_Key__c": DONOR})
     (outcome,) = await sink().write(org, [Task(donor(FirstName="Kari"))])
@@ -173,7 +173,7 @@ async def test_a_key_that_somebody_else_is_given_before_the_write_is_matched_ane
 
 
 @pytest.mark.parametrize("none", list(IfNone))
-async def test_whose_key_named_a_record_that_was_merged_is_the_one_that_was_kept(org, none):
+async def test_the_key_of_a_merged_record_matches_the_kept_record(org, none):
     gone, kept = await made(org, {"MobilePhone": "another"}, {"MobilePhone": "nobody's"})
     await org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": gone})
     write = donor(none=none, create=none is IfNone.CREATE, FirstName="Kari")
@@ -181,14 +181,14 @@ async def test_whose_key_named_a_record_that_was_merged_is_the_one_that_was_kept
     assert outcome.record_id == kept
 
 
-async def test_two_numbers_of_one_record_are_written_one_after_the_other(org):
+async def test_two_writes_that_match_one_record_are_sent_one_after_the_other(org):
     (known,) = await made(org, {"MobilePhone": DONOR, "HomePhone": "900 00 002"})
     first, second = await deliver(org, donor(FirstName="Kari"), donor("+4790000002", FirstName="Kari"), by=sink())
     assert first.record_id == known
     assert (type(second), second.reason) == (Retry, Reason.HALTED)
 
 
-async def test_an_opt_out_marks_all_with_the_number_but_for_those_marked_already(org):
+async def test_an_opt_out_marks_all_records_with_the_number_that_are_not_marked_yet(org):
     ids = await made(
         org,
         {"MobilePhone": DONOR},
@@ -207,14 +207,14 @@ async def test_an_opt_out_of_a_remembered_record_marks_the_others_too(org):
     assert outcome == Delivered(record_id=own, also_updated=(other,))
 
 
-async def test_an_opt_out_marks_all_even_where_a_person_must_decide_whose_it_was(org):
+async def test_an_opt_out_marks_all_records_even_if_the_match_waits_for_a_person(org):
     ids = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR})
     (outcome,) = await deliver(org, opt_out(many=IfMany.PARK), by=sink())
     assert (outcome.reason, outcome.also_updated) == (Reason.NEEDS_PERSON, tuple(ids))
     assert all(one["SMS_Opt_Out__c"] for one in (await contacts(org)).values())
 
 
-async def test_an_opt_out_that_one_of_them_refuses_is_not_done(org):
+async def test_an_opt_out_that_one_record_refuses_is_rejected(org):
     own, other = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR})
     await org.fault("bad_record", records=[other])
     (outcome,) = await deliver(org, opt_out(), by=sink())
@@ -224,7 +224,7 @@ async def test_an_opt_out_that_one_of_them_refuses_is_not_done(org):
     assert not (await contacts(org))[other]["SMS_Opt_Out__c"]
 
 
-async def test_an_opt_out_that_one_of_them_cannot_take_now_is_tried_again(org):
+async def test_an_opt_out_that_meets_a_locked_record_is_retried(org):
     await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR})
     await org.fault("row_lock", after=1)
     (outcome,) = await deliver(org, opt_out(), by=sink())
@@ -234,7 +234,7 @@ async def test_an_opt_out_that_one_of_them_cannot_take_now_is_tried_again(org):
     assert all(one["SMS_Opt_Out__c"] for one in (await contacts(org)).values())
 
 
-async def test_a_flag_that_is_not_known_to_have_been_set_stays(org):
+async def test_a_flag_without_a_shadow_is_not_cleared(org):
     (known,) = await made(org, {"MobilePhone": DONOR, "SMS_Opt_Out__c": True})
     write = replace(opt_in(DONOR), match=match())
     (outcome,) = await deliver(org, write, by=sink())
@@ -245,7 +245,7 @@ async def test_a_flag_that_is_not_known_to_have_been_set_stays(org):
     assert not (await contacts(org))[known]["SMS_Opt_Out__c"]
 
 
-async def test_what_was_known_of_a_record_that_is_gone_says_nothing_of_the_next(org):
+async def test_the_shadow_of_a_merged_record_does_not_allow_clearing_the_flag_of_the_kept_one(org):
     gone, there = await made(org, {"MobilePhone": DONOR}, {"MobilePhone": DONOR, "SMS_Opt_Out__c": True})
     await org.control("POST", "merge", json={"object": "Contact", "winner": there, "loser": gone})
     known = Task(replace(opt_in(DONOR), match=match()), {"SMS_Opt_Out__c": True}, Remembered(record_id=gone))
@@ -253,13 +253,13 @@ async def test_what_was_known_of_a_record_that_is_gone_says_nothing_of_the_next(
     assert "SMS_Opt_Out__c" in outcome.left_out
 
 
-async def test_a_phone_field_that_the_org_has_not_concerns_its_own_writes_alone(org):
+async def test_a_missing_phone_field_stops_only_its_own_writes(org):
     wrong = replace(donor(), match=match(fields=("Mobil__c",)))
     outcomes = await deliver(org, wrong, event("e1"), by=sink())
     assert reasons(outcomes) == [Reason.CONFIGURATION, None]
 
 
-async def test_an_org_that_cannot_be_asked_writes_nothing(org):
+async def test_nothing_is_written_if_the_search_fails(org):
     await org.fault("unavailable", times=9)
     outcomes = await deliver(org, donor(), event("e1", DONOR), by=sink())
     assert {type(one) for one in outcomes} == {Retry}

@@ -61,7 +61,7 @@ async def ask(writes, reply, **how):
         answer([{"errorCode": "MALFORMED_QUERY", "message": "SOQL statements cannot be longer than 100000"}], 400),
     ],
 )
-async def test_what_is_too_much_for_the_org_is_asked_in_halves_and_that_is_remembered(too_much):
+async def test_a_search_that_is_too_large_is_halved_and_the_size_is_remembered(too_much):
     writes = people(200)
     one, asked = await ask(writes, lambda count: too_much if count > 60 else NOBODY)
     assert asked == [200, 100, 50, 50, 100, 50, 50]
@@ -71,20 +71,20 @@ async def test_what_is_too_much_for_the_org_is_asked_in_halves_and_that_is_remem
     assert asked == [50, 50, 50, 50]
 
 
-async def test_an_org_that_is_too_slow_for_few_people_is_left_alone():
+async def test_an_org_that_is_too_slow_for_a_small_search_is_not_asked_further():
     one, asked = await ask(people(PEOPLE), lambda _: TIMEOUT)
     assert asked[-1] <= FEWEST_PEOPLE
     assert len(asked) < 10
     assert (one.stopped.reason, one.stopped.in_doubt) == (Reason.TIMEOUT, False)
 
 
-async def test_an_org_that_is_away_is_asked_once():
+async def test_an_unavailable_org_is_asked_once():
     one, asked = await ask(people(1000), lambda _: HttpReply(status=503, headers={}, body=b""))
     assert asked == [200]
     assert isinstance(one.stopped, Retry)
 
 
-async def test_a_placeholder_that_thousands_have_parks_its_own_person_alone():
+async def test_a_number_that_thousands_have_parks_only_its_own_write():
     full = answer({"done": False, "records": []})
     _, asked = await ask(people(4), lambda count: full if count > 1 else NOBODY)
     assert asked == [4, 2, 1, 1, 2, 1, 1]

@@ -25,7 +25,7 @@ def by_id(record_id, **fields):
 
 
 @pytest.mark.parametrize("may_create", [True, False])
-async def test_a_merged_key_goes_to_the_survivor_and_moves_there(org, may_create):
+async def test_a_write_by_a_merged_key_updates_the_kept_record_which_gets_the_key(org, may_create):
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {})
     write = replace(contact("K", create={"FirstName": "New"}, MobilePhone="+4790000001"), may_create=may_create)
     (outcome,) = await deliver(org, write)
@@ -37,7 +37,7 @@ async def test_a_merged_key_goes_to_the_survivor_and_moves_there(org, may_create
     assert len(await living(org)) == 1
 
 
-async def test_a_survivor_keeps_the_key_that_it_has(org):
+async def test_a_kept_record_keeps_its_own_key(org):
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Key__c": "own"})
     (outcome,) = await deliver(org, contact("k", create={"FirstName": "New"}, MobilePhone="+4790000001"))
     assert outcome == Delivered(record_id=kept)
@@ -45,14 +45,14 @@ async def test_a_survivor_keeps_the_key_that_it_has(org):
     assert (row["SMS_Key__c"], row["MobilePhone"]) == ("own", "+4790000001")
 
 
-async def test_a_merge_of_merges_is_followed_to_its_end(org):
+async def test_a_chain_of_merges_is_followed_to_its_end(org):
     _, middle = await merged(org, {"SMS_Key__c": "k"}, {})
     (last,) = await org.load("Contact", [{"LastName": "Last"}])
     await org.control("POST", "merge", json={"object": "Contact", "winner": last, "loser": middle})
     assert await deliver(org, contact("k", create={"FirstName": "x"})) == [Delivered(record_id=last)]
 
 
-async def test_two_keys_of_one_survivor_are_both_written_in_their_order(org):
+async def test_writes_by_two_merged_keys_of_one_record_are_sent_in_order(org):
     lost = await org.load("Contact", [{"LastName": "A", "SMS_Key__c": "a"}, {"LastName": "B", "SMS_Key__c": "b"}])
     (kept,) = await org.load("Contact", [{"LastName": "Kept", "SMS_Key__c": "c"}])
     for loser in lost:
@@ -63,7 +63,7 @@ async def test_two_keys_of_one_survivor_are_both_written_in_their_order(org):
     assert row["Phone"] == "a"
 
 
-async def test_an_event_finds_the_survivor_of_its_contact_in_the_same_batch(org):
+async def test_an_event_finds_the_kept_contact_in_the_same_batch(org):
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {})
     outcomes = await deliver(org, contact("k", create={"FirstName": "x"}), event("e", "k"))
     assert reasons(outcomes) == [None, None]
@@ -71,7 +71,7 @@ async def test_an_event_finds_the_survivor_of_its_contact_in_the_same_batch(org)
     assert emitted["Contact__c"] == kept
 
 
-async def test_an_event_alone_finds_the_survivor_of_its_contact(org):
+async def test_an_event_alone_finds_the_kept_contact(org):
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Key__c": "own"})
     outcomes = await deliver(org, event("e", "k"), event("e2", "nobody"))
     assert reasons(outcomes) == [None, Reason.PARENT_MISSING]
@@ -86,7 +86,7 @@ async def test_an_update_by_id_follows_the_merge(org):
     assert (row["MobilePhone"], row["SMS_Key__c"]) == ("+4790000001", None)
 
 
-async def test_a_parent_by_id_is_followed(org):
+async def test_a_merged_parent_by_id_is_replaced_by_the_kept_record(org):
     lost, kept = await merged(org, {}, {})
     outcomes = await deliver(
         org, event("e", Contact__r=Parent(ID_FIELD, lost)), event("e2", Contact__c=lost), event("e3", Text__c=lost)
@@ -97,7 +97,7 @@ async def test_a_parent_by_id_is_followed(org):
     assert rows["e3"]["Text__c"] == lost
 
 
-async def test_an_update_that_meets_a_merge_on_its_way_follows_it(org):
+async def test_an_update_follows_a_merge_that_happens_before_the_write(org):
     lost, kept = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}, {"LastName": "Other"}])
     org.between = org.control("POST", "merge", json={"object": "Contact", "winner": kept, "loser": lost})
     outcomes = await sink().write(org, [Task(replace(contact("k"), may_create=False))])
@@ -105,13 +105,13 @@ async def test_an_update_that_meets_a_merge_on_its_way_follows_it(org):
     assert [row["SMS_Key__c"] for row in await living(org)] == ["k"]
 
 
-async def test_what_the_feed_has_shown_as_gone_is_looked_for_though_nothing_else_asks_for_it(org):
+async def test_a_record_that_the_feed_showed_as_deleted_is_looked_up(org):
     lost, kept = await merged(org, {"SMS_Key__c": "k"}, {})
     assert await deliver(org, Task(contact("k"), gone=lost)) == [Delivered(record_id=kept)]
     assert len(await living(org)) == 1
 
 
-async def test_a_deleted_record_is_made_anew_unless_a_person_is_to_be_asked(org):
+async def test_a_deleted_record_is_created_again_unless_the_policy_asks_a_person(org):
     (lost,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     await org.control("POST", "delete", json={"object": "Contact", "ids": [lost]})
     write = contact("k", create={"FirstName": "New"})
@@ -123,7 +123,7 @@ async def test_a_deleted_record_is_made_anew_unless_a_person_is_to_be_asked(org)
     assert made.created
 
 
-async def test_no_policy_holds_up_an_opt_out(org):
+async def test_no_policy_for_deleted_records_stops_an_opt_out(org):
     (lost,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     await org.control("POST", "delete", json={"object": "Contact", "ids": [lost]})
     out = replace(contact("k", create={"FirstName": "x"}, SMS_Opt_Out__c=True), consent=("SMS_Opt_Out__c",))
@@ -131,7 +131,7 @@ async def test_no_policy_holds_up_an_opt_out(org):
     assert outcome.created
 
 
-async def test_an_opt_in_takes_no_opt_out_from_the_survivor(org):
+async def test_an_opt_in_does_not_clear_the_opt_out_of_the_kept_record(org):
     _, kept = await merged(org, {"SMS_Key__c": "k"}, {"SMS_Opt_Out__c": True})
     write = opt_in("k", MobilePhone="+4790000001")
     (outcome,) = await deliver(org, Task(write, shadow={"SMS_Opt_Out__c": True}))
@@ -141,7 +141,7 @@ async def test_an_opt_in_takes_no_opt_out_from_the_survivor(org):
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "limit_exceeded"])
-async def test_a_search_that_fails_is_made_again_and_nothing_is_in_doubt(org, fault):
+async def test_a_failed_search_for_merged_records_is_retried_without_doubt(org, fault):
     lost, _ = await merged(org, {}, {})
     await org.fault(fault, after=1)
     (outcome,) = await deliver(org, by_id(lost))

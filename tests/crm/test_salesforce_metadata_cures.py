@@ -19,5 +19,5 @@ from connector.crm.salesforce.setup.metadata import cure
         ("something else", "Deployment Status"),
     ],
 )
-def test_a_refused_deployment_says_the_cure(said, helps):
+def test_a_refused_deployment_is_reported_with_the_cure(said, helps):
     assert helps in cure(said)

@@ -11,7 +11,7 @@ from connector.model.outcome import Reason, Retry
 API = Api(version="62.0", client="tests")
 
 
-async def test_an_object_is_told_with_its_fields(org):
+async def test_an_object_is_described_with_its_fields(org):
     emitted = await Describer(API).describe(org, ["contact", "Task"])
     contact, task = emitted["contact"], emitted["Task"]
     assert (contact.name, contact.label) == ("Contact", "Contact")
@@ -41,7 +41,7 @@ async def test_an_object_is_told_with_its_fields(org):
     assert task.related("Who").parents == ("Contact", "Lead")
 
 
-async def test_an_object_that_is_not_there_is_told_apart_from_an_org_in_trouble(org):
+async def test_a_missing_object_is_distinguished_from_an_unavailable_org(org):
     assert await Describer(API).describe(org, ["Nonsense__c"]) == {"Nonsense__c": None}
     await org.fault("unavailable")
     emitted = await Describer(API).describe(org, ["Contact"])
@@ -49,7 +49,7 @@ async def test_an_object_that_is_not_there_is_told_apart_from_an_org_in_trouble(
     assert emitted["Contact"].reason is Reason.UNAVAILABLE
 
 
-async def test_asked_again_only_what_has_changed_is_told_anew(org):
+async def test_a_second_description_reads_only_changed_objects(org):
     describer = Describer(API)
     first = await describer.describe(org, ["Contact", "Task"])
     assert await describer.describe(org, ["Contact", "Task"]) == first
@@ -62,7 +62,7 @@ async def test_asked_again_only_what_has_changed_is_told_anew(org):
     assert (await describer.describe(org, ["Contact"]))["Contact"].field("FirstName").length == 21
 
 
-async def test_nothing_is_asked_for_nothing(org):
+async def test_describing_no_objects_makes_no_request(org):
     assert await Describer(API).describe(org, []) == {}
     assert org.sent == []
 
@@ -72,7 +72,7 @@ async def answered(body, status=200, **headers):
     return (await Describer(API).describe(http, ["Account"]))["Account"]
 
 
-async def test_a_person_account_needs_no_name_of_its_own():
+async def test_a_person_account_needs_no_name():
     fields = '{"name": "Name", "type": "string", "nillable": false, "createable": true, "defaultedOnCreate": false}'
     person = '{"name": "PersonEmail", "type": "email"}'
     plain = await answered(f'{{"name": "Account", "fields": [{fields}]}}'.encode())
@@ -83,7 +83,7 @@ async def test_a_person_account_needs_no_name_of_its_own():
     )
 
 
-async def test_an_answer_that_is_no_description_is_none():
+async def test_an_invalid_description_is_an_error():
     for body in (b"", b"[]", b"{}", b'{"fields": 1}', b"<html>"):
         assert isinstance(await answered(body), Retry)
     assert isinstance(await answered(b"", 304), Retry), "a 304 that nobody asked for"

@@ -9,21 +9,21 @@ def batch(count):
     return [contact(f"key-{n:04}") for n in range(count)]
 
 
-async def test_a_whole_request_with_an_unknown_code_is_divided_until_the_guilty_record_is_alone(org):
+async def test_a_request_with_an_unknown_code_is_split_until_the_failing_record_is_alone(org):
     await org.fault("refuse", status=400, code="BRAND_NEW_CODE", records=["key-0123"])
     outcomes = await deliver(org, *batch(400))
     assert [index for index, one in enumerate(outcomes) if not isinstance(one, Delivered)] == [123]
     assert outcomes[123].reason is Reason.UNKNOWN_CODE
 
 
-async def test_an_org_that_refuses_every_request_so_is_not_asked_without_end(org):
+async def test_an_org_that_refuses_every_request_gets_a_limited_number(org):
     await org.fault("refuse", status=400, code="BRAND_NEW_CODE", only="writes")
     outcomes = await deliver(org, *batch(1000))
     assert set(reasons(outcomes)) == {Reason.UNKNOWN_CODE}
     assert len(org.sent) <= 20
 
 
-async def test_a_request_with_a_code_of_the_org_is_not_divided(org):
+async def test_a_request_with_a_code_of_the_whole_org_is_not_split(org):
     await org.fault("refuse", status=403, code="ORG_LOCKED", only="writes")
     outcomes = await deliver(org, *batch(1000))
     assert set(reasons(outcomes)) == {Reason.SINK_REFUSES}

@@ -29,7 +29,7 @@ async def parents(org):
     return {one["Event_Key__c"]: one["Contact__c"] for one in await org.records("SMS_Event__c")}
 
 
-async def test_the_first_parent_that_the_org_has_is_named(org, known):
+async def test_the_first_existing_parent_is_used(org, known):
     absent = Parent("SMS_Key__c", "absent")
     outcomes = await deliver(
         org,
@@ -43,7 +43,7 @@ async def test_the_first_parent_that_the_org_has_is_named(org, known):
     assert await parents(org) == dict.fromkeys("abcde", known)
 
 
-async def test_a_contact_in_the_recycle_bin_is_no_parent(org, known):
+async def test_a_contact_in_the_recycle_bin_is_not_used_as_a_parent(org, known):
     await org.control("POST", "delete", json={"object": "Contact", "ids": [known]})
     (made,) = await deliver(org, contact("other"))
     outcomes = await deliver(org, about("a", Parent("Id", known), Parent("SMS_Key__c", "other")))
@@ -51,7 +51,7 @@ async def test_a_contact_in_the_recycle_bin_is_no_parent(org, known):
     assert await parents(org) == {"a": made.record_id}
 
 
-async def test_where_no_parent_is_there_the_record_waits_or_goes_without(org):
+async def test_without_an_existing_parent_a_record_waits_or_is_written_without_one(org):
     absent = Parent("SMS_Key__c", "absent")
     outcomes = await deliver(
         org,
@@ -64,13 +64,13 @@ async def test_where_no_parent_is_there_the_record_waits_or_goes_without(org):
     assert await parents(org) == {"b": None, "c": None}
 
 
-async def test_one_lookup_that_leads_nowhere_has_its_true_reason(org):
+async def test_a_lookup_to_a_missing_record_has_its_own_reason(org):
     outcomes = await deliver(org, event("a", Contact__c=NOBODY))
     assert isinstance(outcomes[0], Rejected)
     assert reasons(outcomes) == [Reason.PARENT_MISSING]
 
 
-async def test_a_record_that_is_not_there_under_its_id_has_its_true_reason(org):
+async def test_a_missing_record_by_id_has_its_own_reason(org):
     outcomes = await deliver(org, contact("k").at(NOBODY, {"LastName": "Ås"}))
     assert reasons(outcomes) == [Reason.RECORD_MISSING]
 
@@ -93,7 +93,7 @@ async def test_a_text_field_is_given_text(org, prepared):
     assert len(org.sent) == before + 1
 
 
-async def test_what_cannot_be_read_otherwise_stays_refused(org):
+async def test_a_value_that_cannot_be_converted_stays_refused(org):
     outcomes = await deliver(org, event("a", Occurred_At__c="yesterday", Service_Command__c=True), event("b"))
     assert reasons(outcomes) == [Reason.BAD_VALUE, None]
 
@@ -118,7 +118,7 @@ async def test_what_cannot_be_read_otherwise_stays_refused(org):
         (Rejected(reason=Reason.VALIDATION), []),
     ],
 )
-def test_the_parent_that_is_blamed_is_named_otherwise(outcome, names):
+def test_only_the_refused_parent_is_replaced_by_its_alternative(outcome, names):
     fields = {
         "Contact__r": Parent("Id", NOBODY, otherwise=(BY_KEY,)),
         "Who": Parent("Id", NOBODY, or_none=True),

@@ -47,7 +47,7 @@ def admit(body, secret="s1", org=ORG):
     return asyncio.run(endpoint.authenticate(ScriptedHttp(), request(body, secret)))
 
 
-def test_the_ids_are_read_and_nothing_else():
+def test_only_the_ids_of_a_message_are_read():
     more = "<sf:SMS_Opt_Out__c>true</sf:SMS_Opt_Out__c><sf:Owner><sf:Id>0055f0000000001AAA</sf:Id></sf:Owner>"
     emitted = read_message(message(note(1, more=more), note(2, about="My__c", record="a005f0000000001AAA")))
     assert emitted.organization_id == ORG
@@ -61,12 +61,12 @@ def test_the_ids_are_read_and_nothing_else():
     "odd",
     [b"p\xe5 BL\xc5", b"100\x80", "blåbær ".encode() + b"\xf0\x9f\x98", b"a\x00b\x0b", b"&#0;", b"&#x1F;", b"&#xD800;"],
 )
-def test_a_text_that_xml_must_not_hold_costs_no_message(odd):
+def test_a_message_with_characters_that_xml_forbids_is_read(odd):
     emitted = read_message(message(note(1, more="<sf:Name>X</sf:Name>")).replace(b"X<", odd + b"<"))
     assert [notice.record_id for notice in emitted.notices] == ["0035f0000000001AAA"]
 
 
-def test_a_hundred_are_read_and_one_more_is_refused():
+def test_a_message_may_have_at_most_a_hundred_notices():
     assert len(read_message(message(*(note(number) for number in range(100)))).notices) == 100
     with pytest.raises(NotAMessage, match="too many"):
         read_message(message(*(note(number % 100) for number in range(101))))
@@ -102,7 +102,7 @@ REMOTE = '<!DOCTYPE l SYSTEM "http://192.0.2.1/evil.dtd">'
         message(note()).replace(b"04k000", b"&undefined;"),
     ],
 )
-def test_what_is_no_message_is_refused(body):
+def test_a_body_that_is_no_message_is_refused(body):
     with pytest.raises(NotAMessage):
         read_message(body)
     with pytest.raises(HttpRejected) as refused:
@@ -113,27 +113,27 @@ def test_what_is_no_message_is_refused(body):
 @pytest.mark.parametrize(
     ("secret", "why"), [(None, "no path secret"), ("", "no path secret"), ("s3", "wrong path secret")]
 )
-def test_without_the_secret_nothing_is_read(secret, why):
+def test_a_message_without_the_secret_is_refused(secret, why):
     with pytest.raises(HttpRejected) as refused:
         admit(b"<a>", secret)
     assert (refused.value.status, refused.value.why) == (401, why)
 
 
-def test_both_secrets_are_good_while_one_is_being_replaced():
+def test_both_secrets_are_accepted_while_one_is_replaced():
     assert admit(message(note()), "s1") == admit(message(note()), "s2")
 
 
 @pytest.mark.parametrize(("emitted", "ours"), [(ORG, ORG[:15]), (ORG[:15], ORG), (ORG, ORG)])
-def test_the_org_is_known_by_its_id_in_both_lengths(emitted, ours):
+def test_the_org_is_recognised_by_its_id_in_both_lengths(emitted, ours):
     assert len(admit(message(note(), org=emitted), org=ours).notices) == 1
 
 
-def test_another_org_is_refused_though_only_the_case_of_a_letter_tells_it_apart():
+def test_an_org_id_that_differs_in_letter_case_is_refused():
     with pytest.raises(HttpRejected) as refused:
         admit(message(note(), org=ORG.replace("sAND", "sAnD")))
     assert refused.value.status == 403
 
 
-def test_the_answer_is_what_salesforce_waits_for():
+def test_the_reply_acknowledges_the_message():
     assert b"<Ack>true</Ack>" in ACK.body
     assert ACK.content_type.startswith("text/xml")

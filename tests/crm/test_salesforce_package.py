@@ -51,7 +51,7 @@ def names(need):
     return {f"{need.object}.{name.removesuffix('__r') + '__c' if name.endswith('__r') else name}" for name in fields}
 
 
-def test_it_has_the_custom_fields_and_objects_of_the_shipped_mappings_and_nothing_more(needed):
+def test_the_package_has_exactly_the_custom_fields_and_objects_of_the_shipped_mappings(needed):
     package = shipped()
     assert {one.full_name for one in package.fields} == {
         name for need in needed for name in names(need) if name.endswith("__c")
@@ -59,7 +59,7 @@ def test_it_has_the_custom_fields_and_objects_of_the_shipped_mappings_and_nothin
     assert set(package.objects) == {need.object for need in needed if need.object.endswith("__c")}
 
 
-def test_with_the_mappings_in_more_it_has_their_custom_fields_too(more):
+def test_the_package_has_the_custom_fields_of_optional_mappings(more):
     used = {name for need in more for name in names(need)}
     package = shipped(used)
     assert {one.shown_as for one in package.fields} == {name for name in used if name.endswith("__c")}
@@ -73,7 +73,7 @@ def test_with_the_mappings_in_more_it_has_their_custom_fields_too(more):
     }
 
 
-def test_its_permission_set_allows_what_they_need_and_nothing_more(needed):
+def test_the_permission_set_allows_exactly_what_the_mappings_need(needed):
     (allowed,) = shipped().permission_sets
     assert set(allowed.fields) == {name for need in needed for name in names(need)} - ALWAYS_SEEN
     written = {name for need in needed for name in names(need) if name.partition(".")[2] in _written(need)}
@@ -94,7 +94,7 @@ def _written(need):
     }
 
 
-def test_keys_are_unique_external_ids(needed):
+def test_keys_of_the_package_are_unique_external_ids(needed):
     fields = {one.full_name: one for one in shipped().fields}
     for need in needed:
         for key in need.key_fields:
@@ -123,17 +123,17 @@ def test_fields_of_one_object_are_merged_into_one_file():
     assert members == {one.full_name for one in package.fields} | {"SMS_Event__c", "CRM_Connector"}
 
 
-def test_the_same_parts_make_the_same_bytes():
+def test_the_same_parts_make_the_same_archive():
     assert shipped().archive() == shipped().archive()
 
 
-def test_a_part_is_packed_alone():
+def test_a_single_field_can_be_packed():
     alone = shipped().only({"Contact.SMS_Key__c"})
     with zipfile.ZipFile(io.BytesIO(alone.archive())) as file:
         assert file.namelist() == ["package.xml", "objects/Contact.object"]
 
 
-def test_a_field_never_gets_shorter():
+def test_a_field_is_never_shortened():
     field = next(one for one in shipped().fields if one.name == "SMS_Keywords__c")
     assert field.as_long_as(80) is field
     longer = field.as_long_as(300)
@@ -142,16 +142,16 @@ def test_a_field_never_gets_shorter():
     assert field.element.findtext(f"{{{NAMESPACE}}}length") == "255"
 
 
-def test_another_directory_is_taken_where_the_mappings_use_it():
+def test_an_optional_directory_is_included_if_the_mappings_use_it():
     assert "Campaign.SMS_Key__c" not in {one.full_name for one in shipped(["Contact.SMS_Key__c"]).fields}
     assert "Campaign.SMS_Key__c" in {one.full_name for one in shipped(["Task.SMS_Key__c"]).fields}
 
 
-def test_an_installation_without_it_says_so(tmp_path):
+def test_an_installation_without_the_package_is_an_error(tmp_path):
     with pytest.raises(ConnectorError, match="install the connector again"):
         shipped(places=[tmp_path])
 
 
-def test_a_wheel_has_it():
+def test_the_wheel_contains_the_package():
     project = (ROOT / "pyproject.toml").read_text()
     assert f'"salesforce" = "{PLACES[0].relative_to(ROOT)}"' in project

@@ -31,7 +31,7 @@ def item(index, object_name="Contact", key_field="SMS_Key__c", stage=0, body=b"{
     return Item(index=index, stage=stage, object=object_name, key_field=key_field, fields={}, body=body)
 
 
-def test_a_child_waits_for_its_parent_wherever_it_stands():
+def test_a_child_is_sent_after_its_parent_in_any_order_of_the_batch():
     records = write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "K")), write("Contact", "k")
     assert stages(*records) == [1, 0]
     assert parents(*records) == [[1], []]
@@ -41,20 +41,20 @@ def test_a_parent_outside_the_batch_is_not_waited_for():
     assert stages(write("SMS_Event__c", "e", Contact__r=Parent("SMS_Key__c", "other"))) == [0]
 
 
-def test_the_relationship_tells_two_objects_with_the_same_key_apart():
+def test_the_name_of_the_relationship_distinguishes_objects_with_the_same_key():
     known = parents(
         write("Contact", "k"), write("Campaign", "k"), write("Task", "t", Campaign__r=Parent("SMS_Key__c", "k"))
     )
     assert known[2] == [1]
 
 
-def test_the_type_of_a_relationship_of_several_types_counts():
+def test_the_type_of_a_polymorphic_relationship_decides_the_parent():
     who = Parent("SMS_Key__c", "k", "Contact")
     known = parents(write("Campaign", "k"), write("Contact", "k"), write("Task", "t", Who=who))
     assert known[2] == [1]
 
 
-def test_in_doubt_which_record_is_meant_a_child_waits_for_all_and_shares_the_fate_of_none():
+def test_a_child_of_an_ambiguous_parent_waits_for_all_and_fails_with_none():
     *_, task = family(write("Lead", "k"), write("Contact", "k"), write("Task", "t", Donor__r=Parent("SMS_Key__c", "k")))
     assert sorted(parent.index for parent in task.wait_for) == [0, 1]
     assert task.parents == {}
@@ -70,7 +70,7 @@ def test_grandchildren_come_after_children():
     assert known == [2, 1, 0]
 
 
-def test_a_circle_of_parents_ends():
+def test_a_circle_of_parents_is_resolved():
     known = stages(
         write("A__c", "a", B__r=Parent("SMS_Key__c", "b")), write("B__c", "b", A__r=Parent("SMS_Key__c", "a"))
     )
@@ -81,7 +81,7 @@ def test_a_record_is_not_its_own_parent():
     assert parents(write("Contact", "k", ReportsTo=Parent("SMS_Key__c", "k"))) == [[]]
 
 
-def test_a_thousand_parents_and_their_children_are_two_shipments():
+def test_a_thousand_parents_and_their_children_are_two_requests():
     items = [item(index) for index in range(1000)] + [
         item(1000 + index, "SMS_Event__c", stage=1) for index in range(1000)
     ]
@@ -89,7 +89,7 @@ def test_a_thousand_parents_and_their_children_are_two_shipments():
     assert [[len(record_batch.items) for record_batch in request] for request in requests] == [[200] * 5] * 2
 
 
-def test_children_ride_behind_their_parents_while_there_is_room():
+def test_children_share_a_request_with_their_parents_if_there_is_room():
     items = [item(0, "SMS_Event__c", stage=1), item(1)]
     (request,) = to_requests(to_batches(items), 5)
     assert [record_batch.items[0].index for record_batch in request] == [1, 0]
@@ -104,7 +104,7 @@ def test_updates_by_id_share_a_collection_up_to_ten_types():
         assert record_batch.collection.object is None
 
 
-def test_a_record_whose_text_looks_like_a_reference_travels_outside_of_composites():
+def test_a_record_with_text_like_a_reference_is_sent_outside_of_composites():
     items = [item(0), item(1, body=b'{"Text__c":"@{r0.id}"}'), item(2, "Task")]
     assert [
         [[one.index for one in record_batch.items] for record_batch in request]
@@ -116,7 +116,7 @@ def test_a_record_whose_text_looks_like_a_reference_travels_outside_of_composite
     ]
 
 
-def test_the_parts_of_a_parcel_are_all_of_it_and_smaller():
+def test_splitting_a_batch_keeps_all_records():
     (record_batch,) = to_batches([item(index) for index in range(11)])
     parts = split(record_batch, 5)
     assert [one.index for part in parts for one in part.items] == list(range(11))

@@ -40,7 +40,7 @@ BY_NUMBER = Match(phone=Phone("+4790000001"), fields=("MobilePhone",), none=IfNo
 CHILD = event("e", "k")
 
 
-async def test_an_upsert_that_goes_through_enters_no_code_of_what_is_rare(org):
+async def test_a_plain_upsert_enters_no_code_for_rare_cases(org):
     by = sink()
     with entered() as files:
         first = await deliver(org, NEW, CHILD, by=by)
@@ -58,7 +58,7 @@ async def test_an_upsert_that_goes_through_enters_no_code_of_what_is_rare(org):
         (replace(NEW, match=BY_NUMBER), "match"),
     ],
 )
-async def test_a_write_that_is_not_plain_is_seen(org, write, file):
+async def test_a_rare_case_enters_its_own_file(org, write, file):
     with entered() as files:
         await deliver(org, write)
     assert file in files

@@ -27,7 +27,7 @@ async def emitted(org):
 
 
 @pytest.mark.parametrize("each", [1, 5])
-async def test_a_thousand_events_of_new_people_cost_two_calls(org, each):
+async def test_a_thousand_events_of_new_people_need_two_calls(org, each):
     salesforce = await emitted(org)
     people = [f"k{n}" for n in range(1000 // each)]
     writes = [donor(key, MobilePhone="+4790000001") for key in people]
@@ -38,7 +38,7 @@ async def test_a_thousand_events_of_new_people_cost_two_calls(org, each):
     assert len(await org.records("SMS_Event__c")) == 1000
 
 
-async def test_a_record_that_was_there_keeps_what_is_only_for_new_ones(org):
+async def test_an_existing_record_does_not_get_the_create_fields(org):
     salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "K-old", "FirstName": "Kept"}])
     outcomes = await deliver(
@@ -51,14 +51,14 @@ async def test_a_record_that_was_there_keeps_what_is_only_for_new_ones(org):
     assert len(org.sent) == 2  # all of it, and once more the one that was there
 
 
-async def test_a_record_that_was_there_and_has_nothing_to_change_is_not_sent_again(org):
+async def test_an_existing_record_without_changes_is_not_sent_again(org):
     salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     assert await deliver(org, donor("k"), by=salesforce) == [Delivered(record_id=known)]
     assert len(org.sent) == 1
 
 
-async def test_the_flag_of_a_record_that_was_there_is_read_before_it_is_cleared(org):
+async def test_the_flag_of_an_existing_record_is_read_before_it_is_cleared(org):
     salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k", "SMS_Opt_Out__c": True}])
     outcomes = await deliver(org, opt_in("k", MobilePhone="+4790000001"), opt_in("k2"), by=salesforce)
@@ -67,7 +67,7 @@ async def test_the_flag_of_a_record_that_was_there_is_read_before_it_is_cleared(
     assert {row["SMS_Key__c"]: row["SMS_Opt_Out__c"] for row in await org.records("Contact")}["k"] is True
 
 
-async def test_where_the_key_is_not_unique_records_are_looked_up_first(org):
+async def test_records_with_a_key_that_is_not_unique_are_looked_up_first(org):
     await org.load("Contact", [{"LastName": "Old", "Email": "a@example.org"}])
     write = replace(contact("a@example.org", create={"FirstName": "New"}), key_field="Email")
     (outcome,) = await deliver(org, write)
@@ -76,7 +76,7 @@ async def test_where_the_key_is_not_unique_records_are_looked_up_first(org):
     assert len(await org.records("Contact")) == 1
 
 
-async def test_a_record_that_is_known_is_neither_looked_up_nor_made(org):
+async def test_a_known_record_is_neither_looked_up_nor_created(org):
     salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     task = Task(donor("k", MobilePhone="+4790000001"), record_id=known)
@@ -86,7 +86,7 @@ async def test_a_record_that_is_known_is_neither_looked_up_nor_made(org):
 
 
 @pytest.mark.parametrize("fields", [{}, {"MobilePhone": "+4790000001"}, {"LastName": "Ås"}])
-async def test_a_known_record_that_is_gone_is_made_anew_with_all_that_is_for_new_ones(org, fields):
+async def test_a_deleted_known_record_is_created_again_with_its_create_fields(org, fields):
     salesforce = await emitted(org)
     task = Task(donor("k", **fields), record_id="003000000000001AAA")
     outcomes = await deliver(org, task, event("e", "k"), by=salesforce)
@@ -96,7 +96,7 @@ async def test_a_known_record_that_is_gone_is_made_anew_with_all_that_is_for_new
     assert child["Contact__c"] == outcomes[0].record_id
 
 
-async def test_what_is_wrong_with_a_new_record_is_told_and_its_child_shares_its_fate(org):
+async def test_an_invalid_new_record_is_refused_with_its_child(org):
     salesforce = await emitted(org)
     outcomes = await deliver(
         org, donor("k", LastName="x" * 81), event("e", "k"), donor("k2"), event("e2", "k2"), by=salesforce
@@ -105,7 +105,7 @@ async def test_what_is_wrong_with_a_new_record_is_told_and_its_child_shares_its_
     assert isinstance(outcomes[0], Rejected)
 
 
-async def test_what_is_only_for_new_records_cannot_hinder_one_that_exists(org):
+async def test_an_invalid_create_field_does_not_stop_an_update(org):
     salesforce = await emitted(org)
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     write = replace(donor("k", MobilePhone="+4790000001"), create={"LastName": "x" * 81})
@@ -115,7 +115,7 @@ async def test_what_is_only_for_new_records_cannot_hinder_one_that_exists(org):
     assert (await names(org))["k"] == (None, "Old")
 
 
-async def test_a_member_of_a_campaign_that_is_known_by_its_key_is_changed(org):
+async def test_an_existing_campaign_member_is_updated_by_its_key(org):
     salesforce = await emitted(org)
     (campaign,) = await org.load("Campaign", [{"Name": "Vote"}])
     (person,) = await org.load("Contact", [{"LastName": "Old"}])
@@ -132,7 +132,7 @@ async def test_a_member_of_a_campaign_that_is_known_by_its_key_is_changed(org):
     assert [row["SMS_Reply__c"] for row in await org.records("CampaignMember")] == ["B"]
 
 
-async def test_an_org_that_will_not_describe_its_objects_is_not_asked_for_ever(org):
+async def test_an_org_that_does_not_describe_an_object_is_asked_three_times(org):
     salesforce = sink()
     write = replace(donor("k"), object="Nonsense__c")
     for _ in range(5):

@@ -10,7 +10,7 @@ from connector.model.outcome import Delivered, Reason, Rejected
 from connector.ports import Task
 
 
-async def test_a_key_that_somebody_else_creates_meanwhile_is_updated_at_the_next_try(org):
+async def test_a_record_that_another_writer_creates_meanwhile_is_updated_at_the_next_try(org):
     await org.fault("overtaken", records=["k"], times=1)
     write = contact("k", MobilePhone="+4790000001")
     assert reasons(await deliver(org, write, contact("other"))) == [Reason.RACE, None]
@@ -21,7 +21,7 @@ async def test_a_key_that_somebody_else_creates_meanwhile_is_updated_at_the_next
     assert [row["MobilePhone"] for row in rows] == ["+4790000001"]
 
 
-async def test_another_unique_value_is_refused_for_good_and_its_owner_named(org):
+async def test_a_duplicate_of_another_unique_field_is_rejected_and_its_owner_named(org):
     (owner,) = await org.load("Contact", [{"LastName": "Owner", "SMS_Key__c": "taken"}])
     write = contact("x@example.org", SMS_Key__c="taken")
     (outcome,) = await deliver(org, replace(write, key_field="Email"))
@@ -30,7 +30,7 @@ async def test_another_unique_value_is_refused_for_good_and_its_owner_named(org)
     assert owner in outcome.detail
 
 
-async def test_a_child_finds_the_parent_that_another_writer_has_made_since(org):
+async def test_a_child_finds_the_parent_that_another_writer_created_since(org):
     child = event("e", "k")
     assert reasons(await deliver(org, child)) == [Reason.PARENT_MISSING]
     (parent,) = await org.load("Contact", [{"LastName": "Made", "SMS_Key__c": "k"}])
@@ -94,7 +94,7 @@ class ChangingOrg(AnsweringHttp):
         return [refused("REQUIRED_FIELD_MISSING", "Required fields are missing: [Action__c]")]
 
 
-async def test_a_child_that_is_doubted_after_its_parent_has_an_outcome_too():
+async def test_a_child_whose_assumption_fails_after_its_parent_has_an_outcome():
     http = ChangingOrg()
     child = replace(event("e", "k"), create={"Status__c": "new"})
     outcomes = await sink().write(http, [Task(contact("k", create={"FirstName": "Kari"})), Task(child)])

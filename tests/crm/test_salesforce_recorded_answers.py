@@ -117,5 +117,5 @@ CHECKS = {
         for one in recorded
     ],
 )
-def test_a_recorded_answer_is_read_as_what_it_means(kind, recorded):
+def test_a_recorded_reply_is_read_with_its_meaning(kind, recorded):
     CHECKS[kind](recorded)

@@ -44,7 +44,7 @@ def with_line(old, new):
     return WHOLE.replace(old, new)
 
 
-def test_everything_arrives():
+def test_all_settings_are_read():
     emitted = settings(WHOLE)
     assert emitted.url == "https://acme.my.salesforce.com"
     assert emitted.api.root == "/services/data/v63.0"
@@ -56,7 +56,7 @@ def test_everything_arrives():
     }
 
 
-def test_little_is_enough():
+def test_two_settings_are_enough():
     emitted = settings("url: https://acme.my.salesforce.com\nsign_in: {client_id: a, client_secret: {env: X}}")
     assert (emitted.batch, emitted.composites, emitted.api.version) == (3000, Composite.UNTRIED, "62.0")
 
@@ -64,7 +64,7 @@ def test_little_is_enough():
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8080", "http://localhost:8080", "https://acme--uat.sandbox.my.salesforce.com"]
 )
-def test_sandboxes_are_orgs_too(url):
+def test_addresses_of_sandboxes_are_accepted(url):
     assert settings(with_line("https://acme.my.salesforce.com/", url)).url == url
 
 
@@ -84,14 +84,14 @@ def test_sandboxes_are_orgs_too(url):
         "https://[",
     ],
 )
-def test_an_address_that_is_no_org_is_refused_with_the_cure(url):
+def test_an_address_that_is_not_an_org_is_refused_with_the_cure(url):
     text = problems(with_line("https://acme.my.salesforce.com/", f'"{url}"'))
     assert "config.yaml:3:" in text
     assert "My Domain" in text
 
 
 @pytest.mark.parametrize("version", ["45.0", "62", "v62.0", "latest"])
-def test_a_version_that_cannot_work_is_refused(version):
+def test_an_unsupported_api_version_is_refused(version):
     assert "config.yaml:4:" in problems(with_line("63.0", version))
 
 
@@ -105,16 +105,16 @@ def test_a_version_that_cannot_work_is_refused(version):
         "{client_id: a, client_secret: {env: X}, username: b, private_key: {file: k}}",
     ],
 )
-def test_half_a_sign_in_is_refused(sign_in):
+def test_an_incomplete_sign_in_is_refused(sign_in):
     text = problems(f"url: https://acme.my.salesforce.com\nsign_in: {sign_in}")
     assert "client_secret:" in text
 
 
-def test_a_field_name_that_would_reach_into_a_query_is_refused():
+def test_a_field_name_with_query_syntax_is_refused():
     assert "config.yaml" in problems(with_line("SMS_Opt_Out__c", '"Id FROM User"'))
 
 
-def test_secrets_are_read_where_they_are(tmp_path: Path):
+def test_secrets_are_read_from_their_files(tmp_path: Path):
     for name in ("secret", "key"):
         (tmp_path / name).write_text(f"{name} text\n")
         (tmp_path / name).chmod(0o600)
@@ -127,5 +127,5 @@ def test_secrets_are_read_where_they_are(tmp_path: Path):
     assert (resolved.username, resolved.private_key.get_secret_value()) == ("u", "key text")
 
 
-def test_the_schema_can_be_made():
+def test_the_editor_schema_of_the_settings_can_be_made():
     assert "consent_fields" in schema(SalesforceSettings, title="Salesforce")["properties"]

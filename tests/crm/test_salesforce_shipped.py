@@ -47,7 +47,7 @@ def sources(path):
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-async def test_it_fits_the_org(path, schema):
+async def test_each_shipped_mapping_fits_the_org_of_the_package(path, schema):
     context = Context(
         sources=dict.fromkeys(sources(path), False),
         crms=("salesforce",),

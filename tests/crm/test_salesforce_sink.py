@@ -10,7 +10,7 @@ from connector.model.outcome import Delivered, Reason, Rejected, Retry
 from connector.ports import Task
 
 
-async def test_a_contact_and_its_event_arrive_in_one_call(org):
+async def test_a_contact_and_its_event_are_written_in_one_call(org):
     outcomes = await deliver(org, event("e", "k"), contact("k", MobilePhone="+4790000001"))
     assert all(isinstance(outcome, Delivered) and outcome.created for outcome in outcomes)
     (person,) = await org.records("Contact")
@@ -29,7 +29,7 @@ async def test_the_same_batch_again_changes_nothing(org):
 
 
 @pytest.mark.parametrize(("create", "calls"), [(None, 2), ({"FirstName": "Kari"}, 4)])
-async def test_a_thousand_people_with_an_event_each_cost_few_calls(org, create, calls):
+async def test_a_thousand_people_with_an_event_each_need_few_calls(org, create, calls):
     writes = [one for n in range(1000) for one in (contact(f"k{n}", create=create), event(f"e{n}", f"k{n}"))]
     assert len(writes) <= sink().batch
     outcomes = await deliver(org, *writes)
@@ -43,7 +43,7 @@ async def test_a_small_batch_of_one_object_needs_no_composite(org):
     assert [call.path for call in org.sent] == ["/services/data/v62.0/composite/sobjects/Contact/SMS_Key__c"]
 
 
-async def test_what_is_for_new_records_is_written_to_new_records_alone(org):
+async def test_create_fields_are_written_only_to_new_records(org):
     await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "K-old", "FirstName": "Kept"}])
     write = replace(
         contact("k-old", create={"FirstName": "New", "LastName": "New"}), set={"MobilePhone": "+4790000001"}
@@ -56,7 +56,7 @@ async def test_what_is_for_new_records_is_written_to_new_records_alone(org):
     assert {row["MobilePhone"] for row in rows.values()} == {"+4790000001"}
 
 
-async def test_nothing_is_sent_for_a_known_record_with_only_what_is_for_new_ones(org):
+async def test_nothing_is_sent_for_a_known_record_with_only_create_fields(org):
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     write = replace(contact("k", create={"FirstName": "New"}), set={})
     assert await deliver(org, Task(write, record_id=known)) == [Delivered(record_id=known)]
@@ -74,7 +74,7 @@ async def test_an_update_never_creates(org):
     assert [row["LastName"] for row in await org.records("Contact")] == ["New"]
 
 
-async def test_an_update_does_not_create_what_was_deleted_just_before(org):
+async def test_an_update_does_not_create_a_record_that_was_just_deleted(org):
     (known,) = await org.load("Contact", [{"LastName": "Old", "SMS_Key__c": "k"}])
     org.between = org.control("POST", "delete", json={"object": "Contact", "ids": [known]})
     outcomes = await sink().write(org, [Task(replace(contact("k"), may_create=False))])
@@ -82,7 +82,7 @@ async def test_an_update_does_not_create_what_was_deleted_just_before(org):
     assert [row["Id"] for row in await org.records("Contact") if not row["IsDeleted"]] == []
 
 
-async def test_keys_are_looked_up_in_queries_that_salesforce_takes(org):
+async def test_look_ups_of_keys_stay_within_the_limits_of_queries(org):
     writes = [replace(contact(f"k{n}"), may_create=False) for n in range(401)]
     writes += [replace(event("'" * 70 + str(n)), may_create=False) for n in range(200)]
     outcomes = await deliver(org, *writes)
@@ -105,13 +105,13 @@ async def test_a_record_is_updated_by_its_id(org):
     assert [row["LastName"] for row in await org.records("Contact")] == ["New"]
 
 
-async def test_the_guilty_record_alone_is_refused(org):
+async def test_only_the_invalid_record_is_refused(org):
     outcomes = await deliver(org, contact("a"), contact("b", FirstName="x" * 41), contact("c"))
     assert reasons(outcomes) == [None, Reason.TOO_LONG, None]
     assert "FirstName" in outcomes[1].detail or "First Name" in outcomes[1].detail
 
 
-async def test_a_child_follows_its_refused_parent(org):
+async def test_a_child_of_a_refused_parent_is_refused(org):
     batch = [contact(f"k{n}") for n in range(1000)]
     batch[7] = contact("k7", FirstName="x" * 41)
     outcomes = await deliver(org, *batch, event("e7", "k7"), event("e8", "k8"))
@@ -123,12 +123,12 @@ async def test_a_child_follows_its_refused_parent(org):
     assert b'"e7"' not in org.sent[-1].body
 
 
-async def test_a_child_that_rode_with_its_refused_parent_shares_its_fate(org):
+async def test_a_child_in_the_request_of_its_refused_parent_is_refused(org):
     outcomes = await deliver(org, contact("k", FirstName="x" * 41), event("e", "k"))
     assert reasons(outcomes) == [Reason.TOO_LONG, Reason.PARENT_FAILED]
 
 
-async def test_a_child_waits_for_a_parent_that_the_set_up_forbids(org):
+async def test_a_child_waits_for_a_parent_with_a_configuration_error(org):
     outcomes = await deliver(org, contact("k", Nonsense__c=1), event("e", "k"))
     assert reasons(outcomes) == [Reason.CONFIGURATION, Reason.PARENT_WAITING]
     assert isinstance(outcomes[1], Retry)
@@ -149,7 +149,7 @@ async def test_a_child_of_an_unknown_parent_is_retried(org):
 
 
 @pytest.mark.parametrize("composite", [Composite.UNTRIED, Composite.REFUSED])
-async def test_one_record_that_spoils_a_request_is_found_and_the_others_are_written(org, composite):
+async def test_a_record_that_spoils_a_request_is_found_and_the_others_are_written(org, composite):
     await org.fault("bad_record", records=["k123", "k456"])
     writes = [contact(f"k{n}") for n in range(600)] + [event(f"e{n}", f"k{n}") for n in range(400, 600)]
     outcomes = await deliver(org, *writes, by=sink(composite=composite))
@@ -161,7 +161,7 @@ async def test_one_record_that_spoils_a_request_is_found_and_the_others_are_writ
     assert await org.api_calls() < 60
 
 
-async def test_one_bad_time_is_found_and_the_others_are_written(org):
+async def test_a_record_with_an_invalid_time_is_found_and_the_others_are_written(org):
     writes = [event(f"e{n}", Occurred_At__c="2026-11-22T04:00:00.000Z") for n in range(300)]
     writes[42] = event("e42", Occurred_At__c="yesterday")
     outcomes = await deliver(org, *writes)
@@ -169,7 +169,7 @@ async def test_one_bad_time_is_found_and_the_others_are_written(org):
     assert outcomes[42].reason is Reason.BAD_VALUE
 
 
-async def test_a_field_that_does_not_exist_is_refused_at_once_for_all_who_name_it(org):
+async def test_a_missing_field_is_refused_at_once_for_all_writes_that_use_it(org):
     writes = [contact(f"k{n}", **({"Nonsense__c": 1} if n % 2 else {})) for n in range(400)]
     outcomes = await deliver(org, *writes)
     assert [isinstance(outcome, Delivered) for outcome in outcomes] == [n % 2 == 0 for n in range(400)]
@@ -178,20 +178,20 @@ async def test_a_field_that_does_not_exist_is_refused_at_once_for_all_who_name_i
     assert await org.api_calls() == 2
 
 
-async def test_an_object_that_does_not_exist_concerns_only_its_own_writes(org):
+async def test_a_missing_object_stops_only_its_own_writes(org):
     wrong = replace(contact("k"), object="Nonsense__c")
     outcomes = await deliver(org, wrong, contact("k2"), replace(wrong, key="k3"))
     assert reasons(outcomes) == [Reason.CONFIGURATION, None, Reason.CONFIGURATION]
 
 
-async def test_an_external_id_that_does_not_exist_concerns_only_its_own_writes(org):
+async def test_a_missing_external_id_stops_only_its_own_writes(org):
     wrong = replace(contact("k"), key_field="Nonsense__c")
     looked_for = replace(wrong, create={"FirstName": "x"})
     assert reasons(await deliver(org, wrong, contact("k2"))) == [Reason.CONFIGURATION, None]
     assert reasons(await deliver(org, looked_for, contact("k3"))) == [Reason.CONFIGURATION, None]
 
 
-async def test_an_org_that_takes_no_upserts_in_composites_gets_them_one_by_one(org):
+async def test_an_org_that_refuses_upserts_in_composites_gets_them_one_by_one(org):
     await org.fault("no_composite_upsert")
     salesforce = sink()
     outcomes = await deliver(org, contact("k"), event("e", "k"), by=salesforce)
@@ -201,7 +201,7 @@ async def test_an_org_that_takes_no_upserts_in_composites_gets_them_one_by_one(o
     assert len(org.sent) == 5  # it is remembered
 
 
-async def test_a_wrong_mapping_is_not_taken_for_an_org_without_composites(org):
+async def test_a_configuration_error_does_not_turn_composites_off(org):
     salesforce = sink()
     wrong = [replace(contact("k"), object="Nonsense__c"), replace(contact("k"), object="Other__c")]
     assert reasons(await deliver(org, *wrong, by=salesforce)) == [Reason.CONFIGURATION] * 2
@@ -210,7 +210,7 @@ async def test_a_wrong_mapping_is_not_taken_for_an_org_without_composites(org):
     assert len(org.sent) == 1
 
 
-async def test_an_org_that_takes_composites_is_not_asked_twice_about_a_wrong_mapping(org):
+async def test_a_configuration_error_is_not_sent_again_without_a_composite(org):
     salesforce = sink()
     await deliver(org, contact("k"), event("e", "k"), by=salesforce)
     org.sent.clear()
@@ -219,7 +219,7 @@ async def test_an_org_that_takes_composites_is_not_asked_twice_about_a_wrong_map
     assert len(org.sent) == 1
 
 
-async def test_text_that_looks_like_a_reference_is_only_text(org):
+async def test_a_text_that_looks_like_a_reference_is_written_as_text(org):
     outcomes = await deliver(org, contact("k"), event("e", "k", Text__c="@{r0[0].id} @{nobody.x}"), contact("k2"))
     assert all(isinstance(outcome, Delivered) for outcome in outcomes)
     assert [row["Text__c"] for row in await org.records("SMS_Event__c")] == ["@{r0[0].id} @{nobody.x}"]
@@ -237,7 +237,7 @@ async def test_any_text_can_be_a_key(org, key):
     assert len(await org.records("Contact")) == 1
 
 
-async def test_a_key_that_several_records_have_is_for_a_person(org):
+async def test_a_key_of_several_records_waits_for_a_person(org):
     await org.load(
         "Contact", [{"LastName": "A", "Email": "a@example.org"}, {"LastName": "B", "Email": "a@example.org"}]
     )

@@ -75,13 +75,13 @@ def of(found, name):
     return next(one for one in found.findings if one.name == name)
 
 
-async def test_a_deployment_is_followed_to_its_end(bare):
+async def test_a_deployment_is_polled_to_its_end(bare):
     progress, states = await deploy(bare, shipped())
     assert states == ["InProgress", "Succeeded"]
     assert (progress.done, progress.total) == (27, 27)
 
 
-async def test_only_what_is_missing_is_wanted(bare, tmp_path):
+async def test_only_missing_components_are_deployed(bare, tmp_path):
     first = shipped().only({one.full_name for one in shipped().fields if one.object == "Contact"})
     await deploy(bare, first)
     found = await look(bare)
@@ -94,7 +94,7 @@ async def test_only_what_is_missing_is_wanted(bare, tmp_path):
     assert {one.standing for one in found.findings} == {PartState.THERE}
 
 
-async def test_a_field_of_tasks_is_made_on_activities(bare):
+async def test_a_field_of_tasks_is_created_on_activities(bare):
     package = shipped(["Task.SMS_Key__c"])
     await install(bare, package)
     assert (await look(bare, package)).to_do == ()
@@ -102,7 +102,7 @@ async def test_a_field_of_tasks_is_made_on_activities(bare):
     assert len(ids) == 1
 
 
-async def test_a_field_that_is_shorter_grows_and_one_that_is_longer_stays(bare, tmp_path):
+async def test_a_shorter_field_is_lengthened_and_a_longer_one_stays(bare, tmp_path):
     path = "objects/Contact/fields/SMS_Keywords__c.field-meta.xml"
     await install(bare, altered(tmp_path / "a", path, ("<length>255<", "<length>40<")))
     found = await look(bare)
@@ -113,7 +113,7 @@ async def test_a_field_that_is_shorter_grows_and_one_that_is_longer_stays(bare, 
     assert (await look(bare, altered(tmp_path / "b", path, ("<length>255<", "<length>40<")))).to_do == ()
 
 
-async def test_a_key_that_is_not_unique_becomes_so_and_keeps_its_length(bare, tmp_path):
+async def test_a_key_that_is_not_unique_is_made_unique_and_keeps_its_length(bare, tmp_path):
     path = "objects/Contact/fields/SMS_Key__c.field-meta.xml"
     changes = [
         ("<length>80<", "<length>200<"),
@@ -133,7 +133,7 @@ async def test_a_key_that_is_not_unique_becomes_so_and_keeps_its_length(bare, tm
     assert len(ids) == len(await bare.records("Contact")) == 1
 
 
-async def test_a_field_of_another_type_is_in_the_way(bare, tmp_path):
+async def test_a_field_of_another_type_is_reported_as_in_the_way(bare, tmp_path):
     path = "objects/Contact/fields/SMS_Opt_Out_Source__c.field-meta.xml"
     other = altered(tmp_path, path, ("<type>Text</type>", "<type>LongTextArea</type><visibleLines>3</visibleLines>"))
     await install(bare, other)
@@ -148,7 +148,7 @@ async def test_a_field_of_another_type_is_in_the_way(bare, tmp_path):
     assert "another type" in failure.cure
 
 
-async def test_a_permission_set_that_allows_too_little_is_deployed_anew(bare, tmp_path):
+async def test_a_permission_set_that_allows_too_little_is_deployed_again(bare, tmp_path):
     path = "permissionsets/CRM_Connector.permissionset-meta.xml"
     old = "<editable>true</editable>\n        <field>Contact.SMS_Key__c</field>"
     await install(bare, altered(tmp_path, path, (old, old.replace("true", "false"))))
@@ -157,7 +157,7 @@ async def test_a_permission_set_that_allows_too_little_is_deployed_anew(bare, tm
     assert [one.name for one in found.to_do] == ["CRM_Connector"]
 
 
-async def test_one_bad_component_keeps_the_whole_package_out_and_is_told_with_the_cure(bare, tmp_path):
+async def test_one_invalid_component_stops_the_deployment_and_is_reported_with_the_cure(bare, tmp_path):
     path = "permissionsets/CRM_Connector.permissionset-meta.xml"
     bad = altered(tmp_path, path, ("<object>Account</object>", "<object>SMS_Event__c</object>"))
     progress, states = await deploy(bare, bad)
@@ -168,20 +168,20 @@ async def test_one_bad_component_keeps_the_whole_package_out_and_is_told_with_th
     assert await bare.records("PermissionSet") == []
 
 
-async def test_an_org_that_does_not_answer_is_told_from_one_that_lacks_everything(bare):
+async def test_an_unavailable_org_is_not_reported_as_lacking_everything(bare):
     await bare.fault("unavailable")
     with pytest.raises(PeerUnavailable):
         await look(bare)
 
 
-async def test_a_session_that_is_over_is_told(bare):
+async def test_an_expired_session_is_reported(bare):
     async with metadata(bare) as api:
         await bare.fault("expired_session")
         with pytest.raises(ConnectorError, match="get a new one"):
             await asyncio.to_thread(api.deploy, shipped().archive(), check_only=True)
 
 
-async def test_a_key_that_takes_capital_and_small_letters_for_the_same_becomes_exact(bare, tmp_path):
+async def test_a_case_insensitive_key_is_made_case_sensitive(bare, tmp_path):
     path = "objects/Opportunity/fields/SMS_Transaction__c.field-meta.xml"
     await install(bare, altered(tmp_path, path, ("<caseSensitive>true<", "<caseSensitive>false<")))
     await bare.load(

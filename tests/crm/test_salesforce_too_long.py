@@ -40,7 +40,7 @@ def found(call, most):
     return HttpReply(status=200, headers={}, body=orjson.dumps({"records": rows, "done": True}))
 
 
-async def test_records_that_are_looked_at_by_id_are_asked_for_in_shorter_questions():
+async def test_a_query_by_ids_that_is_too_long_is_split():
     feed = SalesforceFeed("salesforce", "SMS_Event__c", api=API, fields=("Name",))
     http = AnsweringHttp(lambda call: found(call, 3))
     page = await feed.look(http, IDS)
@@ -53,7 +53,7 @@ async def test_records_that_are_looked_at_by_id_are_asked_for_in_shorter_questio
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_question_for_changes_that_is_too_long_says_to_name_fewer_fields(status):
+async def test_a_query_for_changes_that_is_too_long_asks_for_fewer_fields(status):
     feed = SalesforceFeed("salesforce", "Contact", api=API, fields=("Name",))
     http = AnsweringHttp(lambda call: refused(status))
     trouble = await feed.ask(http, None)
@@ -62,7 +62,7 @@ async def test_a_question_for_changes_that_is_too_long_says_to_name_fewer_fields
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(status):
+async def test_a_look_up_that_is_too_long_is_split_down_to_single_keys(status):
     http = AnsweringHttp(lambda call: refused(status))
     look_up = LookUp(RestClient(API, http))
     writes = [Write(task=Task(one), asked=one, index=place) for place in range(4) for one in [write(f"k{place}")]]
@@ -73,7 +73,7 @@ async def test_a_look_up_that_is_too_long_is_divided_to_single_keys_and_ends(sta
     assert "proxy" in look_up.stopped.cure
 
 
-async def test_people_are_looked_for_in_shorter_questions():
+async def test_a_search_for_people_that_is_too_long_is_split():
     match = Match(phone=Phone(DONOR), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.PARK)
     writes = [replace(write(f"k{place}"), match=match) for place in range(4)]
     http = AnsweringHttp(lambda call: refused(414))
@@ -83,7 +83,7 @@ async def test_people_are_looked_for_in_shorter_questions():
 
 
 @pytest.mark.parametrize("status", STATUSES)
-async def test_the_one_record_that_is_too_long_is_refused_and_the_others_are_written(org, status):
+async def test_a_record_that_is_too_long_is_refused_and_the_others_are_written(org, status):
     await org.fault("refuse", status=status, message="too long", only="writes", records=["k7"])
     writes = [write(f"k{place}x") for place in range(20)]
     writes[7] = replace(writes[7], set={"LastName": "Ås", "Description": "x" * 20_000})
@@ -93,7 +93,7 @@ async def test_the_one_record_that_is_too_long_is_refused_and_the_others_are_wri
     assert all(isinstance(one, Delivered) for place, one in enumerate(outcomes) if place != 7)
 
 
-async def test_short_records_are_never_to_blame(org):
+async def test_short_records_are_not_rejected_as_too_long(org):
     await org.fault("refuse", status=413, message="too long", only="writes")
     outcomes = await SalesforceSink("crm", api=API).write(org, [Task(write(f"k{place}")) for place in range(300)])
     assert {(type(one), one.reason) for one in outcomes} == {(Retry, Reason.SINK_REFUSES)}

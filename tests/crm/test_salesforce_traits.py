@@ -21,7 +21,7 @@ GUID = "6fb2b4ae-0f4b-4f37-a1e9-0a9a4a6a7b11"
         (GUID, GUID),
     ],
 )
-def test_an_id_is_brought_to_its_18_characters_and_nothing_else_is_touched(written, full):
+def test_an_id_of_15_characters_is_completed_and_other_texts_are_unchanged(written, full):
     assert TRAITS.full_id(written) == full
 
 
@@ -35,7 +35,7 @@ def test_an_id_is_brought_to_its_18_characters_and_nothing_else_is_touched(writt
         ("", ""),
     ],
 )
-def test_the_column_behind_a_relationship(name, column):
+def test_the_id_column_of_a_relationship_is_found(name, column):
     assert TRAITS.relationship_column(name) == column
 
 

@@ -25,11 +25,11 @@ LIMITS = [
 
 @pytest.mark.parametrize("message", LIMITS)
 @pytest.mark.parametrize("code", [CODE, "CANNOT_EXECUTE_FLOW_TRIGGER", "FLOW_EXCEPTION", "APEX_ERROR"])
-def test_limits_are_told_by_the_name_of_the_exception_whatever_the_language(code, message):
+def test_trigger_limits_are_recognised_by_the_exception_in_every_language(code, message):
     assert classify(code, message).reason is Reason.TRIGGER_LIMIT
 
 
-async def test_a_request_that_is_too_large_for_a_trigger_is_divided_at_once_until_all_of_it_is_through(org):
+async def test_a_request_that_exceeds_a_trigger_limit_is_split_until_it_succeeds(org):
     await org.fault("limit", records=50, message=QUERIES)
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(300)))
     assert all(isinstance(outcome, Delivered) for outcome in outcomes)
@@ -37,7 +37,7 @@ async def test_a_request_that_is_too_large_for_a_trigger_is_divided_at_once_unti
     assert len([call for call in org.sent if "composite" in call.path]) <= 6
 
 
-async def test_what_was_learnt_holds_for_the_next_batch_and_eases_when_the_org_takes_more(org):
+async def test_the_learned_request_size_holds_for_the_next_batch_and_grows_again(org):
     await org.fault("limit", records=50)
     crm = sink()
     await deliver(org, *(contact(f"k{n}") for n in range(300)), by=crm)
@@ -54,7 +54,7 @@ async def test_what_was_learnt_holds_for_the_next_batch_and_eases_when_the_org_t
     assert "/composite/sobjects/" in call.path
 
 
-async def test_a_record_that_fails_alone_is_final_and_says_which_trigger_of_which_package(org):
+async def test_a_record_that_exceeds_a_limit_alone_is_rejected_and_names_the_trigger(org):
     await org.fault("limit", records=0, object="Contact", message=QUERIES)
     (outcome,) = await deliver(org, contact("k"))
     assert isinstance(outcome, Rejected)
@@ -62,14 +62,14 @@ async def test_a_record_that_fails_alone_is_final_and_says_which_trigger_of_whic
     assert outcome.detail.startswith("TDTM_Contact of the package npsp meets a limit with this record alone: ")
 
 
-async def test_a_whole_request_that_is_refused_for_a_limit_is_divided_and_final_alone(org):
+async def test_a_request_refused_for_a_limit_is_split_and_a_single_record_rejected(org):
     await org.fault("refuse", status=400, code=CODE, message=QUERIES, records=["bad"])
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(9)), contact("bad"))
     assert reasons(outcomes) == [None] * 9 + [Reason.TRIGGER_LIMIT]
     assert isinstance(outcomes[-1], Rejected)
 
 
-async def test_others_whom_a_trigger_does_not_take_hold_up_nobody_else_in_the_batch(org):
+async def test_records_that_exceed_a_trigger_limit_do_not_stop_the_others(org):
     heavy = [f"heavy{n}" for n in range(5)]
     await org.fault("refuse", code=CODE, message=QUERIES, records=heavy)
     opt_out = contact("out", SMS_Opt_Out__c=True)
@@ -78,20 +78,20 @@ async def test_others_whom_a_trigger_does_not_take_hold_up_nobody_else_in_the_ba
     assert all(isinstance(one, Rejected) for one in outcomes[190:195])
 
 
-async def test_the_divided_are_told_from_the_others_so_that_the_pace_slows_down(org):
+async def test_outcomes_say_whether_their_request_was_split(org):
     await org.fault("limit", records=50, object="Contact")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(60)), event("e"))
     assert [one.divided for one in outcomes] == [True] * 60 + [False]
 
 
-async def test_children_wait_for_parents_that_are_sent_in_smaller_requests(org):
+async def test_children_are_sent_after_parents_in_smaller_requests(org):
     await org.fault("limit", records=20, object="Contact")
     writes = [contact(f"k{n}") for n in range(100)] + [event(f"e{n}", f"k{n}") for n in range(100)]
     assert reasons(await deliver(org, *writes)) == [None] * 200
     assert all(one["Contact__c"] for one in await org.records("SMS_Event__c"))
 
 
-async def test_where_nothing_goes_through_the_rest_of_a_batch_waits_and_spends_no_attempt(org):
+async def test_if_every_record_exceeds_the_limit_the_rest_waits_without_an_attempt(org):
     await org.fault("limit", records=0, object="Contact")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(1000)))
     emitted = set(reasons(outcomes))
@@ -101,7 +101,7 @@ async def test_where_nothing_goes_through_the_rest_of_a_batch_waits_and_spends_n
     assert len(org.sent) < 90
 
 
-async def test_a_flow_that_meets_a_lock_is_divided_from_the_others_and_repeated_by_itself(org):
+async def test_a_record_whose_flow_meets_a_lock_is_isolated_and_retried(org):
     await org.fault("limit", records=1, code="CANNOT_EXECUTE_FLOW_TRIGGER", message="UNABLE_TO_LOCK_ROW: verrouillé")
     assert reasons(await deliver(org, *(contact(f"k{n}") for n in range(4)))) == [None] * 4
     await org.control("DELETE", "faults")
@@ -110,7 +110,7 @@ async def test_a_flow_that_meets_a_lock_is_divided_from_the_others_and_repeated_
     assert [(type(one), one.reason) for one in outcomes] == [(Retry, Reason.ROW_LOCKED)] * 2
 
 
-async def test_where_everything_is_locked_few_calls_are_spent_before_the_rest_waits(org):
+async def test_if_every_record_is_locked_the_rest_waits_after_few_calls(org):
     await org.fault("limit", records=0, code="CANNOT_EXECUTE_FLOW_TRIGGER", message="UNABLE_TO_LOCK_ROW")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(1000)))
     assert set(reasons(outcomes)) == {Reason.ROW_LOCKED}
@@ -122,7 +122,7 @@ def items(count, name="Contact"):
     return [replace(one, index=number) for number in range(count)]
 
 
-def test_one_record_that_no_trigger_takes_does_not_make_all_requests_small():
+def test_a_single_refused_record_does_not_shrink_all_requests():
     sizes = TransactionSizes()
     for count in (200, 100, 50, 25):
         sizes.refused("Contact", count)
@@ -132,7 +132,7 @@ def test_one_record_that_no_trigger_takes_does_not_make_all_requests_small():
     assert sizes.of("Task") == 200
 
 
-def test_a_request_of_several_objects_is_cut_for_each():
+def test_a_request_of_several_objects_is_split_by_the_limit_of_each():
     sizes = TransactionSizes()
     sizes.refused("Contact", 4)
     (one, two, three) = sizes.fit([RecordBatch([*items(5), *items(9, "Task")])])

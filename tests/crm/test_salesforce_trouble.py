@@ -11,7 +11,7 @@ from connector.model.phone import Phone
 from connector.ports import Task
 
 
-async def test_what_cannot_be_sent_is_refused_and_the_rest_is_written(org):
+async def test_a_write_that_cannot_be_encoded_is_refused_and_the_others_are_written(org):
     outcomes = await deliver(
         org,
         contact("good"),
@@ -43,7 +43,7 @@ async def test_what_cannot_be_sent_is_refused_and_the_rest_is_written(org):
     ]
 
 
-async def test_an_empty_batch_asks_nothing(org):
+async def test_an_empty_batch_makes_no_request(org):
     assert await deliver(org) == []
     assert org.sent == []
 
@@ -61,7 +61,7 @@ async def test_an_empty_batch_asks_nothing(org):
         ("garbage", Reason.UNEXPECTED_ANSWER, True),
     ],
 )
-async def test_an_org_in_trouble_is_left_alone_and_the_unsent_rest_is_not_in_doubt(org, fault, reason, in_doubt):
+async def test_an_unavailable_org_gets_one_request_and_unsent_writes_are_not_in_doubt(org, fault, reason, in_doubt):
     await org.fault(fault)
     writes = [contact(f"k{n}") for n in range(1000)] + [event(f"e{n}", f"k{n}") for n in range(1000)]
     outcomes = await deliver(org, *writes)
@@ -75,7 +75,7 @@ async def test_an_org_in_trouble_is_left_alone_and_the_unsent_rest_is_not_in_dou
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "server_error", "limit_exceeded", "dropped_before", "garbage"])
-async def test_a_look_up_that_fails_leaves_nothing_in_doubt_and_writes_nothing(org, fault):
+async def test_a_failed_look_up_leaves_nothing_in_doubt_and_writes_nothing(org, fault):
     await org.fault(fault)
     outcomes = await deliver(org, Task(opt_in("a"), record_id="003000000000001AAA"), contact("b"))
     assert all(isinstance(outcome, Retry) and not outcome.in_doubt for outcome in outcomes)
@@ -83,14 +83,14 @@ async def test_a_look_up_that_fails_leaves_nothing_in_doubt_and_writes_nothing(o
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "server_error", "limit_exceeded"])
-async def test_nothing_is_written_while_the_keys_cannot_be_learned(org, fault):
+async def test_nothing_is_written_while_the_key_fields_cannot_be_described(org, fault):
     await org.fault(fault)
     outcomes = await deliver(org, contact("a", create={"FirstName": "x"}), contact("b"))
     assert all(isinstance(outcome, Retry) and not outcome.in_doubt for outcome in outcomes)
     assert await org.records("Contact") == []
 
 
-async def test_no_url_shows_whom_it_is_about(org):
+async def test_no_url_contains_a_phone_number(org):
     write = replace(contact("+4790000001", create={"FirstName": "x"}, MobilePhone="+4790000001"), may_create=True)
     await deliver(org, write, Task(opt_in("+4790000002")))
     assert org.sent
