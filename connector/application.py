@@ -1,4 +1,4 @@
-"""The running application: its workers, wake-ups, reload and health. Built by daemon.py."""
+"""The running application: its workers, wake-ups and reload. Built by daemon.py."""
 
 import asyncio
 import time
@@ -15,6 +15,7 @@ from connector.current_mappings import CurrentMappings
 from connector.delivery.channels import FeedChannel, OpenAlarms, SinkChannel
 from connector.delivery.http_client import Client, Transport
 from connector.delivery.throttle import ApiBudget
+from connector.health import STORE, Health
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
 from connector.model.errors import StoreUnavailable
@@ -26,7 +27,6 @@ from connector.ports import Sink
 from connector.providers.provider import Provider
 from connector.registry import Loaded, number_reader
 from connector.sinks.external import ExternalSink
-from connector.store.outage import Outage, nearly_full
 from connector.store.store import Made, Store
 from connector.telemetry.activity import Activity
 from connector.telemetry.current_alarms import CurrentAlarms
@@ -34,15 +34,7 @@ from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Alarm, Emit, Level, Lifecycle, Reloaded
 from connector.worker import Step, Worker
 
-LONG = timedelta(hours=6)  # a backup of a large database on a slow disk
-# A worker is stuck if one step takes longer than this. A batch to a slow CRM may take minutes.
-STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup": LONG, "calendar": LONG}
-STUCK_DEFAULT = timedelta(minutes=15)
 IDLE = timedelta(seconds=1)  # the longest wait of a worker that nobody wakes: a retry may have become due
-FAILING = timedelta(minutes=5)  # an alarm is raised for a worker whose every step has failed with a bug for this long
-# A claim that no worker has held for this long is lost: a worker puts a claim back within a minute.
-LOST_CLAIM_AFTER = timedelta(minutes=2)
-STORE, CLAIMS = "the database", "claims"  # the subjects of alarms
 SCHEMA_DRIFT_WORKER = "drift"  # checks whether the CRMs have what new mappings need
 
 
@@ -75,7 +67,6 @@ class Application:
         self.emit = fan_out(emit, self.current_alarms, self.activity)
         self.url = ""  # of the public listener
         self.admin_url = ""
-        self.broken = asyncio.Event()  # set when the database can no longer be trusted: the process must end
         self.store: Store
         self.pipeline: Pipeline
         self.mappings: CurrentMappings
@@ -87,9 +78,10 @@ class Application:
         self.feed_channels: dict[str, FeedChannel] = {}  # the feeds that are followed
         self.alarms = OpenAlarms()
         self.delivery_workers: dict[str, DeliveryWorker] = {}  # by worker name
-        # Names of claims that no worker holds, and when this was first seen, in monotonic seconds.
-        self.unheld_claims: dict[str, float] = {}
         self.workers: dict[str, Worker] = {}
+        self.health = Health(
+            lambda: self.store, self.workers, self.delivery_workers, self.alarms, self.emit, clock.monotonic
+        )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._reloading = asyncio.Lock()  # two reloads at once would both replace the same feed
         self._feeds: dict[str, FeedSpec] = {}
@@ -274,102 +266,6 @@ class Application:
         """Delete what is older than its kind is kept. An alarm says what will be deleted soon."""
         await sweep(self.store, keep_of(self.loaded), self.clock.now(), self.alarms, self.emit)
 
-    def not_ready(self) -> list[str]:
-        """Why no callbacks can be accepted, in plain words."""
-        outage = self._outage()
-        return self.unhealthy() + ([outage.why] if outage else [])
-
-    def _outage(self) -> Outage | None:
-        writer = self.store.writer
-        return writer.outage or (None if writer.has_room() else nearly_full(self.store.path))
-
-    def faults(self) -> list[str]:
-        """What is wrong with the process itself, in plain words."""
-        failing = [
-            f"worker {name} makes no progress: {one.bug}" for name, one in self.workers.items() if one.fails(FAILING)
-        ]
-        return list(dict.fromkeys([*self.not_ready(), *failing]))
-
-    def unhealthy(self) -> list[str]:
-        """Why the process does not work, in plain words; empty when it works."""
-        return [
-            *(f"worker {name} is stuck" for name, one in self.workers.items() if not one.alive(_stuck_after(name))),
-            *(
-                f"worker {name} has failed with a bug at each step for {STUCK_DEFAULT}: {self.workers[name].bug}"
-                for name in ("plan", *self.delivery_workers)
-                if name in self.workers and self.workers[name].fails(STUCK_DEFAULT)
-            ),
-            *self._lost_claims(),
-            *([f"the database cannot be used: {self.store.writer.broken}"] if self.broken.is_set() else []),
-        ]
-
-    def _lost_claims(self) -> list[str]:
-        """A sentence for each claim that is lost. Empty during a store outage: no claim can be put back then."""
-        if self.store.writer.outage is not None:
-            return []
-        now = self.clock.monotonic()
-        lost = [name for name, since in self.unheld_claims.items() if now - since >= LOST_CLAIM_AFTER.total_seconds()]
-        return [
-            f"units are claimed by {name.partition(' ')[2] or name}, but no worker is sending them" for name in lost
-        ]
-
-    async def probe(self) -> int:
-        """Check that the writer answers and can write, and that workers hold all claims.
-
-        If the writer does not answer, the worker that runs this step hangs, and the health check reports it.
-        """
-        await self.store.writer.alive()
-        if (outage := self._outage()) is None:
-            self.alarms.clear(STORE, self.emit)
-        else:
-            self.report_outage(outage)
-        self._check_claims()
-        for name, worker in self.workers.items():
-            holder = f"{name} fails"
-            if worker.fails(FAILING):
-                self.alarms.start(_worker_fails(name, worker), holder, self.emit)
-            elif worker.bug is None:
-                self.alarms.clear(holder, self.emit)
-        return 0
-
-    def report_outage(self, outage: Outage) -> None:
-        """Raise one alarm because nothing can be stored. The end of the outage clears it."""
-        if not self.broken.is_set():
-            self.alarms.start(
-                Alarm(kind=outage.kind, about=STORE, message=outage.message, cure=outage.cure), STORE, self.emit
-            )
-
-    def report_broken_store(self, why: str) -> None:
-        """Raise an alarm because the database is unusable, and make the process end, so that it is started again."""
-        cure = "the process ends with exit code 3, and systemd restarts it; see docs/operations.md"
-        self.alarms.start(Alarm(kind="database_unusable", about=STORE, message=why, cure=cure), STORE, self.emit)
-        self.broken.set()
-
-    def _check_claims(self) -> None:
-        """Record the claims that no worker holds. A worker in the middle of a step still holds its claim."""
-        at_work = {
-            one.claim
-            for name, one in self.delivery_workers.items()
-            if name in self.workers and not self.workers[name].resting
-        }
-        now = self.clock.monotonic()
-        self.unheld_claims = {
-            name: self.unheld_claims.get(name, now) for name in self.store.outbox.claims().keys() - at_work
-        }
-        if lost := self._lost_claims():
-            self.alarms.start(
-                Alarm(
-                    kind="claimed_by_nobody",
-                    about=CLAIMS,
-                    message="; ".join(lost),
-                    cure="systemd's watchdog restarts the process, which frees them; without the watchdog, restart the connector",
-                ),
-                CLAIMS,
-                self.emit,
-            )
-        else:
-            self.alarms.clear(CLAIMS, self.emit)
-
 
 def _report_new_database(store: Store, emit: Emit) -> None:
     """Report that this start created the database; raise an alarm if an earlier start had one."""
@@ -385,16 +281,3 @@ def _report_new_database(store: Store, emit: Emit) -> None:
                 cure="unless you removed it on purpose, stop the connector and restore the last backup: `connector restore FILE`",
             )
         )
-
-
-def _stuck_after(worker: str) -> timedelta:
-    return STUCK.get(worker, STUCK_DEFAULT)
-
-
-def _worker_fails(name: str, worker: Worker) -> Alarm:
-    return Alarm(
-        kind="loop_failing",
-        about=name,
-        message=f"worker {name} makes no progress: each step fails with a bug ({worker.bug})",
-        cure="please report this line; its work waits, and nothing is lost",
-    )

@@ -99,8 +99,8 @@ async def start_application(
             loaded.resolve_path(settings.store.path),
             ballast=settings.store.ballast,
             floor=settings.store.free_space_floor,
-            on_broken=app.report_broken_store,
-            on_outage=app.report_outage,
+            on_broken=app.health.report_broken_store,
+            on_outage=app.health.report_outage,
         )
         stack.push_async_callback(store.close)
         app.activity.load(store.activity.all())
@@ -154,7 +154,7 @@ async def start_application(
         deadlines = Deadlines(
             store, deadline=settings.consent.deadline, emit=emit, now=clock.now, check_feeds=app.check_feeds
         )
-        app.start_worker("writer", app.probe, idle=STORE_CHECK_INTERVAL)
+        app.start_worker("writer", app.health.probe, idle=STORE_CHECK_INTERVAL)
         app.start_worker("calls", app.keep_counts, idle=KEEP_COUNTS_INTERVAL)
         app.start_worker("deadlines", deadlines.check, idle=DEADLINE_INTERVAL)
         forget = partial(forget_the_rest, store, runtime, app.alarms, settings.store.retention.delivered)
@@ -220,7 +220,7 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
         now=app.clock.now,
         sink_channels=app.sink_channels,
         feed_channels=app.feed_channels,
-        faults=app.faults,
+        faults=app.health.faults,
         alarms=app.current_alarms.listing,
         activity=app.activity,
         started=app.started,
@@ -238,8 +238,8 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
     admin = Admin(
         commands,
         token=write_token(app.store.path.with_name(TOKEN_FILE)),
-        unhealthy=app.unhealthy,
-        not_ready=app.not_ready,
+        unhealthy=app.health.unhealthy,
+        not_ready=app.health.not_ready,
         metrics=metrics.render,
         emit=app.emit,
         console=console.handle,
@@ -303,7 +303,7 @@ async def serve(loaded: Loaded) -> None:
         ):
             tasks = [side.create_task(_reload_on_signal(app, signals, notifier))]
             if (interval := watchdog_interval()) is not None:
-                tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not app.unhealthy())))
+                tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not app.health.unhealthy())))
             if messenger is not None:
                 messenger.emit = emit
                 tasks.append(side.create_task(messenger.run(app.store)))
@@ -311,12 +311,12 @@ async def serve(loaded: Loaded) -> None:
             tasks.append(side.create_task(keep_status(notifier, partial(status_line, app))))
             tune_garbage_collector()
             notifier.ready()
-            ends = [side.create_task(signals.stop.wait()), side.create_task(app.broken.wait())]
+            ends = [side.create_task(signals.stop.wait()), side.create_task(app.health.broken.wait())]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             notifier.stopping()
             for task in (*tasks, *ends):
                 task.cancel()
-        if app.broken.is_set():
+        if app.health.broken.is_set():
             raise StoreUnavailable(f"the database cannot be used: {app.store.writer.broken}")
 
 
@@ -351,7 +351,7 @@ def status_line(app: Application) -> str:
     breakers += [(name, one.breaker) for name, one in app.feed_channels.items()]
     paused = [f"{name} is paused ({one.cause.reason.value})" for name, one in breakers if one.cause]
     refused = ["the mapping files have errors"] if app.store.mappings.refused() else []
-    return "; ".join([f"{waiting} event{'' if waiting == 1 else 's'} waiting", *paused, *refused, *app.faults()])
+    return "; ".join([f"{waiting} event{'' if waiting == 1 else 's'} waiting", *paused, *refused, *app.health.faults()])
 
 
 async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifier) -> None:

@@ -21,6 +21,7 @@ LEVELS = {
             "checks",
             "web",
             "scheduler",
+            "health",
             "current_mappings",
             "alarms",
             "crm.*.setup",

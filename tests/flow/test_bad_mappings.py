@@ -77,7 +77,7 @@ async def test_callbacks_are_taken_in_without_any_usable_mappings_and_wait(world
         (alarm,) = [one for one in world.emitted(Alarm) if one.kind == "mappings_missing"]
         assert place in alarm.message
         assert await world.phone("+4790000001", "KATT") is None
-        assert app.not_ready() == []
+        assert app.health.not_ready() == []
         await world.until(lambda: world.counts().get("pending"))
         assert await app.pipeline.plan() == 0
         assert world.counts() == {"pending": 1}

@@ -126,7 +126,7 @@ async def test_a_database_that_was_deleted_is_confirmed_to_nobody_and_ends_the_p
         if file.suffix != ".lock":
             file.unlink()
     assert [await world.callback("dlr", report(1, turn)) for turn in range(2, 5)] == [503] * 3
-    assert world.app.broken.is_set()
+    assert world.app.health.broken.is_set()
     for page in ("readyz", "healthz"):
         status, emitted = await health(world, page)
         assert status == 503
@@ -139,8 +139,8 @@ async def test_the_probe_sees_a_replaced_database_though_no_callback_comes(world
     (world.base / "c.db").rename(world.base / "old.db")
     (world.base / "c.db").write_bytes((world.base / "old.db").read_bytes())
     world.app.workers["writer"].wake()
-    await world.until(world.app.broken.is_set)
-    assert world.app.not_ready()
+    await world.until(world.app.health.broken.is_set)
+    assert world.app.health.not_ready()
 
 
 async def test_a_database_that_is_missing_at_a_start_is_created_and_raises_an_alarm(tmp_path, secrets):
@@ -160,29 +160,29 @@ async def test_a_claim_that_no_worker_has_in_hand_is_noticed_and_one_of_a_slow_c
 
     def lost():
         # The clock of the test jumps, so that loops seem to stand still.
-        return [one for one in app.unhealthy() if "claimed" in one]
+        return [one for one in app.health.unhealthy() if "claimed" in one]
 
     await world.fault(world.salesforce, fault="held_answer", only="writes")
     try:
         await insist(world, report(1, 1))
         (claim,) = await world.until(app.store.outbox.claims)
-        await app.probe()
+        await app.health.probe()
         world.clock.ahead += timedelta(minutes=10)
-        await app.probe()
+        await app.health.probe()
         assert (world.alarms, lost()) == ([], [])
         # Now it has the name of a worker that does not exist.
         rename = "UPDATE units SET claim = claim || ' (gone)' WHERE claim IS NOT NULL"
         await app.store.writer.run(lambda connection: connection.execute(rename).rowcount)
-        await app.probe()
+        await app.health.probe()
         assert lost() == []
         world.clock.ahead += timedelta(minutes=2)
-        await app.probe()
+        await app.health.probe()
         assert lost() == [f"units are claimed by {claim.partition(' ')[2]} (gone), but no worker is sending them"]
         assert world.alarms == ["claimed_by_nobody"]
     finally:
         await world.no_faults(world.salesforce)
     await world.settled()
-    await app.probe()
+    await app.health.probe()
     assert world.cleared("claimed_by_nobody")
 
 
