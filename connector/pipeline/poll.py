@@ -13,12 +13,12 @@ from connector.delivery.retry import MAX_REQUESTED_PAUSE
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.event import Part
 from connector.model.outcome import Retry
-from connector.pipeline.receive import part_entry, received
+from connector.pipeline.receive import part_entry, received, unreadable_alarm
 from connector.pipeline.runtime import Runtime, back_off
 from connector.ports import Poller, PollPage
 from connector.store.inbox import Entry
 from connector.store.store import Store
-from connector.telemetry.log_events import FeedPolled
+from connector.telemetry.log_events import CallbackReceived, FeedPolled
 
 TOGETHER = 500  # entries in one transaction, so that callbacks do not wait behind a whole day's messages
 NO_TIME = datetime.min.replace(tzinfo=UTC)  # of an event without a time: it is sorted first
@@ -87,15 +87,18 @@ async def poll(poll_state: PollState, store: Store, rules: Ruleset, runtime: Run
     poll_state.take(page)
     if not page.last:
         return 1
-    brought, new = poll_state.end(now), 0
+    brought = poll_state.end(now)
+    fresh: list[CallbackReceived] = []
     for some in portions(brought):
         kept = [*zip(some, await store.inbox.keep(some), strict=True)]
-        fresh = [received(entry, one) for entry, one in kept if not one.known]
-        for fact in fresh:
+        new = [received(entry, one) for entry, one in kept if not one.known]
+        for fact in new:
             runtime.emit(fact)
-        new += len(fresh)
+        fresh += new
+    if (unreadable := next((fact for fact in fresh if fact.unreadable), None)) is not None:
+        runtime.emit(unreadable_alarm(unreadable))
     await store.following.set_cursor(name, page.position)
     poll_state.due = monotonic + poll_state.poller.every.total_seconds()
-    runtime.emit(FeedPolled(feed=name, rows=len(brought), changes=new))
+    runtime.emit(FeedPolled(feed=name, rows=len(brought), changes=len(fresh)))
     runtime.wake("plan")
     return 0

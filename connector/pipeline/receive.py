@@ -18,9 +18,10 @@ from connector.store.enrichment_queue import Question
 from connector.store.inbox import Entry, Kept
 from connector.store.store import Store
 from connector.telemetry import log_events
-from connector.telemetry.log_events import CallbackReceived, Level, Lifecycle, RequestRejected
+from connector.telemetry.log_events import Alarm, CallbackReceived, Level, Lifecycle, RequestRejected
 
 NONCE_LIFE = timedelta(days=1)  # far beyond any drift that an endpoint may allow
+UNREADABLE_AGAIN = timedelta(hours=1)  # between two alarms of one endpoint about callbacks that cannot be read
 NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
 NO_DETAILS = AuthResult()  # of most requests
@@ -91,6 +92,19 @@ def received(entry: Entry, kept: Kept) -> CallbackReceived:
     )
 
 
+def unreadable_alarm(fact: CallbackReceived) -> Alarm:
+    """The alarm about a callback that cannot be read: it may be an opt-out."""
+    return Alarm(
+        kind="unreadable",
+        about=f"{fact.provider}.{fact.shape}",
+        lasts=False,
+        message=f"event {fact.event} of {fact.provider}.{fact.shape} cannot be read ({fact.unreadable}) and may be an opt-out: "
+        "it is stored as received",
+        cure=f"look at it in the console, and opt the donor out in the CRM if it is a stop; `connector replay {fact.event}` "
+        "reads it again after an update of the connector",
+    )
+
+
 class Receiver:
     """The stage that takes webhook requests."""
 
@@ -103,6 +117,7 @@ class Receiver:
         self._enrichers = config.enrichers
         self._notices_repeat = config.notices_repeat
         self._reused_ids: set[tuple[str, str]] = set()  # kinds of callbacks whose ids were found not to be unique
+        self._unreadable: dict[tuple[str, str], datetime] = {}  # when an alarm was last raised, by provider and shape
 
     async def receive(self, endpoint: WebhookEndpoint, client: Client, request: HttpRequest) -> HttpResponse:
         """Authenticate, parse, store, wake the planner, answer. Raises HttpRejected for a request that is not accepted."""
@@ -123,7 +138,10 @@ class Receiver:
             )
             return NOT_STORED
         for entry, one in zip(brought, kept, strict=True):
-            self._emit(received(entry, one))
+            fact = received(entry, one)
+            self._emit(fact)
+            if fact.unreadable and not fact.known:
+                self._raise_unreadable(fact)
             if one.reused is not None:
                 self._warn_of_reused_ids(entry.provider, entry.shape)
         self._runtime.wake("plan")
@@ -135,6 +153,14 @@ class Receiver:
             self._reused_ids.add((provider, shape))
             message = f"{provider}.{shape}: an id was sent again with another person or meaning; such events are stored as new ones"
             self._emit(Lifecycle(message=message, level=Level.WARNING))
+
+    def _raise_unreadable(self, fact: CallbackReceived) -> None:
+        """Raise the alarm about a callback that cannot be read, at most once in an hour for each endpoint."""
+        key, now = (fact.provider, fact.shape), self._runtime.now()
+        last = self._unreadable.get(key)
+        if last is None or now - last >= UNREADABLE_AGAIN:
+            self._unreadable[key] = now
+            self._emit(unreadable_alarm(fact))
 
     async def _queue_notices(self, crm: str, notices: Sequence[Notice], received_at: datetime) -> None:
         """Queue the records named by a CRM notification; ignore objects that no feed watches."""

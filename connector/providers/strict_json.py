@@ -85,6 +85,15 @@ def as_map(value: Any) -> dict[str, Any]:
     raise Unreadable("a map was expected")
 
 
+def holds_words(value: Any) -> bool:
+    """Whether a value of any form may hold what a person wrote: a text that is more than a number."""
+    if type(value) is dict:
+        return any(map(holds_words, value.values()))
+    if type(value) is list:
+        return any(map(holds_words, value))
+    return type(value) is str and any(one.isalpha() or not one.isascii() for one in value)
+
+
 def _pair(one: Any) -> tuple[str, Any]:
     if type(one) is dict and len(one) == 2:  # noqa: PLR2004 - a name and a value.
         members = {name.lower(): member for name, member in one.items()}

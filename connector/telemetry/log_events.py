@@ -127,7 +127,7 @@ class Alarm(Struct, frozen=True, kw_only=True):
     """Something that a person should look at. Raised once; `cure` says what to do."""
 
     # A closed list, for metrics: opt_out_late, opt_out_without_rule, commands_parked, needs_person, mapping_stopped,
-    # maybe_stop, disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable,
+    # maybe_stop, unreadable, disk_full, disk_error, no_memory, database_locked, database_read_only, database_unusable,
     # database_missing, claimed_by_nobody, loop_failing, provider_disagrees, price_not_changed, unanswered,
     # schema_drift, feed_failing, flag_rewritten, opt_outs_not_sent, reconcile_failed, backup_failed, backup_damaged,
     # backup_missing, backup_overdue, mappings_refused, mappings_missing, charge_run_waiting, charge_run_stopped,

@@ -15,7 +15,7 @@ from yarl import URL
 from connector.model.event import Event
 from connector.model.phone import Phone
 from connector.model.states import EventState
-from connector.telemetry.log_events import WorkerFailed
+from connector.telemetry.log_events import Alarm, WorkerFailed
 
 SECRET = SECRETS["HOOK_SECRET"]
 ENDPOINT = f"/hooks/strex/dlr/{SECRET}"
@@ -139,6 +139,9 @@ async def test_what_cannot_be_read_is_kept_as_it_came_and_answered_200(world):
             assert await world.callback(endpoint, body) == 200
             assert world.app.store.inbox.received() == before + 1, name
     assert world.counts() == {"unreadable": 2 * len(UNREADABLE)}
+    # Any of them may be a stop: a person is alerted, once in an hour for each endpoint.
+    alarms = [alarm.about for alarm in world.emitted(Alarm) if alarm.kind == "unreadable"]
+    assert alarms == ["strex.dlr", "strex.mo"]
     await still_works(world)
 
 

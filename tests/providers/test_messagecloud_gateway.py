@@ -152,7 +152,10 @@ def test_both_names_of_the_id_are_read():
     assert READER.read("mo", request(body=b"message_id=8&message=x")).key == "messagecloud-mo-8"
 
 
-@pytest.mark.parametrize(("body", "why"), [(b"", "empty"), (b"&&", "empty"), (b"message=x", "no id")])
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [(b"", "empty"), (b"&&", "empty"), (b"message=x", "no id"), (b"id=7&keyword=KATT&text=STOP", "no message")],
+)
 def test_an_invalid_callback_is_unreadable_with_its_reason(body, why):
     with pytest.raises(Unreadable) as unreadable:
         READER.read("mo", request(body=body))

@@ -290,3 +290,21 @@ def test_addresses_are_found_anywhere_in_the_published_list(content):
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[1, 2]", b'{"moved": "https://192.0.2.7/"}'])
 def test_a_document_without_addresses_is_an_empty_list(body):
     assert addresses(body) == ()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"receivedText": ["STOP"]}, {"receivedText": {"text": "STOP"}}, {"receivedText": None, "text": "HEART STOP"}],
+)
+def test_a_message_whose_text_stands_elsewhere_is_unreadable_and_not_empty(fields):
+    with pytest.raises(Unreadable, match="receivedText"):
+        event(**fields)
+
+
+def test_a_stop_that_the_provider_matched_counts_wherever_its_text_stands():
+    assert event(receivedText=["HEART STOP"], subKeyword="stop").verdict is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("more", [{}, {"merchantId": "organisation", "metaData": {"note": "STOP"}}, {"attempt": 2}])
+def test_a_message_without_any_text_is_read(more):
+    assert event(receivedText=None, **more).text is None

@@ -491,3 +491,44 @@ def test_a_stop_without_an_id_counts_and_its_repeat_is_recognised(missing):
 def test_a_stop_without_id_and_time_is_never_taken_for_a_repeat():
     body = json.dumps({"sender": "+4790000001", "content": "STOP"}).encode()
     assert READER.message(body, NOW).key != READER.message(body, NOW + timedelta(minutes=1)).key
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"content": ["STOP"]},
+        {"content": {"text": "STOP"}},
+        {"content": True},
+        {"content": 25.5},
+        {"text": "STOP"},
+        {"content": None, "Body": "please remove me"},
+        {"content": " ", "message": {"body": ["STOP"]}},
+    ],
+)
+def test_a_message_whose_text_stands_elsewhere_is_unreadable_and_not_empty(members):
+    body = {"transactionId": "1", "sender": "+4790000001", "recipient": "2002"} | members
+    with pytest.raises(Unreadable, match="text"):
+        READER.message(json.dumps(body).encode(), NOW)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {},
+        {"content": None},
+        {"content": "", "properties": {"text": "STOP"}},
+        {"content": [], "text": ""},
+        {"attempt": 2, "sentAt": None},
+        {"lookup": {"firstName": "Kari", "lastName": "Nordmann"}},
+        {"content": "Hei", "text": "STOP"},
+        {"number": "12345678901234567890"},
+    ],
+)
+def test_a_message_without_any_text_is_read(members):
+    body = {"transactionId": "1", "sender": "+4790000001", "recipient": "2002"} | members
+    assert READER.message(json.dumps(body).encode(), NOW).verdict is Verdict.NONE
+
+
+def test_a_stop_that_strex_recognises_counts_wherever_its_text_stands():
+    assert message(content=["STOP"], isStopMessage=True).verdict is Verdict.OPT_OUT
+    assert message({"SystemAction": "Unsubscribe"}, content={"text": "Hei"}).verdict is Verdict.OPT_OUT

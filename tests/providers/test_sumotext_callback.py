@@ -177,6 +177,8 @@ def test_query_form_and_json_are_merged(query, body, content_type):
         ("poll", FORM, b"mobile=2125551213", FORM_TYPE, "mobile occurs twice"),
         ("crm", "MOBILE=2125551212&Mobile=2125551212", b"", "", "mobile occurs twice"),
         ("crm", "", b'{"mobile": {"a": 1}}', "application/json", "no mobile"),
+        ("crm", "", b'{"mobile": "2125551212", "msg": ["STOP"]}', "application/json", "msg is not a text"),
+        ("poll", "", b'{"mobile": "2125551212", "reply": {"a": "STOP"}}', "application/json", "reply is not a text"),
         ("crm", "", b"[1]", "application/json", "not a JSON object"),
         ("crm", "", b"{", "application/json", "not JSON"),
         ("crm", FORM, b"--x\r\n", "multipart/form-data; boundary=x", "a multipart form"),
@@ -327,3 +329,9 @@ def test_any_request_becomes_an_event_that_can_be_stored_or_is_unreadable(endpoi
         return
     assert KEY_FORM.fullmatch(event.key)
     assert event_from_json(event_to_json(event)) == event
+
+
+@pytest.mark.parametrize(("endpoint", "query"), [("text4info", "lead=KATT&text=STOP"), ("mo", "smsid=1&text=STOP")])
+def test_a_stop_in_another_parameter_counts_if_there_is_no_text(endpoint, query):
+    assert read(endpoint, f"mobile=2125551212&{query}").verdict is Verdict.OPT_OUT
+    assert read(endpoint, f"mobile=2125551212&{query}&msg=Hi").verdict is Verdict.NONE

@@ -258,6 +258,7 @@ class TestReader:
         [
             ("mo", {}, "no MessageSid"),
             ("mo", {"MessageSid": ""}, "no MessageSid"),
+            ("mo", {"MessageSid": "SM1", "Text": "STOP"}, "no Body"),
             ("dlr", {"MessageSid": "SM1"}, "no MessageStatus"),
         ],
     )

@@ -60,6 +60,8 @@ class Reader:
         text = known.get("message")
         keyword = known.get("keyword")
         said = self._stop(text or keyword, keyword)  # a stop word alone may be the keyword of an empty message
+        if said.verdict is not Verdict.OPT_OUT and all(name.lower() != "message" for name in given):
+            raise Unreadable("no message")  # the text may stand elsewhere, and may be a stop
         named = said.keyword
         if said.verdict is not Verdict.OPT_OUT:
             named = named or keyword or leading_keyword(text, self.keywords)

@@ -21,7 +21,7 @@ from connector.providers.auth import Authenticator, check_locks
 from connector.providers.onlinefundraising.ip_allowlist import PublishedAddresses
 from connector.providers.onlinefundraising.settings import REGION
 from connector.providers.onlinefundraising.values import as_text, as_time
-from connector.providers.strict_json import elements, parse_object
+from connector.providers.strict_json import elements, holds_words, parse_object
 
 ACTION = "SmsMO"
 MESSAGE = "message"
@@ -36,6 +36,8 @@ AMOUNT_ALONE = re.compile(
 )
 # Members with a field of their own in an event. All others become its properties, under the names that they came with.
 PLACED = frozenset({"messageguid", "createdts", "channel", "keyword", "keywordguid", "receivedtext", "state", "msisdn"})
+# The other members that the same documents name. None of them is the text of a message.
+OTHER_MEMBERS = frozenset({"subkeyword", "metadata", "merchantid", "campaignguid", "processedts"})
 # SMS Inbound Webhooks, `state`. An unknown state is pending and not final.
 STATES = {
     "received": (Result.PENDING, False),
@@ -98,6 +100,8 @@ class Reader:
         if AMOUNT not in properties and (amount := _amount(text, keyword, sub_keyword)) is not None:
             properties[AMOUNT] = amount
         said, meant = self._stop(text, keyword, sub_keyword)
+        if text is None and said.verdict is not Verdict.OPT_OUT:
+            _refuse_misplaced_text(named)
         state = as_text(named.get("state"))
         result, final = STATES.get(state.casefold(), UNKNOWN_STATE) if state else (Result.OK, True)
         return Event(
@@ -131,6 +135,15 @@ class Reader:
             return Reading(Verdict.OPT_OUT), None
         other = said.keyword is not None and (keyword is None or normalized(said.keyword) != normalized(keyword))
         return said, said.keyword if other else None
+
+
+def _refuse_misplaced_text(named: Mapping[str, Any]) -> None:
+    """Raise Unreadable if a message without a text may have one elsewhere: it may be a stop, and must not be lost."""
+    given = named.get("receivedtext")
+    if given and type(given) is not str:
+        raise Unreadable("receivedText is not a text")
+    if any(holds_words(named[name]) for name in named.keys() - PLACED - OTHER_MEMBERS):
+        raise Unreadable("no receivedText, but a text in an undocumented member")
 
 
 def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, str | None]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, normalized
+from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.providers.strex.envelope import Forward, as_flag, as_phone, as_time, open_forward, read_price
 from connector.providers.strex.settings import REGION
@@ -38,6 +39,8 @@ class Reader:
         verdict = said.verdict
         if verdict is not Verdict.OPT_OUT and _strex_says_stop(forward, action):
             verdict, said = Verdict.OPT_OUT, NOTHING
+        if verdict is not Verdict.OPT_OUT and (why := forward.misplaced_text) is not None:
+            raise Unreadable(why)
         meant = self._named_keyword(said)
         if meant is not None and keyword is not None and normalized(meant) != normalized(keyword):
             keyword, keyword_id = None, None

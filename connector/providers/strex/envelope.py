@@ -16,7 +16,7 @@ from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
-from connector.providers.strict_json import as_map, parse_object
+from connector.providers.strict_json import as_map, holds_words, parse_object
 
 # The fields of Target365's Lookup model that tell something about a person. `msisdn` and `created` are fields of it
 # too, but they prove nothing, because other objects have them as well.
@@ -149,6 +149,19 @@ class Forward:
     def text(self, name: str) -> str | None:
         """A member of the envelope as text."""
         return as_text(self.members.get(name))
+
+    @property
+    def misplaced_text(self) -> str | None:
+        """Why a message without a text in `content` may have one elsewhere, which may be a stop; None if it has none."""
+        content = self.members.get("content")
+        if as_text(content) is not None:
+            return None
+        if content and type(content) is not str:
+            return "content is not a text"
+        foreign = (self.members[name] for name in self.members.keys() - ENVELOPE)
+        if any(holds_words(value) for value in foreign if type(value) is not dict or not _as_lookup(value)):
+            return "no text in content, but in an undocumented member"
+        return None
 
     def system(self, name: str) -> str | None:
         """A system property as text. The documented name goes first, because a custom property may differ from it only in case."""

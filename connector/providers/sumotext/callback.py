@@ -87,7 +87,7 @@ class Reader:
         keyword = known.get("key") or known.get("lead")
         text = known.get("reply" if endpoint == "poll" else "msg")
         said = self._read(endpoint, known, keyword)
-        if endpoint == "crm" and said.verdict is not Verdict.OPT_OUT:
+        if (endpoint == "crm" or text is None) and said.verdict is not Verdict.OPT_OUT:
             text, said = self._in_a_field(parameters, keyword) or (text, said)
         return Event(
             key=self._key(endpoint, request, parameters, phone, said.verdict),
@@ -178,7 +178,7 @@ class Reader:
         return _for_short_number(reply if reply.verdict is Verdict.OPT_OUT else first)
 
     def _in_a_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
-        """A field of a web form or sticky session whose whole value is a stop, such as Email=STOP; None if there is none."""
+        """A custom field whose whole value is a stop, such as Email=STOP of a web form; None if there is none."""
         for given in parameters.custom.values():
             for value in given if type(given) is list else (given,):
                 if type(value) is str and (said := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:

@@ -16,6 +16,7 @@ from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
 # name is missing. The web form sends carrierId, all others carrier.
 SPELLINGS = {"carrier": ("carrier", "carrierId")}
 NUMBER = "mobile"  # the parameter with the phone number
+WRITTEN = frozenset({"msg", "reply", "lead"})  # the parameters with what a person wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,10 @@ def read_parameters(request: HttpRequest, names: Collection[str]) -> Parameters:
         if spelled is None:
             continue
         read = _number if name == NUMBER else _text
-        texts = [text for value in given.pop(spelled) if (text := read(value))]
+        values = given.pop(spelled)
+        texts = [text for value in values if (text := read(value))]
+        if name in WRITTEN and any(value and type(value) not in {str, int} for value in values):
+            raise Unreadable(f"{name} is not a text")  # it may be a stop
         if len(texts) > 1:
             raise Unreadable(f"{name} occurs twice")
         if texts:

@@ -62,6 +62,8 @@ class Reader:
 
     def _message(self, own_id: str, given: Mapping[str, str], request: HttpRequest) -> Event:
         text = given.get("Body")
+        if text is None and not given.get("OptOutType"):
+            raise Unreadable("no Body")  # the text may stand elsewhere, and may be a stop
         said = self._said(text, given)
         return Event(
             key=event_key(self.provider, "mo", own_id),
