@@ -1,5 +1,6 @@
 """Messages and delivery reports from MessageCloud's gateway, as events."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -199,6 +200,21 @@ def test_each_status_of_a_message_is_one_event_and_a_repeat_is_none():
 def test_a_report_at_the_endpoint_for_messages_is_read_as_a_report():
     body = b"action=mp_report&id=7&report=DELIVERED&number=4790000001"
     assert READER.read("mo", request(body=body)) == READER.read("dlr", request(body=body))
+
+
+@pytest.mark.parametrize(("mine", "other"), [("mo", "dlr"), ("dlr", "mo")])
+def test_a_callback_without_an_action_is_what_its_parameters_say(mine, other):
+    own = b"id=7&number=4790000001&" + (b"message=STOP" if mine == "mo" else b"report=DELIVERED")
+    assert READER.read(other, request(body=own)) == READER.read(mine, request(body=own))
+
+
+@pytest.mark.parametrize("said", [{"message": "STOP KATT"}, {"message": "", "keyword": "stop"}])
+def test_a_stop_without_an_id_counts_and_is_never_taken_for_a_repeat(said):
+    body = urlencode({"action": "mpush_ir_message", "id": " ", "number": "4790000001", **said}).encode()
+    event = READER.read("mo", request(body=body))
+    later = READER.read("mo", request(body=body, received_at=NOW + timedelta(seconds=1)))
+    assert (event.verdict, event.msisdn) == (Verdict.OPT_OUT, Phone("+4790000001"))
+    assert event.key != later.key
 
 
 def test_a_report_without_a_status_is_unreadable():

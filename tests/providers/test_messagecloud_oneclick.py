@@ -91,6 +91,25 @@ def test_the_field_names_of_the_documented_table_are_read():
     assert answered(new, envelope(data=data)) == Window(transaction_id=ID, url="https://betal.strex.no/x")
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"transactionId": None, "windowUrl": "", "transaction_id": ID, "window_url": "https://betal.strex.no/x"},
+        {"TransactionId": ID, "WindowURL": "https://betal.strex.no/x"},
+    ],
+)
+@pytest.mark.parametrize("status", [True, "true", "True", 1, "1"])
+def test_names_in_any_spelling_and_a_status_as_text_or_number_are_read(data, status):
+    answer = json.dumps({"RequestId": "r", "Status": status, "Code": "0", "Data": data}).encode()
+    assert answered(new, answer) == Window(transaction_id=ID, url="https://betal.strex.no/x")
+
+
+@pytest.mark.parametrize("status", [False, "false", 0, None, "2", 2])
+def test_any_other_status_is_no_success(status):
+    answer = json.dumps({"status": status, "code": 0, "data": {"transactionId": ID, "windowUrl": "https://x.no"}})
+    assert isinstance(answered(new, answer.encode()), Retry)
+
+
 @pytest.mark.parametrize("name", ["view", "send"])
 def test_the_documented_status_is_read(name):
     assert answered(CALLS[name], sample("view-status" if name == "view" else "send-dob")) == Transaction(

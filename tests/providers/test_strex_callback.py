@@ -532,3 +532,26 @@ def test_a_message_without_any_text_is_read(members):
 def test_a_stop_that_strex_recognises_counts_wherever_its_text_stands():
     assert message(content=["STOP"], isStopMessage=True).verdict is Verdict.OPT_OUT
     assert message({"SystemAction": "Unsubscribe"}, content={"text": "Hei"}).verdict is Verdict.OPT_OUT
+
+
+def test_a_stop_by_strexs_own_verdict_needs_neither_id_nor_text():
+    event = READER.message(json.dumps({"sender": "+4790000001", "isStopMessage": True}).encode(), NOW)
+    assert (event.verdict, event.msisdn) == (Verdict.OPT_OUT, Phone("+4790000001"))
+
+
+def test_an_opt_out_report_without_an_id_counts_and_a_charge_does_not():
+    body = {"transactionId": None, "received": "2026-11-28T10:00:00Z"}
+    event, repeat = report(**body), report(**body)
+    another = report(**body | {"received": "2026-11-28T11:00:00Z"})
+    assert (event.verdict, event.msisdn) == (Verdict.OPT_OUT, PERSON)
+    assert event.key == repeat.key != another.key
+    for charge in ({"SystemAction": "Recurring"}, {}):
+        with pytest.raises(Unreadable, match="no transactionId"):
+            report(charge, **body)
+
+
+def test_what_a_forward_holds_goes_before_the_endpoint_that_it_came_to():
+    stop, unsubscribe = sample("mo-stop.json"), sample("dlr-unsubscribe.json")
+    assert READER.delivery_report(stop, NOW) == READER.message(stop, NOW)
+    assert READER.message(unsubscribe, NOW) == READER.delivery_report(unsubscribe, NOW)
+    assert READER.message(unsubscribe, NOW).msisdn == READER.message(stop, NOW).msisdn == PERSON

@@ -94,6 +94,9 @@ def test_each_status_of_a_message_is_an_event_of_its_own():
         ("mobile=2125551212&country=US", "+12125551212"),
         ("mobile=2125551212&country=", "+12125551212"),
         ("mobile=90000001&country=NORWAY", "+4790000001"),
+        ("mobile=2125551212&country=U.S.A.", "+12125551212"),
+        ("mobile=2125551212&country=United+States", "+12125551212"),
+        ("mobile=4165551212&country=Canada", "+14165551212"),
     ],
 )
 def test_national_numbers_are_read_with_their_country(query, phone):
@@ -181,7 +184,7 @@ def test_query_form_and_json_are_merged(query, body, content_type):
         ("poll", "", b'{"mobile": "2125551212", "reply": {"a": "STOP"}}', "application/json", "reply is not a text"),
         ("crm", "", b"[1]", "application/json", "not a JSON object"),
         ("crm", "", b"{", "application/json", "not JSON"),
-        ("crm", FORM, b"--x\r\n", "multipart/form-data; boundary=x", "a multipart form"),
+        ("crm", FORM, b"--x\r\n", "multipart/form-data; boundary=x", "a multipart form without parts"),
         ("dlr", "mtcode=4", b"", "", "no sumoid"),
     ],
 )

@@ -2,15 +2,17 @@
 
 import base64
 import hmac
+import json
 import re
 import textwrap
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
 from flow.world import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pydantic import SecretStr
 from scripted_http import ask
 
@@ -116,6 +118,21 @@ class TestSignature:
     )
     def test_a_changed_request_is_refused(self, wrong):
         assert rejected(lambda: Signature([b"12345"]).check(wrong)) == 403
+
+    def test_json_is_signed_by_the_address_with_the_hash_of_the_body(self):
+        # The body and its hash are those of Twilio's example "signature_validation_json".
+        body = b'{"CallSid":"CA1234567890ABCDE","Caller":"+12349013030"}'
+        query = "bodySHA256=5ccde7145dfb8f56479710896586cb9d5911809d83afbe34627818790db0aec9"
+        url = f"https://example.com/myapp?{query}"
+        signature = "hPXmLwIy3Fgqv1i9KPmH/HhQ6zo="
+        valid = Signature([b"12345"])
+        valid.check(signed(url=url, query=query, body=body, signature=signature))
+        for wrong in (
+            signed(url=url, query=query, body=body + b" ", signature=signature),
+            signed(url=url.replace("5c", "5d"), query=query.replace("5c", "5d"), body=body, signature=signature),
+            signed(url=url, query=query, body=body, signature=EXAMPLE_SIGNATURE),
+        ):
+            assert rejected(lambda wrong=wrong: valid.check(wrong)) == 403
 
     def test_another_token_is_refused(self):
         assert rejected(lambda: Signature([b"123456"]).check(signed())) == 403
@@ -240,6 +257,24 @@ class TestReader:
         keys += [read({**REPORT, "MessageStatus": status}, "dlr").key for status in ("sent", "delivered")]
         assert len(set(keys)) == 4
         assert read(MESSAGE).key == keys[0]
+
+    @pytest.mark.parametrize(("form", "mine"), [(MESSAGE, "mo"), (REPORT, "dlr")])
+    def test_what_a_webhook_holds_goes_before_the_endpoint_that_it_came_to(self, form, mine):
+        assert read(form, "dlr") == read(form, "mo") == read(form, mine)
+        assert read(form).shape == ("message" if mine == "mo" else "delivery_report")
+        assert read(form, "dlr").msisdn == DONOR
+
+    def test_a_json_body_is_read(self):
+        body = json.dumps({**MESSAGE, "Body": "STOP", "NumMedia": 0}).encode()
+        event = Reader(provider="twilio").read("mo", request(body=body))
+        assert (event.verdict, event.msisdn, event.properties["NumMedia"]) == (Verdict.OPT_OUT, DONOR, "0")
+
+    @pytest.mark.parametrize("said", [{"Body": "STOP"}, {"Body": "", "OptOutType": "STOP"}])
+    def test_a_stop_without_an_id_counts_and_is_never_taken_for_a_repeat(self, said):
+        form = {"From": "+15005550006", "To": "+15005550009", **said}
+        later = Reader(provider="twilio").read("mo", replace(request(form), received_at=NOW + timedelta(seconds=1)))
+        assert read(form).verdict is Verdict.OPT_OUT
+        assert read(form).key != later.key
 
     def test_the_channel_in_front_of_a_number_is_removed(self):
         event = read({**MESSAGE, "From": "whatsapp:+15005550006", "To": "whatsapp:+15005550009"})

@@ -3,8 +3,8 @@
 The endpoints for donors are in web_endpoints.py.
 
 Sources: docs.messagecloud.com, articles 16 (receiving a message), 19 (delivery reports) and 74 (STOP); "Strex Norway
-with One-click Subscriptions", Transaction Flow. Forms are documented, but queries have been seen too: both are read,
-and merged.
+with One-click Subscriptions", Transaction Flow. Forms are documented, but queries have been seen too. Every form of
+parameters is read, and merged.
 """
 
 from collections.abc import Mapping
@@ -18,12 +18,14 @@ from connector.model.errors import Unreadable
 from connector.model.event import Event, Verdict, event_key
 from connector.model.http import HttpRequest
 from connector.model.phone import NumberFormat, Phone, parse_phone
+from connector.providers.form_parameters import text_parameters
 from connector.providers.messagecloud.settings import REGION
 from connector.providers.messagecloud.statuses import status_of
-from connector.providers.query_string import pairs
+from connector.providers.missing_id import made_up_id
 
 MESSAGE, REPORT = "mpush_ir_message", "mp_report"  # article 16 and 19, `action`
-ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}  # the action that is assumed when a callback names none
+# The action that is assumed when a callback names none, and its parameters do not tell what it is.
+ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}
 # The documented parameters that are read here, in any order among the others.
 NAMES = frozenset(
     {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
@@ -45,13 +47,14 @@ class Reader:
         """The event of a callback at one of ENDPOINTS; raises Unreadable."""
         given = _parameters(request)
         known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
-        action = known.get("action", ENDPOINTS[endpoint])
+        action = known.get("action") or _assumed_action(endpoint, known)
         # The documents give both names for the same value.
         own_id = known.get("id") or known.get("message_id")
-        if own_id is None:
-            raise Unreadable("no id")
         if action.lower() == REPORT:
+            if own_id is None:
+                raise Unreadable("no id")
             return self._report(own_id, action, known, given, request.received_at)
+        own_id = own_id or _made_up_id(known, request.received_at)
         return self._message(own_id, action, known, given, request.received_at)
 
     def _message(
@@ -129,14 +132,27 @@ class Reader:
 def _parameters(request: HttpRequest) -> dict[str, str]:
     """The parameters under their own names, the first of each; raises Unreadable if there are none."""
     given: dict[str, str] = {}
-    # The sender chooses the bytes of query and body; surrogates stand for those that are not UTF-8.
-    for encoded in (request.query.encode("utf-8", "surrogatepass"), request.body.strip()):
-        for name, value in pairs(encoded):
-            if len(given) < OTHERS or name.lower() in NAMES:
-                given.setdefault(name, value)
+    for name, value in text_parameters(request):
+        if len(given) < OTHERS or name.lower() in NAMES:
+            given.setdefault(name, value)
     if not given:
         raise Unreadable("empty")
     return given
+
+
+def _assumed_action(endpoint: str, known: Mapping[str, str]) -> str:
+    """The action of a callback that names none: what it holds goes before the endpoint that it came to."""
+    if ("report" in known) is ("message" in known):
+        return ENDPOINTS[endpoint]
+    return REPORT if "report" in known else MESSAGE
+
+
+def _made_up_id(known: Mapping[str, str], received_at: datetime) -> str:
+    """The id of a message that has none: a stop must count. The gateway sends no time, so it is never taken for a repeat."""
+    text = known.get("message") or known.get("keyword")
+    if "number" not in known or text is None:
+        raise Unreadable("no id")
+    return made_up_id(known["number"], text, known.get("shortcode"), received_at.isoformat())
 
 
 def _number(known: Mapping[str, str], region: str) -> Phone | None:

@@ -78,9 +78,8 @@ async def new_window(http: Http, account: Account, service_id: str, own_id: str)
     data = await _data(http, _call(account, NEW, query, WINDOW_TIMEOUT, repeatable=True))
     if not isinstance(data, Mapping):
         return data
-    # The table and the example in the document use different names.
-    transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
-    url = _text(data.get("windowUrl", data.get("window_url")))
+    transaction_id = _text(data.get("transactionid"))
+    url = _text(data.get("windowurl"))
     if transaction_id is None or url is None or not _is_web_address(url):
         return replace(_unexpected("the answer names no window"), in_doubt=False)
     return Window(transaction_id=transaction_id, url=url)
@@ -120,8 +119,8 @@ def _call(account: Account, path: str, query: Mapping[str, str], timeout: timede
 def _transaction(data: Mapping[str, Any] | CallFailure, asked_for: str | None) -> Transaction | CallFailure:
     if not isinstance(data, Mapping):
         return data
-    status = _text(data.get("statusCode"))
-    transaction_id = _text(data.get("transactionId", data.get("transaction_id")))
+    status = _text(data.get("statuscode"))
+    transaction_id = _text(data.get("transactionid"))
     if status is None:
         return _unexpected("the answer has no statusCode")
     if asked_for and transaction_id and transaction_id.casefold() != asked_for.casefold():
@@ -130,18 +129,18 @@ def _transaction(data: Mapping[str, Any] | CallFailure, asked_for: str | None) -
         transaction_id=transaction_id or asked_for,
         status=status,
         meaning=status_of(status),
-        status_detail=_text(data.get("detailedStatusCode")),
+        status_detail=_text(data.get("detailedstatuscode")),
         price=read_amount(data.get("price")),
-        short_number=_text(data.get("shortNumber")),
+        short_number=_text(data.get("shortnumber")),
         msisdn=parse_phone(data.get("recipient"), number_format=NumberFormat.INTERNATIONAL, region=REGION),
         # All times in the document have an offset; a time without one is read as UTC.
         created=read_time(data.get("created")),
-        last_modified=read_time(data.get("lastModified")),
+        last_modified=read_time(data.get("lastmodified")),
     )
 
 
 async def _data(http: Http, call: HttpCall) -> Mapping[str, Any] | CallFailure:
-    """The content of the answer's envelope, or why there is none."""
+    """The content of the answer's envelope by plain names (see _by_plain_names), or why there is none."""
     try:
         return _content(await http.call(call))
     except HttpError as error:
@@ -151,14 +150,14 @@ async def _data(http: Http, call: HttpCall) -> Mapping[str, Any] | CallFailure:
 def _content(reply: HttpReply) -> Mapping[str, Any] | CallFailure:
     """The content of the envelope. The document gives no HTTP status for errors, so the envelope goes before the status."""
     try:
-        envelope = parse_object(reply.body)
+        envelope = _by_plain_names(parse_object(reply.body))
     except Unreadable:
         return _by_http(reply)
     code = _code(envelope.get("code"))
-    if envelope.get("status") is True and code == 0 and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+    if _is_true(envelope.get("status")) and code == 0 and reply.status < HTTPStatus.MULTIPLE_CHOICES:
         data = envelope.get("data")
         if isinstance(data, Mapping):
-            return data
+            return _by_plain_names(data)
         return _unexpected("the answer holds no data")
     return failure_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
 
@@ -189,6 +188,19 @@ def _by_http(reply: HttpReply) -> CallFailure:
 def _unexpected(detail: str) -> Retry:
     """An answer that is not MessageCloud's. The request may have been carried out."""
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True, cure=SOMETHING_ELSE, network=detail)
+
+
+def _by_plain_names(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that have a value, by their names in small letters without `_`.
+
+    The document's table says `window_url`, and its example `windowUrl`.
+    """
+    return {name.replace("_", "").lower(): value for name, value in members.items() if value not in (None, "")}
+
+
+def _is_true(value: object) -> bool:
+    """The documented type is boolean; text and 1 are accepted too."""
+    return value == 1 or (isinstance(value, str) and value.strip().lower() in {"true", "1"})
 
 
 def _code(value: object) -> int | None:

@@ -24,11 +24,22 @@ class Reader:
     region: str = REGION  # region of numbers without a country code
 
     def message(self, body: bytes, received_at: datetime) -> Event:
-        """The event of a MasterMOForward; raises Unreadable.
+        """The event of what came to the endpoint for messages; raises Unreadable."""
+        forward = open_forward(body)
+        return self._delivery_report(forward, received_at) if forward.is_report else self._message(forward, received_at)
+
+    def delivery_report(self, body: bytes, received_at: datetime) -> Event:
+        """The event of what came to the endpoint for delivery reports; raises Unreadable."""
+        forward = open_forward(body)
+        return (
+            self._message(forward, received_at) if forward.is_message else self._delivery_report(forward, received_at)
+        )
+
+    def _message(self, forward: Forward, received_at: datetime) -> Event:
+        """The event of a MasterMOForward.
 
         The provider's own verdict (`isStopMessage`) goes before ours. Ours only counts if the whole text is a stop.
         """
-        forward = open_forward(body)
         transaction = forward.message_id(received_at)
         text = forward.text("content")
         keyword = forward.system("Keyword")
@@ -69,13 +80,12 @@ class Reader:
             known_to_provider=None if verdict is Verdict.NONE else _strex_says_stop(forward, action),
         )
 
-    def delivery_report(self, body: bytes, received_at: datetime) -> Event:
-        """The event of a MasterDLRForward; raises Unreadable. The subscriber is the recipient, the short number the sender."""
-        forward = open_forward(body)
-        transaction = forward.transaction_id
+    def _delivery_report(self, forward: Forward, received_at: datetime) -> Event:
+        """The event of a MasterDLRForward. The subscriber is the recipient, the short number the sender."""
         action = forward.system("SystemAction")
         status = forward.text("statusCode")
         detail = forward.text("detailedStatusCode")
+        transaction = forward.report_id(received_at, opts_out=_opts_out(action))
         verdict, result, final = meaning(action, status, transaction_id=transaction)
         price, unread_price = read_price(forward.members.get("price"))
         return Event(

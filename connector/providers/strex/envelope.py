@@ -5,7 +5,6 @@ names are camelCase, those of the properties PascalCase, and other casings have 
 to case.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +15,7 @@ from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
+from connector.providers.missing_id import made_up_id
 from connector.providers.strict_json import as_map, holds_words, parse_object
 
 # The fields of Target365's Lookup model that tell something about a person. `msisdn` and `created` are fields of it
@@ -176,16 +176,34 @@ class Forward:
             raise Unreadable("no transactionId")
         return transaction
 
+    @property
+    def is_message(self) -> bool:
+        """Whether it is a message, whichever endpoint it came to. Only messages have a text, and only reports a status."""
+        return self.members.get("content") is not None and self.members.get("statusCode") is None
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is a delivery report, whichever endpoint it came to."""
+        return self.members.get("statusCode") is not None and self.members.get("content") is None
+
     def message_id(self, received_at: datetime) -> str:
         """The transaction id of a message. Without it, a message with sender and text has a made-up id: a stop must count.
 
         A repeat is recognised by sender, text and `created`. A message that has no time either is never taken for a repeat.
         """
         sender, content = self.text("sender"), self.text("content")
-        if as_text(self.members.get("transactionId")) is not None or sender is None or content is None:
+        says_something = content is not None or as_flag(self.members.get("isStopMessage"))
+        if self.text("transactionId") is not None or sender is None or not says_something:
             return self.transaction_id
-        written = (sender, content, self.text("recipient") or "", self.text("created") or received_at.isoformat())
-        return "no-id-" + hashlib.sha256("\x00".join(written).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return made_up_id(sender, content, self.text("recipient"), self.text("created") or received_at.isoformat())
+
+    def report_id(self, received_at: datetime, *, opts_out: bool) -> str:
+        """The transaction id of a delivery report. Without it only an opt-out has a made-up id: a charge would count twice."""
+        recipient = self.text("recipient")
+        if self.text("transactionId") is not None or recipient is None or not opts_out:
+            return self.transaction_id
+        said = (self.text("sender"), *(self.system(name) for name in ("SystemAction", "Keyword")))
+        return made_up_id(recipient, *said, self.text("received") or received_at.isoformat())
 
 
 def open_forward(body: bytes) -> Forward:

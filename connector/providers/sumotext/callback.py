@@ -14,6 +14,7 @@ from typing import Any
 from connector.consent.opt_out_table import START_WORDS
 from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, normalized
 from connector.model.consent import Scope
+from connector.model.country import region_of
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.model.http import HttpRequest
@@ -144,12 +145,12 @@ class Reader:
         return self.deduplicator.key(self.provider, endpoint, person=person, content=content, verdict=verdict, now=now)
 
     def _phone(self, known: Mapping[str, str]) -> Phone | None:
-        """A national number, read by its country. If the config does not know the country, the result is None: it is never guessed.
+        """A national number, read by its country. If the country is unknown, the result is None: it is never guessed.
 
         The plus of a number that was not escaped has been decoded to a blank.
         """
         country, mobile = known.get("country"), known.get("mobile", "")
-        region = self.countries.get(country.upper()) if country else self.region
+        region = (self.countries.get(country.upper()) or region_of(country)) if country else self.region
         if region in NORTH_AMERICA and (usual := TEN_DIGITS.fullmatch(mobile)):
             return Phone(f"+1{usual[1]}")
         at_home = parse_phone(mobile, number_format=NumberFormat.NATIONAL, region=region)

@@ -1,16 +1,15 @@
-"""The parameters of a callback: query, form and JSON body merged and decoded. callback.py interprets them.
+"""The parameters of a callback: query and body merged and decoded. callback.py interprets them.
 
-"Receiving Post Data" speaks of posting and shows GET requests; editions differ. All three are read, and merged.
+"Receiving Post Data" speaks of posting and shows GET requests; editions differ. All forms are read, and merged.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from connector.model.errors import Unreadable
 from connector.model.http import HttpRequest
-from connector.providers.query_string import pairs
-from connector.providers.strict_json import BYTE_ORDER_MARK, parse_object
+from connector.providers.form_parameters import parameters
 
 # The documents' names. Other casings and a blank, as in the document's "short code", are accepted if the documented
 # name is missing. The web form sends carrierId, all others carrier.
@@ -34,7 +33,7 @@ def read_parameters(request: HttpRequest, names: Collection[str]) -> Parameters:
     the other custom.
     """
     given: dict[str, list[Any]] = {}
-    for name, value in _all(request):
+    for name, value in parameters(request):
         values = given.setdefault(name, [])
         if value not in values:
             values.append(value)
@@ -66,18 +65,6 @@ def _spelled(name: str, given: Collection[str]) -> str | None:
     if len(others) > 1:
         raise Unreadable(f"{name} occurs twice")
     return others[0] if others else None
-
-
-def _all(request: HttpRequest) -> Iterator[tuple[str, Any]]:
-    # The sender chooses the bytes of query and body; surrogates stand for those that are not UTF-8.
-    yield from pairs(request.query.encode("utf-8", "surrogatepass"))
-    body = request.body.removeprefix(BYTE_ORDER_MARK).strip()
-    if body.startswith((b"{", b"[")):
-        yield from ((name, value) for name, value in parse_object(body).items() if value is not None)
-    elif request.headers.get("content-type", "").lower().startswith("multipart/"):
-        raise Unreadable("a multipart form")
-    else:
-        yield from pairs(body)
 
 
 def _number(value: Any) -> str:

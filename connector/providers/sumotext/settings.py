@@ -26,7 +26,7 @@ class SumotextSettings(AuthSettings):
     region: Region = REGION
     """The country for callbacks that name none, such as US."""
     countries: dict[Word, Region] = Field(default_factory=dict)
-    """What Sumotext writes as `country`, and the country that it means, besides USA, US, CAN and CA."""
+    """What Sumotext writes as `country`, and the country that it means, besides CAN, ISO codes and names of countries."""
     stop_words: tuple[Word, ...] = ()
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
     start_words: tuple[Word, ...] = ()

@@ -4,8 +4,8 @@ endpoints.py authenticates the sender.
 
 Sources: twilio.com/docs/messaging/guides/webhook-request (incoming messages), …/guides/track-outbound-message-status
 (status callbacks) and …/api/message-resource (statuses); help.twilio.com, "How to Track Opt-Out, Opt-In and Help
-Messages Using the OptOutType Parameter"; twilio.com/docs/api/errors/21610. All are forms; a GET has the same
-parameters in its query.
+Messages Using the OptOutType Parameter"; twilio.com/docs/api/errors/21610 and 57012 (JSON). Forms are usual; a GET has
+the same parameters in its query.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.model.http import HttpRequest
 from connector.model.phone import NumberFormat, Phone, parse_phone
-from connector.providers.query_string import pairs
+from connector.providers.form_parameters import text_parameters
+from connector.providers.missing_id import made_up_id
 from connector.providers.twilio.settings import REGION
 
 MESSAGE, REPORT = "Incoming Message", "Message Status"
@@ -56,9 +57,11 @@ class Reader:
         """The event of a webhook at one of ENDPOINTS; raises Unreadable."""
         given = _parameters(request)
         own_id = given.get("MessageSid") or given.get("SmsSid")
-        if not own_id:
-            raise Unreadable("no MessageSid")
-        return self._report(own_id, given, request) if endpoint == "dlr" else self._message(own_id, given, request)
+        if _is_report(endpoint, given):
+            if not own_id:
+                raise Unreadable("no MessageSid")
+            return self._report(own_id, given, request)
+        return self._message(own_id or _made_up_id(given, request), given, request)
 
     def _message(self, own_id: str, given: Mapping[str, str], request: HttpRequest) -> Event:
         text = given.get("Body")
@@ -139,12 +142,27 @@ class Reader:
 def _parameters(request: HttpRequest) -> dict[str, str]:
     """The parameters under their own names, the first of each."""
     given: dict[str, str] = {}
-    # The sender chooses the bytes of query and body; surrogates stand for those that are not UTF-8.
-    for encoded in (request.query.encode("utf-8", "surrogatepass"), request.body.strip()):
-        for name, value in pairs(encoded):
-            if len(given) < OTHERS or name in NAMES:
-                given.setdefault(name, value)
+    for name, value in text_parameters(request):
+        if len(given) < OTHERS or name in NAMES:
+            given.setdefault(name, value)
     return given
+
+
+def _is_report(endpoint: str, given: Mapping[str, str]) -> bool:
+    """Whether this is a status callback: what it holds goes before the endpoint that it came to.
+
+    Only messages have a Body, and only status callbacks a MessageStatus. In the Console both addresses are on one page.
+    """
+    if ("Body" in given) is ("MessageStatus" in given):
+        return endpoint == "dlr"
+    return "MessageStatus" in given
+
+
+def _made_up_id(given: Mapping[str, str], request: HttpRequest) -> str:
+    """The id of a message that has none: a stop must count. Twilio sends no time, so it is never taken for a repeat."""
+    if not given.get("From") or not (given.get("Body") or given.get("OptOutType")):
+        raise Unreadable("no MessageSid")
+    return made_up_id(given["From"], given.get("To"), given.get("Body"), request.received_at.isoformat())
 
 
 def _address(address: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """The signature on Twilio's webhooks: `X-Twilio-Signature`.
 
 Sources: twilio.com/docs/usage/security, "Validating requests" (the signed text, and the example of the tests);
+twilio.com/docs/api/errors/57012 (JSON: `bodySHA256` in the query is the hash of the body, and the body is not signed);
 twilio-node, examples/WebhookSignatureValidation.md (another key and algorithm by a webhook rule); twilio-python,
 RequestValidator (addresses with and without a port, several values of one parameter).
 """
@@ -21,6 +22,7 @@ SETTINGS_HEADER = "x-twilio-webhooks-signature-settings"  # `key=…,algorithm=H
 ALGORITHM = re.compile(r"(?:^|,)\s*algorithm=([A-Za-z0-9_]+)")
 ALGORITHMS = {"HMAC_SHA1": hashlib.sha1, "HMAC_SHA256": hashlib.sha256}
 USUAL = "HMAC_SHA1"
+BODY_HASH = "bodySHA256"
 PORTS = {"https": 443, "http": 80}
 
 
@@ -60,11 +62,18 @@ class Signature:
 def signed_texts(request: HttpRequest) -> list[bytes]:
     """What Twilio may have signed: the address with its query, then name and value of each parameter of the form, sorted.
 
-    The parameters of a query are part of the address. If a name has several values, each different one counts once.
+    The parameters of a query are part of the address. If a name has several values, each different one counts once. For
+    JSON the address alone is signed, with the hash of the body in it: no text is valid if the body has another hash.
     """
-    form = request.body.decode("utf-8", "surrogateescape")
-    pairs = sorted(set(parse_qsl(form, keep_blank_values=True, errors="surrogateescape")))
-    parameters = "".join(name + value for name, value in pairs)
+    body_hash = dict(parse_qsl(request.query)).get(BODY_HASH)
+    if body_hash is None:
+        form = request.body.decode("utf-8", "surrogateescape")
+        pairs = sorted(set(parse_qsl(form, keep_blank_values=True, errors="surrogateescape")))
+        parameters = "".join(name + value for name, value in pairs)
+    elif body_hash.lower() == hashlib.sha256(request.body).hexdigest():
+        parameters = ""
+    else:
+        return []
     return [(address + parameters).encode("utf-8", "surrogateescape") for address in _addresses(request.url)]
 
 
