@@ -62,7 +62,7 @@ async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> 
         "day": day.isoformat(),
         "enabled": rules.enabled,
         "paused": context.store.charge_runs.control(provider).paused_why,
-        "waits": _hold(context, provider, rules, day, size),
+        "waits": _hold(context, provider, rules, day, size, is_next=day <= first),
         "hours": f"{rules.opens:%H:%M} to {rules.closes:%H:%M} {rules.zone.key}",
         "charges": lines,
         "count": sum(line["what"] == "charge" for line in lines),
@@ -133,9 +133,9 @@ async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> 
         raise ConnectorError(f"the run of {day} is approved already: see `connector charges list`")
     if run is None:
         new = _new(context, provider, rules, day, _next_run_day(context, provider, today))
-        run = Run(provider=provider, day=day, size=len(new), state=RunState.WAITING, why="approved before its day")
-        await runs.make(run)
-    await runs.set_state(provider, day, RunState.APPROVED)
+        size = sum(not one.skipped for _, one in new)
+        run = Run(provider=provider, day=day, size=size, state=RunState.WAITING)
+    await runs.approve(run, today=today)
     return {"provider": provider, "day": day.isoformat(), "size": run.size, "enabled": rules.enabled}
 
 
@@ -311,7 +311,7 @@ def _line(
     why = one.skipped or one.in_doubt if isinstance(one, NewCharge) else ""
     what = "skip" if why else "charge"
     if not why:
-        blocked = checks.obstacle(agreement, context.store.charges.facts(agreement.phone), rules)
+        blocked = checks.obstacle(agreement, period, context.store.charges.facts(agreement.phone), rules)
         if blocked is not None:
             what, why = "wait" if blocked.passes else "skip", blocked.why
     return {
@@ -327,17 +327,19 @@ def _line(
     }
 
 
-def _hold(context: AdminContext, provider: str, rules: ChargeRules, day: date, size: int) -> str | None:
+def _hold(
+    context: AdminContext, provider: str, rules: ChargeRules, day: date, size: int, *, is_next: bool
+) -> str | None:
     """Why the run of that day waits, or would wait, for a person."""
     runs = context.store.charge_runs
-    run = runs.get(provider, day)
+    run, control = runs.get(provider, day), runs.control(provider)
+    if run is not None and run.state is not RunState.APPROVED:
+        return run.why or None
     if run is not None:
-        return run.why or None if run.state is not RunState.APPROVED else None
-    last, previous = runs.last_with_charges(provider), runs.newest(provider, day)
-    # A day after the next one has runs before it.
-    if previous is not None and day - previous.day > DAY:
-        previous = None
-    return checks.hold(size, last, previous, day, rules, runs.control(provider)) or None
+        return None if runs.is_planned(provider, day) else control.hold
+    # Whether the run of a later day must wait depends on runs before it.
+    previous = runs.newest_begun(provider) if is_next else None
+    return checks.hold(size, runs.last_with_charges(provider), previous, day, rules, control) or None
 
 
 def charge_document(charge: Charge, masked: Masked) -> dict[str, Any]:

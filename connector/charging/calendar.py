@@ -41,6 +41,13 @@ def began_on(agreement: Agreement, rules: ChargeRules) -> date:
     return agreement.began_at.astimezone(rules.zone).date()
 
 
+def paid_at_window(period: str, began: date, recurring: Recurring) -> str | None:
+    """Why a period is not charged that the payment at the window counts for; None if it does not count for it."""
+    if period <= period_of(began) or due_day(period, began, recurring) - began < FIRST_GAP:
+        return f"the payment of {began}, which began the subscription, counts for this period"
+    return None
+
+
 def due(
     agreement: Agreement, rules: ChargeRules, *, since: date, today: date, restored: date | None = None
 ) -> Iterator[NewCharge]:
@@ -59,8 +66,7 @@ def due(
         until = last_day(period, day, began, recurring, rules.late)
         if day >= since:
             new = NewCharge(agreement_id=agreement.id, period=period, due_day=day, last_day=until)
-            if day - began < FIRST_GAP:
-                why = f"the payment of {began}, which began the subscription, counts for this period"
+            if (why := paid_at_window(period, began, recurring)) is not None:
                 yield replace(new, skipped=why)
             elif restored is not None and day <= restored:
                 yield replace(new, in_doubt=RESTORED)

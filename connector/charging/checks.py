@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from connector.charging.calendar import began_on, paid_at_window
 from connector.consent.ledger_state import covers, decisions, fold_ledger
 from connector.model.charge import Agreement, Charge, ChargeFacts, ChargeRules, Control, Obstacle, Run, RunState
 from connector.model.consent import LedgerEntry, Subscription
@@ -12,22 +13,34 @@ from connector.model.event import Verdict
 GROWTH = 1.5  # a run that is larger than the last one by more than a half waits
 FAILED_SHARE = 1 / 3  # more failures than this stop a run
 MIN_FAILURES = 3  # fewer failures stop nothing: they may be chance
-MAX_DAYS = 2  # without a run; after more, the clock may be wrong
+MAX_DAYS = 2  # since the last run; after more, the clock may be wrong
 
 
-def obstacle(agreement: Agreement, facts: ChargeFacts, rules: ChargeRules) -> Obstacle | None:
-    """Why the agreement must not be charged now; None if it may be."""
+def obstacle(agreement: Agreement, period: str, facts: ChargeFacts, rules: ChargeRules) -> Obstacle | None:
+    """Why a period of the agreement must not be charged now; None if it may be."""
     ended = f"the subscription has ended: {agreement.ended_why}" if agreement.ended_at is not None else None
     unknown = (
         None if agreement.service_id in rules.offers else "no offer of the config has `recurring:` for its service"
     )
     flagged = f"the opt-out flag is set in {', '.join(facts.flagged_in)}" if facts.flagged_in else None
-    why = ended or unknown or _left(agreement, facts.ledger) or flagged or _wrong_amount(agreement, rules)
+    why = (
+        ended
+        or unknown
+        or _left(agreement, facts.ledger)
+        or _paid(agreement, period, rules)
+        or flagged
+        or _wrong_amount(agreement, rules)
+    )
     if why is not None:
         return Obstacle(why=why)
     if facts.open_events:
         return Obstacle(why=f"an event of the donor is not dealt with yet: {', '.join(facts.open_events)}", passes=True)
     return None
+
+
+def _paid(agreement: Agreement, period: str, rules: ChargeRules) -> str | None:
+    """A donor may have joined again since the charge was planned."""
+    return paid_at_window(period, began_on(agreement, rules), rules.offers[agreement.service_id])
 
 
 def _wrong_amount(agreement: Agreement, rules: ChargeRules) -> str | None:
@@ -69,14 +82,24 @@ def _left(agreement: Agreement, ledger: Sequence[LedgerEntry]) -> str | None:
 
 
 def hold(size: int, last: Run | None, previous: Run | None, today: date, rules: ChargeRules, control: Control) -> str:
-    """Why a run of this size waits for a person; empty if it need not. `last` is the last run that charged anybody.
+    """Why a run of this size waits for a person; empty if it need not.
 
-    `previous` is the last run of all.
+    `last` is the last run with charges, and `previous` the last one of all. Runs that have only waited do not count.
     """
-    if control.hold:
-        return control.hold
-    if previous is not None and (doubt := _doubt_about(previous, today)):
-        return doubt
+    return control.hold or _doubt_about(previous, today) or _too_large(size, last, rules) or _gap(previous, today)
+
+
+def _doubt_about(previous: Run | None, today: date) -> str:
+    if previous is None:
+        return ""
+    if today < previous.day:
+        return f"the clock was set back: the last run was on {previous.day}"
+    if previous.state is RunState.STOPPED:
+        return f"the run of {previous.day} was stopped: {previous.why}"
+    return ""
+
+
+def _too_large(size: int, last: Run | None, rules: ChargeRules) -> str:
     if not size:
         return ""
     if last is None:
@@ -86,14 +109,10 @@ def hold(size: int, last: Run | None, previous: Run | None, today: date, rules: 
     return f"it has {size} charges, and the last one had {last.size}" if size > last.size * GROWTH else ""
 
 
-def _doubt_about(previous: Run, today: date) -> str:
-    if today < previous.day:
-        return f"the clock was set back: the last run was on {previous.day}"
-    if today - previous.day > timedelta(days=MAX_DAYS):
-        return f"the last run was on {previous.day}: the connector did not run, or the clock is wrong"
-    if previous.state is RunState.STOPPED:
-        return f"the run of {previous.day} was stopped: {previous.why}"
-    return ""
+def _gap(previous: Run | None, today: date) -> str:
+    if previous is None or today - previous.day <= timedelta(days=MAX_DAYS):
+        return ""
+    return f"the last run was on {previous.day}: no run was approved, the connector did not run, or the clock is wrong"
 
 
 def too_many_failures(run: Run) -> bool:

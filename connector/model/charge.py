@@ -182,6 +182,7 @@ class ChargeAnswer(Struct, frozen=True, kw_only=True):
     detail: str = ""  # for people; holds no number
     reason: Reason | None = None  # of NOT_SENT
     concerns_all: bool = False  # of NOT_SENT: no charge can be sent now
+    wait: timedelta | None = None  # the provider asks not to be called earlier
 
 
 class ChargeFacts(Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def charge_worker(provider: str) -> str:
 
 def judge(rules: ChargeRules, charge: Charge, facts: ChargeFacts) -> Obstacle | Decimal:
     """The amount that may be charged now, or why nothing may be."""
-    blocked = checks.obstacle(charge.agreement, facts, rules)
+    blocked = checks.obstacle(charge.agreement, charge.period, facts, rules)
     amount = checks.amount_of(charge.agreement, rules)
     if blocked is not None or amount is None:
         return blocked or Obstacle(why="the amount is not known")
@@ -112,7 +112,7 @@ class ChargeRunner:
             return 0
         if run.state is RunState.APPROVED and checks.too_many_failures(run):
             why = f"{run.failures} of {run.results} charges failed"
-            await self._store.charge_runs.set_state(self._provider, run.day, RunState.STOPPED, why)
+            await self._store.charge_runs.stop(self._provider, run.day, why)
             return 1
         self._report_run(run)
         if run.state is not RunState.APPROVED or self._runtime.monotonic() < self._paused_until:
@@ -166,7 +166,7 @@ class ChargeRunner:
             if not self._store.agreements.of(self._provider, limit=1):
                 return None
             size = sum(not one.skipped for one in await self._due_charges(today, control))
-            last, previous = runs.last_with_charges(self._provider), runs.newest(self._provider, today)
+            last, previous = runs.last_with_charges(self._provider), runs.newest_begun(self._provider)
             why = checks.hold(size, last, previous, today, self._rules, control)
             state = RunState.WAITING if why else RunState.APPROVED
             run = Run(provider=self._provider, day=today, size=size, state=state, why=why)
@@ -175,10 +175,10 @@ class ChargeRunner:
             return run
         new = await self._due_charges(today, control)
         # A run that was approved before its day may have grown since.
-        grown = sum(not one.skipped for one in new) > run.size
-        if grown or control.hold:
-            why = control.hold or f"it was approved with {run.size} charges and has more now"
-            await runs.set_state(self._provider, today, RunState.WAITING, why, size=sum(not one.skipped for one in new))
+        size = sum(not one.skipped for one in new)
+        if size > run.size or control.hold:
+            why = control.hold or f"it was approved with {run.size} charges and has {size} now"
+            await runs.wait(self._provider, today, why, size=size)
             return replace(run, state=RunState.WAITING, why=why)
         await self._store.charges.plan(self._provider, today, new, now=now)
         return run
@@ -252,7 +252,7 @@ class ChargeRunner:
             self._failures = 0
             self._clear(NOT_SENT)
             return
-        pause = backoff(PAUSES, self._failures)
+        pause = max(backoff(PAUSES, self._failures), answer.wait or timedelta())
         self._failures += 1
         self._paused_until = self._runtime.monotonic() + pause.total_seconds()
         message = f"no charge can be sent to {self._provider}: {answer.detail}"
@@ -273,7 +273,7 @@ class ChargeRunner:
                 change = ChargeChange(state=ChargeState.IN_DOUBT, detail=detail, failure=True)
             else:
                 detail = answer.detail or change.detail
-                wait = backoff(ASK_GAPS, asked)
+                wait = max(backoff(ASK_GAPS, asked), answer.wait or timedelta())
                 change = ChargeChange(state=ChargeState.ASKING, detail=detail, status=answer.status, wait=wait)
         await self._store_change(charge, change, asked=asked + 1)
         return True

@@ -48,11 +48,13 @@ class ChargeRuns:
         query = "SELECT 1 FROM charge_runs WHERE provider = ? AND day = ? AND planned = 1"
         return self._reader.execute(query, (provider, day.isoformat())).fetchone() is not None
 
-    def newest(self, provider: str, today: date) -> Run | None:
-        """The newest run that has begun, or that waits since today or before.
+    def newest_begun(self, provider: str) -> Run | None:
+        """The newest run that has begun. One of a later day has begun only if the clock was wrong then, or is now."""
+        query = f"{RUN} AND planned = 1 ORDER BY day DESC LIMIT 1"
+        return _run(self._reader.execute(query, (provider,)).fetchone())
 
-        A run of a later day has begun only if the clock was wrong then, or is now.
-        """
+    def newest(self, provider: str, today: date) -> Run | None:
+        """The newest run that has begun, or that waits since today or before."""
         query = f"{RUN} AND (planned = 1 OR (state <> 'approved' AND day <= ?)) ORDER BY day DESC LIMIT 1"
         return _run(self._reader.execute(query, (provider, today.isoformat())).fetchone())
 
@@ -84,36 +86,46 @@ class ChargeRuns:
             )
         )
 
-    async def set_state(
-        self, provider: str, day: date, state: RunState, why: str = "", *, size: int | None = None
-    ) -> None:
-        """Approve or stop a run. The results of an approved run are counted from zero, and no earlier doubt holds it.
+    async def approve(self, run: Run, *, today: date) -> None:
+        """Let a run begin that waits or was stopped, or one of a later day. Its results are counted from zero.
 
-        When a run stops, later ones that were approved before their day wait again.
+        What held the next run holds today's no more. A run of a later day does not decide about the runs before it.
         """
+        row = (run.provider, run.day.isoformat(), run.size)
 
         def work(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "UPDATE charge_runs SET state = ?, why = ?, results = results * ?, failures = failures * ?,"
-                " size = coalesce(?, size) WHERE provider = ? AND day = ?",
-                (
-                    state.value,
-                    why,
-                    state is not RunState.APPROVED,
-                    state is not RunState.APPROVED,
-                    size,
-                    provider,
-                    day.isoformat(),
-                ),
+                "INSERT INTO charge_runs (provider, day, size, state) VALUES (?, ?, ?, 'approved') ON CONFLICT DO UPDATE"
+                " SET state = excluded.state, size = excluded.size, why = '', results = 0, failures = 0",
+                row,
             )
-            if state is RunState.STOPPED:
-                connection.execute(
-                    "UPDATE charge_runs SET state = 'waiting', why = ?"
-                    " WHERE provider = ? AND day > ? AND state = 'approved' AND planned = 0",
-                    (f"the run of {day} was stopped: {why}", provider, day.isoformat()),
-                )
-            if state is RunState.APPROVED:
-                connection.execute("UPDATE charge_control SET hold = NULL WHERE provider = ?", (provider,))
+            if run.day <= today:
+                connection.execute("UPDATE charge_control SET hold = NULL WHERE provider = ?", (run.provider,))
+
+        await self._writer.run(work)
+
+    async def wait(self, provider: str, day: date, why: str, *, size: int) -> None:
+        """A run that was approved before its day waits again."""
+        values = (why, size, provider, day.isoformat())
+        await self._writer.run(
+            lambda connection: connection.execute(
+                "UPDATE charge_runs SET state = 'waiting', why = ?, size = ? WHERE provider = ? AND day = ?", values
+            )
+        )
+
+    async def stop(self, provider: str, day: date, why: str) -> None:
+        """Stop a run. Later ones that were approved before their day wait again."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE charge_runs SET state = 'stopped', why = ? WHERE provider = ? AND day = ?",
+                (why, provider, day.isoformat()),
+            )
+            connection.execute(
+                "UPDATE charge_runs SET state = 'waiting', why = ?"
+                " WHERE provider = ? AND day > ? AND state = 'approved' AND planned = 0",
+                (f"the run of {day} was stopped: {why}", provider, day.isoformat()),
+            )
 
         await self._writer.run(work)
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from connector.delivery.channels import OpenAlarms
 from connector.delivery.http_client import FixedCredentials, Transport
-from connector.model.charge import CHARGE, ChargeRules, Recurring, RunState
+from connector.model.charge import CHARGE, ChargeRules, Recurring
 from connector.model.consent import Decision, Scope, Subscription
 from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
@@ -202,7 +202,7 @@ class Scene:
         today = self.clock.now().astimezone(OSLO).date()
         run = self.store.charge_runs.get(NAME, today)
         if run is not None and run.state != "approved":
-            await self.store.charge_runs.set_state(NAME, today, RunState.APPROVED)
+            await self.store.charge_runs.approve(run, today=today)
 
     def script(self, **how):
         given = {"phone": None, "status": "DELIVERED", "then": None, "asks": 1, "lost": None, "delay": 0, "times": 1}

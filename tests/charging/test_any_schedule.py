@@ -16,7 +16,7 @@ import pytest
 from charging.scene import DAY, HOUR, NAME, OSLO, SHORT, START, a_scene, rules
 
 from connector.admin.charges import DECISIONS
-from connector.charging.calendar import due_day
+from connector.charging.calendar import due_day, period_of
 from connector.charging.results import conclude, try_again
 from connector.model.charge import ChargeAnswer, ChargeState, Verdict
 from connector.model.errors import StoreUnavailable
@@ -90,7 +90,7 @@ class LethalTable:
         return called
 
 
-WEIGHTS = {"stop": 3, "plan": 3, "join": 1, "price": 3, "script": 8, "spoil": 1, "resolve": 3, "pause": 1, "jump": 1}
+WEIGHTS = {"stop": 3, "plan": 3, "join": 4, "price": 3, "script": 8, "spoil": 1, "resolve": 3, "pause": 1, "jump": 1}
 
 
 def days_of(rnd):
@@ -139,6 +139,7 @@ class Story:
         self.scene = scene
         self.lethal = Lethal()
         self.stopped = {}  # number → how many calls the provider had had when its STOP was received
+        self.windows = []  # of each payment at a window: number, time, and how many charges the provider had had
         self.waiting = []  # opt-outs that are received and not planned
         self.amounts = {}  # number → the amounts that have held, each with the count of calls since which it holds
         self.joined = {}
@@ -225,6 +226,7 @@ class Story:
             return  # who may be charged again after a STOP is another test's question
         await self.scene.join(phone, amount)
         self.joined.setdefault(phone, self.scene.clock.now())
+        self.windows.append((phone, self.scene.clock.now(), len(self.charged)))
         self.amounts.setdefault(phone, []).append(amount)
 
     async def price(self, phone, amount):
@@ -251,6 +253,11 @@ class Story:
                 if decision == "again":
                     change = try_again(scene.rules, scene.clock.now())
                 await scene.store.charges.change(charge, change, now=scene.clock.now())
+
+    @property
+    def charged(self):
+        """The provider's charges in the order of the calls, also those that failed."""
+        return [one for one in self.scene.gateway.transactions.values() if one.charge]
 
     def in_books(self, charge):
         """Whether the provider has, or may get, the money of this attempt."""
@@ -279,6 +286,13 @@ class Story:
             assert rules().opens <= at.astimezone(OSLO).time() < rules().closes, "charged at night"
             taken[attempts[phone, int(at.timestamp())].id] += 1
         assert max(taken.values(), default=0) <= 1, "a period was charged twice"
+        for phone, then, before in self.windows:
+            for one in self.charged[before:]:
+                if f"+{one.recipient}" == phone:
+                    period = attempts[phone, int(one.created.timestamp())].period
+                    assert period > period_of(then.astimezone(OSLO).date()), (
+                        "charged for a month that a window has paid"
+                    )
         by_period = Counter(
             (charge.agreement.phone.e164, charge.period) for charge in scene.charges() if taken[charge.id]
         )

@@ -51,7 +51,12 @@ class DobCharger:
         """Call View Status. A call that fails is pending: it is asked again."""
         answer = await view_status(http, self.account, charge.agreement.service_id, charge.transaction_id or "")
         if not isinstance(answer, Transaction):
-            return ChargeAnswer(verdict=Verdict.PENDING, transaction_id=charge.transaction_id, detail=_words(answer))
+            return ChargeAnswer(
+                verdict=Verdict.PENDING,
+                transaction_id=charge.transaction_id,
+                detail=_words(answer),
+                wait=answer.not_before if isinstance(answer, Retry) else None,
+            )
         return _answer(answer, charge)
 
 
@@ -81,7 +86,13 @@ def _not_answered(failure: CallFailure) -> ChargeAnswer:
         return ChargeAnswer(verdict=Verdict.NOT_SENT, detail=detail, reason=failure.reason)
     never_reached = failure.reason is Reason.UNAVAILABLE and bool(failure.network) and not failure.in_doubt
     if never_reached or (failure.reason in REFUSED_FIRST and not failure.in_doubt):
-        return ChargeAnswer(verdict=Verdict.NOT_SENT, detail=detail, reason=failure.reason, concerns_all=True)
+        return ChargeAnswer(
+            verdict=Verdict.NOT_SENT,
+            detail=detail,
+            reason=failure.reason,
+            concerns_all=True,
+            wait=failure.not_before,
+        )
     return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail=f"the answer does not say whether it was taken: {detail}")
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlencode, urlsplit
 
 from msgspec.structs import replace
 
-from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of
+from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of, retry_after
 from connector.model.amount import read_amount
 from connector.model.errors import Unreadable
 from connector.model.http import Http, HttpCall, HttpError, HttpReply
@@ -153,12 +153,14 @@ def _content(reply: HttpReply) -> Mapping[str, Any] | CallFailure:
         envelope = _by_plain_names(parse_object(reply.body))
     except Unreadable:
         return _by_http(reply)
-    code = _code(envelope.get("code"))
-    if _is_true(envelope.get("status")) and code == 0 and reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        data = envelope.get("data")
-        if isinstance(data, Mapping):
-            return _by_plain_names(data)
-        return _unexpected("the answer holds no data")
+    code, data = _code(envelope.get("code")), envelope.get("data")
+    members = _by_plain_names(data) if isinstance(data, Mapping) else None
+    succeeded = _is_true(envelope.get("status"))
+    if succeeded and code == 0 and reply.status < HTTPStatus.MULTIPLE_CHOICES:
+        return _unexpected("the answer holds no data") if members is None else members
+    if (succeeded and code) or (members is not None and members.keys() & {"statuscode", "transactionid"}):
+        # Then the request may have been carried out.
+        return _unexpected("the answer is an error and a success at the same time")
     return failure_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
 
 
@@ -172,9 +174,9 @@ def _by_http(reply: HttpReply) -> CallFailure:
             detail = f"the address redirects us (HTTP {status})"
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED)
+            return Retry(reason=Reason.RATE_LIMITED, not_before=retry_after(reply.headers))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE)
+            return Retry(reason=Reason.UNAVAILABLE, not_before=retry_after(reply.headers))
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=f"HTTP {status}", in_doubt=True)
         case status:
