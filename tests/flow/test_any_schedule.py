@@ -397,7 +397,7 @@ async def opt_outs_hold(done):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_happens_in_whatever_order(seed, tmp_path, secrets, crm):
+async def test_any_schedule_of_events_and_faults_ends_in_the_right_state(seed, tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         schedule = Schedule(world, seed)
         # A daemon that is stopped and started goes on where it was.

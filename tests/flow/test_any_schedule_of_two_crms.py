@@ -242,7 +242,7 @@ async def nothing_goes_to_and_fro(done):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_happens_in_either_crm_in_whatever_order(seed, tmp_path, secrets):
+async def test_any_schedule_of_two_crms_ends_in_the_right_state(seed, tmp_path, secrets):
     async with a_schedule(tmp_path, seed) as schedule:
         # A daemon that is stopped and started goes on where it was.
         for _ in range(2):

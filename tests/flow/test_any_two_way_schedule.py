@@ -172,7 +172,7 @@ async def number_questions(done):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_path, secrets, crm):
+async def test_any_schedule_of_people_and_automation_ends_in_the_right_state(seed, tmp_path, secrets, crm):
     mappings = crm.mappings(tmp_path / "mappings")
     async with a_world(tmp_path, crm=crm, mappings=mappings) as world:
         schedule = TwoWay(world, seed)
@@ -201,9 +201,7 @@ async def test_whatever_people_and_automation_do_in_whatever_order(seed, tmp_pat
             await nobody_is_lost(schedule)
 
 
-async def test_who_saves_a_contact_as_it_was_before_a_flow_changed_it_puts_their_name_on_the_change(
-    tmp_path, secrets, crm
-):
+async def test_a_person_who_saves_old_values_over_those_of_a_flow_made_the_change(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world, world.running():
         person, schedule = PEOPLE[0], TwoWay(world, 0)
         await world.phone(person, "KATT")

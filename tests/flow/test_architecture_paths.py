@@ -199,7 +199,7 @@ def rewrite(heading, record):
 
 
 @pytest.mark.parametrize("heading", PATHS)
-async def test_the_page_lists_the_files_that_a_path_enters(heading, tmp_path, secrets):
+async def test_the_architecture_page_lists_the_files_of_each_path(heading, tmp_path, secrets):
     with recorder() as record:
         async with a_world(tmp_path) as world, world.running():
             await world.poll()
@@ -215,7 +215,7 @@ async def test_the_page_lists_the_files_that_a_path_enters(heading, tmp_path, se
     assert [name for name in IN_ORDER[heading].split() if name not in moves] == []
 
 
-def test_a_list_that_is_not_the_truth_is_found():
+def test_a_wrong_list_of_files_is_found():
     heading = next(iter(PATHS))
     named = [name for name, _ in lines_of(heading)]
     assert not not_true(heading, named)
@@ -223,7 +223,7 @@ def test_a_list_that_is_not_the_truth_is_found():
     assert "not on the page: cli/main.py" in not_true(heading, [*named, "cli/main.py"])
 
 
-def test_each_file_and_folder_that_the_page_names_is_there():
+def test_each_file_and_folder_on_the_architecture_page_exists():
     text = PAGE.read_text()
     named = {*re.findall(r"`((?!tests/|docs/)[a-z_]+(?:/[a-z_]+)*\.py)`", text)}
     assert len(named) > 80

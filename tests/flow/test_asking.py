@@ -168,7 +168,7 @@ async def scene(tmp_path):
     await store.close()
 
 
-async def test_an_answer_lets_its_event_be_planned_as_it_is_now_known(scene):
+async def test_an_answered_event_is_planned_with_the_answer(scene):
     await scene.question("a", "hello")
     assert await scene.pipeline.enrich(scene.asking) == 0, "nobody asks before the first pause is over"
     assert await scene.ask() == 1
@@ -179,7 +179,7 @@ async def test_an_answer_lets_its_event_be_planned_as_it_is_now_known(scene):
     assert await scene.ask(days=9) == 0
 
 
-async def test_the_persons_later_events_wait_and_nobody_elses(scene):
+async def test_later_events_of_the_same_person_wait_and_others_do_not(scene):
     await scene.question("a", "later", phone=ANNA)
     await scene.keep("annas", phone=ANNA)
     await scene.keep("berits", phone=BERIT)
@@ -191,7 +191,7 @@ async def test_the_persons_later_events_wait_and_nobody_elses(scene):
     assert await scene.planned() == ["a", "annas"]
 
 
-async def test_an_opt_out_does_not_wait(scene):
+async def test_an_opt_out_does_not_wait_for_an_answer(scene):
     await scene.question("a", "later", phone=ANNA)
     await scene.keep("annas", phone=ANNA)
     await scene.keep("stop", phone=ANNA, verdict=Verdict.OPT_OUT, short_number="2172")
@@ -199,7 +199,7 @@ async def test_an_opt_out_does_not_wait(scene):
     assert scene.store.consents.of(ANNA.e164)
 
 
-async def test_gaps_grow_from_seconds_to_an_hour(scene):
+async def test_the_gaps_between_questions_grow_from_seconds_to_an_hour(scene):
     await scene.question("a", "later")
     times = [scene.time[0] for _ in range(12 * 60 * 60) if await scene.ask(seconds=1)]
     gaps = [int(after - before) for before, after in pairwise(times)]
@@ -208,7 +208,7 @@ async def test_gaps_grow_from_seconds_to_an_hour(scene):
     assert all(after >= before for before, after in pairwise(gaps))
 
 
-async def test_at_the_deadline_the_event_is_planned_as_far_as_it_is_known(scene):
+async def test_an_event_without_an_answer_is_planned_at_its_deadline(scene):
     await scene.question("a", "later")
     await scene.ask()
     await scene.ask(days=1)
@@ -219,7 +219,7 @@ async def test_at_the_deadline_the_event_is_planned_as_far_as_it_is_known(scene)
     assert (stored.text, stored.final, stored.result) == ("later", False, Result.PENDING)
 
 
-async def test_what_could_not_be_asked_until_its_deadline_calls_a_person(scene):
+async def test_a_question_that_could_not_be_asked_before_its_deadline_raises_an_alarm(scene):
     await scene.question("a", "down")
     await scene.ask(days=1)
     (alarm,) = scene.emitted(Alarm)
@@ -234,7 +234,7 @@ async def test_a_last_answer_at_the_deadline_still_counts(scene):
     assert scene.outcomes() == [("a", "answered", None)]
 
 
-async def test_a_provider_that_is_down_is_left_alone_for_a_while_and_loses_nothing(scene):
+async def test_questions_to_a_provider_that_is_down_are_paused_and_not_lost(scene):
     await scene.question("a", "down")
     assert await scene.ask() == 1
     (paused,) = scene.emitted(ChannelPaused)
@@ -248,7 +248,7 @@ async def test_a_provider_that_is_down_is_left_alone_for_a_while_and_loses_nothi
     assert sorted(await scene.planned()) == ["a", "b"]
 
 
-async def test_a_look_up_that_cannot_be_answered_delays_no_other(scene):
+async def test_a_question_that_meets_a_bug_does_not_delay_the_others(scene):
     await scene.question("a", "bug")
     await scene.question("b", "done")
     assert await scene.ask() == 2
@@ -263,7 +263,7 @@ async def test_a_look_up_that_cannot_be_answered_delays_no_other(scene):
 
 
 @pytest.mark.parametrize("word", ["surrogate", "another"])
-async def test_an_answer_that_cannot_be_stored_is_not_taken_and_ends_at_the_deadline(scene, word):
+async def test_an_answer_that_cannot_be_stored_is_ignored_until_the_deadline(scene, word):
     await scene.question("a", word)
     await scene.ask()
     assert await scene.pipeline.enrich(scene.asking) == 0, "it is not asked for again at once"
@@ -273,7 +273,7 @@ async def test_an_answer_that_cannot_be_stored_is_not_taken_and_ends_at_the_dead
     assert scene.store.inbox.get("a").event.text is None
 
 
-async def test_many_questions_are_asked_a_few_at_a_time(scene):
+async def test_many_questions_are_asked_in_small_batches(scene):
     for number in range(10):
         await scene.question(f"q{number}", "done")
     moved = [await scene.ask()]
@@ -283,7 +283,7 @@ async def test_many_questions_are_asked_a_few_at_a_time(scene):
     assert sorted(scene.asked) == sorted(f"q{number}" for number in range(10))
 
 
-async def test_a_step_that_is_broken_off_asks_again(scene):
+async def test_a_cancelled_question_is_asked_again(scene):
     await scene.question("a", "hangs")
     scene.later(seconds=5)
     step = asyncio.create_task(scene.pipeline.enrich(scene.asking))

@@ -37,7 +37,7 @@ def break_file(world):
     return path, text, f"{LOG}:{line}:5: unknown key `whne`"
 
 
-async def test_a_start_with_bad_files_uses_those_that_were_accepted_last(world):
+async def test_a_start_with_invalid_mappings_uses_the_last_accepted_ones(world):
     async with world.running() as app:
         version = app.pipeline.rules.version
     path, text, place = break_file(world)
@@ -55,7 +55,7 @@ async def test_a_start_with_bad_files_uses_those_that_were_accepted_last(world):
         assert (await mapping(app))["refused_at"] is None
 
 
-async def test_a_test_that_fails_keeps_the_mappings_of_before_at_a_start_and_is_no_hindrance_at_the_first(world):
+async def test_a_start_with_a_failing_test_uses_the_last_accepted_mappings_if_there_are_any(world):
     async with world.running() as app:
         version = app.pipeline.rules.version
     path = world.base / "mappings" / LOG
@@ -71,7 +71,7 @@ async def test_a_test_that_fails_keeps_the_mappings_of_before_at_a_start_and_is_
         assert app.pipeline.rules.version != version
 
 
-async def test_callbacks_are_taken_in_without_any_usable_mappings_and_wait(world):
+async def test_callbacks_are_stored_and_wait_without_valid_mappings(world):
     path, text, place = break_file(world)
     async with world.running() as app:
         (alarm,) = [one for one in world.emitted(Alarm) if one.kind == "mappings_missing"]
@@ -92,7 +92,7 @@ async def test_callbacks_are_taken_in_without_any_usable_mappings_and_wait(world
         assert world.cleared("mappings_missing")
 
 
-async def test_a_refused_reload_names_the_places_and_changes_nothing(world):
+async def test_a_refused_reload_names_the_positions_and_changes_nothing(world):
     async with world.running() as app:
         version = app.pipeline.rules.version
         path, text, place = break_file(world)
@@ -108,7 +108,7 @@ async def test_a_refused_reload_names_the_places_and_changes_nothing(world):
         assert world.cleared("mappings_refused")
 
 
-async def test_the_status_line_of_the_service_says_what_waits_and_what_is_wrong(world):
+async def test_the_systemd_status_says_what_waits_and_what_is_wrong(world):
     async with world.running() as app:
         assert status_line(app) == "0 events waiting"
         await world.fault(world.salesforce, fault="unavailable", times=1_000_000)

@@ -16,7 +16,7 @@ async def spent(world):
 
 
 @pytest.mark.parametrize("each", [1, 5])
-async def test_a_thousand_events_in_a_backlog_cost_two_calls(tmp_path, secrets, each):
+async def test_a_backlog_of_a_thousand_events_needs_two_calls(tmp_path, secrets, each):
     people = range(1000 // each)
     async with a_world(tmp_path) as world:
         await backlog(world, [(person, turn) for turn in range(1, each + 1) for person in people])

@@ -40,7 +40,7 @@ def letters(world):
     return [one.reason for one in world.app.store.dead_letters.listing(parked=True)]
 
 
-async def test_an_opt_out_that_a_merge_would_undo_goes_to_a_person_once_and_holds_meanwhile(world):
+async def test_an_opt_out_that_a_merge_would_undo_waits_for_a_person_and_holds_meanwhile(world):
     out = await opted_out(world)
     kept, third = await someone(world), await someone(world, opted_out=False, last_name="Third")
     await world.person(id=third, opted_out=True)
@@ -100,7 +100,7 @@ async def test_a_merge_never_opts_in_the_contact_that_is_kept(world):
 
 
 @pytest.mark.parametrize("into", [None, "another"])
-async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_out(world, into):
+async def test_an_undeleted_opted_out_contact_is_no_new_opt_out(world, into):
     if into and not world.crm.restores:
         pytest.skip("the CRM does not take a merge back")
     out = await opted_out(world)
@@ -124,7 +124,7 @@ async def test_an_opted_out_contact_that_comes_back_from_the_bin_is_no_new_opt_o
     assert len(await world.orders()) > len(before)
 
 
-async def test_what_we_write_while_a_page_is_on_its_way_is_not_taken_back_by_it(world):
+async def test_a_page_that_was_read_before_our_write_does_not_revert_it(world):
     contact = await joined(world)
     # Salesforce answers the poll before the write of the STOP, and its answer arrives after that.
     await world.person(id=contact, last_name="Read again")
@@ -144,7 +144,7 @@ async def test_what_we_write_while_a_page_is_on_its_way_is_not_taken_back_by_it(
     assert await world.flag(contact)
 
 
-async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world):
+async def test_a_change_that_a_page_could_not_show_is_read_right_after_it(world):
     contact = await joined(world)
     await world.person(id=contact, amount=250)
     await world.fault(world.crm_url, fault="held_answer", only="reads")
@@ -162,7 +162,7 @@ async def test_a_change_that_a_page_could_not_show_is_seen_right_after_it(world)
     assert await world.orders() == []
 
 
-async def test_an_opt_out_that_is_deleted_at_once_still_counts(world):
+async def test_an_opt_out_of_a_contact_that_is_deleted_at_once_still_counts(world):
     if not world.crm.restores:
         pytest.skip("the CRM does not show what was deleted")
     contact = await joined(world)
@@ -190,7 +190,7 @@ async def test_a_first_poll_does_not_overwrite_what_was_written_meanwhile(tmp_pa
             assert await world.orders() == []
 
 
-async def test_an_opt_out_in_a_transaction_that_ends_late_is_seen_once(world):
+async def test_an_opt_out_in_a_late_transaction_is_read_once(world):
     contact = await joined(world)
     await world.fault(world.crm_url, fault="late_commit", seconds=150)
     await world.person(id=contact, opted_out=True)
@@ -199,7 +199,7 @@ async def test_an_opt_out_in_a_transaction_that_ends_late_is_seen_once(world):
     assert [(one["action"], one["keyword"]) for one in await world.orders()] == [("unsubscribe", "KATT")]
 
 
-async def test_five_thousand_changes_of_one_moment_are_each_an_event_once(world):
+async def test_five_thousand_simultaneous_changes_make_one_event_each(world):
     ids = await world.people([{"last_name": "x", "amount": 1} for _ in range(5000)])
     await world.poll()
     received = world.app.store.inbox.received()
@@ -213,7 +213,7 @@ async def test_five_thousand_changes_of_one_moment_are_each_an_event_once(world)
 
 
 @pytest.mark.parametrize("kept_is_out", [False, True])
-async def test_an_opt_out_that_was_made_just_before_a_merge_is_carried_out_and_a_person_is_asked(world, kept_is_out):
+async def test_an_opt_out_just_before_a_merge_is_delivered_and_a_person_is_asked(world, kept_is_out):
     kept, out = await joined(world), await joined(world, OTHER)
     await world.person(id=out, opted_out=True)
     await world.merge(kept, out, opted_out=kept_is_out)
@@ -228,7 +228,7 @@ async def test_an_opt_out_that_was_made_just_before_a_merge_is_carried_out_and_a
     assert [one.decision.word for one in world.app.store.consents.of(OTHER) if one.phase == "decided"][1] == "opt_out"
 
 
-async def test_a_stop_that_is_written_to_a_merged_contact_is_no_opt_out_of_the_crm(world):
+async def test_our_opt_out_of_a_merged_contact_is_not_read_as_an_opt_out_in_the_crm(world):
     merged, kept = await joined(world), await someone(world)
     assert await world.callback("dlr", report(1, 1)) == 200  # so that our last write to it was no word about consent
     await world.poll()
@@ -243,7 +243,7 @@ async def test_a_stop_that_is_written_to_a_merged_contact_is_no_opt_out_of_the_c
     assert await world.flag(kept)
 
 
-async def test_an_opt_out_that_went_through_two_merges_is_carried_out_once(world):
+async def test_an_opt_out_before_two_merges_is_delivered_once(world):
     out = await opted_out(world)
     second, third = await someone(world), await someone(world, last_name="Third")
     await world.merge(second, out, opted_out=True)

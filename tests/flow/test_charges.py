@@ -112,7 +112,7 @@ async def donors(tmp_path, monkeypatch):
         yield made
 
 
-async def test_the_second_month_is_charged_when_a_person_has_approved_the_first_run(donors):
+async def test_the_second_month_is_charged_after_a_person_approved_the_run(donors):
     await donors.subscribe()
     await donors.a_month_later()
     preview = await donors.ask("charges_preview")
@@ -127,7 +127,7 @@ async def test_the_second_month_is_charged_when_a_person_has_approved_the_first_
     assert donors.world.balanced()
 
 
-async def test_an_amount_that_a_person_changes_in_the_crm_is_charged_from_the_next_period_on(donors):
+async def test_an_amount_changed_in_the_crm_is_charged_from_the_next_period(donors):
     await donors.subscribe()
     await donors.world.poll()
     await donors.world.person(Id=(await donors.world.contact(DONOR))["Id"], SMS_Monthly_Amount__c=275)
@@ -137,7 +137,7 @@ async def test_an_amount_that_a_person_changes_in_the_crm_is_charged_from_the_ne
     assert [one["price"] for one in await donors.taken()] == [275]
 
 
-async def test_an_opt_out_in_the_crm_and_a_stop_by_sms_end_the_charges(donors):
+async def test_charges_end_after_an_opt_out_in_the_crm_or_by_sms(donors):
     await donors.subscribe()
     await donors.subscribe(phone=OTHER)
     await donors.world.poll()
@@ -154,7 +154,7 @@ async def test_an_opt_out_in_the_crm_and_a_stop_by_sms_end_the_charges(donors):
     assert await donors.taken() == []
 
 
-async def test_a_failed_charge_is_an_event_record_and_is_tried_again(donors):
+async def test_a_failed_charge_makes_an_event_record_and_is_tried_again(donors):
     await donors.subscribe()
     await donors.a_month_later()
     await donors.world.post(f"{donors.gateway}/_sandbox/charges", {"status": "NO_CREDIT"})
@@ -164,7 +164,7 @@ async def test_a_failed_charge_is_an_event_record_and_is_tried_again(donors):
     assert await donors.taken() == []
 
 
-async def test_a_lost_answer_waits_for_a_person_whose_decision_records_the_gift(donors):
+async def test_a_charge_without_a_reply_waits_for_a_person_whose_decision_records_the_gift(donors):
     await donors.subscribe()
     await donors.a_month_later()
     await donors.world.post(f"{donors.gateway}/_sandbox/charges", {"lost": "after"})
@@ -191,7 +191,9 @@ async def test_a_lost_answer_waits_for_a_person_whose_decision_records_the_gift(
         ("nonprofit-cloud", "GiftCommitment", "GiftTransaction", "OriginalAmount"),
     ],
 )
-async def test_the_sets_book_the_gift_on_its_recurring_record(tmp_path, monkeypatch, name, parent, gift, amount):
+async def test_each_set_of_mappings_writes_the_gift_to_its_recurring_record(
+    tmp_path, monkeypatch, name, parent, gift, amount
+):
     async for donors in a_place(tmp_path, monkeypatch, name):
         await donors.subscribe()
         await donors.a_month_later()

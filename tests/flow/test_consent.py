@@ -23,7 +23,7 @@ async def sent(world):
     return [(one["action"], one["keyword"], one["answer"]) for one in await world.orders()]
 
 
-async def test_an_opt_in_and_an_opt_out_by_sms_reach_the_crm_and_are_not_sent_back(world):
+async def test_an_opt_in_and_an_opt_out_by_sms_are_written_to_the_crm_and_not_sent_back(world):
     contact = await joined(world)
     assert contact["opted_out"] is False
     await world.phone(DONOR, "KATT STOPP")
@@ -34,7 +34,7 @@ async def test_an_opt_in_and_an_opt_out_by_sms_reach_the_crm_and_are_not_sent_ba
     assert world.balanced()
 
 
-async def test_an_opt_out_in_the_crm_is_sent_once_and_nothing_echoes(world):
+async def test_an_opt_out_in_the_crm_is_sent_once_without_an_echo(world):
     contact = await joined(world)
     await world.person(id=contact["id"], opted_out=True)
     await world.poll()
@@ -49,7 +49,7 @@ async def test_an_opt_out_in_the_crm_is_sent_once_and_nothing_echoes(world):
     assert [one["active"] for one in await world.subscribers()] == [False]
 
 
-async def test_one_of_two_keywords_leaves_the_other_and_the_flag_alone(world):
+async def test_an_opt_out_of_one_keyword_leaves_the_other_and_the_flag(world):
     await joined(world, "KATT", "HUND")
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -63,7 +63,7 @@ async def test_one_of_two_keywords_leaves_the_other_and_the_flag_alone(world):
     assert (await world.contact(DONOR))["opted_out"] is True
 
 
-async def test_untick_and_tick_again_sends_a_second_command(world):
+async def test_a_flag_that_is_cleared_and_set_again_sends_a_second_command(world):
     contact = await joined(world)
     counted = []
     for out in (True, False, True):
@@ -73,7 +73,7 @@ async def test_untick_and_tick_again_sends_a_second_command(world):
     assert counted == [1, 1, 2]
 
 
-async def test_who_unticks_the_box_before_the_command_could_go_out_has_called_it_off(world):
+async def test_clearing_the_flag_before_the_command_is_sent_cancels_it(world):
     contact = await joined(world)
     await world.fault(world.strex, fault="unavailable", times=1_000_000)
     for out in (True, False):
@@ -90,7 +90,7 @@ async def test_who_unticks_the_box_before_the_command_could_go_out_has_called_it
     assert world.app.store.consents.open_opt_outs(world.clock.now()) == []
 
 
-async def test_a_first_poll_at_5000_opted_out_contacts_sends_nothing(tmp_path, secrets, crm):
+async def test_the_first_poll_of_5000_opted_out_contacts_sends_nothing(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         await world.people(
             [{"last_name": "x", "mobile": f"+4790000{number % 1000:03}", "opted_out": True} for number in range(5000)]
@@ -121,7 +121,7 @@ async def test_an_opt_in_by_sms_never_clears_a_flag_that_a_person_set_after_the_
     assert (await world.contact(DONOR))["opted_out"] is True
 
 
-async def test_joining_again_by_sms_clears_the_flag_that_an_sms_has_set(world):
+async def test_an_opt_in_by_sms_clears_a_flag_that_an_opt_out_by_sms_set(world):
     await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -164,7 +164,7 @@ def report(number, *, action, **more):
     }
 
 
-async def test_with_the_crm_down_an_opt_out_still_reaches_strex(world):
+async def test_an_opt_out_reaches_strex_while_the_crm_is_down(world):
     contact = await joined(world)
     await world.person(id=contact["id"], opted_out=True)
     # Salesforce answers the look that shows the change, and goes down with the deliveries behind it.
@@ -176,7 +176,7 @@ async def test_with_the_crm_down_an_opt_out_still_reaches_strex(world):
     assert await sent(world) == [("unsubscribe", "KATT", 200)]
 
 
-async def test_with_strex_down_an_opt_out_by_sms_still_reaches_the_crm(world):
+async def test_an_opt_out_by_sms_reaches_the_crm_while_strex_is_down(world):
     contact = await joined(world)
     other = await world.person(last_name="Other", mobile="+4790000002", opted_out=False)
     await world.poll()
@@ -193,7 +193,7 @@ async def test_with_strex_down_an_opt_out_by_sms_still_reaches_the_crm(world):
     assert {(action, answer) for action, _, answer in await sent(world) if answer != 503} == {("unsubscribe", 404)}
 
 
-async def test_sixty_opt_outs_in_one_poll_are_parked_until_a_person_releases_them(world):
+async def test_sixty_opt_outs_in_one_poll_wait_for_a_person(world):
     ids = await world.people(
         [{"last_name": "x", "mobile": f"+4790000{number:03}", "opted_out": False} for number in range(60)]
     )
@@ -230,7 +230,7 @@ async def test_a_late_opt_in_of_the_old_subscription_changes_nothing(world):
     assert await world.contact(DONOR) == contact
 
 
-async def test_a_contact_that_is_made_for_somebody_who_has_opted_out_is_opted_out(world):
+async def test_a_contact_that_is_created_for_an_opted_out_person_is_opted_out(world):
     """A person deletes the contact that held the flag. A report about the donor makes a new one."""
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
@@ -249,7 +249,7 @@ async def test_a_contact_that_is_made_for_somebody_who_has_opted_out_is_opted_ou
     assert [one["opted_out"] for one in await world.records() if not one["deleted"]] == [False]
 
 
-async def test_an_opt_out_that_is_decided_while_a_write_waits_is_not_lost_with_its_contact(world):
+async def test_an_opt_out_during_a_waiting_write_survives_the_deletion_of_its_contact(world):
     """A report waits for the CRM. Meanwhile somebody opts the donor out, and deletes the contact that holds the flag."""
     contact = await joined(world)
     await world.fault(world.crm_url, fault="unavailable", times=1_000_000, only="writes")
@@ -265,7 +265,7 @@ async def test_an_opt_out_that_is_decided_while_a_write_waits_is_not_lost_with_i
     assert [one["opted_out"] for one in await world.records() if not one["deleted"]] == [True]
 
 
-async def test_a_changed_number_of_someone_who_is_out_goes_to_a_person(world):
+async def test_a_changed_number_of_an_opted_out_contact_waits_for_a_person(world):
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -298,7 +298,7 @@ async def test_a_late_confirmation_raises_one_alarm_at_each_deadline_and_is_clea
     await world.until(lambda: world.cleared("opt_out_late"))
 
 
-async def test_a_new_amount_in_the_crm_is_sent_to_strex_and_makes_no_echo(world):
+async def test_a_new_amount_in_the_crm_is_sent_to_strex_without_an_echo(world):
     contact = await joined(world)
     await world.person(id=contact["id"], amount=250)
     await world.poll()

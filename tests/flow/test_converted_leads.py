@@ -47,7 +47,7 @@ async def world(tmp_path, secrets):
         yield made
 
 
-async def test_the_contact_is_opted_out_and_the_rest_names_it(world):
+async def test_an_opt_out_of_a_converted_lead_is_written_to_its_contact(world):
     lead = await world.person("Lead", LastName="Ås", Company="x", SMS_Key__c=DONOR, MobilePhone=DONOR)
     made = await world.post(f"{world.salesforce}/_sandbox/convert", {"lead": lead})
     await report(world, DONOR, "Unsubscribe", first="Kari")

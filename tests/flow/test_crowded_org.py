@@ -50,7 +50,7 @@ def emitted():
         yield report(person, 3, "Unsubscribe", None) if person % LEAVES == 0 else report(person, 3, "Recurring", 200)
 
 
-async def test_many_events_at_once_in_any_language_make_no_dead_letters(tmp_path, secrets):
+async def test_many_simultaneous_events_make_no_dead_letters_in_any_language(tmp_path, secrets):
     mappings = copied(tmp_path / "mappings", "npsp")
     async with a_world(tmp_path, mappings=mappings, config=CONFIGS["npsp"], preset="npsp", language="fr") as world:
         world.breaker += EVENTS / 20

@@ -81,7 +81,7 @@ async def _more(world, before):
     return await describes(world) > before
 
 
-async def test_an_org_that_keeps_what_is_needed_raises_no_alarm_and_costs_few_calls_a_day(world):
+async def test_an_unchanged_org_raises_no_alarm_and_needs_few_calls_a_day(world):
     async with world.running():
         before = await learned(world)
         assert (await a_day(world))["lacks"] == "0"
@@ -89,7 +89,7 @@ async def test_an_org_that_keeps_what_is_needed_raises_no_alarm_and_costs_few_ca
         assert drifts(world) == []
 
 
-async def test_a_renamed_field_raises_one_alarm_that_is_cleared_when_it_is_back(world):
+async def test_a_renamed_field_raises_one_alarm_until_it_is_renamed_back(world):
     async with world.running():
         await change(world, "contact", "keywords", name="words__c")
         await a_day(world)
@@ -106,7 +106,7 @@ async def test_a_renamed_field_raises_one_alarm_that_is_cleared_when_it_is_back(
         assert len(drifts(world)) == 1
 
 
-async def test_what_no_rule_shows_is_seen_by_the_lock(world):
+async def test_a_shortened_field_is_found_by_the_schema_lock(world):
     async with world.running():
         await pulled(world)
         await change(world, "contact", BIRTHDAY[world.crm.name], name="born__c")
@@ -139,7 +139,7 @@ async def test_an_org_that_does_not_answer_neither_raises_nor_clears_an_alarm(wo
         assert world.cleared(KIND), "it does not wait for the next day"
 
 
-async def test_a_start_compares_nothing_where_the_lock_fits(world):
+async def test_a_start_with_a_fitting_schema_lock_does_not_ask_the_org(world):
     async with world.running():
         await learned(world)
         await pulled(world)
@@ -152,7 +152,7 @@ async def test_a_start_compares_nothing_where_the_lock_fits(world):
         assert drifts(world) == looks(world) == []
 
 
-async def test_a_lock_that_does_not_fit_raises_an_alarm_at_the_start_and_callbacks_are_stored(world):
+async def test_a_start_with_an_unfitting_schema_lock_raises_an_alarm_and_stores_callbacks(world):
     async with world.running():
         await change(world, "contact", "keywords", name="words__c")
         await pulled(world)
@@ -162,7 +162,7 @@ async def test_a_lock_that_does_not_fit_raises_an_alarm_at_the_start_and_callbac
         assert await world.callback("dlr", {"transactionId": "t-1", "statusCode": "Ok", "properties": {}}) == 200
 
 
-async def test_at_the_start_the_org_is_believed_more_than_its_lock(world):
+async def test_the_description_of_the_org_goes_before_the_schema_lock(world):
     async with world.running():
         await change(world, "contact", "keywords", name="words__c")
         await pulled(world)
@@ -172,7 +172,7 @@ async def test_at_the_start_the_org_is_believed_more_than_its_lock(world):
         assert drifts(world) == []
 
 
-async def test_a_broken_lock_raises_an_alarm_at_the_start_too(world):
+async def test_a_broken_schema_lock_raises_an_alarm_at_the_start(world):
     async with world.running():
         await pulled(world)
     lock_path(world.base / "schema", world.crm.name).write_text("<<<<<<< HEAD")
@@ -181,7 +181,7 @@ async def test_a_broken_lock_raises_an_alarm_at_the_start_too(world):
         assert f"{world.crm.name}.lock.json:1:1: this is not a schema lock" in alarm.message
 
 
-async def test_a_reload_that_does_not_fit_the_lock_is_refused_and_one_that_fits_is_compared_at_once(world):
+async def test_a_reload_that_does_not_fit_the_schema_lock_is_refused(world):
     path = world.base / "mappings" / "strex-subscription.yaml"
     good = path.read_text()
     async with world.running() as app:

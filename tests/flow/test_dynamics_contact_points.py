@@ -35,7 +35,7 @@ async def row(world, channel, value, number=DONOR):
     return await world.person(TABLE, **fields)
 
 
-async def test_a_stop_is_written_to_every_row_of_the_channel_and_to_no_other(world):
+async def test_a_stop_is_written_to_exactly_the_rows_of_its_channel(world):
     await row(world, TEXT, IN)
     await row(world, TEXT, IN, "900 00 001")
     await row(world, VOICE, IN)
@@ -47,7 +47,7 @@ async def test_a_stop_is_written_to_every_row_of_the_channel_and_to_no_other(wor
     assert world.counts().keys() <= {"delivered", "ignored", "no_change"}
 
 
-async def test_a_number_without_a_row_gets_one_and_a_second_stop_finds_it(world):
+async def test_a_number_without_a_row_gets_one_that_a_second_stop_updates(world):
     for _ in range(2):
         await world.phone(DONOR, "KATT STOPP")
         await world.settled()
@@ -60,7 +60,7 @@ async def test_a_number_without_a_row_gets_one_and_a_second_stop_finds_it(world)
     assert one["_msdynmkt_purposeid_value"] == "10000000-0000-0000-0000-000000000003"
 
 
-async def test_a_row_that_a_person_opts_out_ends_the_subscription_and_nothing_echoes(world):
+async def test_a_row_opted_out_by_a_person_ends_the_subscription_without_an_echo(world):
     await world.phone(DONOR, "KATT")
     made = await row(world, TEXT, IN)
     voice = await row(world, VOICE, IN)

@@ -63,13 +63,13 @@ async def test_a_monthly_gift_is_one_transaction_under_one_payment_schedule(worl
 
 
 @pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
-async def test_a_gift_that_was_taken_back_stays_a_refund_in_whatever_order_the_reports_come(world, order):
+async def test_a_reversed_gift_stays_a_refund_in_any_order_of_reports(world, order):
     bodies = {"Ok": report("Recurring"), "Reversed": report("Recurring", transaction="-t-1", price=None)}
     await emitted(world, *(bodies[each] for each in order))
     only(await records(world, GIFT), msnfp_isadjusted=True, msnfp_adjustmenttype=844060003, msnfp_amount=200)
 
 
-async def test_an_opt_out_ends_the_schedule_and_a_late_gift_does_not_bring_it_back(world):
+async def test_an_opt_out_ends_the_payment_schedule_and_a_late_gift_does_not_restart_it(world):
     await emitted(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
     schedule = only(await records(world, SCHEDULE), crmc_smsended=True)
     only(await records(world, GIFT), _msnfp_transaction_paymentscheduleid_value=schedule["msnfp_paymentscheduleid"])
@@ -84,7 +84,7 @@ async def test_an_opt_out_ends_the_schedule_and_a_late_gift_does_not_bring_it_ba
     ],
     ids=["ended", "amount"],
 )
-async def test_a_person_s_change_of_a_schedule_is_sent_to_strex_for_this_subscription(world, edit, command):
+async def test_an_amount_changed_by_a_person_is_sent_to_strex_for_its_subscription(world, edit, command):
     subscription = await subscribed(world, "KATT")
     gift = report("Recurring", subscription=subscription)
     gift["properties"]["Keyword"] = "KATT"

@@ -65,7 +65,7 @@ async def a_liars_world(base):
             yield world, crm
 
 
-async def test_a_lying_dynamics_confirms_no_opt_out_and_is_written_to_within_a_minute_of_health(tmp_path, secrets):
+async def test_false_replies_of_dynamics_confirm_no_opt_out_and_delivery_resumes_in_a_minute(tmp_path, secrets):
     async with a_liars_world(tmp_path) as (world, crm):
         for place, (name, lie) in enumerate(DYNAMICS_LIES.items()):
             number = f"+479000{place:04}"

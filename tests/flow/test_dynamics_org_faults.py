@@ -48,7 +48,7 @@ async def pass_time(world):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_fault_of_the_whole_org_costs_no_single_record_anything(world, name):
+async def test_a_fault_of_the_whole_org_makes_no_dead_letter(world, name):
     fault, reason, cure = FAULTS[name]
     await world.fault(world.crm_url, fault="refuse", message="nei", **fault)
     for number in OTHERS:
@@ -80,7 +80,7 @@ async def test_a_fault_of_the_whole_org_costs_no_single_record_anything(world, n
     assert world.balanced()
 
 
-async def test_a_missing_privilege_stops_the_rules_that_need_it_and_nobody_s_event_is_lost(world):
+async def test_a_missing_privilege_suspends_the_rules_that_need_it_and_loses_no_event(world):
     await world.fault(
         world.crm_url,
         fault="refuse",

@@ -78,7 +78,7 @@ def action(name, **more):
     return envelope({**json.loads(OPTED_OUT), "SystemAction": name}, **more)
 
 
-async def test_the_opt_out_of_the_document_sets_the_flag(world):
+async def test_the_documented_opt_out_sets_the_flag(world):
     assert await world.callback("dlr", envelope(json.loads(OPTED_OUT))) == 200
     await world.settled()
     assert world.counts() == {"delivered": 1}
@@ -91,7 +91,7 @@ async def test_the_opt_out_of_the_document_sets_the_flag(world):
 
 
 @pytest.mark.parametrize("bare", [OPTED_OUT, f"Properties: {OPTED_OUT}", f'{{"Properties": {OPTED_OUT}}}'])
-async def test_the_bare_block_of_the_document_is_kept_unread_and_answered_200(world, bare):
+async def test_the_incomplete_example_of_the_document_is_stored_as_unreadable(world, bare):
     for endpoint in ("dlr", "mo"):
         assert await world.callback(endpoint, bare.encode()) == 200
     await world.settled()
@@ -100,7 +100,7 @@ async def test_the_bare_block_of_the_document_is_kept_unread_and_answered_200(wo
     assert await world.records() == []
 
 
-async def test_each_action_with_each_status_leaves_what_the_mappings_say(world):
+async def test_each_action_with_each_status_is_written_as_the_mappings_say(world):
     donors = {
         (name, status): f"+4790000{number:03}"
         for number, (name, status) in enumerate((name, status) for name in sorted(ACTIONS) for status in STATUSES)
@@ -132,7 +132,7 @@ async def test_each_action_with_each_status_leaves_what_the_mappings_say(world):
 
 
 @pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
-async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_reports_come(world, order):
+async def test_a_reversed_gift_stays_lost_in_any_order_of_reports(world, order):
     bodies = {
         "Ok": action("Recurring", transactionId="t-1", price=200),
         "Reversed": action("Recurring", transactionId="-t-1"),
@@ -144,7 +144,7 @@ async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_repor
     assert (gift["StageName"], gift["Amount"], gift["SMS_Transaction__c"]) == ("Closed Lost", 200, "t-1")
 
 
-async def test_an_sms_sent_from_salesforce_is_booked_on_the_contact_that_it_names(world):
+async def test_an_sms_sent_from_salesforce_is_recorded_on_its_contact(world):
     known = await world.person(LastName="Ås", MobilePhone=DONOR)
     properties = {
         "AccontId": 685,
@@ -180,7 +180,7 @@ async def test_a_name_that_is_a_number_is_kept_as_text(world, name):
 
 
 @pytest.mark.parametrize("gone", ["deleted", "in no org", "no id"])
-async def test_if_the_contact_of_a_sending_is_deleted_the_number_finds_the_person(world, gone):
+async def test_the_phone_number_finds_the_person_if_the_contact_of_an_sms_is_deleted(world, gone):
     deleted = await world.person(LastName="Deleted", MobilePhone="+4790000009")
     await world.bin(deleted)
     known = await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Key__c=DONOR)
@@ -190,7 +190,7 @@ async def test_if_the_contact_of_a_sending_is_deleted_the_number_finds_the_perso
     assert world.counts() == {"delivered": 1}
 
 
-async def test_a_sending_to_nobody_whom_the_org_knows_is_a_dead_letter_that_says_so(world):
+async def test_an_sms_to_an_unknown_person_is_a_dead_letter_with_the_reason(world):
     assert (
         await world.callback("dlr", envelope({"SystemAction": "SfMcSMS", "SfContactId": "003000000000009AAA"})) == 200
     )
@@ -224,7 +224,7 @@ async def test_a_sending_to_nobody_whom_the_org_knows_is_a_dead_letter_that_says
         (None, {}, 100),
     ],
 )
-async def test_the_price_of_a_free_message_is_no_new_amount(world, price, properties, amount):
+async def test_the_price_of_a_free_message_does_not_change_the_amount(world, price, properties, amount):
     report = action("AlterPrice", price=price)
     report["properties"] |= properties
     for body in (action("AlterPrice", price=100), report):
@@ -264,7 +264,7 @@ LOOKUPS = {
 
 
 @pytest.mark.parametrize("name", LOOKUPS)
-async def test_a_lookup_names_a_new_contact_and_leaves_a_known_one_alone(world, name):
+async def test_lookup_data_names_a_new_contact_and_does_not_change_a_known_one(world, name):
     joined = action("Subscribe")
     joined["properties"] |= LOOKUPS[name]
     assert await world.callback("dlr", joined) == 200
@@ -321,11 +321,11 @@ async def calls_for_a_thousand_people(world):
     return await world.api_calls() - before
 
 
-async def test_a_thousand_events_of_a_thousand_new_people_cost_at_most_two_calls(world):
+async def test_a_thousand_events_of_new_people_need_at_most_two_calls(world):
     assert await calls_for_a_thousand_people(world) <= MOST_CALLS
 
 
-async def test_without_create_they_cost_no_more(tmp_path, secrets):
+async def test_a_thousand_events_without_create_fields_need_no_more_calls(tmp_path, secrets):
     mappings = tmp_path / "mappings"
     mappings.mkdir()
     (mappings / "all.yaml").write_text(WITHOUT_CREATE)

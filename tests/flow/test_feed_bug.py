@@ -48,7 +48,7 @@ async def channel():
         yield FeedChannel(Feed(), transport.client(FixedCredentials("http://127.0.0.1:9")))
 
 
-async def test_what_a_round_has_brought_is_planned_although_the_round_fails(pipeline, channel):
+async def test_events_of_a_round_are_planned_although_the_round_fails(pipeline, channel):
     assert await pipeline.follow(channel) == 1
     assert pipeline.open_polls == {channel.poll}
     with pytest.raises(RuntimeError):
@@ -56,7 +56,7 @@ async def test_what_a_round_has_brought_is_planned_although_the_round_fails(pipe
     assert (pipeline.open_polls, channel.poll) == (set(), None)
 
 
-async def test_a_record_that_was_pointed_at_and_cannot_be_read_does_not_keep_the_feed_from_its_round(pipeline, channel):
+async def test_a_change_notice_for_an_unreadable_record_does_not_stop_the_feed(pipeline, channel):
     store = pipeline._store
     await store.following.set_cursor(
         channel.feed.name, '{"fields": ["A"], "consent": [], "position": "0", "baseline": false}'

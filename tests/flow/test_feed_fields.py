@@ -63,7 +63,7 @@ async def sent(world):
     return [(one["action"], one["phone"]) for one in await world.orders()]
 
 
-async def test_an_opt_out_while_the_daemon_was_down_is_sent_though_the_feed_watches_more_now(world):
+async def test_an_opt_out_during_downtime_is_sent_although_the_feed_got_more_fields(world):
     async with world.running():
         contact = await joined(world)
     await world.person(Id=contact, SMS_Opt_Out__c=True, FirstName="Kari")
@@ -76,7 +76,7 @@ async def test_an_opt_out_while_the_daemon_was_down_is_sent_though_the_feed_watc
         assert "opt_outs_not_sent" not in world.alarms
 
 
-async def test_an_opt_out_between_two_polls_is_sent_although_a_reload_changes_what_is_watched(world):
+async def test_an_opt_out_between_two_polls_is_sent_although_a_reload_changes_the_fields(world):
     async with world.running() as app:
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -86,7 +86,7 @@ async def test_an_opt_out_between_two_polls_is_sent_although_a_reload_changes_wh
         assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_two_reloads_at_once_happen_one_after_the_other(world):
+async def test_two_simultaneous_reloads_run_one_after_the_other(world):
     async with world.running() as app:
         contact = await joined(world)
         rewrite(world, WATCHED, MORE)
@@ -96,7 +96,7 @@ async def test_two_reloads_at_once_happen_one_after_the_other(world):
         assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_a_stop_in_the_middle_of_a_reload_ends_the_feed_after_its_step(world):
+async def test_shutting_down_during_a_reload_ends_the_feed_after_its_step(world):
     async with world.running() as app:
         await joined(world)
         await world.fault(world.salesforce, fault="held_answer", only="reads")
@@ -115,7 +115,7 @@ async def test_a_stop_in_the_middle_of_a_reload_ends_the_feed_after_its_step(wor
         assert app.workers == {}
 
 
-async def test_the_values_of_a_newly_watched_field_are_not_sent(world):
+async def test_values_of_an_added_field_are_not_sent(world):
     path = world.base / "mappings" / FILE
     shipped = path.read_text()
     path.write_text(WITHOUT_AMOUNTS)
@@ -132,7 +132,7 @@ async def test_the_values_of_a_newly_watched_field_are_not_sent(world):
         assert await sent(world) == [("changesubscriberprice", DONOR)]
 
 
-async def test_a_contact_that_was_made_opted_out_meanwhile_is_new(world):
+async def test_a_contact_created_opted_out_during_downtime_is_a_new_opt_out(world):
     async with world.running():
         await joined(world)
         await joined(world, OTHER)
@@ -143,7 +143,7 @@ async def test_a_contact_that_was_made_opted_out_meanwhile_is_new(world):
         assert await sent(world) == [("unsubscribe", OTHER)]
 
 
-async def test_a_write_in_other_letters_is_no_change_of_a_person(world):
+async def test_our_write_with_another_letter_case_of_field_names_is_no_change_by_a_person(world):
     """CRMs ignore letter case in names: one file may write `contact`, and another watch `Contact`."""
     for path in (world.base / "mappings").glob("strex-*.yaml"):
         text = path.read_text().replace("upsert: Contact", "upsert: contact")
@@ -157,7 +157,7 @@ async def test_a_write_in_other_letters_is_no_change_of_a_person(world):
         assert world.app.store.records.shadow("salesforce", "Contact", contact)["SMS_Opt_Out__c"] is True
 
 
-async def test_fewer_fields_are_no_reason_to_read_everything_again(world):
+async def test_a_removed_field_does_not_restart_the_feed(world):
     rewrite(world, WATCHED, MORE)
     async with world.running():
         contact = await joined(world)
@@ -171,7 +171,7 @@ async def test_fewer_fields_are_no_reason_to_read_everything_again(world):
 
 
 @pytest.mark.parametrize("cursor", ["{", "[]", '{"fields": 7}', '{"position": "x"}'])
-async def test_a_cursor_that_cannot_be_read_forgets_nothing_that_is_known_of_records(world, cursor):
+async def test_an_unreadable_cursor_keeps_the_shadows_of_records(world, cursor):
     async with world.running():
         contact = await joined(world)
         unknown = await world.person(LastName="x", MobilePhone=OTHER)
@@ -184,7 +184,7 @@ async def test_a_cursor_that_cannot_be_read_forgets_nothing_that_is_known_of_rec
         assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_a_position_that_cannot_be_read_forgets_nothing(world):
+async def test_an_unreadable_position_keeps_the_shadows_of_records(world):
     async with world.running():
         contact = await joined(world)
         stored = orjson.loads(world.app.store.following.cursor("salesforce.Contact")) | {"position": "?"}

@@ -48,7 +48,7 @@ async def stopped_by_sms(world, count):
     return [row["id"] for row in rows]
 
 
-async def test_sixty_opt_outs_that_an_import_takes_back_are_parked_and_hold_until_a_person_releases_them(world):
+async def test_sixty_opt_outs_cleared_by_an_import_hold_until_a_person_releases_them(world):
     ids = await stopped_by_sms(world, 60)
     await world.people([{"id": one, "opted_out": False} for one in ids])
     await world.poll()
@@ -67,7 +67,7 @@ async def test_sixty_opt_outs_that_an_import_takes_back_are_parked_and_hold_unti
     assert world.balanced()
 
 
-async def test_fifty_people_are_not_too_many_whatever_number_of_commands_they_need(world):
+async def test_opt_outs_of_fifty_people_are_sent_whatever_number_of_commands_they_need(world):
     # Of people whom the ledger does not know, Strex is asked for each of the three configured keywords.
     ids = await world.people([{"last_name": "x", "mobile": number(n)} for n in range(51)])
     await world.poll()
@@ -77,7 +77,7 @@ async def test_fifty_people_are_not_too_many_whatever_number_of_commands_they_ne
     assert parked(world) == []
 
 
-async def test_forty_opt_outs_and_forty_that_are_taken_back_are_eighty_people(world):
+async def test_opt_outs_and_cleared_opt_outs_count_together_towards_the_limit(world):
     ids = await stopped_by_sms(world, 40)
     more = await world.people([{"last_name": "x", "mobile": number(100 + n)} for n in range(40)])
     await world.poll()
@@ -89,7 +89,7 @@ async def test_forty_opt_outs_and_forty_that_are_taken_back_are_eighty_people(wo
     assert {words(world, number(n))[-1] for n in range(40)} == {"opt_out"}
 
 
-async def test_an_opt_out_that_becomes_visible_five_minutes_late_is_seen_once(world):
+async def test_an_opt_out_that_becomes_visible_five_minutes_late_is_read_once(world):
     contact = await joined(world)
     await world.fault(world.crm_url, fault="late_commit", seconds=300)
     await world.person(id=contact, opted_out=True)
@@ -98,7 +98,7 @@ async def test_an_opt_out_that_becomes_visible_five_minutes_late_is_seen_once(wo
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_a_poll_costs_one_api_call(world):
+async def test_a_poll_needs_one_api_call(world):
     await joined(world)
     before, rounds = await world.api_calls(), world.rounds()
     for _ in range(3):
@@ -124,7 +124,7 @@ async def test_an_opt_out_does_not_wait_for_the_end_of_a_backlog(world):
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_behind_a_backlog_what_says_out_is_asked_for_before_all_else(world):
+async def test_opted_out_records_are_queried_first_in_a_backlog(world):
     contact = await joined(world)
     ids = await world.people([{"last_name": "x"} for _ in range(4500)])
     await world.poll()
@@ -143,7 +143,7 @@ async def test_behind_a_backlog_what_says_out_is_asked_for_before_all_else(world
     assert await sent(world) == [("unsubscribe", DONOR)]
 
 
-async def test_behind_a_backlog_pages_are_read_seldomer_than_what_says_out(world):
+async def test_pages_of_a_backlog_are_read_less_often_than_opted_out_records(world):
     await joined(world)
     await world.people([{"last_name": "x"} for _ in range(2500)])
     await world.poll()
@@ -177,7 +177,7 @@ async def test_an_opt_out_in_the_middle_of_a_backlog_does_not_wait_for_its_end(w
     assert (page.last, page.rows < 2000) == (False, True)
 
 
-async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_before_a_person(world):
+async def test_a_deleted_contact_of_an_active_subscriber_waits_for_a_person(world):
     contact = await joined(world)
     await world.bin(contact)
     for _ in range(2):
@@ -193,7 +193,7 @@ async def test_a_contact_that_is_deleted_while_its_donor_subscribes_is_put_befor
     assert await world.app.store.dead_letters.discard([letter.event_id], now=world.clock.now()) == 1
 
 
-async def test_a_deleted_contact_whose_number_was_changed_is_known_by_the_number_that_subscribes(world):
+async def test_a_deleted_contact_is_recognised_by_its_former_number(world):
     contact = await joined(world)
     await world.person(id=contact, mobile=OTHER)
     await world.poll()
@@ -202,7 +202,7 @@ async def test_a_deleted_contact_whose_number_was_changed_is_known_by_the_number
     assert len(parked(world)) == 1
 
 
-async def test_nobody_is_asked_about_a_deleted_contact_that_nothing_depends_on(world):
+async def test_a_deleted_contact_without_a_subscription_needs_no_person(world):
     # Nobody ever subscribed.
     made = await world.person(last_name="x", mobile=OTHER)
     await world.poll()
@@ -218,7 +218,7 @@ async def test_nobody_is_asked_about_a_deleted_contact_that_nothing_depends_on(w
     assert parked(world) == []
 
 
-async def test_nobody_is_asked_about_a_deleted_contact_while_another_one_has_the_number(world):
+async def test_a_deleted_contact_needs_no_person_if_another_one_has_the_number(world):
     contact = await joined(world)
     await world.person(last_name="Twin", mobile="900 00 001")
     await world.poll()
@@ -227,7 +227,7 @@ async def test_nobody_is_asked_about_a_deleted_contact_while_another_one_has_the
     assert parked(world) == []
 
 
-async def test_nobody_is_asked_about_a_contact_that_was_merged(world):
+async def test_a_merged_contact_needs_no_person(world):
     contact = await joined(world)
     kept = await world.person(last_name="Kept", mobile=DONOR)
     await world.poll()
@@ -236,7 +236,7 @@ async def test_nobody_is_asked_about_a_contact_that_was_merged(world):
     assert parked(world) == []
 
 
-async def test_one_alarm_reports_what_is_parked_and_the_limit_of_people(world):
+async def test_one_alarm_reports_parked_commands_and_the_limit_of_people(world):
     ids = await stopped_by_sms(world, 51)
     await world.people([{"id": one, "opted_out": False} for one in ids])
     await world.poll()

@@ -51,7 +51,7 @@ def left(world):
 
 
 @EACH_CRM
-async def test_nothing_is_left_in_files_backups_facts_and_metrics(world):
+async def test_a_forgotten_person_is_in_no_file_backup_log_or_metric(world):
     await life(world)
     assert left(world)
     contact = await world.contact(DONOR)
@@ -67,7 +67,7 @@ async def test_nothing_is_left_in_files_backups_facts_and_metrics(world):
 
 
 @EACH_CRM
-async def test_the_stop_holds_against_what_comes_again_and_a_new_start_counts(world):
+async def test_the_stop_of_a_forgotten_person_holds_until_a_new_opt_in(world):
     await life(world)
     contact = await world.contact(DONOR)
     await world.bin(contact["id"])

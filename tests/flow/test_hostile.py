@@ -126,7 +126,7 @@ async def still_works(world):
     assert bugs(world) == []
 
 
-async def test_what_cannot_be_read_is_kept_as_it_came_and_answered_200(world):
+async def test_an_unreadable_body_is_stored_and_answered_with_200(world):
     for endpoint in ("dlr", "mo"):
         for name, body in UNREADABLE.items():
             before = world.app.store.inbox.received()
@@ -157,7 +157,7 @@ async def test_odd_callbacks_are_stored_and_reach_a_final_state(world):
     await still_works(world)
 
 
-async def test_what_could_not_be_read_is_replayed_by_a_corrected_reader(world):
+async def test_an_unreadable_body_is_replayed_by_a_corrected_reader(world):
     assert await world.callback("dlr", UNREADABLE["no id"]) == 200
     kept = world.app.store.inbox.get(1)
     status, said = await admin(world, "replay", {"id": kept.id})
@@ -219,7 +219,7 @@ HEADERS = [
 ]
 
 
-async def test_without_the_secret_nothing_is_let_in_and_nothing_is_stored(world):
+async def test_a_callback_without_the_secret_is_refused_and_not_stored(world):
     bodies = [
         json.dumps(envelope(transactionId=CANARY)).encode(),
         b"[" * 5000 + CANARY.encode(),
@@ -248,7 +248,7 @@ async def nothing_of_it_on_disk(world):
         assert CANARY.encode() not in file.read_bytes(), file.name
 
 
-async def test_a_wrong_method_is_refused_and_stores_nothing(world):
+async def test_a_request_with_a_wrong_method_is_refused_and_not_stored(world):
     for method in (
         "GET",
         "HEAD",
@@ -268,7 +268,7 @@ async def test_a_wrong_method_is_refused_and_stores_nothing(world):
     await still_works(world)
 
 
-async def test_compressed_bodies_are_unpacked_to_the_limit_of_a_body_and_no_further(world):
+async def test_compressed_bodies_are_decompressed_up_to_the_size_limit(world):
     bomb = gzip.compress(b"0" * 10_000_000)
     for coding, status in {"gzip": 413, "GZIP": 413, "identity, gzip": 413, "br": 415, "gzip, gzip": 415}.items():
         assert await post(world, ENDPOINT, bomb, headers={"Content-Encoding": coding}) == status, coding
@@ -279,7 +279,7 @@ async def test_compressed_bodies_are_unpacked_to_the_limit_of_a_body_and_no_furt
     await still_works(world)
 
 
-async def test_the_charset_is_the_senders_affair_and_the_body_is_utf_8(world):
+async def test_the_body_is_read_as_utf_8_whatever_charset_is_named(world):
     charsets = ("evil", "utf-7", "utf-16", "rot13", "zlib_codec", "idna", "x" * 1000, '"')
     for charset in charsets:
         headers = {"Content-Type": f"application/json; charset={charset}"}
@@ -288,7 +288,7 @@ async def test_the_charset_is_the_senders_affair_and_the_body_is_utf_8(world):
     assert world.counts() == {"delivered": len(charsets)}
 
 
-async def test_an_oversized_body_is_413_and_stores_nothing(world):
+async def test_an_oversized_body_is_refused_with_413_and_not_stored(world):
     big = json.dumps(envelope(text="x" * 70_000)).encode()
     assert await post(world, ENDPOINT, big) == 413
     assert world.app.store.inbox.received() == 0
@@ -361,7 +361,7 @@ async def raw(world, data, *, end=False):
         writer.close()
 
 
-async def test_however_a_request_is_framed_it_gets_2xx_4xx_or_503(world):
+async def test_a_request_in_any_framing_gets_2xx_4xx_or_503(world):
     for name, frame in FRAMES.items():
         before = world.app.store.inbox.received()
         status = await raw(world, frame, end=name in CUT)
@@ -373,7 +373,7 @@ async def test_however_a_request_is_framed_it_gets_2xx_4xx_or_503(world):
     assert bugs(world) == []
 
 
-async def test_slow_callers_who_go_away_leave_nothing(world):
+async def test_slow_callers_that_disconnect_leave_nothing(world):
     port = int(world.app.url.rsplit(":", 1)[1])
     writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(300)]
     for place, writer in enumerate(writers):
@@ -386,7 +386,7 @@ async def test_slow_callers_who_go_away_leave_nothing(world):
     assert world.app.store.inbox.received() == 2
 
 
-async def test_a_thousand_broken_requests_on_kept_connections_do_no_harm(world):
+async def test_a_thousand_broken_requests_on_open_connections_do_no_harm(world):
     for body in list(UNREADABLE.values()) * 10:
         assert await post(world, ENDPOINT, body) == 200
         assert await post(world, "/hooks/strex/dlr/wrong", body) == 401

@@ -28,7 +28,7 @@ async def asked(world):
     return answer["lookups"] if isinstance(answer, dict) else answer
 
 
-async def test_a_new_donor_gets_their_name_and_is_asked_for_once(asking):
+async def test_a_new_donor_is_looked_up_once_and_gets_the_name(asking):
     await asking.phone(DONOR, "KATT")
     await asking.phone(DONOR, "HUND")
     await asking.settled()
@@ -37,7 +37,7 @@ async def test_a_new_donor_gets_their_name_and_is_asked_for_once(asking):
     assert await asked(asking) == [DONOR]
 
 
-async def test_nobody_in_the_register_is_an_answer_too(asking):
+async def test_a_number_that_is_not_registered_is_looked_up_once(asking):
     await asking.phone(OTHER, "KATT")
     await asking.settled()
     await asking.phone(OTHER, "HUND")
@@ -46,14 +46,14 @@ async def test_nobody_in_the_register_is_an_answer_too(asking):
     assert await asked(asking) == [OTHER]
 
 
-async def test_an_opt_out_is_never_held_up_by_a_look_up(asking):
+async def test_an_opt_out_does_not_wait_for_a_look_up(asking):
     await asking.phone(DONOR, "KATT STOPP")
     await asking.settled()
     assert (await asking.contact(DONOR))["opted_out"] is True
     assert await asked(asking) == []
 
 
-async def test_without_an_answer_the_event_is_planned_at_its_deadline(asking):
+async def test_an_event_without_a_look_up_reply_is_planned_at_its_deadline(asking):
     await asking.fault(asking.strex, fault="server_error", times=1_000_000, path="/api/lookup")
     await asking.phone(DONOR, "KATT")
     await asking.get(f"{asking.strex}/_sandbox/forwards?wait=1")

@@ -112,7 +112,7 @@ async def lied_to(world, peer, sink):
     await world.until(lambda: world.app.sink_channels[sink].breaker.cause is not None)
 
 
-async def test_a_lying_salesforce_confirms_nothing_and_is_written_to_within_a_minute_of_health(tmp_path, secrets):
+async def test_false_replies_of_salesforce_confirm_nothing_and_delivery_resumes_in_a_minute(tmp_path, secrets):
     assert len(SALESFORCE) >= 30
     async with a_liars_world(tmp_path) as (world, crm, _):
         for place, (name, lie) in enumerate(SALESFORCE.items()):
@@ -135,7 +135,7 @@ async def test_a_lying_salesforce_confirms_nothing_and_is_written_to_within_a_mi
         assert any("`url:`" in one.cure and "proxy or a firewall" in one.cure for one in emitted)
 
 
-async def test_a_lying_strex_ends_no_subscription_and_is_asked_again_within_a_minute_of_health(tmp_path, secrets):
+async def test_false_replies_of_strex_end_no_subscription_and_commands_resume_in_a_minute(tmp_path, secrets):
     assert len(STREX) >= 30
     async with a_liars_world(tmp_path) as (world, _, sms):
         for place, (name, lie) in enumerate(STREX.items()):
@@ -165,7 +165,7 @@ async def active(world, number):
     return next(one["active"] for one in await world.subscribers() if one["phone"] == number)
 
 
-async def test_an_alarm_for_an_unreachable_strex_says_what_failed_in_the_connection(tmp_path, secrets):
+async def test_the_alarm_for_an_unreachable_strex_names_the_connection_error(tmp_path, secrets):
     async with a_liars_world(tmp_path) as (world, _, sms):
         await world.phone("+4790000001", "KATT")
         await world.settled()

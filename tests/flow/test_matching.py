@@ -44,7 +44,7 @@ async def orders(world):
     return [(one["action"], one["keyword"]) for one in await world.orders()]
 
 
-async def test_a_contact_is_found_however_its_number_is_written_and_gets_the_external_id(world):
+async def test_a_contact_is_found_by_its_number_in_any_spelling_and_gets_the_external_id(world):
     known = await world.person(LastName="Ås", FirstName="Kari", MobilePhone=AS_PEOPLE_WRITE)
     await world.phone(DONOR, "KATT")
     await world.settled()
@@ -55,7 +55,7 @@ async def test_a_contact_is_found_however_its_number_is_written_and_gets_the_ext
     assert world.balanced()
 
 
-async def test_who_is_not_there_is_made_once(world):
+async def test_a_person_without_a_contact_gets_one(world):
     await world.phone(DONOR, "KATT")
     await world.phone(DONOR, "HUND")
     await world.settled()
@@ -63,7 +63,7 @@ async def test_who_is_not_there_is_made_once(world):
     assert (contact["SMS_Key__c"], contact["MobilePhone"]) == (DONOR, DONOR)
 
 
-async def test_an_opt_out_is_set_on_everybody_with_the_number_and_nothing_echoes(world):
+async def test_an_opt_out_is_set_on_all_contacts_with_the_number_without_an_echo(world):
     oldest = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     younger = await world.person(LastName="Bø", MobilePhone="+47 90 00 00 01")
     at_home = await world.person(LastName="Dal", HomePhone="0047 90000001")
@@ -80,7 +80,7 @@ async def test_an_opt_out_is_set_on_everybody_with_the_number_and_nothing_echoes
     assert await orders(world) == []
 
 
-async def test_contacts_that_no_feed_has_shown_are_opted_out_without_a_question_about_their_number(world):
+async def test_contacts_unknown_to_the_feed_are_opted_out_without_a_question(world):
     """What the feed shows first is our own opt-out: their number is the one that it was for."""
     made = [await world.person(LastName=f"Ås {n}", MobilePhone=AS_PEOPLE_WRITE) for n in range(2)]
     await world.phone(DONOR, "KATT STOPP")
@@ -91,7 +91,7 @@ async def test_contacts_that_no_feed_has_shown_are_opted_out_without_a_question_
     assert await orders(world) == []
 
 
-async def test_an_opt_in_clears_the_flag_of_the_one_it_is_for_alone(world):
+async def test_an_opt_in_clears_only_the_flag_of_its_own_contact(world):
     one = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     other = await world.person(LastName="Bø", MobilePhone=AS_PEOPLE_WRITE)
     for text in ("KATT", "KATT STOPP", "KATT"):
@@ -102,7 +102,7 @@ async def test_an_opt_in_clears_the_flag_of_the_one_it_is_for_alone(world):
     assert await orders(world) == []
 
 
-async def test_an_opt_in_leaves_a_flag_that_a_person_has_just_set(world):
+async def test_an_opt_in_does_not_clear_a_flag_that_a_person_has_just_set(world):
     known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.poll()
     await world.person(Id=known, SMS_Opt_Out__c=True)
@@ -111,7 +111,7 @@ async def test_an_opt_in_leaves_a_flag_that_a_person_has_just_set(world):
     assert await world.flag(known)
 
 
-async def test_an_opt_in_clears_a_flag_that_was_known_before_it(world):
+async def test_an_opt_in_clears_a_flag_that_a_poll_has_read(world):
     known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.poll()
     await world.person(Id=known, SMS_Opt_Out__c=True)
@@ -124,7 +124,7 @@ async def test_an_opt_in_clears_a_flag_that_was_known_before_it(world):
     assert await orders(world) == emitted
 
 
-async def test_a_deleted_contact_is_unlinked_and_matched_again(world):
+async def test_the_person_of_a_merged_contact_is_matched_again(world):
     first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.phone(DONOR, "KATT")
     await world.settled()
@@ -136,7 +136,7 @@ async def test_a_deleted_contact_is_unlinked_and_matched_again(world):
     assert set(await events_of(world)) == {kept}
 
 
-async def test_a_moved_number_is_matched_again(world):
+async def test_a_number_that_moved_to_another_contact_is_matched_again(world):
     first = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE)
     await world.phone(DONOR, "KATT")
     await world.settled()
@@ -150,7 +150,7 @@ async def test_a_moved_number_is_matched_again(world):
     assert (await events_of(world))[-1] == second
 
 
-async def test_two_numbers_of_one_contact_are_both_its_own(world):
+async def test_two_phone_numbers_of_one_contact_both_find_it(world):
     known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE, HomePhone="900 00 002")
     await world.phone(DONOR, "KATT")
     await world.phone("+4790000002", "KATT")
@@ -174,7 +174,7 @@ def parked(world):
     return world.app.store.dead_letters.listing(parked=True)
 
 
-async def test_what_is_ambiguous_waits_with_the_candidates_and_goes_out_once_they_are_merged(careful):
+async def test_an_ambiguous_write_waits_with_its_candidates_until_they_are_merged(careful):
     ids = await careful.people([{"LastName": "Ås", "MobilePhone": AS_PEOPLE_WRITE} for _ in range(2)])
     await careful.phone(DONOR, "KATT")
     await careful.settled()
@@ -192,7 +192,7 @@ async def test_what_is_ambiguous_waits_with_the_candidates_and_goes_out_once_the
     assert (await of(careful, ids[0]))["SMS_Key__c"] == DONOR
 
 
-async def test_an_ambiguous_opt_out_holds_for_all_before_anybody_decides(careful):
+async def test_an_ambiguous_opt_out_is_set_on_all_candidates_at_once(careful):
     ids = await careful.people([{"LastName": "Ås", "MobilePhone": AS_PEOPLE_WRITE} for _ in range(2)])
     await careful.poll()
     await careful.phone(DONOR, "STOPP")
@@ -205,7 +205,7 @@ async def test_an_ambiguous_opt_out_holds_for_all_before_anybody_decides(careful
     assert careful.balanced()
 
 
-async def test_a_contact_that_was_made_though_the_answer_was_lost_is_not_made_twice(tmp_path, secrets, mappings):
+async def test_a_contact_whose_creation_got_no_reply_is_not_created_twice(tmp_path, secrets, mappings):
     async with a_world(tmp_path, mappings=mappings) as world:
         async with world.running():
             await world.poll()
@@ -222,7 +222,7 @@ async def test_a_contact_that_was_made_though_the_answer_was_lost_is_not_made_tw
             assert set(await events_of(world)) == {contact["Id"]}
 
 
-async def test_a_child_that_comes_later_than_its_parent_is_still_tied_to_it(world):
+async def test_a_child_that_is_retried_later_is_linked_to_its_parent(world):
     known = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE, SMS_Key__c="a key of the office")
     await world.fault(world.salesforce, fault="bad_record", records=["strex"])
     await world.phone(DONOR, "KATT")
@@ -234,7 +234,7 @@ async def test_a_child_that_comes_later_than_its_parent_is_still_tied_to_it(worl
     assert set(await events_of(world)) == {known}
 
 
-async def test_a_burst_of_donors_is_found_whole(world):
+async def test_a_hundred_simultaneous_donors_are_all_matched(world):
     people = [{"LastName": "x", "MobilePhone": f"900 00 {n:03}"} for n in range(100)]
     await world.people(people)
     for n in range(100):

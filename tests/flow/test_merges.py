@@ -20,7 +20,7 @@ async def living(world):
 
 
 @pytest.mark.parametrize("seen", [True, False])
-async def test_what_comes_for_a_merged_contact_goes_to_the_one_that_was_kept(world, seen):
+async def test_events_for_a_merged_contact_are_written_to_the_kept_one(world, seen):
     await changed(world, 1)
     mine = await world.contact(DONOR)
     kept = await world.person(last_name="Kept")
@@ -39,7 +39,7 @@ async def test_what_comes_for_a_merged_contact_goes_to_the_one_that_was_kept(wor
     assert world.counts().keys() == {"delivered"}
 
 
-async def test_a_kept_contact_with_its_own_number_keeps_it_and_takes_what_comes_for_the_other(world):
+async def test_a_kept_contact_keeps_its_number_and_gets_events_for_the_merged_one(world):
     await changed(world, 1)
     mine = await world.contact(DONOR)
     kept = await world.person(last_name="Kept", sms_key=number(2))

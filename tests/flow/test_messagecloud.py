@@ -135,7 +135,7 @@ async def donors(tmp_path, monkeypatch):
         yield made
 
 
-async def test_a_completed_subscription_is_a_contact_a_monthly_gift_and_the_first_payment(donors):
+async def test_a_completed_subscription_makes_a_contact_a_monthly_gift_and_a_first_payment(donors):
     transaction_id = await donors.window()
     assert await donors.world.contact(DONOR) is None
     redirect = await donors.at_the_window(transaction_id)
@@ -150,7 +150,7 @@ async def test_a_completed_subscription_is_a_contact_a_monthly_gift_and_the_firs
     assert donors.world.balanced()
 
 
-async def test_a_donor_who_never_comes_back_is_found_the_same_way(donors):
+async def test_a_subscription_is_completed_although_the_donor_does_not_return(donors):
     transaction_id = await donors.window()
     await donors.at_the_window(transaction_id)
     await donors.answered()
@@ -158,7 +158,7 @@ async def test_a_donor_who_never_comes_back_is_found_the_same_way(donors):
     assert len(donors.asked("answered")) == 1
 
 
-async def test_a_return_from_the_payment_page_is_only_a_hint_and_no_proof(donors):
+async def test_a_return_from_the_payment_page_proves_no_subscription(donors):
     transaction_id = await donors.window()
     (own,) = await donors.world.get(f"{donors.gateway}/_sandbox/transactions")
     _, page, _ = await donors.visit(f"return?id={own['own_id']}&status=success")
@@ -172,7 +172,7 @@ async def test_a_return_from_the_payment_page_is_only_a_hint_and_no_proof(donors
     assert await donors.gift(transaction_id)
 
 
-async def test_a_hint_brings_the_answer_without_waiting_for_the_gap(donors):
+async def test_a_return_from_the_payment_page_makes_the_question_due(donors):
     transaction_id = await donors.window()
     for _ in range(6):
         await donors.asked_again()
@@ -185,14 +185,14 @@ async def test_a_hint_brings_the_answer_without_waiting_for_the_gap(donors):
 
 
 @pytest.mark.parametrize("way", [{"as_numbers": True}, {"table_names": True}])
-async def test_each_form_that_the_document_shows_is_understood(donors, way):
+async def test_each_documented_form_of_the_reply_is_read(donors, way):
     await donors.world.post(f"{donors.gateway}/_sandbox/config", way, method="PUT")
     transaction_id = await donors.subscribe()
     assert await donors.gift(transaction_id)
 
 
 @pytest.mark.parametrize("status", ["ACKNOWLEDGED", "UNKNOWN"])
-async def test_what_is_not_final_is_asked_again_with_growing_gaps_until_it_is(donors, status):
+async def test_a_status_that_is_not_final_is_asked_for_with_growing_gaps(donors, status):
     transaction_id = await donors.window()
     await donors.at_the_window(transaction_id, status=status)
     for _ in range(4):
@@ -204,7 +204,7 @@ async def test_what_is_not_final_is_asked_again_with_growing_gaps_until_it_is(do
 
 
 @pytest.mark.parametrize("status", ["REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED"])
-async def test_what_failed_is_nobodys_subscription(donors, status):
+async def test_a_failed_subscription_makes_no_contact(donors, status):
     transaction_id = await donors.window()
     await donors.at_the_window(transaction_id, status=status)
     await donors.answered()
@@ -212,14 +212,14 @@ async def test_what_failed_is_nobodys_subscription(donors, status):
     assert donors.world.counts() == {"ignored": 1}
 
 
-async def test_a_donor_who_turns_back_sees_that_page(donors):
+async def test_a_donor_who_cancels_is_redirected_to_that_page(donors):
     redirect = await donors.at_the_window(await donors.window(), "cancelled")
     assert (await donors.visit(redirect))[1] == f"{PAGES}/turned-back"
     await donors.answered()
     assert await donors.world.contact(DONOR) is None
 
 
-async def test_a_window_that_is_left_open_ends_at_the_deadline_and_can_be_asked_about_again(donors):
+async def test_an_abandoned_window_ends_at_the_deadline_and_can_be_replayed(donors):
     transaction_id = await donors.window()
     await donors.asked_again()
     await donors.asked_again(ahead=timedelta(hours=49))
@@ -241,7 +241,7 @@ async def replay(world, key):
 
 
 @pytest.mark.parametrize("how", [{"code": code} for code in (1, 2, 3, 4, 77)] + [{"http": 500}, {"http": 404}])
-async def test_an_error_in_between_loses_no_subscription(donors, how):
+async def test_a_temporary_error_loses_no_subscription(donors, how):
     transaction_id = await donors.window()
     await donors.at_the_window(transaction_id)
     await donors.spoil("view", times=2, **how)
@@ -252,7 +252,7 @@ async def test_an_error_in_between_loses_no_subscription(donors, how):
     assert await donors.gift(transaction_id)
 
 
-async def test_a_refused_key_is_one_alarm_and_what_stays_unanswered_another(donors):
+async def test_a_refused_key_and_an_unanswered_question_raise_one_alarm_each(donors):
     await donors.window()
     await donors.spoil("view", code=2, times=1000)
     await donors.asked_again()
@@ -265,7 +265,7 @@ async def test_a_refused_key_is_one_alarm_and_what_stays_unanswered_another(dono
 
 
 @pytest.mark.parametrize("how", [{"code": 1}, {"code": 2}, {"code": 3}, {"code": 4}, {"http": 500}])
-async def test_without_a_window_nothing_is_stored_and_the_donor_is_asked_to_come_again(donors, how):
+async def test_a_visit_without_a_window_gets_503_and_is_not_stored(donors, how):
     await donors.spoil("new", **how)
     status, location, _ = await donors.visit("subscribe/katt")
     assert (status, location) == (503, None)
@@ -273,13 +273,13 @@ async def test_without_a_window_nothing_is_stored_and_the_donor_is_asked_to_come
     await donors.subscribe()
 
 
-async def test_an_offer_that_there_is_not_creates_no_window(donors):
+async def test_an_unknown_offer_creates_no_window(donors):
     for path in ("subscribe", "subscribe/", "subscribe/fugl", "subscribe/%2e%2e"):
         assert (await donors.visit(path))[0] == 404
     assert await donors.world.get(f"{donors.gateway}/_sandbox/calls") == []
 
 
-async def test_a_donor_who_is_known_as_an_opt_out_joins_again(donors):
+async def test_an_opted_out_donor_can_subscribe_again(donors):
     await donors.subscribe()
     await donors.phone("STOP KATT")
     await donors.world.settled()
@@ -299,7 +299,7 @@ async def test_a_stop_ends_the_subscription_and_sets_the_flag(donors, text):
     assert await donors.world.orders() == []
 
 
-async def test_a_stop_for_one_of_two_leaves_the_other_and_the_flag_alone(donors):
+async def test_a_stop_of_one_of_two_subscriptions_leaves_the_other_and_the_flag(donors):
     await donors.subscribe("katt")
     await donors.subscribe("hund")
     await donors.phone("STOP KATT", method="GET")
@@ -316,7 +316,7 @@ async def test_a_stop_for_one_of_two_leaves_the_other_and_the_flag_alone(donors)
     assert {one["Keyword__c"] for one in await donors.world.records("SMS_Event__c")} == {"KATT", "HUND"}
 
 
-async def test_a_stop_before_a_late_status_still_holds(donors):
+async def test_a_stop_holds_against_a_late_status(donors):
     transaction_id = await donors.window()
     await donors.at_the_window(transaction_id, status="UNKNOWN")
     donors.world.clock.ahead += timedelta(minutes=5)
@@ -329,7 +329,7 @@ async def test_a_stop_before_a_late_status_still_holds(donors):
     assert donors.world.counts() == {"delivered": 1, "superseded": 1}
 
 
-async def test_an_opt_out_in_salesforce_is_settled_in_our_ledger_without_a_call(donors):
+async def test_an_opt_out_in_salesforce_is_delivered_without_a_call(donors):
     await donors.subscribe()
     await donors.world.poll()
     contact = await donors.world.contact(DONOR)
@@ -343,7 +343,7 @@ async def test_an_opt_out_in_salesforce_is_settled_in_our_ledger_without_a_call(
     assert await donors.world.get(f"{donors.gateway}/_sandbox/calls") == before
 
 
-async def test_the_documents_message_changes_nothing_and_a_repeat_is_known(donors):
+async def test_the_documented_message_is_ignored_and_its_repeat_recognised(donors):
     url = f"{donors.world.app.url}/hooks/messagecloud/mo/{SECRETS['HOOK_SECRET']}"
     body = (SAMPLES / "message.form").read_bytes().strip()
     form = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -359,7 +359,7 @@ async def test_the_documents_message_changes_nothing_and_a_repeat_is_known(donor
     assert donors.world.app.store.inbox.raw(stored.id) == body
 
 
-async def test_an_alias_is_kept_and_matches_nobody(donors):
+async def test_an_alias_of_a_number_is_stored_and_matches_nobody(donors):
     await donors.phone("STOP", number="#288123")
     await donors.world.settled()
     (event,) = donors.world.emitted(CallbackReceived)
@@ -370,7 +370,7 @@ async def test_an_alias_is_kept_and_matches_nobody(donors):
     assert donors.world.balanced()
 
 
-async def test_reports_in_any_order_leave_the_final_one(donors):
+async def test_reports_in_any_order_leave_the_final_status(donors):
     await donors.report("DELIVERED")
     await donors.report("ACKNOWLEDGED", method="GET")
     await donors.report("DELIVERED", method="GET")
@@ -380,7 +380,7 @@ async def test_reports_in_any_order_leave_the_final_one(donors):
     assert donors.world.counts() == {"delivered": 1, "ignored": 1}
 
 
-async def test_nobody_gets_in_without_the_secret_but_donors(donors):
+async def test_only_donors_are_served_without_the_secret(donors):
     for path in ("mo?id=1&message=STOP", "dlr?id=1&report=DELIVERED", "mo/wrong?id=1"):
         assert (await donors.visit(path))[0] == 401
     assert donors.world.counts() == {}
@@ -389,7 +389,7 @@ async def test_nobody_gets_in_without_the_secret_but_donors(donors):
     assert donors.world.counts() == {}
 
 
-async def test_an_open_question_holds_up_nobody_elses_events(donors):
+async def test_an_open_question_does_not_delay_events_of_others(donors):
     await donors.window()
     await donors.phone("hello", number=OTHER)
     await donors.world.until(lambda: donors.world.counts().get("ignored") == 1)
@@ -403,7 +403,7 @@ async def test_too_many_windows_from_one_address_are_refused(tmp_path, monkeypat
         assert donors.world.counts() == {"pending": 2}
 
 
-async def test_a_daemon_that_stops_in_between_asks_again(tmp_path, monkeypatch):
+async def test_a_restarted_daemon_asks_again(tmp_path, monkeypatch):
     async with a_place(tmp_path, monkeypatch) as donors:
         async with donors.world.running():
             await introduce(donors)
@@ -416,7 +416,7 @@ async def test_a_daemon_that_stops_in_between_asks_again(tmp_path, monkeypatch):
             assert await donors.gift(transaction_id)
 
 
-async def test_the_key_and_the_donors_number_are_in_no_log_line(tmp_path, monkeypatch):
+async def test_no_log_line_contains_the_api_key_or_the_number(tmp_path, monkeypatch):
     lines = io.StringIO()
     async with a_place(tmp_path, monkeypatch) as donors:
         log, emitted = Log(level="debug", form="text", stream=lines), donors.world.emit

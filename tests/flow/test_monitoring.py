@@ -38,7 +38,7 @@ def labels_of_metrics():
     return {name: {label.strip() for label in labels.split(",") if label.strip()} for name, labels in rows}
 
 
-async def test_each_expression_asks_for_what_a_running_daemon_has(world):
+async def test_each_alert_expression_uses_metrics_of_a_running_daemon(world):
     async with world.http.get(f"{world.app.admin_url}/metrics") as answer:
         scrape = await answer.text()
     families = {line.split()[2]: line.split()[3] for line in scrape.splitlines() if line.startswith("# TYPE ")}
@@ -57,7 +57,7 @@ async def test_each_expression_asks_for_what_a_running_daemon_has(world):
                 assert {one.strip() for one in grouped.split(",")} <= known, (title, expression)
 
 
-def test_each_alert_says_what_to_do_and_whether_it_can_wait():
+def test_each_alert_has_a_severity_a_summary_and_a_cure():
     for one in alerts():
         assert one["labels"]["severity"] in {"critical", "warning"}, one["alert"]
         assert one["annotations"]["summary"], one["alert"]

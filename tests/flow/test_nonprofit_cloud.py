@@ -44,7 +44,7 @@ async def test_a_monthly_gift_is_one_transaction_under_one_commitment_of_the_per
 
 @pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
 @pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
-async def test_a_gift_that_was_taken_back_stays_refunded_in_whatever_order_the_reports_come(world, emit, order):
+async def test_a_reversed_gift_stays_refunded_in_any_order_of_reports(world, emit, order):
     bodies = {"Ok": report("Recurring"), "Reversed": report("Recurring", transaction="-t-1", price=None)}
     await emit(world, *(bodies[each] for each in order))
     donor = only(await world.records("Account"))
@@ -52,14 +52,14 @@ async def test_a_gift_that_was_taken_back_stays_refunded_in_whatever_order_the_r
 
 
 @pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
-async def test_a_commitment_that_has_ended_does_not_come_to_life_by_a_late_gift(world, emit):
+async def test_a_late_gift_does_not_restart_an_ended_commitment(world, emit):
     await emit(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
     commitment = only(await world.records(COMMITMENT), Status="Closed")
     only(await world.records(GIFT), GiftCommitmentId=commitment["Id"], Status="Paid")
     only(await world.records("Account"), SMS_Opt_Out__c=True)
 
 
-async def test_a_donor_who_joins_again_gets_a_new_commitment(world):
+async def test_a_donor_who_subscribes_again_gets_a_new_commitment(world):
     await emitted(
         world,
         report("Recurring"),
@@ -72,7 +72,7 @@ async def test_a_donor_who_joins_again_gets_a_new_commitment(world):
     only(await world.records("Account"), SMS_Opt_Out__c=False)
 
 
-async def test_a_new_amount_by_sms_goes_to_commitment_and_schedule_and_does_not_come_back(world):
+async def test_a_new_amount_by_sms_is_written_to_commitment_and_schedule_without_an_echo(world):
     await emitted(world, report("Recurring"), report("AlterPrice", transaction="t-2", price=350))
     only(await world.records(COMMITMENT), SMS_Monthly_Amount__c=350)
     only(await world.records(SCHEDULE), TransactionAmount=350)
@@ -80,7 +80,7 @@ async def test_a_new_amount_by_sms_goes_to_commitment_and_schedule_and_does_not_
     assert await world.orders() == []
 
 
-async def test_what_did_not_go_through_leaves_no_money_behind(world):
+async def test_a_payment_that_did_not_succeed_makes_no_gift(world):
     failed = [report("Recurring", transaction=f"t-{status}", status=status) for status in ("Failed", "Sent")]
     nothing = [report(name, transaction=f"t-{name}") for name in NO_EFFECT]
     await emitted(world, *failed, *nothing, report("AlterPrice", transaction="t-9", status="Failed"))
@@ -104,7 +104,7 @@ async def test_an_opt_out_in_salesforce_ends_every_subscription(world):
     assert sorted(orders) == [("unsubscribe", "KATT", 200), ("unsubscribe", "MYKEYWORD", 200)]
 
 
-async def test_closing_the_commitment_ends_this_subscription_alone(world):
+async def test_closing_a_commitment_ends_only_its_own_subscription(world):
     joined = await subscribed(world, "KATT", "MYKEYWORD")
     await emitted(world, report("Recurring", subscription=joined))
     commitment = only(await world.records(COMMITMENT))

@@ -153,7 +153,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("known", [False, True], ids=["new", "known"])
 @pytest.mark.parametrize("code", FAULTS)
-async def test_an_opt_out_that_the_crm_refuses_for_another_field_is_in_force_at_once(world, code, known):
+async def test_an_opt_out_is_written_at_once_although_another_field_is_refused(world, code, known):
     fault, properties = FAULTS[code]
     if known:
         await world.person(LastName="Nord", SMS_Key__c=ONE, MobilePhone=ONE)
@@ -172,7 +172,7 @@ async def test_an_opt_out_that_the_crm_refuses_for_another_field_is_in_force_at_
     assert cause.rule == "consent.yaml: out"
 
 
-async def test_a_value_of_another_kind_than_its_field_is_kept_alone(tmp_path, secrets):
+async def test_a_value_of_the_wrong_type_stops_only_its_own_fields(tmp_path, secrets):
     """Salesforce refuses the whole request for it, others' records too."""
     mappings = mapped(tmp_path / "mappings", birthdate='"{properties.born}"')
     async with a_world(tmp_path, mappings=mappings) as world, world.running():
@@ -188,7 +188,7 @@ async def test_a_value_of_another_kind_than_its_field_is_kept_alone(tmp_path, se
         assert open_opt_outs(world) == []
 
 
-async def test_the_rest_goes_out_when_it_is_retried_and_takes_no_word_back(world):
+async def test_a_retry_writes_the_other_fields_and_does_not_set_the_flag_again(world):
     await too_long(world)
     await report(world, ONE, "Unsubscribe", **PLAIN)
     contact = await out(world, ONE)
@@ -208,7 +208,7 @@ async def test_the_rest_goes_out_when_it_is_retried_and_takes_no_word_back(world
     assert contact["SMS_Opt_Out__c"] is False
 
 
-async def test_a_later_joining_is_not_undone_by_the_rest(world):
+async def test_a_retry_of_the_other_fields_does_not_revert_a_later_opt_in(world):
     await too_long(world)
     await report(world, ONE, "Unsubscribe", 1, **PLAIN)
     await out(world, ONE)
@@ -224,7 +224,7 @@ async def test_a_later_joining_is_not_undone_by_the_rest(world):
     assert (contact["SMS_Opt_Out__c"], contact["Description"]) == (False, PLAIN["note"])
 
 
-async def test_an_opt_in_goes_through_in_the_same_way(world):
+async def test_an_opt_in_is_written_although_another_field_is_refused(world):
     await report(world, ONE, "Unsubscribe", 1, born="01.02.1990")
     await out(world, ONE)
     await too_long(world)
@@ -233,7 +233,7 @@ async def test_an_opt_in_goes_through_in_the_same_way(world):
     assert (await world.contact(ONE))["SMS_Opt_Out__c"] is False
 
 
-async def test_of_several_writes_of_one_record_only_the_bad_part_is_kept(world):
+async def test_only_the_invalid_one_of_several_writes_becomes_a_dead_letter(world):
     await too_long(world)
     await world.fault(world.salesforce, fault="unavailable", times=1000, only="writes")
     await report(world, ONE, "Subscribe", 1)
@@ -248,7 +248,7 @@ async def test_of_several_writes_of_one_record_only_the_bad_part_is_kept(world):
 
 
 @pytest.mark.parametrize("fault", [read_only, no_such_field])
-async def test_a_stopped_mapping_holds_up_no_word_about_consent(world, fault):
+async def test_a_suspended_rule_does_not_delay_consent_fields(world, fault):
     await report(world, THREE, "Unsubscribe", 1, born="01.02.1990")
     await out(world, THREE)
     await world.settled()
@@ -270,7 +270,7 @@ async def joined(world, number):
     return not await is_out(world, number)
 
 
-async def test_a_value_that_cannot_be_made_holds_up_the_rest_alone(world):
+async def test_a_value_that_cannot_be_made_stops_only_the_other_fields(world):
     await report(world, ONE, "Unsubscribe", note="a note", born="13/1/2000", first="Kari")
     contact = await out(world, ONE)
     await world.until(lambda: world.counts() == {"dead": 1})
@@ -294,7 +294,7 @@ async def test_a_value_that_cannot_be_made_holds_up_the_rest_alone(world):
     assert contact["SMS_Opt_Out__c"] is False
 
 
-async def test_what_still_cannot_be_planned_stays_a_dead_letter(world):
+async def test_a_retry_that_cannot_be_planned_stays_a_dead_letter(world):
     await report(world, ONE, "Unsubscribe", born="13/1/2000")
     await world.until(lambda: world.counts() == {"dead": 1})
     await world.retry_dead()
@@ -306,7 +306,7 @@ async def test_what_still_cannot_be_planned_stays_a_dead_letter(world):
     assert len(await world.records()) == 1
 
 
-async def test_a_parent_that_is_missing_holds_up_no_opt_out(tmp_path, secrets):
+async def test_a_missing_parent_does_not_delay_an_opt_out(tmp_path, secrets):
     mappings = mapped(tmp_path / "mappings", birthdate='"2000-01-01"')
     text = (mappings / "consent.yaml").read_text()
     (mappings / "consent.yaml").write_text(
@@ -323,7 +323,7 @@ async def test_a_parent_that_is_missing_holds_up_no_opt_out(tmp_path, secrets):
         assert world.counts() == {"delivering": 1}
 
 
-async def test_what_cannot_be_named_at_all_stays_open_with_an_alarm(tmp_path, secrets):
+async def test_an_opt_out_without_a_key_stays_open_with_an_alarm(tmp_path, secrets):
     mappings = mapped(tmp_path / "mappings", log=LOG.replace(', Contact__r: {SMS_Key__c: "{msisdn}"}', ""))
     text = (mappings / "consent.yaml").read_text()
     (mappings / "consent.yaml").write_text(
@@ -339,7 +339,7 @@ async def test_what_cannot_be_named_at_all_stays_open_with_an_alarm(tmp_path, se
         assert [one["Action__c"] for one in await world.records("SMS_Event__c")] == ["Unsubscribe"]
 
 
-async def test_where_the_consent_fields_are_refused_too_the_letter_says_so_and_the_opt_out_stays_open(world):
+async def test_an_opt_out_whose_consent_fields_are_refused_stays_open(world):
     await field(world, "SMS_Opt_Out__c", rule="Nobody leaves.")
     await report(world, ONE, "Unsubscribe", **PLAIN)
     await world.until(lambda: world.counts() == {"dead": 1})
@@ -348,7 +348,7 @@ async def test_where_the_consent_fields_are_refused_too_the_letter_says_so_and_t
     assert [one.sink for one in open_opt_outs(world)] == ["salesforce"]
 
 
-async def test_of_a_household_everybody_is_out_though_one_field_is_refused(tmp_path, secrets):
+async def test_all_contacts_with_the_number_are_opted_out_although_a_field_is_refused(tmp_path, secrets):
     match = "{phone: [MobilePhone, HomePhone], none: create, many: oldest}"
     mappings = mapped(tmp_path / "mappings", match=match)
     async with a_world(tmp_path, mappings=mappings, config=CONFIG) as world, world.running():
@@ -360,7 +360,7 @@ async def test_of_a_household_everybody_is_out_though_one_field_is_refused(tmp_p
         assert open_opt_outs(world) == []
 
 
-async def test_what_is_retried_beside_a_match_that_is_done_takes_no_word_back(tmp_path, secrets):
+async def test_a_match_that_is_sent_again_does_not_set_the_flag_again(tmp_path, secrets):
     """A match goes along once more with what is left of its unit, but what it has said about consent is not said again."""
     match = "{phone: [MobilePhone, HomePhone], none: create, many: oldest}"
     mappings = mapped(tmp_path / "mappings", birthdate='"2000-01-01"', log=LOG, match=match)
@@ -383,7 +383,7 @@ async def test_what_is_retried_beside_a_match_that_is_done_takes_no_word_back(tm
         assert (await world.contact(ONE))["SMS_Opt_Out__c"] is False
 
 
-async def test_a_command_goes_out_though_a_write_of_the_event_cannot_be_planned(tmp_path, secrets):
+async def test_a_command_is_sent_although_a_write_of_its_event_cannot_be_planned(tmp_path, secrets):
     mappings = mapped(tmp_path / "mappings", birthdate='"2000-01-01"')
     path = mappings / "salesforce-to-strex.yaml"
     text = path.read_text()

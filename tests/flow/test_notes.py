@@ -49,7 +49,7 @@ async def ask(world, command, **payload):
     return await commands_for(context)[command](payload)
 
 
-async def test_a_form_is_delivered_with_a_note_on_the_date_that_is_none(world):
+async def test_a_form_with_an_invalid_date_is_delivered_with_a_note(world):
     await report(world, ONE, "Signup", name="Nord", mail="kari@example.com", born="13/1/2000")
     await world.settled()
     assert world.counts() == {"delivered": 1}
@@ -74,7 +74,7 @@ async def test_a_form_is_delivered_with_a_note_on_the_date_that_is_none(world):
     assert sum(fact.left_out for fact in world.emitted(Planned)) == 1
 
 
-async def test_an_event_without_a_fault_has_no_note(world):
+async def test_a_valid_event_has_no_note(world):
     await report(world, ONE, "Signup", name="Nord", mail="kari@example.com", born="12/31/2000")
     await world.settled()
     assert (await ask(world, "notes_list"))["notes"] == []
@@ -82,7 +82,7 @@ async def test_an_event_without_a_fault_has_no_note(world):
     assert (await world.records())[0]["Birthdate"] == "2000-12-31"
 
 
-async def test_what_is_planned_again_has_the_notes_of_its_last_plan(world):
+async def test_a_replanned_event_has_the_notes_of_its_last_plan(world):
     (world.base / "mappings" / "form.yaml").write_text(FORM.replace("{msisdn}", "{properties.key}", 1))
     await world.app.reload()
     await report(world, ONE, "Signup", name="Nord", born="13/1/2000")

@@ -41,7 +41,7 @@ async def test_a_monthly_gift_is_one_opportunity_with_one_payment_under_one_recu
 
 @pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
 @pytest.mark.parametrize("order", [("Ok", "Reversed"), ("Reversed", "Ok")], ids="-".join)
-async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_reports_come(world, emit, order):
+async def test_a_reversed_gift_stays_lost_in_any_order_of_reports(world, emit, order):
     bodies = {"Ok": report("Recurring"), "Reversed": report("Recurring", transaction="-t-1", price=None)}
     await emit(world, *(bodies[each] for each in order))
     gift = only(await world.records(GIFT), StageName="Closed Lost", Amount=200, SMS_Transaction__c="t-1")
@@ -50,7 +50,7 @@ async def test_a_gift_that_was_taken_back_stays_lost_in_whatever_order_the_repor
 
 
 @pytest.mark.parametrize("emit", [emitted, told_at_once], ids=["one by one", "in one batch"])
-async def test_a_recurring_donation_that_has_ended_does_not_come_to_life_by_a_late_gift(world, emit):
+async def test_a_late_gift_does_not_restart_an_ended_recurring_donation(world, emit):
     await emit(world, report("Unsubscribe", transaction="t-0", price=None), report("Recurring"))
     donation = only(await world.records(RD), npsp__Status__c="Closed")
     assert donation["npsp__EndDate__c"] is not None
@@ -58,7 +58,7 @@ async def test_a_recurring_donation_that_has_ended_does_not_come_to_life_by_a_la
     only(await world.records(), SMS_Opt_Out__c=True)
 
 
-async def test_a_donor_who_joins_again_gets_a_new_recurring_donation(world):
+async def test_a_donor_who_subscribes_again_gets_a_new_recurring_donation(world):
     await emitted(
         world,
         report("Recurring"),
@@ -71,14 +71,14 @@ async def test_a_donor_who_joins_again_gets_a_new_recurring_donation(world):
     only(await world.records(), SMS_Opt_Out__c=False)
 
 
-async def test_a_new_amount_by_sms_goes_to_the_recurring_donation_and_does_not_come_back(world):
+async def test_a_new_amount_by_sms_is_written_to_the_recurring_donation_without_an_echo(world):
     await emitted(world, report("Recurring"), report("AlterPrice", transaction="t-2", price=350))
     only(await world.records(RD), npe03__Amount__c=350)
     await look(world)
     assert await world.orders() == []
 
 
-async def test_what_did_not_go_through_leaves_no_money_behind(world):
+async def test_a_payment_that_did_not_succeed_makes_no_gift(world):
     failed = [report("Recurring", transaction=f"t-{status}", status=status) for status in ("Failed", "Sent")]
     nothing = [report(name, transaction=f"t-{name}") for name in NO_EFFECT]
     await emitted(world, *failed, *nothing, report("AlterPrice", transaction="t-9", status="Failed"))
@@ -86,7 +86,7 @@ async def test_what_did_not_go_through_leaves_no_money_behind(world):
     assert len(await world.records("SMS_Event__c")) == len(failed) + len(nothing)
 
 
-async def test_closing_the_recurring_donation_ends_this_subscription_alone(world):
+async def test_closing_a_recurring_donation_ends_only_its_own_subscription(world):
     joined = await subscribed(world, "KATT", "MYKEYWORD")
     await emitted(world, report("Recurring", subscription=joined))
     donation = only(await world.records(RD))
@@ -114,7 +114,7 @@ async def test_an_amount_that_a_person_changes_is_sent_to_strex(world):
     only(await world.records(RD), npe03__Amount__c=400)
 
 
-async def test_a_recurring_donation_that_did_not_come_by_sms_is_no_concern_of_strex(world):
+async def test_a_recurring_donation_without_a_subscription_sends_no_command(world):
     contact = await world.person(LastName="Ås", MobilePhone=DONOR)
     fields = {
         "npe03__Contact__c": contact,
@@ -134,7 +134,7 @@ async def test_a_recurring_donation_that_did_not_come_by_sms_is_no_concern_of_st
 
 
 @pytest.mark.parametrize("mark", ["npsp__Deceased__c", "npsp__Do_Not_Contact__c"])
-async def test_nobody_who_has_died_or_wants_no_contact_keeps_a_subscription(world, mark):
+async def test_marking_a_contact_as_deceased_or_do_not_contact_ends_its_subscriptions(world, mark):
     await subscribed(world, "KATT", "MYKEYWORD")
     contact = only(await world.records())
     await world.person(Id=contact["Id"], **{mark: True})

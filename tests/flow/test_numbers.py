@@ -128,7 +128,7 @@ FORMS = [
 GROUPS = ["{0}{1}{2}", "{0} {1} {2}", "{0}/{1} {2}", "{0}\u2013{1}\u2013{2}", "{0}.{1}.{2}", "{0}\u200b{1}\u00ad{2}"]
 
 
-async def test_a_contact_is_found_and_its_subscription_ended_however_people_wrote_its_number(world):
+async def test_a_contact_is_found_and_its_subscription_ended_in_any_spelling_of_its_number(world):
     people = {}
     for place, form in enumerate(FORMS):
         number = f"900003{place:02}"
@@ -151,7 +151,7 @@ async def test_a_contact_is_found_and_its_subscription_ended_however_people_wrot
     assert letters(world) == []
 
 
-async def test_a_command_goes_to_the_number_that_was_matched_and_to_no_other_person(world):
+async def test_a_command_goes_only_to_the_number_that_was_matched(world):
     await sends(world, "+4790000204", "KATT")
     await world.person(Id=(await world.contact("+4790000204"))["Id"], MobilePhone="+47 (0) 900 00 204")
     await world.poll()
@@ -161,7 +161,7 @@ async def test_a_command_goes_to_the_number_that_was_matched_and_to_no_other_per
     assert await active(world, "+4790000204") == []
 
 
-async def test_the_same_number_in_another_form_asks_nobody(world):
+async def test_a_number_in_another_spelling_needs_no_person(world):
     ids = await world.people(
         [{"LastName": "x", "MobilePhone": f"+479000010{n}", "SMS_Opt_Out__c": True} for n in range(5)]
     )
@@ -172,7 +172,7 @@ async def test_the_same_number_in_another_form_asks_nobody(world):
     assert world.counts() == before
 
 
-async def test_an_opt_out_holds_for_the_whole_household_however_its_numbers_are_written(world):
+async def test_an_opt_out_is_set_on_all_contacts_with_the_number_in_any_spelling(world):
     forms = ["+47 900 00 677 (Kari)", "Mob. 900 00 677", "\u202d90000677\u202c", "+47 (0) 900 00 677"]
     ids = await world.people([{"LastName": "Ås", "MobilePhone": form} for form in forms])
     stranger = await world.person(LastName="By", MobilePhone="900 00 678 / 900 00 679")
@@ -181,7 +181,7 @@ async def test_an_opt_out_holds_for_the_whole_household_however_its_numbers_are_
     assert [await world.flag(one) for one in (*ids, stranger)] == [True] * len(ids) + [False]
 
 
-async def test_two_numbers_in_one_field_mean_nobody_until_a_person_leaves_one(world):
+async def test_two_numbers_in_one_field_match_nobody_until_one_is_removed(world):
     both = await world.person(LastName="Ås", MobilePhone="900 00 677 / 900 00 678")
     await world.poll()
     await sends(world, NORWEGIAN, "STOPP")
@@ -195,7 +195,7 @@ async def test_two_numbers_in_one_field_mean_nobody_until_a_person_leaves_one(wo
     assert [one["Id"] for one in await world.records()] == [both]
 
 
-async def test_a_norwegians_stop_opts_out_no_dane(two):
+async def test_a_stop_from_norway_does_not_opt_out_a_danish_contact(two):
     dane = await two.person(LastName="Dorte", MobilePhone=AT_HOME)
     await two.poll()
     await sends(two, NORWEGIAN, "STOPP")
@@ -212,7 +212,7 @@ async def test_a_norwegians_stop_opts_out_no_dane(two):
     assert (await two.contact(NORWEGIAN))["SMS_Opt_Out__c"]
 
 
-async def test_a_danes_ticked_box_ends_nobody_elses_subscription(two):
+async def test_an_opt_out_of_a_danish_contact_does_not_end_a_norwegian_subscription(two):
     await sends(two, NORWEGIAN, "KATT")
     dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME)
     await two.poll()
@@ -228,7 +228,7 @@ async def test_a_danes_ticked_box_ends_nobody_elses_subscription(two):
     assert await active(two, NORWEGIAN) == ["KATT"]
 
 
-async def test_an_opt_out_that_may_be_for_another_record_too_is_done_and_a_person_is_asked(two):
+async def test_an_opt_out_is_written_to_the_certain_contact_and_a_person_decides_about_the_other(two):
     certain = await two.person(LastName="Ås", MobilePhone="+47 90 00 06 77")
     perhaps = await two.person(LastName="Bø", MobilePhone=AT_HOME)
     await two.poll()
@@ -245,7 +245,7 @@ async def test_an_opt_out_that_may_be_for_another_record_too_is_done_and_a_perso
     assert await two.orders() == []
 
 
-async def test_an_external_id_shows_whose_a_number_without_its_country_is(two):
+async def test_the_external_id_decides_the_country_of_a_number(two):
     dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME, SMS_Key__c=DANE)
     await two.poll()
     await sends(two, NORWEGIAN, "STOPP")
@@ -262,7 +262,7 @@ async def test_an_external_id_shows_whose_a_number_without_its_country_is(two):
     assert letters(two) == []
 
 
-async def test_the_country_of_the_record_shows_whose_its_number_is(emitted):
+async def test_the_country_of_the_contact_decides_the_country_of_its_number(emitted):
     dane = await emitted.person(LastName="Ditte", MobilePhone=AT_HOME, MailingCountryCode="DK")
     norwegian = await emitted.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO")
     await emitted.poll()
@@ -277,7 +277,7 @@ async def test_the_country_of_the_record_shows_whose_its_number_is(emitted):
     assert letters(emitted) == []
 
 
-async def test_filling_in_the_country_sends_the_events_that_waited_for_it(emitted):
+async def test_events_that_waited_for_the_country_are_sent_when_it_is_filled_in(emitted):
     dane = await emitted.person(LastName="Dorte", MobilePhone=AT_HOME)
     await emitted.poll()
     await emitted.person(Id=dane, SMS_Opt_Out__c=True)
@@ -289,7 +289,7 @@ async def test_filling_in_the_country_sends_the_events_that_waited_for_it(emitte
     assert await commanded(emitted) == [DANE]
 
 
-async def test_another_country_is_another_number_and_a_person_is_asked(emitted):
+async def test_a_changed_country_is_a_changed_number_and_waits_for_a_person(emitted):
     known = await emitted.person(LastName="Ås", MobilePhone=AT_HOME, MailingCountryCode="NO", SMS_Opt_Out__c=True)
     await emitted.poll()
     await emitted.person(Id=known, MailingCountryCode="DK")
@@ -310,7 +310,7 @@ async def test_another_country_is_another_number_and_a_person_is_asked(emitted):
         ("mobile=(212)%20555-1212", "+12125551212"),
     ],
 )
-async def test_a_number_at_sumotext_is_its_owners_or_nobodys(two, query, number):
+async def test_a_number_at_sumotext_finds_its_owner_or_nobody(two, query, number):
     await american(two, "text4info", f"lead=WATER&&{query}&msg=STOP")
     assert [one["SMS_Key__c"] for one in await two.records()] == ([number] if number else [])
 
@@ -319,7 +319,7 @@ async def test_a_number_at_sumotext_is_its_owners_or_nobodys(two, query, number)
     ("written", "number"),
     [("90001009", "+4590001009"), ("4790001009", "+4790001009"), ("43123456", None), ("12345", None)],
 )
-async def test_a_number_at_onlinefundraising_is_its_owners_or_nobodys(two, written, number):
+async def test_a_number_at_onlinefundraising_finds_its_owner_or_nobody(two, written, number):
     await danish(two, "TIFO STOP", written=written)
     assert [one["SMS_Key__c"] for one in await two.records()] == ([number] if number else [])
 
@@ -327,14 +327,14 @@ async def test_a_number_at_onlinefundraising_is_its_owners_or_nobodys(two, writt
 @pytest.mark.parametrize(
     "written", ["4790001004", "tel:+4790001004", 4790001004, "90001004", "\u202d+47 900 01 004\u202c"]
 )
-async def test_a_number_at_strex_is_read_without_its_plus(world, written):
+async def test_a_number_at_strex_without_a_plus_is_read(world, written):
     body = {"transactionId": "t-1", "sender": written, "recipient": "2002", "content": "STOPP", "properties": {}}
     assert await world.callback("mo", body) == 200
     await world.settled()
     assert [one["SMS_Key__c"] for one in await world.records()] == ["+4790001004"]
 
 
-async def test_a_joining_that_waited_for_a_person_clears_no_flag_that_was_set_after_it(world):
+async def test_an_opt_in_that_waited_for_a_person_does_not_clear_a_newer_flag(world):
     contact = await world.person(LastName="Two numbers", MobilePhone=f"{AT_HOME} eller 22 22 22 22")
     await world.poll()
     await world.phone(NORWEGIAN, "KATT")

@@ -32,7 +32,7 @@ async def sent(world, body, path=ADDRESS, **more):
 @pytest.mark.parametrize(
     ("price", "amount"), [("199,50", 199.5), ("kr 1 234,-", 1234), ("1.234,50", 1234.5), (100, 100)]
 )
-async def test_a_gifts_amount_is_read_in_any_spelling(world, price, amount):
+async def test_the_amount_of_a_gift_is_read_in_any_spelling(world, price, amount):
     assert await world.callback("dlr", {**GIFT, "price": price}) == 200
     await world.settled()
     (gift,) = await world.records("Opportunity")
@@ -40,7 +40,7 @@ async def test_a_gifts_amount_is_read_in_any_spelling(world, price, amount):
 
 
 @pytest.mark.parametrize("price", ["1,234", "1.234", "much"])
-async def test_a_gift_whose_amount_is_in_doubt_waits_for_a_person(world, price):
+async def test_a_gift_with_an_ambiguous_amount_waits_for_a_person(world, price):
     assert await world.callback("dlr", {**GIFT, "price": price}) == 200
     await world.settled()
     assert await world.records("Opportunity") == []
@@ -48,7 +48,7 @@ async def test_a_gift_whose_amount_is_in_doubt_waits_for_a_person(world, price):
     assert "amount" in letter.detail
 
 
-async def test_an_opt_out_does_not_wait_for_its_price(world):
+async def test_an_opt_out_with_an_ambiguous_price_does_not_wait(world):
     properties = {"SystemAction": "Unsubscribe", "Keyword": "KATT"}
     assert await world.callback("dlr", {**GIFT, "price": "1,234", "properties": properties}) == 200
     await world.settled()
@@ -67,7 +67,7 @@ async def test_no_control_character_reaches_the_crm(world):
     assert world.app.store.inbox.raw(1) == body.encode()
 
 
-async def test_what_is_no_http_is_counted(world):
+async def test_requests_that_are_not_valid_http_are_counted(world):
     address = ADDRESS.encode() + b"?a=\xc6"
     port = URL(world.app.url).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

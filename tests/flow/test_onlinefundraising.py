@@ -120,7 +120,7 @@ async def kept(world):
     return {one["Transaction__c"]: one for one in await world.records("SMS_Event__c")}
 
 
-async def test_the_documents_webhook_is_kept_though_its_number_is_none(account):
+async def test_the_documented_webhook_without_a_valid_number_is_stored(account):
     await account.hook(sample("webhook"))
     (event,) = await account.world.records("SMS_Event__c")
     assert (event["Text__c"], event["Keyword__c"], event["Short_Number__c"]) == ("Støt", "STØT", "1217")
@@ -130,7 +130,7 @@ async def test_the_documents_webhook_is_kept_though_its_number_is_none(account):
     assert account.world.counts() == {"delivered": 1}
 
 
-async def test_the_documents_webhook_with_a_number_becomes_a_contact(account):
+async def test_the_documented_webhook_with_a_number_makes_a_contact(account):
     await account.hook(numbered())
     contact = await account.world.contact(DONOR)
     (event,) = await account.world.records("SMS_Event__c")
@@ -143,7 +143,7 @@ async def test_the_documents_webhook_with_a_number_becomes_a_contact(account):
     assert account.world.counts() == {"delivered": 1}
 
 
-async def test_keyword_stop_sets_the_flag_and_a_gift_afterwards_does_not_clear_it(account):
+async def test_the_keyword_stop_sets_the_flag_and_a_later_gift_does_not_clear_it(account):
     await account.phone("TIFO 100")
     await account.phone("TIFO STOP")
     await account.world.settled()
@@ -159,7 +159,7 @@ async def test_keyword_stop_sets_the_flag_and_a_gift_afterwards_does_not_clear_i
     ]
 
 
-async def test_one_bad_element_does_not_lose_the_good_ones(account):
+async def test_one_unreadable_message_does_not_stop_the_others(account):
     first = json.loads(numbered())[0]
     second = {**first, "messageGuid": "m-2", "msisdn": OTHER.removeprefix("+")}
     body = f'[{json.dumps(first)},{{"msisdn":"4790000003"}}, {json.dumps(second)}, {{"messageGuid":"m-3","messageGuid":"m-4"}}]'
@@ -177,7 +177,7 @@ async def test_one_bad_element_does_not_lose_the_good_ones(account):
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"[{}", b"nonsense", b'["x"]', b"[[1],[2]]", b"\xff\xfe", b"null"])
-async def test_what_is_no_message_is_kept_as_it_came_and_answered_200(account, body):
+async def test_a_body_without_messages_is_stored_and_answered_with_200(account, body):
     await account.hook(body)
     assert account.world.counts() == {"unreadable": 1}
     (unread,) = [one for one in account.world.emitted(CallbackReceived) if one.unreadable]
@@ -185,13 +185,13 @@ async def test_what_is_no_message_is_kept_as_it_came_and_answered_200(account, b
     assert inbox.raw(inbox.get(unread.event).id) == body
 
 
-async def test_without_the_secret_nothing_is_taken(account):
+async def test_a_webhook_without_the_secret_is_refused(account):
     assert (await account.post(numbered(), secret="guess"))[0] == 401
     assert account.world.counts() == {}
 
 
 @pytest.mark.parametrize("newest_first", [True, False])
-async def test_what_was_sent_during_a_downtime_is_taken_in_once_and_in_order(tmp_path, secrets, newest_first):
+async def test_messages_sent_during_downtime_are_polled_once_and_in_order(tmp_path, secrets, newest_first):
     async with an_account(tmp_path) as account:
         world = account.world
         await account.put("config", {"newest_first": newest_first})
@@ -224,7 +224,7 @@ async def test_what_was_sent_during_a_downtime_is_taken_in_once_and_in_order(tmp
             assert world.balanced()
 
 
-async def test_a_message_that_the_list_shows_unreadably_does_not_hide_the_others(account):
+async def test_an_unreadable_message_in_the_list_does_not_stop_the_others(account):
     await account.put("config", {"silent": True})
     await account.phone("TIFO 1", messageGuid=None)
     await account.phone("TIFO \ud800", OTHER)
@@ -235,7 +235,7 @@ async def test_a_message_that_the_list_shows_unreadably_does_not_hide_the_others
     assert account.world.counts() == {"unreadable": 1, "delivered": 2}
 
 
-async def test_a_list_that_cannot_be_read_is_asked_for_again_and_misses_nothing(account):
+async def test_an_unreadable_list_is_polled_again_and_loses_no_message(account):
     await account.put("config", {"silent": True})
     for number in range(8):
         await account.phone(f"TIFO {number}")
@@ -254,7 +254,7 @@ async def test_a_list_that_cannot_be_read_is_asked_for_again_and_misses_nothing(
     assert len(await account.calls("/SmsMO?pageNumber=1&")) == 1  # the round went on where it was
 
 
-async def test_a_wrong_key_is_an_alarm_that_ends_when_it_works_again(account):
+async def test_a_wrong_key_raises_an_alarm_until_it_works_again(account):
     world = account.world
     await account.put("config", {"api_key": "another"})
     world.clock.ahead += QUARTER
@@ -301,7 +301,7 @@ async def test_keywords_become_campaigns_and_their_changes_follow(tmp_path, secr
             assert all(secret not in str(one.event) and secret.encode() not in inbox.raw(one.id) for one in events)
 
 
-async def test_keywords_are_not_asked_for_where_no_mapping_sees_them(tmp_path, secrets):
+async def test_keywords_are_not_polled_without_a_mapping_for_them(tmp_path, secrets):
     async with an_account(tmp_path) as account:
         path = tmp_path / "mappings" / "onlinefundraising.yaml"
         text = path.read_text().replace(", onlinefundraising.keyword]", "]")
@@ -317,7 +317,7 @@ async def test_keywords_are_not_asked_for_where_no_mapping_sees_them(tmp_path, s
 LISTED = "address_list: {{url: PROVIDER/webhooks.json, refresh: 1d}}"
 
 
-async def test_the_published_addresses_are_a_lock_whose_last_good_list_is_kept(tmp_path, secrets):
+async def test_published_addresses_are_checked_with_the_last_valid_list(tmp_path, secrets):
     async with an_account(tmp_path, LISTED) as account, account.world.running():
         world = account.world
         await account.first_look()
@@ -341,7 +341,7 @@ async def test_the_published_addresses_are_a_lock_whose_last_good_list_is_kept(t
         assert (await account.post(numbered()))[0] == 200
 
 
-async def test_without_any_address_list_the_provider_is_asked_to_repeat(tmp_path, secrets):
+async def test_without_an_address_list_a_webhook_gets_503(tmp_path, secrets):
     async with an_account(tmp_path, LISTED) as account, account.world.running():
         await account.first_look()
         await account.put("config", {"address_list": []})

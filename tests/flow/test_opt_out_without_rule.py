@@ -83,7 +83,7 @@ def club(transaction="t-1"):
 
 
 @pytest.mark.parametrize("log", [True, False], ids=["logged as an event record", "ignored"])
-async def test_a_stop_that_no_rule_writes_raises_an_alarm_and_is_written_by_the_corrected_rule(tmp_path, mappings, log):
+async def test_a_stop_without_a_rule_raises_an_alarm_and_is_written_by_the_corrected_rule(tmp_path, mappings, log):
     edit(
         mappings,
         "strex-subscription.yaml",
@@ -149,9 +149,7 @@ async def test_the_alarm_stays_until_the_rule_is_corrected(tmp_path, mappings):
             await world.until(lambda: "opt_out_without_rule" in world.alarms)
 
 
-async def test_a_box_ticked_in_the_crm_that_ends_no_subscription_raises_an_alarm_and_is_sent_by_the_corrected_rule(
-    tmp_path, mappings
-):
+async def test_an_opt_out_in_the_crm_without_a_rule_raises_an_alarm_until_a_rule_sends_it(tmp_path, mappings):
     edit(
         mappings,
         "salesforce-to-strex.yaml",
@@ -201,7 +199,7 @@ async def test_a_stop_that_strex_has_not_seen_ends_the_subscription_there(tmp_pa
         assert open_opt_outs(world) == []
 
 
-async def test_a_stop_that_strex_has_not_seen_and_no_rule_sends_raises_an_alarm(tmp_path, mappings):
+async def test_a_stop_that_strex_has_not_seen_raises_an_alarm_without_a_rule(tmp_path, mappings):
     (mappings / "strex-stops.yaml").unlink()
     async with a_world(tmp_path, mappings=mappings) as world, world.running():
         await world.phone(DONOR, "KATT")
@@ -218,7 +216,7 @@ async def test_a_stop_that_strex_has_not_seen_and_no_rule_sends_raises_an_alarm(
         assert open_opt_outs(world) == []
 
 
-async def test_the_end_of_one_of_two_subscriptions_and_a_one_way_set_up_raise_no_alarm(tmp_path, mappings):
+async def test_a_partial_opt_out_or_consent_one_way_raises_no_alarm(tmp_path, mappings):
     shutil.copy(ROOT / "mappings" / "strex-subscription.yaml", mappings)
     async with a_world(tmp_path, mappings=mappings) as world:
         async with world.running():
@@ -249,7 +247,7 @@ async def test_the_end_of_one_of_two_subscriptions_and_a_one_way_set_up_raise_no
             assert "opt_out_without_rule" not in world.alarms
 
 
-async def test_mappings_that_would_lose_an_opt_out_are_neither_used_at_a_start_nor_at_a_reload(tmp_path, mappings):
+async def test_mappings_that_lose_an_opt_out_are_refused_at_start_and_reload(tmp_path, mappings):
     async with a_world(tmp_path, mappings=mappings) as world:
         async with world.running():
             before = world.app.pipeline.rules.version

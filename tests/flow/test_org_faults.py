@@ -116,7 +116,7 @@ async def world(tmp_path, secrets):
 
 
 @pytest.mark.parametrize("name", FAULTS)
-async def test_a_fault_of_the_whole_org_costs_no_single_record_anything(world, name):
+async def test_a_fault_of_the_whole_org_makes_no_dead_letter(world, name):
     fault, reason, cure = FAULTS[name]
     await strike(world, fault)
     for number in OTHERS:
@@ -215,7 +215,7 @@ async def test_a_feed_that_does_not_finish_raises_an_alarm_after_five_minutes(wo
     await world.until(lambda: alarms(world, Cleared))
 
 
-async def test_an_org_that_has_moved_is_found_by_signing_in_once(tmp_path, secrets):
+async def test_a_moved_org_is_found_by_one_sign_in(tmp_path, secrets):
     async with a_world(tmp_path) as world, second_address(world) as new, world.running():
         await world.poll()
         await world.fault(world.salesforce, fault="redirect", to=new, only="any")
@@ -247,7 +247,7 @@ async def second_address(world):
         yield url
 
 
-async def test_a_single_record_with_an_unknown_code_raises_an_alarm_and_holds_up_no_other(world):
+async def test_a_record_with_an_unknown_code_raises_an_alarm_and_does_not_stop_others(world):
     await world.fault(
         world.salesforce, fault="refuse", code="BRAND_NEW_CODE", message="hm", records=[OTHERS[0]], only="writes"
     )

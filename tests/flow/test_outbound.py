@@ -53,7 +53,7 @@ async def joined(world):
     return (await world.contact(DONOR))["Id"]
 
 
-async def test_an_opt_out_is_sent_without_waiting_for_the_next_round(world):
+async def test_an_opt_out_in_an_outbound_message_is_sent_before_the_next_poll(world):
     async with world.running():
         contact = await joined(world)
         await send_from_now_on(world)
@@ -76,7 +76,7 @@ async def not_waiting(world):
     return await waiting(world) == 0
 
 
-async def test_a_repeated_message_costs_no_calls(world):
+async def test_a_repeated_message_makes_no_call(world):
     async with world.running():
         contact = await joined(world)
         assert await emit(world, contact) == (200, True)
@@ -93,7 +93,7 @@ async def one_more(world, calls):
 
 
 @pytest.mark.parametrize("out", ["true", "false"])
-async def test_what_a_message_says_is_not_believed(world, out):
+async def test_field_values_of_a_message_are_ignored(world, out):
     async with world.running():
         contact = await joined(world)
         if out == "false":
@@ -121,7 +121,7 @@ async def test_the_records_of_acknowledged_messages_are_read_after_a_restart_and
         assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
 
 
-async def test_many_messages_do_not_hold_up_the_rounds(world):
+async def test_many_messages_do_not_delay_the_polls(world):
     async with world.running():
         contact = await joined(world)
         rounds = world.rounds()
@@ -132,7 +132,7 @@ async def test_many_messages_do_not_hold_up_the_rounds(world):
         await world.until(lambda: world.rounds() - rounds >= 3)
 
 
-async def test_a_record_that_salesforce_cannot_read_does_not_hold_up_the_others(world):
+async def test_an_unreadable_record_does_not_delay_the_others(world):
     async with world.running():
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -144,7 +144,7 @@ async def test_a_record_that_salesforce_cannot_read_does_not_hold_up_the_others(
         assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
 
 
-async def test_who_is_not_let_in_leaves_no_trace_and_gets_no_ack(world):
+async def test_an_unauthenticated_message_is_not_stored_or_acknowledged(world):
     async with world.running():
         contact = await joined(world)
         assert await emit(world, contact, secret="guess") == (401, False)
@@ -156,7 +156,7 @@ async def test_who_is_not_let_in_leaves_no_trace_and_gets_no_ack(world):
         assert world.app.store.pointers.waiting("salesforce", "Opportunity", 9) == []
 
 
-async def test_a_merge_is_seen_as_one_though_the_message_names_one_contact(world):
+async def test_a_merge_is_recognised_from_a_message_about_one_contact(world):
     async with world.running():
         contact = await joined(world)
         await world.person(Id=contact, SMS_Opt_Out__c=True)
@@ -172,7 +172,7 @@ async def test_a_merge_is_seen_as_one_though_the_message_names_one_contact(world
         assert len(await world.orders()) == 1
 
 
-async def test_a_merge_that_a_message_reports_never_opts_in_the_kept_contact(world):
+async def test_a_reported_merge_never_opts_in_the_kept_contact(world):
     async with world.running():
         kept = await joined(world)
         await world.person(Id=kept, SMS_Opt_Out__c=True)

@@ -46,7 +46,7 @@ async def test_batches_shrink_while_records_are_locked_and_grow_again(tmp_path, 
         assert len(await world.records("SMS_Event__c")) == 100
 
 
-async def test_no_two_requests_that_write_run_at_once(tmp_path, secrets):
+async def test_writing_requests_are_never_simultaneous(tmp_path, secrets):
     async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
         await backlog(world, [(person, turn) for turn in (1, 2) for person in range(50)])
         await world.fault(world.salesforce, fault="slow", seconds=0.05, only="writes", every=1)
@@ -66,7 +66,7 @@ async def two_in_hand(world):
     await world.until(lambda: in_hand(world) == 2 * BATCH)
 
 
-async def test_while_a_batch_is_sent_the_next_one_is_in_hand(tmp_path, secrets):
+async def test_the_next_batch_is_claimed_while_one_is_sent(tmp_path, secrets):
     async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH + 5)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
@@ -77,7 +77,7 @@ async def test_while_a_batch_is_sent_the_next_one_is_in_hand(tmp_path, secrets):
         assert [one.operations for one in world.emitted(BatchSent)] == [60, 60, 15]
 
 
-async def test_a_stop_finishes_what_is_sent_and_leaves_what_is_only_in_hand_to_the_next_start(tmp_path, secrets):
+async def test_shutting_down_finishes_the_sent_batch_and_releases_the_claimed_one(tmp_path, secrets):
     async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
@@ -94,7 +94,7 @@ async def test_a_stop_finishes_what_is_sent_and_leaves_what_is_only_in_hand_to_t
             assert world.counts() == {"delivered": 2 * BATCH}
 
 
-async def test_less_than_a_batch_is_not_taken_beforehand_for_more_may_come(tmp_path, secrets):
+async def test_a_batch_that_is_not_full_is_not_claimed_in_advance(tmp_path, secrets):
     async with a_world(tmp_path) as world, world.running() as app:
         await app.stop_workers("salesforce")
         channel = app.sink_channels["salesforce"]
@@ -107,7 +107,7 @@ async def test_less_than_a_batch_is_not_taken_beforehand_for_more_may_come(tmp_p
         assert await next_one == 2
 
 
-async def test_a_batch_in_hand_goes_back_untried_when_the_one_before_loses_the_crm(tmp_path, secrets):
+async def test_a_claimed_batch_is_released_without_an_attempt_if_the_crm_goes_down(tmp_path, secrets):
     async with a_world(tmp_path, config=with_crm("batch: 60")) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])
         await world.fault(world.salesforce, fault="held_answer", only="writes")
@@ -142,7 +142,7 @@ async def scarce(tmp_path, secrets):
         yield world
 
 
-async def test_at_the_end_of_the_budget_opt_outs_go_out_and_all_else_waits_unharmed(scarce):
+async def test_only_opt_outs_are_sent_when_the_api_budget_is_used_up(scarce):
     world = scarce
     before = await world.api_calls()
     for turn in (2, 3):
@@ -173,7 +173,7 @@ async def test_at_the_end_of_the_budget_opt_outs_go_out_and_all_else_waits_unhar
     assert {fact.attempts for fact in world.emitted(Settled)} == {0}
 
 
-async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secrets):
+async def test_events_are_sent_in_larger_batches_when_api_calls_are_scarce(tmp_path, secrets):
     async with a_world(tmp_path) as world, world.running():
         await world.poll()
         await world.callback("dlr", report(1, 1))
@@ -196,7 +196,7 @@ async def test_under_pressure_events_gather_and_go_out_together(tmp_path, secret
         assert len(world.emitted(BatchSent)) == 2
 
 
-async def test_calls_are_counted_over_a_restart(tmp_path, secrets):
+async def test_api_calls_are_counted_across_a_restart(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             await world.poll()

@@ -20,7 +20,7 @@ async def prices(world):
     return [(one["keyword"], one["price"]) for one in await world.orders() if one["action"] == "changesubscriberprice"]
 
 
-async def test_a_new_amount_goes_to_the_one_subscription_that_runs(world):
+async def test_a_new_amount_is_sent_to_the_only_active_subscription(world):
     await world.person(id=await joined(world, "KATT"), amount=275)
     await world.poll()
     assert await prices(world) == [("KATT", 275)]
@@ -44,7 +44,7 @@ async def test_one_amount_is_never_sent_to_two_subscriptions(world):
     assert world.balanced()
 
 
-async def test_an_amount_of_nobody_known_is_not_sent_to_all_that_are_configured(world):
+async def test_an_amount_of_an_unknown_person_is_not_sent_to_all_configured_subscriptions(world):
     await world.person(last_name="Ås", mobile=DONOR, amount=275)
     await world.poll()
     assert await prices(world) == []
@@ -68,7 +68,7 @@ async def unknown_to_strex(world):
 
 
 @pytest.mark.parametrize(("arranged", "status"), [(left_at_strex, 204), (unknown_to_strex, 404)], ids=["204", "404"])
-async def test_a_price_that_strex_has_not_changed_raises_an_alarm(world, arranged, status):
+async def test_a_price_that_strex_did_not_change_raises_an_alarm(world, arranged, status):
     await world.person(id=await arranged(world), amount=275)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [status]
@@ -82,7 +82,7 @@ async def test_a_price_that_strex_has_not_changed_raises_an_alarm(world, arrange
     assert world.balanced()
 
 
-async def test_an_opt_out_of_who_is_not_active_any_more_is_done(world):
+async def test_an_opt_out_of_an_inactive_subscriber_is_delivered(world):
     await world.person(id=await left_at_strex(world), opted_out=True)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [204]

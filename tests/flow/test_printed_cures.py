@@ -108,7 +108,7 @@ class Operator:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_a_printed_cure_cures(operator, name):
+async def test_a_printed_cure_works(operator, name):
     broken, corrected, reason, fields = CASES[name]
     operator.mapping.write_text(broken)
     async with operator.world.running():
@@ -124,7 +124,7 @@ async def test_a_printed_cure_cures(operator, name):
         assert {name: contact[name] for name in fields} == fields
 
 
-async def test_the_cure_that_one_event_is_explained_with_cures(operator):
+async def test_the_cure_in_the_explanation_of_an_event_works(operator):
     broken, corrected, _, fields = CASES["a text that is too long"]
     operator.mapping.write_text(broken)
     async with operator.world.running():
@@ -137,7 +137,7 @@ async def test_the_cure_that_one_event_is_explained_with_cures(operator):
 
 
 @pytest.mark.parametrize("how", ["explain 1", "events --state unmatched"])
-async def test_an_event_that_no_rule_took_is_found_and_replayed(operator, how):
+async def test_an_unmatched_event_is_found_and_replayed(operator, how):
     async with operator.world.running():
         await operator.world.phone(DONOR, "INFO hello")
         await operator.world.settled()
@@ -150,7 +150,7 @@ async def test_an_event_that_no_rule_took_is_found_and_replayed(operator, how):
         assert await operator.world.contact(DONOR) is not None
 
 
-async def test_an_opt_in_whose_rule_is_corrected_after_the_donor_left_does_not_clear_the_flag(operator):
+async def test_a_replayed_opt_in_does_not_clear_the_flag_of_a_donor_who_left_since(operator):
     """The old opt-in goes out at last, without what the newer opt-out has decided."""
     opt_in = UPSERT.format("LastName: {from: text}, SMS_Opt_Out__c: false") + "    consent: opt_in\n"
     operator.mapping.write_text(opt_in.replace("  - name: message\n", "  - name: message\n    when: {keyword: KATT}\n"))

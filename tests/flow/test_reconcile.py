@@ -74,7 +74,7 @@ def found(one):
 NOTHING = {"differing": 0, "changes": 0, "noted": 0, "noted_out": 0, "missing": 0, "why": ""}
 
 
-async def test_an_opt_out_that_no_poll_could_see_is_found_once(world):
+async def test_an_opt_out_that_no_poll_could_read_is_found_once(world):
     contact = await joined(world)
     await edit_unseen(world, [{"Id": contact, "SMS_Opt_Out__c": True}])
     assert await sent(world) == []
@@ -98,7 +98,7 @@ async def test_a_dry_run_changes_nothing(world):
     assert found(await reconcile(world)) == NOTHING | {"differing": 1, "changes": 1}
 
 
-async def test_what_we_wrote_ourselves_is_no_change(world):
+async def test_our_own_writes_are_no_changes(world):
     await joined(world)
     # The poll that would show our own write has not come yet.
     await world.phone(DONOR, "KATT STOPP")
@@ -110,7 +110,7 @@ async def test_what_we_wrote_ourselves_is_no_change(world):
     assert await sent(world) == []
 
 
-async def test_a_record_that_changes_while_it_is_read_is_not_set_back(world):
+async def test_a_record_that_changes_while_it_is_read_keeps_its_new_values(world):
     contact = await joined(world)
     await world.people([{"LastName": "x"} for _ in range(10_001)])
     await ahead(world)
@@ -176,7 +176,7 @@ async def test_an_unknown_record_that_is_opted_out_sends_nothing_and_raises_an_a
     assert found(await reconcile(world)) == NOTHING
 
 
-async def test_a_record_that_is_gone_for_good_is_treated_as_deleted(world):
+async def test_a_permanently_deleted_record_is_treated_as_deleted(world):
     await joined(world)
     shadow = {"MobilePhone": OTHER, "SMS_Opt_Out__c": False, "SMS_Monthly_Amount__c": None}
     lost = gone(0, **shadow)
@@ -188,7 +188,7 @@ async def test_a_record_that_is_gone_for_good_is_treated_as_deleted(world):
     assert found(await reconcile(world)) == NOTHING
 
 
-async def test_many_records_that_are_gone_at_once_are_not_believed(world):
+async def test_many_records_missing_at_once_are_not_treated_as_deleted(world):
     await joined(world)
     writes = [gone(n) for n in range(51)]
     await world.app.store.records.write(writes, now=world.clock.now())
@@ -205,7 +205,7 @@ async def test_many_records_that_are_gone_at_once_are_not_believed(world):
     assert found(await reconcile(world)) == NOTHING
 
 
-async def test_a_run_that_is_interrupted_begins_again(tmp_path, secrets):
+async def test_an_interrupted_run_begins_again(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             await world.poll()
@@ -226,7 +226,7 @@ async def test_a_run_that_is_interrupted_begins_again(tmp_path, secrets):
             assert world.balanced()
 
 
-async def test_a_run_that_fails_raises_an_alarm_until_one_succeeds(world):
+async def test_a_failed_run_raises_an_alarm_until_one_succeeds(world):
     await joined(world)
     await world.fault(world.salesforce, fault="refuse", status=400, code="INVALID_TYPE", message="no", only="reads")
     channel = world.app.feed_channels[FEED]
@@ -254,7 +254,7 @@ async def test_a_feed_that_was_not_compared_for_two_nights_raises_an_alarm(world
     assert world.alarms.count(FAILED) == 1
 
 
-async def test_nothing_is_compared_without_api_calls_to_spare(world):
+async def test_nothing_is_compared_when_api_calls_are_scarce(world):
     await joined(world)
     await world.post(f"{world.salesforce}/_sandbox/usage", {"limit": 1000, "used": 990}, method="PUT")
     await world.poll()

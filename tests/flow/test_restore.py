@@ -29,7 +29,7 @@ async def backed_up(world, name="backup.db"):
     return target
 
 
-async def test_a_backup_taken_under_load_loses_nothing_that_it_held_and_doubles_nothing(tmp_path, secrets, crm):
+async def test_a_restored_backup_from_under_load_loses_and_repeats_nothing(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         async with world.running():
             await world.poll()
@@ -96,7 +96,7 @@ def last_word(world):
     return [one.decision.word for one in world.app.store.consents.of(DONOR) if one.phase == "decided"][-1]
 
 
-async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp_path, secrets, crm):
+async def test_a_stop_that_is_not_in_the_backup_is_read_from_the_crm(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
 
         async def stop():
@@ -112,7 +112,7 @@ async def test_a_stop_that_the_backup_has_not_is_taken_up_again_from_the_crm(tmp
             assert world.app.store.dead_letters.listing(parked=True) == []
 
 
-async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path, secrets, crm):
+async def test_a_waiting_opt_in_of_the_backup_does_not_revert_a_later_stop(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
 
         async def out_and_in_again_while_the_crm_is_down():
@@ -143,7 +143,7 @@ async def test_an_opt_in_that_waited_in_the_backup_undoes_no_later_stop(tmp_path
             assert (await world.contact(DONOR))["opted_out"] is True
 
 
-async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_path, secrets, crm):
+async def test_our_own_writes_after_the_backup_send_no_command(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
 
         async def new_amount():
@@ -164,7 +164,7 @@ async def test_what_we_wrote_ourselves_after_the_backup_sends_no_command(tmp_pat
             assert await sent(world) == [("changesubscriberprice", 275)]
 
 
-async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons_word_alone(tmp_path, secrets, crm):
+async def test_a_change_by_a_person_after_the_backup_waits_for_a_person(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         async with world.running():
             await world.poll()
@@ -183,7 +183,7 @@ async def test_a_persons_change_of_the_time_that_is_missing_is_sent_by_a_persons
             assert await sent(world) == [("changesubscriberprice", 275)]
 
 
-async def test_a_persons_change_that_was_sent_after_the_backup_is_not_sent_twice(tmp_path, secrets, crm):
+async def test_a_change_that_was_sent_after_the_backup_is_not_sent_twice(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
 
         async def change():
@@ -195,7 +195,7 @@ async def test_a_persons_change_that_was_sent_after_the_backup_is_not_sent_twice
             assert await sent(world) == [("changesubscriberprice", 275)]
 
 
-async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, secrets, crm):
+async def test_a_waiting_command_of_the_backup_waits_for_a_person(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
 
         async def change_while_strex_is_down():
@@ -222,7 +222,7 @@ async def test_a_command_that_waited_in_the_backup_waits_for_a_person(tmp_path, 
             assert len(await world.orders()) == orders
 
 
-async def test_a_daemon_makes_up_for_the_nights_that_it_slept_through(tmp_path, secrets, crm):
+async def test_missed_nightly_jobs_run_at_the_next_start(tmp_path, secrets, crm):
     async with a_world(tmp_path, crm=crm) as world:
         async with world.running():
             await world.poll()

@@ -122,7 +122,7 @@ async def results(tmp_path, secrets, monkeypatch):
         yield made
 
 
-async def test_a_final_result_reaches_record_row_event_and_webhook_once_each(results):
+async def test_a_final_result_is_sent_once_to_record_row_event_and_webhook(results):
     contact = await results.world.person(LastName="Ås")
     await results.report(contact, status="Sent")
     await results.world.settled()
@@ -157,7 +157,7 @@ async def test_a_final_result_reaches_record_row_event_and_webhook_once_each(res
     )
 
 
-async def test_a_webhook_is_called_again_with_the_same_id_until_it_accepts(results):
+async def test_a_webhook_is_called_with_the_same_id_until_it_accepts(results):
     await results.answers({"status": 500}, {"lost": True}, {"status": 204})
     await results.report(await results.world.person(LastName="Ås"))
     await results.settled()
@@ -175,7 +175,7 @@ async def test_a_redirect_is_never_followed(results):
     assert "wrong_address" in [alarm.kind for alarm in results.world.emitted(Alarm)]
 
 
-async def test_a_webhook_that_is_gone_is_not_called_again_and_holds_nothing_else_up(results):
+async def test_a_webhook_that_is_gone_is_not_called_again_and_delays_nothing_else(results):
     await results.answers({"status": 410})
     contact = await results.world.person(LastName="Ås")
     await results.report(contact)
@@ -192,7 +192,7 @@ async def test_a_webhook_that_is_gone_is_not_called_again_and_holds_nothing_else
     assert "change `url`" in alarm.cure
 
 
-async def test_a_name_that_the_config_does_not_have_is_a_dead_letter(results):
+async def test_an_unknown_webhook_name_is_a_dead_letter(results):
     await results.report(
         await results.world.person(LastName="Ås"), SfWebhook="https://169.254.169.254/", SfEvent="Unknown"
     )
@@ -206,7 +206,7 @@ async def _dead(results):
     return results.world.counts().get("dead")
 
 
-async def test_an_event_whose_answer_is_lost_is_not_fired_again_and_a_person_is_asked(results):
+async def test_a_journey_event_without_a_reply_is_not_sent_again_and_waits_for_a_person(results):
     contact = await results.world.person(LastName="Ås")
 
     async def row_is_written():
@@ -222,7 +222,7 @@ async def test_an_event_whose_answer_is_lost_is_not_fired_again_and_a_person_is_
     assert (letter.sink, letter.reason.value) == ("mc.events", "needs_person")
 
 
-async def test_a_row_that_is_refused_is_found_among_the_others(results):
+async def test_a_refused_row_is_found_among_the_others(results):
     contact = await results.world.person(LastName="Ås")
     await results.faults({"status": 429, "code": 50100, "headers": {"Retry-After": "5"}})
     narrow = {"SMS_Results": {**EXTENSION, "lengths": {"Name": 20}}}

@@ -19,7 +19,7 @@ async def world(tmp_path, secrets):
         yield made
 
 
-async def test_its_own_examples_hold_and_it_has_no_warnings(world):
+async def test_the_mapping_passes_its_tests_without_warnings(world):
     rules = world.app.pipeline.rules
     assert rules.warnings == ()
     assert [result for result in run_rule_tests(rules) if result.differences] == []
@@ -38,7 +38,7 @@ async def test_the_result_is_written_to_the_named_record(world, name, length):
     assert [one["Contact__c"] for one in await world.records("SMS_Event__c")] == [known]
 
 
-async def test_a_name_that_is_no_record_delays_nothing(world):
+async def test_an_invalid_record_name_delays_nothing(world):
     known = await world.person(LastName="Ås")
     properties = {"SystemAction": "SfMcSMS", "SfContactId": known, "SfEvent": "Sent from journey"}
     assert await world.callback("dlr", envelope(properties)) == 200

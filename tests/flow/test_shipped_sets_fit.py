@@ -14,7 +14,7 @@ from connector.registry import build_crms, load_config, mapping_context
 
 
 @pytest.mark.parametrize("name", ["plain", *sorted(CONFIGS)])
-async def test_a_set_fits_its_org(name, tmp_path, secrets):
+async def test_each_shipped_set_fits_its_org(name, tmp_path, secrets):
     mappings = copied(tmp_path / "mappings", name)
     async with a_world(tmp_path, mappings=mappings, config=CONFIGS.get(name, CONFIG), preset=name), Transport() as http:
         loaded = load_config(tmp_path / "config.yaml")
@@ -34,7 +34,7 @@ def in_several_currencies(mappings):
 
 
 @pytest.mark.parametrize("name", ["plain", *sorted(CONFIGS)])
-async def test_in_an_org_with_several_currencies_each_amount_of_a_set_has_a_line_for_its_own(name, tmp_path, secrets):
+async def test_each_amount_of_a_set_has_an_optional_line_for_its_currency(name, tmp_path, secrets):
     mappings = copied(tmp_path / "mappings", name)
     config = CONFIGS.get(name, CONFIG)
     org = a_world(tmp_path, mappings=mappings, config=config, preset=name, currencies=("DKK", "NOK"))

@@ -166,7 +166,7 @@ async def test_a_stop_in_any_decoration_opts_out_and_no_sentence_does(world, end
 
 @pytest.mark.parametrize("endpoint", [one for one in ENDPOINTS if one != "sumotext/crm field"])
 @pytest.mark.parametrize("answer", ["was", "was-not"])
-async def test_a_text_that_may_be_a_stop_is_for_a_person_whose_answer_holds_for_all(world, endpoint, answer):
+async def test_a_text_that_may_be_a_stop_waits_for_a_person_whose_answer_applies_to_all(world, endpoint, answer):
     texts = Texts(world, endpoint)
     first, second = await texts.send(UNCLEAR), await texts.send(f"{UNCLEAR.upper()} 😢")
     assert await texts.flags() == {}
@@ -189,7 +189,7 @@ async def test_a_text_that_may_be_a_stop_is_for_a_person_whose_answer_holds_for_
     assert world.balanced()
 
 
-async def test_while_it_waits_the_donor_s_later_events_are_planned_and_what_was_joined_since_stays(world):
+async def test_a_waiting_question_does_not_delay_later_events_of_the_donor(world):
     donor = "+4790000777"
     await world.phone(donor, "KATT")
     await world.settled()

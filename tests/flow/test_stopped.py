@@ -87,7 +87,7 @@ def fix(world):
     (world.base / "mappings" / "log.yaml").write_text(log(world.crm, "$action"))
 
 
-async def test_one_alarm_and_nothing_dies(world):
+async def test_a_missing_field_raises_one_alarm_and_makes_no_dead_letter(world):
     for number in (ONE, TWO):
         await send(world, number, 1)
     await world.until(lambda: stopped(world))
@@ -103,7 +103,7 @@ async def test_one_alarm_and_nothing_dies(world):
     assert {row["sms_key"] for row in await world.records()} == {world.crm.key(ONE), world.crm.key(TWO)}
 
 
-async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
+async def test_later_events_make_no_calls_for_the_suspended_rule(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await send(world, TWO, 1)
@@ -115,7 +115,7 @@ async def test_what_comes_later_costs_no_calls_for_the_stopped_part(world):
     assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
-async def test_an_opt_out_is_not_held_up_and_is_confirmed(world):
+async def test_a_suspended_rule_does_not_delay_an_opt_out(world):
     await send(world, ONE, 1, "Subscribe")
     await world.until(lambda: stopped(world))
     await world.until(lambda: world.app.store.suspensions.held(world.crm.name) == 1)
@@ -136,7 +136,7 @@ async def flagged(world):
     return [row for row in await world.records() if row["opted_out"]]
 
 
-async def test_what_waited_is_sent_by_the_corrected_mapping(world):
+async def test_waiting_events_are_sent_by_the_corrected_mapping(world):
     for turn in (1, 2, 3):
         await send(world, ONE, turn)
     await world.until(lambda: stopped(world))
@@ -152,7 +152,7 @@ async def test_what_waited_is_sent_by_the_corrected_mapping(world):
     assert [one.kind for one in world.emitted(Alarm)].count("mapping_stopped") == 1
 
 
-async def test_a_rule_that_was_renamed_when_it_was_corrected_still_writes_what_waited(world):
+async def test_waiting_events_are_sent_by_a_renamed_rule(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await world.until(lambda: world.app.store.suspensions.held(world.crm.name))
@@ -162,7 +162,7 @@ async def test_a_rule_that_was_renamed_when_it_was_corrected_still_writes_what_w
     assert len(await world.records("sms_event")) == 1
 
 
-async def test_what_is_being_sent_during_a_reload_and_is_refused_is_planned_again(world):
+async def test_an_operation_refused_during_a_reload_is_planned_again(world):
     await world.fault(world.crm_url, fault="held_answer", only="writes")
     await send(world, ONE, 1)
     await world.until(lambda: world.struck(world.crm_url, "held_answer"))
@@ -175,7 +175,7 @@ async def test_what_is_being_sent_during_a_reload_and_is_refused_is_planned_agai
     assert stopped(world) == []
 
 
-async def test_what_cannot_be_planned_by_the_corrected_rule_becomes_a_dead_letter_and_is_not_lost(world):
+async def test_a_waiting_event_that_cannot_be_planned_again_becomes_a_dead_letter(world):
     await send(world, ONE, 1)
     await world.until(lambda: stopped(world))
     await world.until(lambda: world.app.store.suspensions.held(world.crm.name))
@@ -193,7 +193,7 @@ async def test_what_cannot_be_planned_by_the_corrected_rule_becomes_a_dead_lette
     assert len(await world.records("sms_event")) == 1
 
 
-async def test_none_of_them_becomes_a_dead_letter_and_the_totals_are_right(world):
+async def test_waiting_events_make_no_dead_letters_and_the_totals_are_right(world):
     for turn in range(5):
         await send(world, ONE, turn)
         await send(world, TWO, turn)
@@ -205,7 +205,7 @@ async def test_none_of_them_becomes_a_dead_letter_and_the_totals_are_right(world
     assert world.balanced()
 
 
-async def test_the_batch_in_hand_already_knows_what_the_one_before_has_stopped(tmp_path, mappings, secrets, crm):
+async def test_a_claimed_batch_obeys_a_suspension_of_the_batch_before(tmp_path, mappings, secrets, crm):
     config = config_of(crm).replace("    consent_fields:", f"    batch: {2 * BATCH}\n    consent_fields:")
     async with a_world(tmp_path, crm=crm, mappings=mappings, config=config) as world:
         await backlog(world, [(person, 1) for person in range(2 * BATCH)])

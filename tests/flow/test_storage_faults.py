@@ -74,7 +74,7 @@ async def well_again(world):
 
 
 @pytest.mark.parametrize("kind", ["full", "io"])
-async def test_what_cannot_be_settled_is_put_back_in_doubt_and_the_persons_later_events_continue(world, disk, kind):
+async def test_a_unit_that_cannot_be_settled_returns_in_doubt_and_its_lane_continues(world, disk, kind):
     disk.fail(kind, after=0, times=3, matches=settling)
     await insist(world, report(1, 1))
     await world.until(lambda: disk.over)
@@ -87,7 +87,7 @@ async def test_what_cannot_be_settled_is_put_back_in_doubt_and_the_persons_later
     assert world.app.store.outbox.claims() == {}
 
 
-async def test_a_lock_while_a_delivery_settles_blocks_nobody(world, disk):
+async def test_a_locked_database_during_settling_blocks_no_lane(world, disk):
     await insist(world, report(1, 1))
     await world.fault(world.salesforce, fault="held_answer", only="writes")
     await insist(world, farewell(1))
@@ -119,7 +119,7 @@ async def test_an_outage_raises_one_alarm_that_names_its_cause_and_is_cleared_on
     assert world.emitted(WorkerFailed) == []
 
 
-async def test_a_database_that_was_deleted_is_confirmed_to_nobody_and_ends_the_process(world):
+async def test_a_deleted_database_refuses_callbacks_and_ends_the_process(world):
     assert await world.callback("dlr", report(1, 1)) == 200
     await world.settled()
     for file in world.base.glob("c.db*"):
@@ -135,7 +135,7 @@ async def test_a_database_that_was_deleted_is_confirmed_to_nobody_and_ends_the_p
     assert (alarm.kind, "exit code 3" in alarm.cure) == ("database_unusable", True)
 
 
-async def test_the_probe_sees_a_replaced_database_though_no_callback_comes(world):
+async def test_the_health_check_finds_a_replaced_database_without_a_callback(world):
     (world.base / "c.db").rename(world.base / "old.db")
     (world.base / "c.db").write_bytes((world.base / "old.db").read_bytes())
     world.app.workers["writer"].wake()
@@ -143,7 +143,7 @@ async def test_the_probe_sees_a_replaced_database_though_no_callback_comes(world
     assert world.app.health.not_ready()
 
 
-async def test_a_database_that_is_missing_at_a_start_is_created_and_raises_an_alarm(tmp_path, secrets):
+async def test_a_missing_database_is_created_at_the_start_and_raises_an_alarm(tmp_path, secrets):
     async with a_world(tmp_path) as world:
         async with world.running():
             assert world.emitted(Alarm) == []
@@ -155,7 +155,7 @@ async def test_a_database_that_is_missing_at_a_start_is_created_and_raises_an_al
             assert world.alarms == ["database_missing"]
 
 
-async def test_a_claim_that_no_worker_has_in_hand_is_noticed_and_one_of_a_slow_crm_is_not(world):
+async def test_a_claim_without_a_worker_is_reported_and_one_of_a_slow_crm_is_not(world):
     app = world.app
 
     def lost():
@@ -186,7 +186,7 @@ async def test_a_claim_that_no_worker_has_in_hand_is_noticed_and_one_of_a_slow_c
     assert world.cleared("claimed_by_nobody")
 
 
-async def test_changes_of_a_round_that_a_reload_ends_do_not_wait_for_its_end_for_ever(world):
+async def test_changes_of_a_round_that_a_reload_ends_are_planned(world):
     app = world.app
     channel = app.feed_channels["salesforce.Contact"]
     await app.stop_workers("salesforce.Contact")
@@ -196,7 +196,7 @@ async def test_changes_of_a_round_that_a_reload_ends_do_not_wait_for_its_end_for
     assert app.pipeline.open_polls == set()
 
 
-async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon_and_is_made_up_for(world, disk):
+async def test_a_reload_during_a_storage_outage_is_repeated_later(world, disk):
     app, signals = world.app, Signals()
     reloading = asyncio.create_task(_reload_on_signal(app, signals, Notifier(None)))
     disk.fail("full", after=0, times=10**6)
@@ -212,7 +212,7 @@ async def test_a_reload_while_nothing_can_be_stored_does_not_end_the_daemon_and_
     reloading.cancel()
 
 
-async def test_two_hundred_refusals_anywhere_lose_nothing_double_nothing_and_block_nobody(world, disk):
+async def test_two_hundred_storage_faults_lose_repeat_and_block_nothing(world, disk):
     dice = random.Random(SEED)
     followed = [f"+479000{2000 + point}" for point in range(POINTS)]
     ids = await world.people([{"LastName": "x", "MobilePhone": one, "SMS_Opt_Out__c": False} for one in followed])

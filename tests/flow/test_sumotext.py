@@ -75,7 +75,7 @@ async def callbacks(world):
         yield Callbacks(world, sandbox)
 
 
-async def test_the_documents_web_form_fills_in_the_contact(world, callbacks):
+async def test_the_documented_web_form_fills_in_the_contact(world, callbacks):
     await callbacks.example("crm", "web-form")
     (contact,) = await world.records()
     assert (contact["SMS_Key__c"], contact["MobilePhone"]) == (DONOR, DONOR)
@@ -85,7 +85,7 @@ async def test_the_documents_web_form_fills_in_the_contact(world, callbacks):
     assert world.counts() == {"delivered": 1}
 
 
-async def test_a_form_with_an_unreadable_date_makes_its_contact_nevertheless(world, callbacks):
+async def test_a_form_with_an_unreadable_date_makes_its_contact(world, callbacks):
     await callbacks.send("crm", Name="Bill Hart", DOB="13/1/2000", Email="bill@example.org")
     contact = await world.contact(DONOR)
     assert (contact["FirstName"], contact["LastName"], contact["Email"]) == ("Bill", "Hart", "bill@example.org")
@@ -95,7 +95,7 @@ async def test_a_form_with_an_unreadable_date_makes_its_contact_nevertheless(wor
     assert (note.operation, note.field, note.why) == ("upsert Contact", "Birthdate", "a date was expected")
 
 
-async def test_the_documents_poll_makes_a_campaign_member(world, callbacks):
+async def test_the_documented_poll_makes_a_campaign_member(world, callbacks):
     await callbacks.example("poll", "poll")
     (contact,) = await world.records()
     (campaign,) = await world.records("Campaign")
@@ -107,7 +107,7 @@ async def test_the_documents_poll_makes_a_campaign_member(world, callbacks):
     assert world.counts() == {"delivered": 1}
 
 
-async def test_the_documents_text_4_info_is_kept_on_the_contact(world, callbacks):
+async def test_the_documented_text_4_info_is_recorded_on_the_contact(world, callbacks):
     await callbacks.example("text4info", "text-4-info")
     (contact,) = await world.records()
     (kept,) = await world.records("SMS_Event__c")
@@ -116,7 +116,7 @@ async def test_the_documents_text_4_info_is_kept_on_the_contact(world, callbacks
     assert world.counts() == {"delivered": 1}
 
 
-async def test_all_examples_by_one_phone_are_one_contact_and_repeats_change_nothing(world, callbacks):
+async def test_all_documented_examples_of_one_phone_make_one_contact(world, callbacks):
     examples = (("crm", "web-form"), ("poll", "poll"), ("text4info", "text-4-info"))
     for endpoint, name in examples:
         await callbacks.example(endpoint, name)
@@ -129,7 +129,7 @@ async def test_all_examples_by_one_phone_are_one_contact_and_repeats_change_noth
     assert world.balanced()
 
 
-async def test_a_voter_who_changes_their_mind_is_one_member_with_the_last_word(world, callbacks):
+async def test_a_voter_who_votes_again_is_one_member_with_the_last_vote(world, callbacks):
     for reply, label in (("A", "Tampa"), ("B", "Miami"), ("A", "Tampa")):
         await callbacks.send("poll", reply=reply, label=label)
     member = await callbacks.member()
@@ -137,20 +137,20 @@ async def test_a_voter_who_changes_their_mind_is_one_member_with_the_last_word(w
     assert world.counts() == {"delivered": 3}
 
 
-async def test_two_votes_of_one_phone_in_the_same_breath_count_once(world, callbacks):
+async def test_two_equal_votes_of_one_phone_at_once_count_once(world, callbacks):
     await callbacks.send("poll", times=5)
     assert world.counts() == {"delivered": 1}
 
 
 @pytest.mark.parametrize("method", ["form", "json"])
-async def test_posted_callbacks_do_the_same(world, callbacks, method):
+async def test_callbacks_by_post_are_read_like_those_by_get(world, callbacks, method):
     await callbacks.send("crm", method=method, Name="Bill van der Berg", DOB="12/31/1999")
     contact = await world.contact(DONOR)
     assert (contact["FirstName"], contact["LastName"]) == ("Bill", "van der Berg")
     assert contact["Birthdate"] == "1999-12-31"
 
 
-async def test_a_form_names_a_contact_that_a_vote_has_made(world, callbacks):
+async def test_a_form_names_a_contact_that_a_vote_created(world, callbacks):
     await callbacks.send("poll")
     assert (await world.contact(DONOR))["LastName"] == "Unknown"
     await callbacks.send("crm", Name="Bill Smith")
@@ -172,7 +172,7 @@ async def test_stop_opts_out_and_start_opts_in_again_at_every_endpoint_with_text
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is False
 
 
-async def test_one_of_two_keywords_leaves_the_flag_alone_and_stop_all_does_not(world, callbacks):
+async def test_a_stop_of_one_keyword_leaves_the_flag_and_stop_all_sets_it(world, callbacks):
     await callbacks.send("crm", msg="START")
     await callbacks.send("crm", key="OTHERKEY", msg="START")
     await callbacks.send("crm", msg="STOP")
@@ -185,7 +185,7 @@ async def test_one_of_two_keywords_leaves_the_flag_alone_and_stop_all_does_not(w
     assert (await world.contact(DONOR))["SMS_Opt_Out__c"] is True
 
 
-async def test_an_opt_out_in_salesforce_becomes_a_task_once(world, callbacks):
+async def test_an_opt_out_in_salesforce_makes_one_task(world, callbacks):
     await callbacks.send("crm", msg="START")
     await world.poll()
     contact = await world.contact(DONOR)
@@ -202,25 +202,25 @@ async def test_an_opt_out_by_sms_sends_no_command_to_sumotext(world, callbacks):
     assert await world.records("Task") == []
 
 
-async def test_what_is_not_understood_is_kept_and_answered(world, callbacks):
+async def test_an_unreadable_callback_is_stored_and_answered(world, callbacks):
     await callbacks.send("crm", mobile=None)
     await callbacks.send("dlr", sumoid=None)
     assert world.counts() == {"unreadable": 2}
     assert world.app.store.inbox.raw(1).startswith(b"country=USA&shortcode=84700&key=SOMEKEY&carrierId")
 
 
-async def test_what_needs_a_person_waits_for_one(world, callbacks):
+async def test_an_event_that_needs_a_person_waits(world, callbacks):
     await callbacks.send("poll", mobile="90000001", country="NOWHERE")
     assert world.counts() == {"dead": 1}
 
 
-async def test_a_date_that_cannot_be_read_leaves_out_its_own_field_with_a_note(world, callbacks):
+async def test_an_unreadable_date_is_left_out_with_a_note(world, callbacks):
     await callbacks.send("crm", DOB="in spring")
     assert world.counts() == {"delivered": 1}
     assert world.app.store.notes.events() == 1
 
 
-async def test_a_delivery_report_is_taken_and_leads_to_nothing(world, callbacks):
+async def test_a_delivery_report_is_stored_and_ignored(world, callbacks):
     await callbacks.send("dlr")
     assert world.counts() == {"ignored": 1}
 

@@ -75,7 +75,7 @@ async def test_stop_opts_out_and_start_opts_in_again(world, advanced):
     assert world.balanced()
 
 
-async def test_a_webhook_that_comes_again_counts_once(world):
+async def test_a_repeated_webhook_counts_once(world):
     async with sandbox(world) as there:
         await Phones(world, there).writes("Hello", times=3)
     assert len(await world.records("SMS_Event__c")) == 1

@@ -73,7 +73,7 @@ async def joined(both):
     await both.poll()
 
 
-async def test_one_callback_lands_in_both(both):
+async def test_one_callback_is_written_to_both_crms(both):
     await joined(both)
     (person,) = await both.in_dynamics()
     assert (person["crmc_smskey"], person["mobilephone"], person["crmc_smsoptout"]) == (KEY, DONOR, False)
@@ -85,7 +85,7 @@ async def test_one_callback_lands_in_both(both):
 
 
 @pytest.mark.parametrize("made_in", ["salesforce", "dynamics"])
-async def test_an_opt_out_in_one_reaches_the_other_and_the_provider_and_nothing_comes_back(both, made_in):
+async def test_an_opt_out_in_one_crm_reaches_the_other_and_the_provider_without_an_echo(both, made_in):
     await joined(both)
     before = await both.written()
     if made_in == "dynamics":
@@ -104,7 +104,7 @@ async def test_an_opt_out_in_one_reaches_the_other_and_the_provider_and_nothing_
     assert settled[2] == before[2] + 1
 
 
-async def test_one_crm_that_is_down_holds_up_nothing_of_the_other(both):
+async def test_an_outage_of_one_crm_does_not_delay_the_other(both):
     await joined(both)
     await both.world.fault(both.url, fault="unavailable", times=1_000_000)
     await both.world.phone(DONOR, "KATT STOPP")
@@ -123,7 +123,7 @@ async def test_one_crm_that_is_down_holds_up_nothing_of_the_other(both):
     await both.world.until(out_there)
 
 
-async def test_the_household_of_the_other_crm_is_opted_out_too(both):
+async def test_an_opt_out_in_one_crm_is_set_on_all_contacts_of_the_other_with_the_number(both):
     await joined(both)
     other = await both.edit_dynamics(lastname="Spouse", mobilephone="900 00 001")
     await both.poll()

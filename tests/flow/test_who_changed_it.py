@@ -52,7 +52,7 @@ def words(world, number=DONOR):
     return [one.decision.word for one in world.app.store.consents.of(number) if one.phase == "decided"]
 
 
-async def test_a_flow_that_undoes_an_opt_out_raises_an_alarm_although_the_crm_shows_it_before_it_answers(world):
+async def test_an_opt_out_that_a_flow_reverts_before_the_reply_raises_an_alarm(world):
     await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.fault(world.crm_url, fault="held_answer", only="writes")
@@ -74,7 +74,7 @@ async def test_a_flow_that_undoes_an_opt_out_raises_an_alarm_although_the_crm_sh
     assert (sink, "taken the flag back" in why) == (world.crm.name, True)
 
 
-async def test_an_amount_that_its_field_rounds_sends_no_command(world):
+async def test_an_amount_that_the_crm_rounds_sends_no_command(world):
     contact = await joined(world)
     await world.post(
         f"{world.crm_url}/_sandbox/fields/{world.crm.named('contact')}/{world.crm.named('amount')}",
@@ -88,7 +88,7 @@ async def test_an_amount_that_its_field_rounds_sends_no_command(world):
     assert world.shadow(contact)["amount"] == 100
 
 
-async def test_an_amount_that_its_field_rounds_sends_no_command_although_a_person_edits_the_contact_before_the_poll(
+async def test_an_amount_that_the_crm_rounds_sends_no_command_after_an_edit_by_a_person(
     world,
 ):
     contact = await joined(world)
@@ -103,7 +103,7 @@ async def test_an_amount_that_its_field_rounds_sends_no_command_although_a_perso
     assert await sent(world) == []
 
 
-async def test_what_a_flow_makes_of_an_amount_sends_no_command_and_a_person_s_amount_does(world):
+async def test_an_amount_changed_by_a_flow_sends_no_command_and_one_changed_by_a_person_does(world):
     contact = await joined(world)
     await world.automate({"amount": 150}, when={"amount": 99})
     await amount(world, 99)
@@ -115,7 +115,7 @@ async def test_what_a_flow_makes_of_an_amount_sends_no_command_and_a_person_s_am
     assert await sent(world) == [("changesubscriberprice", 99)]
 
 
-async def test_an_amount_that_a_person_changed_before_a_write_of_ours_to_another_field_is_theirs(world):
+async def test_an_amount_of_a_person_counts_despite_our_later_write_to_another_field(world):
     contact = await joined(world)
     await amount(world, 100)
     await world.poll()
@@ -127,7 +127,7 @@ async def test_an_amount_that_a_person_changed_before_a_write_of_ours_to_another
     assert {price for action, price in await sent(world) if action == "changesubscriberprice"} == {250}
 
 
-async def test_an_opt_out_that_a_person_set_before_a_write_of_ours_to_another_field_is_theirs(world):
+async def test_an_opt_out_of_a_person_counts_despite_our_later_write_to_another_field(world):
     contact = await joined(world)
     await world.person(id=contact, opted_out=True)
     await amount(world, 100)
@@ -149,7 +149,7 @@ async def doubtful(world):
     return letter.event_id
 
 
-async def test_if_a_flow_or_a_person_may_have_changed_the_amount_a_person_decides(world):
+async def test_an_amount_of_unclear_author_waits_for_a_person_and_is_sent_on_release(world):
     event_id = await doubtful(world)
     assert await world.app.store.dead_letters.release([event_id], now=world.clock.now()) == 1
     world.app.wake("plan")
@@ -157,14 +157,14 @@ async def test_if_a_flow_or_a_person_may_have_changed_the_amount_a_person_decide
     assert await sent(world) == [("changesubscriberprice", 150)]
 
 
-async def test_what_a_person_knows_to_be_the_flow_s_is_discarded(world):
+async def test_an_amount_of_unclear_author_is_not_sent_when_it_is_discarded(world):
     event_id = await doubtful(world)
     assert await world.app.store.dead_letters.discard([event_id], now=world.clock.now()) == 1
     await world.poll()
     assert await sent(world) == []
 
 
-async def test_an_opt_out_that_a_flow_undoes_stays_open_although_we_write_something_else_before_the_next_poll(world):
+async def test_an_opt_out_that_a_flow_reverts_stays_open_despite_our_later_write(world):
     await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -174,7 +174,7 @@ async def test_an_opt_out_that_a_flow_undoes_stays_open_although_we_write_someth
     assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
 
 
-async def test_an_opt_out_that_a_flow_undoes_stays_open_although_a_person_edits_the_contact_before_the_next_poll(world):
+async def test_an_opt_out_that_a_flow_reverts_stays_open_despite_an_edit_by_a_person(world):
     contact = await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -184,7 +184,7 @@ async def test_an_opt_out_that_a_flow_undoes_stays_open_although_a_person_edits_
     assert (words(world)[-1], len(rewritten(world)), len(still_open(world))) == ("opt_out", 1, 1)
 
 
-async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that_stop_back(world):
+async def test_clearing_the_flag_before_a_stop_is_delivered_does_not_revert_the_stop(world):
     contact = await joined(world)
     await world.person(id=contact, opted_out=True)
     await world.poll()
@@ -206,7 +206,7 @@ async def test_who_unticks_a_box_that_a_stop_is_on_its_way_to_has_not_taken_that
     assert await world.flag(contact)
 
 
-async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_and_calls_a_person(world):
+async def test_an_opt_out_that_a_flow_reverts_still_holds_and_raises_an_alarm(world):
     contact = await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -231,7 +231,7 @@ async def test_an_opt_out_that_a_flow_takes_back_stays_the_last_word_stays_open_
     assert words(world)[-1] == "opt_out"
 
 
-async def test_an_opt_out_that_a_flow_undid_is_closed_when_the_donor_joins_again(world):
+async def test_an_opt_out_that_a_flow_reverted_is_closed_by_an_opt_in(world):
     await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -243,7 +243,7 @@ async def test_an_opt_out_that_a_flow_undid_is_closed_when_the_donor_joins_again
     assert still_open(world) == []
 
 
-async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_contact_is_deleted(world):
+async def test_a_reverted_opt_out_is_closed_when_the_contact_is_deleted(world):
     contact = await joined(world)
     await world.automate({"opted_out": False}, when={"opted_out": True})
     await world.phone(DONOR, "KATT STOPP")
@@ -254,7 +254,7 @@ async def test_an_opt_out_that_was_taken_back_is_owed_no_more_when_the_contact_i
     assert still_open(world) == []
 
 
-async def test_many_opt_outs_that_a_flow_takes_back_are_one_alarm_and_each_stays_open(world):
+async def test_many_opt_outs_that_a_flow_reverts_raise_one_alarm_and_stay_open(world):
     numbers = [f"+47900001{number:02}" for number in range(8)]
     for number in numbers:
         await world.phone(number, "KATT")
@@ -270,7 +270,7 @@ async def test_many_opt_outs_that_a_flow_takes_back_are_one_alarm_and_each_stays
     assert len(still_open(world)) == len(numbers)
 
 
-async def test_a_person_who_takes_an_opt_out_back_is_believed(world):
+async def test_a_flag_that_a_person_clears_is_an_opt_in(world):
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -281,7 +281,7 @@ async def test_a_person_who_takes_an_opt_out_back_is_believed(world):
     assert rewritten(world) == []
 
 
-async def test_a_flag_that_a_flow_sets_when_we_clear_it_ends_no_subscription_and_calls_a_person(world):
+async def test_a_flag_that_a_flow_sets_again_ends_no_subscription_and_raises_an_alarm(world):
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
     await world.settled()
@@ -296,7 +296,7 @@ async def test_a_flag_that_a_flow_sets_when_we_clear_it_ends_no_subscription_and
 
 
 @pytest.mark.parametrize("of", ["integration", "any"])
-async def test_a_number_that_a_trigger_writes_in_another_form_asks_nobody(world, of):
+async def test_a_number_that_a_trigger_reformats_needs_no_person(world, of):
     await world.automate({"mobile": {"digits": "+## ### ## ###"}}, of=of)
     contact = await joined(world)
     await world.phone(DONOR, "KATT STOPP")
@@ -308,7 +308,7 @@ async def test_a_number_that_a_trigger_writes_in_another_form_asks_nobody(world,
     assert await sent(world) == []
 
 
-async def test_numbers_of_opted_out_contacts_in_another_form_ask_nobody(world):
+async def test_reformatted_numbers_of_opted_out_contacts_need_no_person(world):
     contacts = [{"last_name": "x", "mobile": f"+47900010{n:02}", "opted_out": True} for n in range(60)]
     ids = await world.people(contacts)
     await world.poll()

@@ -39,7 +39,7 @@ def last_word(world, number):
 
 
 @pytest.mark.parametrize("new", [OTHER, "900 00 002"])
-async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_and_a_person(world, new):
+async def test_an_opt_out_saved_with_a_changed_number_reaches_both_numbers_and_a_person(world, new):
     contact = await joined(world)
     await edit(world, contact, mobile=new, opted_out=True)
     assert await active(world) == set()
@@ -51,7 +51,7 @@ async def test_a_number_changed_and_an_opt_out_in_one_save_reach_both_numbers_an
     assert len(questions(world)) == 1
 
 
-async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key(world):
+async def test_a_number_changed_before_the_opt_out_is_found_by_the_key(world):
     contact = await joined(world)
     await edit(world, contact, mobile=OTHER)
     assert await emitted(world) == set()
@@ -65,7 +65,7 @@ async def test_a_number_changed_before_the_opt_out_is_known_by_the_contact_s_key
     assert len(questions(world)) == 1
 
 
-async def test_a_contact_that_we_never_wrote_is_known_by_its_key_too(world):
+async def test_the_former_number_of_a_contact_that_we_never_wrote_is_found_by_its_key(world):
     await world.phone(DONOR, "KATT")
     contact = await world.person(last_name="Filled in later", mobile=OTHER)
     await world.settled()
@@ -76,7 +76,7 @@ async def test_a_contact_that_we_never_wrote_is_known_by_its_key_too(world):
     assert (await active(world), await emitted(world)) == (set(), {DONOR, OTHER})
 
 
-async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_wrote_last(world):
+async def test_a_number_and_key_changed_before_the_opt_out_are_found_by_our_last_write(world):
     contact = await joined(world)
     await edit(world, contact, mobile=OTHER, sms_key=OTHER)
     await edit(world, contact, opted_out=True)
@@ -84,7 +84,7 @@ async def test_a_number_and_key_changed_before_the_opt_out_are_known_by_whom_we_
     assert await emitted(world) == {DONOR, OTHER}
 
 
-async def test_an_opt_out_with_an_emptied_number_is_of_the_number_that_was_there(world):
+async def test_an_opt_out_with_an_emptied_number_is_for_the_former_number(world):
     contact = await joined(world)
     await edit(world, contact, mobile=None, opted_out=True)
     assert await active(world) == set()
@@ -94,7 +94,7 @@ async def test_an_opt_out_with_an_emptied_number_is_of_the_number_that_was_there
     assert world.balanced()
 
 
-async def test_an_opt_out_after_the_number_was_emptied_is_of_the_contact_s_key(world):
+async def test_an_opt_out_after_the_number_was_emptied_is_for_the_number_in_the_key(world):
     contact = await joined(world)
     await edit(world, contact, mobile=None)
     await edit(world, contact, opted_out=True)
@@ -111,7 +111,7 @@ async def test_an_opted_out_contact_that_gets_another_donor_s_number_does_not_op
     assert len(questions(world)) == 1
 
 
-async def test_swapped_numbers_of_an_opted_out_contact_and_another_one_are_asked_about(world):
+async def test_swapped_numbers_of_two_contacts_wait_for_a_person(world):
     out, other = await joined(world), await joined(world, OTHER)
     await edit(world, out, opted_out=True)
     before = await world.orders()
@@ -122,7 +122,7 @@ async def test_swapped_numbers_of_an_opted_out_contact_and_another_one_are_asked
     assert (last_word(world, DONOR), await active(world)) == ("opt_out", {OTHER})
 
 
-async def test_an_emptied_number_of_an_opted_out_contact_asks_nobody(world):
+async def test_an_emptied_number_of_an_opted_out_contact_needs_no_person(world):
     contact = await joined(world)
     await edit(world, contact, opted_out=True)
     before = await world.orders()
@@ -138,7 +138,7 @@ async def release(world):
     return world.app.store.inbox.get(letter.event_id)
 
 
-async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
+async def test_releasing_a_changed_number_opts_out_the_new_number(world):
     contact = await joined(world)
     await edit(world, contact, opted_out=True)
     await edit(world, contact, mobile=STRANGER)
@@ -150,14 +150,14 @@ async def test_who_releases_a_changed_number_opts_the_new_number_out(world):
     assert questions(world) == []
 
 
-async def test_an_opt_out_that_is_taken_back_with_another_number_holds_for_the_old_one(world):
+async def test_an_opt_out_cleared_with_a_changed_number_holds_for_the_old_number(world):
     contact = await joined(world)
     await edit(world, contact, opted_out=True)
     await edit(world, contact, mobile=OTHER, opted_out=False)
     assert last_word(world, DONOR) == "opt_out"
 
 
-async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_by_the_old_one(world):
+async def test_a_contact_changed_opted_out_and_deleted_at_once_ends_the_old_number_too(world):
     if not world.crm.restores:
         pytest.skip("the CRM does not show what was deleted")
     contact = await joined(world)
@@ -167,7 +167,7 @@ async def test_who_is_opted_out_and_deleted_at_once_with_another_number_is_out_b
     assert (await active(world), await emitted(world)) == (set(), {DONOR, OTHER})
 
 
-async def test_the_same_number_in_another_form_is_one_person(world):
+async def test_a_number_in_another_spelling_is_the_same_person(world):
     contact = await joined(world)
     await edit(world, contact, mobile="(+47) 900 00 001", opted_out=True)
     assert (await emitted(world), questions(world)) == ({DONOR}, [])
