@@ -331,7 +331,7 @@ class Story:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_any_schedule_of_two_months(tmp_path, seed):
+async def test_any_schedule_of_two_months_charges_each_period_at_most_once(tmp_path, seed):
     rnd = random.Random(seed)
     day = rnd.choice([1, None, None])
     async with a_scene(tmp_path, rules(day=day, max_amount=Decimal(LIMIT)), now=START) as scene:

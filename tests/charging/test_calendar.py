@@ -65,7 +65,7 @@ def found(began, today, *, since=date(2000, 1, 1), day=None, **more):
         ("2026-03", date(2026, 1, 5), date(2026, 3, 5)),
     ],
 )
-def test_an_anniversary_is_the_last_day_of_a_month_that_is_too_short(period, began, expected):
+def test_the_due_day_in_a_short_month_is_its_last_day(period, began, expected):
     assert due_day(period, began, rules().offers["s-1"]) == expected
 
 
@@ -74,27 +74,27 @@ def test_a_year_has_twelve_periods():
     assert [period := next_period(period) for _ in range(3)] == ["2026-12", "2027-01", "2027-02"]
 
 
-def test_the_donors_day_decides_and_not_that_of_utc():
+def test_the_due_day_is_a_day_of_the_donors_time_zone():
     late_evening = datetime(2026, 1, 9, 23, 30, tzinfo=UTC)  # the 10th in Oslo
     (charge,) = due(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 10))
     assert charge.due_day == date(2026, 2, 10)
     assert list(due(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 9))) == []
 
 
-def test_the_hours_are_those_of_the_donors_clock_also_when_it_changes():
+def test_charging_hours_follow_the_donors_clock_when_daylight_saving_changes():
     for day in (date(2026, 3, 28), date(2026, 3, 29), date(2026, 10, 24), date(2026, 10, 25)):
         open_hours = [hour for hour in range(24) if is_open(datetime.combine(day, time(hour), OSLO), rules())]
         assert open_hours == list(range(9, 20))
 
 
-def test_a_day_that_comes_soon_after_the_first_payment_is_covered_by_it():
+def test_a_due_day_soon_after_the_first_payment_is_covered_by_it():
     (charge,) = found(date(2026, 1, 20), date(2026, 2, 1), day=1)
     assert charge.skipped == "the payment of 2026-01-20, which began the subscription, counts for this period"
     (charge,) = found(date(2026, 1, 18), date(2026, 2, 1), day=1)
     assert charge.skipped == ""
 
 
-def test_of_several_missed_periods_only_the_newest_is_charged_and_the_others_say_why():
+def test_only_the_newest_of_several_missed_periods_is_charged():
     charges = found(date(2026, 1, 10), date(2026, 4, 12))
     assert [(one.period, bool(one.skipped)) for one in charges] == [
         ("2026-02", True),
@@ -115,7 +115,7 @@ def test_nothing_is_due_twice_and_nothing_after_the_end():
     assert found(date(2026, 1, 10), date(2026, 2, 12), ended_at=noon(date(2026, 2, 1)), ended_why="x") == []
 
 
-def test_what_was_due_before_a_restore_may_have_been_charged():
+def test_charges_due_before_a_restore_are_in_doubt():
     charges = due(
         agreement(noon(date(2026, 1, 10))),
         rules(),
@@ -131,7 +131,7 @@ def test_what_was_due_before_a_restore_may_have_been_charged():
     day=st.one_of(st.none(), st.integers(1, 28)),
     looks=st.lists(st.integers(1, 70), min_size=1, max_size=30),
 )
-def test_each_period_comes_once_and_in_order_whenever_it_is_computed(began, day, looks):
+def test_each_period_is_due_once_and_in_order(began, day, looks):
     last, today, seen = None, began, []
     for days in looks:
         today += timedelta(days=days)

@@ -26,7 +26,7 @@ from connector.telemetry.log_events import WorkerFailed
 pytestmark = pytest.mark.slow
 
 
-async def test_a_donor_is_charged_on_the_day_once_a_month(scene):
+async def test_a_donor_is_charged_once_a_month_on_the_due_day(scene):
     await scene.join(amount=150)
     await scene.until(date(2026, 2, 1))
     assert scene.taken == [], "the first run waits for a person"
@@ -50,14 +50,14 @@ async def first_run(scene):
     assert scene.states(DONOR) == [("2026-02", "taken")]
 
 
-async def test_nothing_is_sent_before_it_is_switched_on(tmp_path):
+async def test_nothing_is_charged_while_charging_is_off(tmp_path):
     async with a_scene(tmp_path, rules(enabled=False)) as scene:
         await scene.join()
         await scene.until(date(2026, 4, 2))
         assert (scene.sends, scene.states()) == ([], [])
 
 
-async def test_what_was_due_before_it_was_switched_on_is_not_charged(tmp_path):
+async def test_charges_due_before_charging_was_turned_on_are_not_sent(tmp_path):
     async with a_scene(tmp_path, rules(enabled=False)) as scene:
         await scene.join()
         await scene.until(date(2026, 3, 10))
@@ -79,7 +79,7 @@ async def test_nobody_is_charged_at_night(scene):
         assert len(scene.taken) == (2 if local.day == 1 and local.hour >= 9 else 1), local
 
 
-async def test_an_opt_out_that_is_only_received_stops_the_charge(scene):
+async def test_an_opt_out_that_is_not_planned_yet_stops_the_charge(scene):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     await scene.stop(planned=False)
@@ -100,7 +100,7 @@ async def test_an_opt_out_of_any_scope_ends_the_charges(scene, scope):
     assert "not active" in scene.charges()[-1].detail
 
 
-async def test_the_crms_flag_stops_the_charge(scene):
+async def test_the_opt_out_flag_in_the_crm_stops_the_charge(scene):
     await first_run(scene)
     await flag(scene, DONOR)
     await scene.until(date(2026, 3, 2))
@@ -120,7 +120,7 @@ async def flag(scene, phone):
     await scene.store.writer.run(lambda connection: write_shadows(connection, [shadow], scene.clock.now()))
 
 
-async def test_a_subscription_that_was_begun_again_is_charged_again(scene):
+async def test_a_renewed_subscription_is_charged_again(scene):
     await first_run(scene)
     await scene.stop()
     scene.clock.go(DAY)
@@ -129,7 +129,7 @@ async def test_a_subscription_that_was_begun_again_is_charged_again(scene):
     assert [amount for _, amount, _ in scene.taken] == [100, 70]
 
 
-async def test_no_credit_is_tried_again_after_three_and_seven_days_and_then_given_up(scene):
+async def test_a_charge_without_credit_is_tried_again_after_three_and_seven_days(scene):
     await first_run(scene)
     scene.script(status="NO_CREDIT", times=3)
     await scene.until(date(2026, 3, 20))
@@ -166,7 +166,7 @@ async def test_three_failed_months_end_the_subscription_and_make_an_event(scene)
         ("ACKNOWLEDGED", "asking"),
     ],
 )
-async def test_the_eight_statuses(scene, status, state):
+async def test_each_status_leads_to_its_state(scene, status, state):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     scene.clock.go(DAY)
@@ -202,7 +202,7 @@ async def test_a_status_that_never_becomes_final_is_in_doubt(scene):
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
-async def test_a_lost_answer_is_in_doubt_and_never_sent_again(scene, lost):
+async def test_a_charge_without_a_reply_is_in_doubt_and_never_sent_again(scene, lost):
     await first_run(scene)
     scene.script(lost=lost)
     await scene.until(date(2026, 3, 28))
@@ -212,7 +212,7 @@ async def test_a_lost_answer_is_in_doubt_and_never_sent_again(scene, lost):
 
 
 @pytest.mark.parametrize(("code", "state"), [(1, "due"), (2, "due"), (3, "in_doubt"), (4, "due"), (99, "in_doubt")])
-async def test_the_error_codes(scene, code, state):
+async def test_each_error_code_leads_to_its_state(scene, code, state):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     scene.clock.go(DAY)
@@ -229,7 +229,7 @@ async def test_the_error_codes(scene, code, state):
 
 
 @pytest.mark.parametrize("http", [500, 502, 503, 504, 302, 404, 200])
-async def test_an_answer_that_is_not_messageclouds_is_in_doubt(scene, http):
+async def test_a_charge_with_an_invalid_reply_is_in_doubt(scene, http):
     await first_run(scene)
     scene.gateway.spoiled["send"] = [Spoiled(code=None, http=http, times=1)]
     await scene.until(date(2026, 3, 2))
@@ -262,7 +262,7 @@ async def test_a_first_run_and_a_larger_one_wait_for_a_person(scene):
     assert len(scene.taken) == 3
 
 
-async def test_a_run_that_nobody_approves_skips_its_charges_and_says_so(scene):
+async def test_a_run_that_nobody_approves_in_time_is_skipped_with_the_reason(scene):
     await scene.join()
     await scene.until(date(2026, 2, 20))
     await scene.approve()
@@ -271,7 +271,7 @@ async def test_a_run_that_nobody_approves_skips_its_charges_and_says_so(scene):
     assert scene.charges()[0].detail == "not charged by 2026-02-08: no run was approved in time"
 
 
-async def test_more_charges_than_the_limit_wait(tmp_path):
+async def test_a_run_with_more_charges_than_the_limit_waits(tmp_path):
     async with a_scene(tmp_path, rules(max_per_run=2)) as scene:
         await first_run(scene)
         await scene.join(OTHER)
@@ -304,7 +304,7 @@ async def test_many_failures_stop_the_run(scene):
 
 
 @pytest.mark.parametrize("jump", [DAY, -DAY, 40 * DAY, -40 * DAY])
-async def test_after_a_clock_jump_nobody_is_charged_before_a_person_approves(scene, jump):
+async def test_a_run_after_a_clock_jump_waits_for_a_person(scene, jump):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     scene.clock.jump(jump)
@@ -318,7 +318,7 @@ async def test_after_a_clock_jump_nobody_is_charged_before_a_person_approves(sce
     assert scene.states() == [("2026-02", "taken"), ("2026-03", "taken"), ("2026-04", "taken")]
 
 
-async def test_a_clock_jump_that_cannot_be_stored_at_once_still_holds_the_next_run(scene):
+async def test_a_clock_jump_during_a_storage_outage_holds_the_next_run(scene):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     scene.clock.jump(DAY)
@@ -338,7 +338,7 @@ class CannotAsk(DobCharger):
         raise KeyError("statusCode")
 
 
-async def test_a_bug_while_a_charge_is_asked_about_does_not_stop_the_others(scene):
+async def test_a_bug_while_asking_for_one_charge_does_not_stop_the_others(scene):
     await first_run(scene)
     scene.script(status="ACKNOWLEDGED", then="DELIVERED", asks=1000)
     scene.start(charger=CannotAsk)
@@ -378,7 +378,7 @@ async def test_a_pause_stops_the_charges(scene):
     assert scene.states()[-1] == ("2026-03", "taken")
 
 
-async def test_anniversaries_come_on_the_donors_day_and_on_the_last_of_short_months(tmp_path):
+async def test_charges_by_anniversary_are_sent_on_the_donors_day_or_the_last_of_the_month(tmp_path):
     # 23:30 UTC is the next day in Oslo: the 31st.
     async with a_scene(tmp_path, rules(day=None), now=datetime(2025, 12, 30, 23, 30, tzinfo=UTC)) as scene:
         await scene.join()
@@ -394,7 +394,7 @@ async def test_anniversaries_come_on_the_donors_day_and_on_the_last_of_short_mon
         ]
 
 
-async def test_a_database_that_is_restored_charges_nobody_again(scene):
+async def test_a_restored_database_charges_nobody_twice(scene):
     await first_run(scene)
     await scene.join(OTHER)
     await scene.until(date(2026, 2, 27))
@@ -424,7 +424,7 @@ async def test_a_database_that_is_restored_charges_nobody_again(scene):
     assert len(scene.taken) == 5, "the next period is charged as ever"
 
 
-async def test_a_stop_that_arrives_while_a_run_is_under_way_stops_the_rest(scene):
+async def test_an_opt_out_during_a_run_stops_the_charge_of_the_donor(scene):
     for number in range(1, 5):
         await scene.join(f"+479000000{number}")
     await scene.until(date(2026, 2, 1))
@@ -437,7 +437,7 @@ async def test_a_stop_that_arrives_while_a_run_is_under_way_stops_the_rest(scene
     assert [phone for phone, _, _ in scene.taken] == ["+4790000001", "+4790000002", "+4790000003"]
 
 
-async def test_an_answer_that_cannot_be_stored_at_once_is_stored_later_and_nothing_is_sent_before(scene):
+async def test_a_reply_that_cannot_be_stored_is_stored_before_the_next_charge(scene):
     await first_run(scene)
     await scene.join(OTHER)
     await scene.until(date(2026, 2, 28))
@@ -459,7 +459,7 @@ async def unavailable(*_, **__):
     raise StoreUnavailable("the disk is full")
 
 
-async def test_charges_that_are_tried_again_and_fail_do_not_stop_the_run(scene):
+async def test_failed_retries_of_charges_do_not_stop_the_run(scene):
     for number in range(1, 10):
         await scene.join(f"+479000000{number}")
     await scene.until(date(2026, 2, 1))
@@ -473,7 +473,7 @@ async def test_charges_that_are_tried_again_and_fail_do_not_stop_the_run(scene):
     assert [state for _, state in scene.states()] == ["taken"] * 9
 
 
-async def test_a_run_that_stops_takes_back_what_was_approved_before_its_day(scene):
+async def test_a_stopped_run_revokes_earlier_approvals_of_later_runs(scene):
     for number in range(1, 5):
         await scene.join(f"+479000000{number}")
     await scene.until(date(2026, 2, 1))
@@ -486,7 +486,7 @@ async def test_a_run_that_stops_takes_back_what_was_approved_before_its_day(scen
     assert (run.state, run.why) == ("waiting", "the run of 2026-02-01 was stopped: 3 of 3 charges failed")
 
 
-async def test_subscriptions_from_before_an_update_are_charged_too(scene):
+async def test_subscriptions_from_before_an_update_are_charged(scene):
     bound = replace(SUBSCRIPTION, subscription_id="window-0")
     event_id, _ = await scene.keep("window", DONOR, verdict=Verdict.OPT_IN, price=Decimal(80))
     decision = scene.decision(DONOR, Verdict.OPT_IN, Scope.SUBSCRIPTION, bound)
@@ -499,7 +499,7 @@ async def test_subscriptions_from_before_an_update_are_charged_too(scene):
     assert [amount for _, amount, _ in scene.taken] == [80]
 
 
-async def test_an_amount_that_is_not_known_is_skipped_and_the_cure_is_said(scene):
+async def test_a_charge_without_an_amount_is_skipped_with_the_cure(scene):
     await scene.join(amount=None)
     await scene.until(date(2026, 2, 1))
     await scene.approve()

@@ -85,7 +85,7 @@ def org(home, threaded, monkeypatch):
         yield Org(home, url)
 
 
-def test_without_write_nothing_is_written_and_nothing_kept(org):
+def test_a_backfill_without_write_changes_nothing(org):
     org.load(*PEOPLE)
     before = org.keys()
     shown = org.run("salesforce", "backfill")
@@ -99,7 +99,7 @@ def test_without_write_nothing_is_written_and_nothing_kept(org):
     assert "POST /jobs/ingest" not in org.ask("GET", "stats")["requests"]
 
 
-def test_what_it_finds_is_counted_and_listed_with_ids_and_the_cure(org):
+def test_findings_are_counted_and_listed_with_ids_and_the_cure(org):
     ids = dict(zip((one["LastName"] for one in PEOPLE), org.load(*PEOPLE), strict=True))
     document = org.json("salesforce", "backfill", "--conflicts", "c.csv")
     assert (document["key_field"], document["contacts"], document["counts"]) == ("SMS_Key__c", 9, COUNTS)
@@ -120,7 +120,7 @@ def test_what_it_finds_is_counted_and_listed_with_ids_and_the_cure(org):
     assert document["findings_in_all"] == len(document["findings"]) == 5
 
 
-def test_write_asks_first(org):
+def test_the_option_write_asks_first(org):
     org.load(*PEOPLE)
     refused = org.home.run("salesforce", "backfill", "--write")
     assert "Fill 2 contacts in salesforce?" in refused.output
@@ -131,7 +131,7 @@ def test_write_asks_first(org):
 @pytest.mark.parametrize(
     ("many", "older", "newer"), [("skip", None, None), ("oldest", "+4790000005", None), ("newest", None, "+4790000005")]
 )
-def test_write_fills_what_the_preview_showed_and_the_second_run_nothing(org, many, older, newer):
+def test_the_option_write_fills_what_the_preview_showed(org, many, older, newer):
     org.load(*PEOPLE)
     words = ("salesforce", "backfill", "--write", "--yes", "--many", many)
     document = org.json(*words)
@@ -154,7 +154,7 @@ def test_write_fills_what_the_preview_showed_and_the_second_run_nothing(org, man
     assert org.ask("GET", "stats")["requests"]["POST /jobs/ingest"] == jobs
 
 
-def test_a_refused_contact_ends_with_1_and_stands_in_the_file(org):
+def test_a_refused_contact_ends_with_1_and_is_in_the_conflicts_file(org):
     (one, _) = org.load(
         {"LastName": "locked", "MobilePhone": "90000001"}, {"LastName": "free", "MobilePhone": "90000002"}
     )
@@ -165,7 +165,7 @@ def test_a_refused_contact_ends_with_1_and_stands_in_the_file(org):
     assert (row["contact"], row["code"]) == (one, "UNABLE_TO_LOCK_ROW")
 
 
-def test_an_unfinished_backfill_is_gone_on_with_and_with_nothing_else(org):
+def test_an_unfinished_backfill_must_be_continued_first(org):
     org.load(*({"LastName": f"n{number}", "MobilePhone": f"9{number:07}"} for number in range(20)))
     lost = org.begin_and_lose()
     assert "run the command again to continue" in lost.output
@@ -181,7 +181,7 @@ def test_an_unfinished_backfill_is_gone_on_with_and_with_nothing_else(org):
     assert not org.book.exists()
 
 
-def test_restart_forgets_an_unfinished_backfill(org):
+def test_the_option_restart_discards_an_unfinished_backfill(org):
     org.load({"LastName": "a", "MobilePhone": "90000001"})
     org.begin_and_lose()
     document = org.json("salesforce", "backfill", "--restart")
@@ -189,7 +189,7 @@ def test_restart_forgets_an_unfinished_backfill(org):
     assert not org.book.exists()
 
 
-def test_fields_can_be_named(org):
+def test_phone_fields_can_be_named(org):
     org.load({"LastName": "a", "MobilePhone": "90000001", "Phone": "90000002"})
     org.json("salesforce", "backfill", "--write", "--yes", "--phone-field", "Phone")
     assert org.keys() == {"a": "+4790000002"}
@@ -200,7 +200,7 @@ def test_fields_can_be_named(org):
     assert not org.book.exists()
 
 
-def test_without_a_key_in_the_mappings_the_field_must_be_named(org):
+def test_the_key_field_must_be_named_if_no_mapping_uses_one(org):
     for file in org.home.mappings.glob("*.yaml"):
         file.write_text(file.read_text().replace('key: {SMS_Key__c: "{msisdn}"}', 'key: {SMS_Key__c: "{keyword}"}'))
     org.load({"LastName": "a", "MobilePhone": "90000001"})
@@ -209,7 +209,7 @@ def test_without_a_key_in_the_mappings_the_field_must_be_named(org):
     assert org.json("salesforce", "backfill", "--key-field", "SMS_Key__c")["counts"] == {"fill": 1}
 
 
-def test_without_a_region_it_says_what_is_not_understood(org):
+def test_without_a_region_unreadable_numbers_are_explained(org):
     org.configure(region="")
     org.load({"LastName": "a", "MobilePhone": "90000001"})
     shown = org.run("salesforce", "backfill")
@@ -217,7 +217,7 @@ def test_without_a_region_it_says_what_is_not_understood(org):
     assert "1 with an invalid phone number" in shown.output
 
 
-def test_which_org_must_be_plain(org):
+def test_the_org_must_be_named_if_there_are_several(org):
     second = (
         "  other:\n    type: salesforce\n    url: https://acme.my.salesforce.com\n"
         "    sign_in: {client_id: a, client_secret: {env: X}}"
@@ -229,20 +229,20 @@ def test_which_org_must_be_plain(org):
     assert org.run("salesforce", "backfill", "--crm", "third").exit_code == 2
 
 
-def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(org):
+def test_an_unwritable_conflicts_file_is_reported_before_any_call(org):
     emitted = org.run("salesforce", "backfill", "--conflicts", "nowhere/c.csv")
     assert (emitted.exit_code, "cannot write" in emitted.output) == (2, True)
     assert org.ask("GET", "stats")["api_calls"] == 0
 
 
-def test_an_org_that_lets_nobody_in_is_told_with_the_cure(org):
+def test_a_refused_sign_in_is_reported_with_the_cure(org):
     org.ask("POST", "faults", {"fault": "login_refused"})
     refused = org.run("salesforce", "backfill")
     assert (refused.exit_code, "Run As" in refused.output) == (1, True), refused.output
     assert not org.book.exists()
 
 
-def test_progress_is_told_when_it_takes_longer_than_two_seconds(capsys):
+def test_progress_is_shown_after_two_seconds(capsys):
     now = [0.0]
     with progress(clock=lambda: now[0]) as emit:
         emit("too early")

@@ -16,7 +16,7 @@ def keep_one(home, transaction="t-1"):
     home.on_the_road(work)
 
 
-def test_a_backup_is_restored_and_the_present_database_kept(home, tmp_path):
+def test_a_backup_is_restored_and_the_current_database_kept(home, tmp_path):
     keep_one(home)
     copy = tmp_path / "copies" / "copy.db"
     document = home.json("backup", copy)
@@ -32,7 +32,7 @@ def test_a_backup_is_restored_and_the_present_database_kept(home, tmp_path):
     assert copy.exists()
 
 
-def test_before_it_restores_it_says_what_will_be_missing_and_asks(home, tmp_path):
+def test_a_restore_says_what_will_be_missing_and_asks(home, tmp_path):
     keep_one(home)
     assert home.run("backup", tmp_path / "copy.db").exit_code == 0
     keep_one(home, "t-2")
@@ -44,7 +44,7 @@ def test_before_it_restores_it_says_what_will_be_missing_and_asks(home, tmp_path
     assert not list(home.directory.glob("*before-restore*"))
 
 
-def test_without_a_file_it_goes_to_the_nightly_backups_and_status_shows_it(home):
+def test_a_backup_without_a_file_name_joins_the_nightly_ones(home):
     keep_one(home)
     assert "last backup: none yet" in home.run("status").stdout
     done = home.json("backup")
@@ -54,7 +54,7 @@ def test_without_a_file_it_goes_to_the_nightly_backups_and_status_shows_it(home)
     assert "last backup: " in home.run("status").stdout
 
 
-def test_what_is_no_backup_is_refused_and_nothing_changes(home, tmp_path):
+def test_a_file_that_is_no_backup_is_refused(home, tmp_path):
     keep_one(home)
     text = tmp_path / "text.db"
     text.write_text("nothing " * 1000)
@@ -65,7 +65,7 @@ def test_what_is_no_backup_is_refused_and_nothing_changes(home, tmp_path):
     assert home.json("status", code=3)["received"] == 1
 
 
-def test_a_running_connector_is_not_restored_but_backed_up(home, tmp_path):
+def test_a_running_connector_can_be_backed_up_and_not_restored(home, tmp_path):
     keep_one(home)
     lock = FileLock(home.store)
     try:
@@ -95,6 +95,6 @@ def test_a_lost_database_is_restored(home, tmp_path):
     assert home.json("status", code=3)["received"] == 1
 
 
-def test_nothing_is_backed_up_where_nothing_is(home, tmp_path):
+def test_a_backup_without_a_database_is_refused(home, tmp_path):
     assert home.run("backup", tmp_path / "copy.db").exit_code == 3
     assert not home.store.exists()

@@ -26,12 +26,12 @@ def checked():
     return examine(Setup(Path(CFG)), live=False, strict=False)
 
 
-def test_the_good_installation_has_no_problem(home):
+def test_the_valid_installation_has_no_problem(home):
     assert checked()["problems"] == []
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_broken_file_is_told_with_place_and_cure(home, case: Case):
+def test_a_broken_file_is_reported_with_position_and_cure(home, case: Case):
     case.edit(home / case.file)
     if case.also:
         case.also(home)
@@ -45,7 +45,7 @@ def test_a_broken_file_is_told_with_place_and_cure(home, case: Case):
 
 
 @pytest.mark.parametrize("case", [one for one in CASES if one.file == SUB], ids=lambda case: case.name)
-def test_the_caret_stands_below_the_place(home, case: Case):
+def test_the_caret_is_below_the_position(home, case: Case):
     case.edit(home / case.file)
     if case.also:
         case.also(home)
@@ -70,7 +70,7 @@ def test_the_excerpt_is_printed_below_the_problem(home):
     ]
 
 
-def test_wide_characters_and_tabs_move_no_caret(home):
+def test_the_caret_is_right_after_wide_characters_and_tabs(home):
     swap('SMS_Opt_Out_Source__c: "Strex {keyword?}"', 'SMS_Opt_Out_Source__c: {from: "日本", colour: x}')(home / SUB)
     problem = next(one for one in checked()["problems"] if "colour" in one["message"])
     line, carets = problem["excerpt"]
@@ -88,7 +88,7 @@ def test_wide_characters_and_tabs_move_no_caret(home):
         ("key: {env: HOOK}", 'key: "1234-5678-secret-api-key'),
     ],
 )
-def test_a_secret_in_clear_is_never_shown(home, old, new):
+def test_a_secret_in_the_config_is_never_shown(home, old, new):
     swap(old, new)(home / CFG)
     said = CliRunner().invoke(cli, ["-c", CFG, "check"])
     assert said.exit_code == 1

@@ -44,7 +44,7 @@ def test_a_report_becomes_a_test_that_passes(home, action):
     assert text.count("tests:") == 1
 
 
-def test_numbers_names_and_texts_are_replaced_alike_wherever_they_occur(home):
+def test_numbers_names_and_texts_are_replaced_everywhere_by_the_same_values(home):
     event_id = home.on_the_road(received((json.dumps(MESSAGE).encode(), "strex/mo")))
     test, _ = captured(home, event_id, "--file", "strex-log.yaml")
     said = json.dumps(test, ensure_ascii=False)
@@ -57,7 +57,7 @@ def test_numbers_names_and_texts_are_replaced_alike_wherever_they_occur(home):
     assert event["set"]["Text__c"] == test["event"]["text"]
 
 
-def test_what_was_known_before_is_given(home):
+def test_a_captured_test_contains_what_was_known_before(home):
     joined = (
         (report("Subscribe", joined="j-1"), "strex/dlr"),
         (report("Subscribe", transaction="t-2", keyword="MYKEYWORD", joined="j-2"), "strex/dlr"),
@@ -71,7 +71,7 @@ def test_what_was_known_before_is_given(home):
     assert not [one for one in written if "SMS_Opt_Out__c" in one]  # the other subscription still runs
 
 
-def test_a_file_without_tests_gets_some(home):
+def test_a_test_is_added_to_a_file_without_tests(home):
     path = home.mappings / "strex-subscription.yaml"
     path.write_text(path.read_text().partition("\ntests:")[0])
     event_id = home.on_the_road(received((report("Unsubscribe"), "strex/dlr")))
@@ -79,7 +79,7 @@ def test_a_file_without_tests_gets_some(home):
     assert [len(one["cases"]) for one in home.json("test", path)["files"]] == [1]
 
 
-def test_a_file_with_windows_line_ends_keeps_them(home):
+def test_a_file_with_windows_line_endings_keeps_them(home):
     path = home.mappings / "strex-subscription.yaml"
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     event_id = home.on_the_road(received((report("Unsubscribe"), "strex/dlr")))
@@ -89,7 +89,7 @@ def test_a_file_with_windows_line_ends_keeps_them(home):
     assert home.json("test")["failed"] == 0
 
 
-def test_a_key_after_the_tests_stays_where_it_is(home):
+def test_a_key_after_the_tests_keeps_its_place(home):
     path = home.mappings / "strex-subscription.yaml"
     head, rules, rest = re.match(r"(.*?)^(rules:.*?)^(tests:.*)", path.read_text(), re.DOTALL | re.MULTILINE).groups()
     path.write_text(f"{head}{rest}\n{rules}")
@@ -110,7 +110,7 @@ def test_a_key_after_the_tests_stays_where_it_is(home):
         ),
     ],
 )
-def test_what_cannot_be_captured_changes_no_file(home, words, cure):
+def test_an_event_that_cannot_be_captured_changes_no_file(home, words, cure):
     home.on_the_road(received((report("Unsubscribe"), "strex/dlr")))
     before = {path: path.read_text() for path in home.mappings.glob("*.yaml")}
     done = home.run("explain", *words)

@@ -89,7 +89,7 @@ def one(home):
     return home.json("charges", "show", 1)
 
 
-def test_a_preview_shows_each_donor_and_that_it_is_off(charging):
+def test_a_preview_shows_each_donor_and_that_charging_is_off(charging):
     day = next(day for n in range(1, 40) if (day := (NOW + timedelta(days=n)).date()).day == 15).isoformat()
     document = charging.json("charges", "preview", "--date", day)
     assert (document["enabled"], document["waits"]) == (False, "it is the first run")
@@ -99,7 +99,7 @@ def test_a_preview_shows_each_donor_and_that_it_is_off(charging):
     assert DONOR not in text
 
 
-def test_a_day_that_is_over_or_no_day_is_refused(charging):
+def test_a_past_or_invalid_day_is_refused(charging):
     assert "is over" in charging.run("charges", "preview", "--date", "2020-01-01").output
     assert "not a day" in charging.run("charges", "preview", "--date", "soon").output
 
@@ -120,7 +120,7 @@ def test_each_decision_has_its_state(charging, decision, state):
     assert one(charging)["state"] == state
 
 
-def test_a_transaction_that_nobody_knows_must_be_given(charging):
+def test_a_decision_needs_the_transaction_if_it_is_unknown(charging):
     assert "give it with --transaction" in charging.run("charges", "resolve", 1, "--as", "ask").output
     charging.json("charges", "resolve", 1, "--as", "ask", "--transaction", "t-1")
     assert (one(charging)["state"], one(charging)["transaction_id"]) == ("asking", "t-1")
@@ -141,10 +141,10 @@ def test_charges_are_paused_and_resumed(charging):
     assert charging.json("charges", "preview")["paused"] is None
 
 
-def test_without_an_offer_the_cure_is_said(home):
+def test_without_an_offer_the_cure_is_shown(home):
     home.on_the_road(nothing)
     assert "add `recurring:` to an offer" in home.run("charges", "preview").output
 
 
-def test_an_unknown_charge_is_said(charging):
+def test_an_unknown_charge_is_reported(charging):
     assert "there is no charge 99" in charging.run("charges", "show", 99).output

@@ -5,7 +5,7 @@ import pytest
 from connector.sandbox.salesforce.app import build
 
 
-def test_good_files_are_fine_and_missing_secrets_are_warnings(home):
+def test_valid_files_pass_and_missing_secrets_are_warnings(home):
     said = home.json("check")
     assert (said["ok"], said["errors"], said["warnings"]) == (True, 0, 3)
     assert {one["code"] for one in said["problems"]} == {"secret-missing"}
@@ -14,7 +14,7 @@ def test_good_files_are_fine_and_missing_secrets_are_warnings(home):
     assert home.json("check", "--strict", code=1)["errors"] == 3
 
 
-def test_secrets_that_are_there_are_no_warnings(home, monkeypatch):
+def test_existing_secrets_make_no_warning(home, monkeypatch):
     for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY", "SCENE_SF_SECRET"):
         monkeypatch.setenv(name, "made-up-secret")
     done = home.run("check", "--strict")
@@ -22,7 +22,7 @@ def test_secrets_that_are_there_are_no_warnings(home, monkeypatch):
     assert "made-up-secret" not in done.output
 
 
-def test_all_problems_of_all_files_are_told_at_once_with_their_places(home):
+def test_all_problems_of_all_files_are_reported_with_their_positions(home):
     first = home.edit("strex-log.yaml", "on: [strex.message,", "on: [strex.mesage,")
     second = home.edit("strex-messages.yaml", "ignore: true", "ignroe: true")
     done = home.run("check")
@@ -39,14 +39,14 @@ def test_all_problems_of_all_files_are_told_at_once_with_their_places(home):
     ]
 
 
-def test_with_a_broken_config_its_problems_are_the_answer(home):
+def test_the_problems_of_a_broken_config_are_reported(home):
     home.config.write_text(home.config.read_text().replace("timezone", "timezon"))
     said = home.json("check", code=1)
     assert [(one["line"], one["hint"]) for one in said["problems"]] == [(4, "did you mean `timezone`?")]
     assert said["mappings_checked"] is False
 
 
-def test_regions_between_which_a_number_does_not_tell_are_a_warning_until_the_country_field_is_named(home):
+def test_several_regions_are_a_warning_until_the_country_field_is_named(home):
     text = home.config.read_text().replace("default_region: NO", "default_region: DK")
     home.config.write_text(text)
     (said,) = [one for one in home.json("check")["problems"] if one["code"] == "unclear-numbers"]
@@ -58,7 +58,7 @@ def test_regions_between_which_a_number_does_not_tell_are_a_warning_until_the_co
     assert "unclear-numbers" not in {one["code"] for one in home.json("check")["problems"]}
 
 
-def test_missing_files_are_problems_too(home):
+def test_a_missing_config_or_mappings_folder_is_a_problem(home):
     assert home.run("--config", "nothing.yaml", "check", config=False).exit_code == 1
     home.mappings.rename(home.directory / "elsewhere")
     assert "mappings: the folder of the mappings cannot be read: No such file or directory" in home.run("check").stdout
@@ -84,7 +84,7 @@ def test_live_signs_in_and_finds_what_the_mappings_need(home, org, monkeypatch):
     assert (said["ok"], said["problems"]) == (True, [])
 
 
-def test_live_tells_what_the_org_lacks(home, org, monkeypatch):
+def test_live_reports_what_the_org_lacks(home, org, monkeypatch):
     at_org(home, org, monkeypatch)
     home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword_List__c:")
     said = home.json("check", "--live", code=1)
@@ -96,7 +96,7 @@ def test_live_tells_what_the_org_lacks(home, org, monkeypatch):
     assert "SMS_Keyword_List__c" in lack["message"]
 
 
-def test_live_tells_when_it_cannot_sign_in(home, org, monkeypatch):
+def test_live_reports_a_failed_sign_in(home, org, monkeypatch):
     at_org(home, org, monkeypatch, secret="wrong-secret")
     done = home.run("check", "--live")
     assert done.exit_code == 1
@@ -110,7 +110,7 @@ def test_live_needs_its_secrets(home):
     assert json.dumps(said).count("SCENE_SF_SECRET") >= 1
 
 
-def test_warnings_of_mappings_are_told_and_do_not_fail(home):
+def test_warnings_of_mappings_are_shown_and_do_not_fail(home):
     home.edit("strex-messages.yaml", "    consent: opt_out\n", "")
     said = home.json("check")
     (warning,) = [one for one in said["problems"] if one["code"] == "consent-field"]
@@ -132,7 +132,7 @@ def errors(said):
     return [one for one in said["problems"] if one["severity"] == "error"]
 
 
-def test_an_opt_out_that_a_rule_would_swallow_is_told_by_file_line_and_cure(home):
+def test_a_rule_that_loses_an_opt_out_is_reported_with_file_line_and_cure(home):
     without_tests(home, "strex-subscription.yaml")
     home.edit("strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
     said = home.json("check", code=1)
@@ -151,7 +151,7 @@ def test_an_opt_out_that_a_rule_would_swallow_is_told_by_file_line_and_cure(home
     assert (tested.exit_code, "would not set the opt-out flag" in tested.output) == (2, True)
 
 
-def test_a_mapping_under_a_name_that_is_not_read_is_warned_of(home):
+def test_a_file_that_is_not_read_as_a_mapping_is_a_warning(home):
     path = home.mappings / "strex-subscription.yaml"
     path.rename(path.with_name("strex-subscription.yaml.txt"))
     said = home.json("check", code=1)
@@ -160,7 +160,7 @@ def test_a_mapping_under_a_name_that_is_not_read_is_warned_of(home):
     assert {one["code"] for one in errors(said)} == {"opt-out-lost"}
 
 
-def test_a_one_way_set_up_is_accepted_when_the_config_says_so(home):
+def test_a_config_with_consent_one_way_is_accepted(home):
     (home.mappings / "salesforce-to-strex.yaml").unlink()
     (refused,) = errors(home.json("check", code=1))
     assert "copy the shipped salesforce-to-strex.yaml into your mappings" in refused["hint"]
@@ -175,7 +175,7 @@ def test_a_one_way_set_up_is_accepted_when_the_config_says_so(home):
     assert "`one of two subscriptions ends, and the flag stays` fails" in failing["message"]
 
 
-def test_a_flag_that_the_org_lacks_is_told_once_and_not_for_every_opt_out(home, org, monkeypatch):
+def test_a_missing_flag_field_is_reported_once(home, org, monkeypatch):
     at_org(home, org, monkeypatch)
     home.config.write_text(home.config.read_text().replace("flag: SMS_Opt_Out__c", "flag: HasOptedOutOfSMS"))
     (lack,) = errors(home.json("check", "--live", code=1))
@@ -186,16 +186,14 @@ def test_a_flag_that_the_org_lacks_is_told_once_and_not_for_every_opt_out(home, 
     )
 
 
-def test_a_test_of_the_mappings_that_fails_is_an_error_as_it_is_for_a_reload(home):
+def test_a_failing_test_of_a_mapping_is_an_error(home):
     home.edit("strex-subscription.yaml", "StageName: Closed Won ", "StageName: Closed ")
     failing = [one for one in errors(home.json("check", code=1)) if one["code"] == "failing-test"]
     assert failing
     assert all(one["line"] and one["file"].endswith("strex-subscription.yaml") for one in failing)
 
 
-def test_what_the_org_lacks_is_told_once_a_place_with_the_command_that_adds_what_is_shipped(
-    home, threaded, monkeypatch
-):
+def test_a_missing_field_is_reported_once_a_position_with_the_setup_command(home, threaded, monkeypatch):
     with threaded(build(bare=True)) as bare:
         at_org(home, bare, monkeypatch)
         said = home.json("check", "--live", code=1)
@@ -205,7 +203,7 @@ def test_what_the_org_lacks_is_told_once_a_place_with_the_command_that_adds_what
         assert said["set_up"] in home.run("check", "--live").stdout
 
 
-def test_a_field_of_nobody_is_not_said_to_come_with_the_setup(home, org, monkeypatch):
+def test_the_setup_command_is_not_the_cure_for_an_unknown_field(home, org, monkeypatch):
     at_org(home, org, monkeypatch)
     home.edit("strex-subscription.yaml", "SMS_Keywords__c: {from", "Departement: {from")
     said = home.json("check", "--live", code=1)

@@ -21,7 +21,7 @@ def test_a_short_password_is_refused():
     assert (done.exit_code, "12 characters" in done.stderr) == (2, True)
 
 
-def test_without_a_daemon_there_is_no_link_but_the_log_can_be_read(home):
+def test_without_a_daemon_there_is_no_link_but_the_audit_log_can_be_read(home):
     home.on_the_road(lambda scene: scene.plan())
     done = home.run("console", "login")
     assert (done.exit_code, "connector run" in done.stderr) == (3, True)
@@ -30,7 +30,7 @@ def test_without_a_daemon_there_is_no_link_but_the_log_can_be_read(home):
     assert "0 sessions ended" in home.run("console", "logout", "--all").stdout
 
 
-def test_the_audit_log_is_listed_in_local_time_page_by_page(home):
+def test_the_audit_log_is_listed_in_local_time_by_pages(home):
     async def act(scene):
         for action in ("sign in by link", "show numbers"):
             await scene.store.audit.add(AuditEntry(at=NOW, who="kari", role="admin", action=action))
@@ -45,6 +45,6 @@ def test_the_audit_log_is_listed_in_local_time_page_by_page(home):
 
 
 @pytest.mark.parametrize("words", [(), ("--all", "--user", "kari")])
-def test_it_must_be_said_who_is_signed_out(home, words):
+def test_signing_out_needs_a_user_or_the_option_for_all(home, words):
     done = home.run("console", "logout", *words)
     assert (done.exit_code, "--all, or --user NAME" in done.stderr) == (2, True)

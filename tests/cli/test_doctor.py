@@ -60,7 +60,7 @@ def of(said, area):
     return next(one for one in said["findings"] if one["area"] == area)
 
 
-def test_where_all_is_well_it_says_so(home, org):
+def test_a_healthy_installation_has_no_failure(home, org):
     said = home.json("doctor")
     # Only the daemon is not there yet.
     assert (said["ok"], said["counts"]) == (True, {"ok": len(AREAS) - 1, "warn": 1, "fail": 0})
@@ -73,7 +73,7 @@ def test_where_all_is_well_it_says_so(home, org):
     assert "ok    salesforce composite: one API call can write a thousand records" in done.stdout
 
 
-def test_secrets_that_are_missing_are_not_sent_to_the_set_up_of_the_org(home, org, monkeypatch):
+def test_the_setup_command_is_not_the_cure_for_missing_secrets(home, org, monkeypatch):
     monkeypatch.delenv("SCENE_STREX_KEY")
     said = home.json("doctor", code=1)
     missing = [one for one in said["findings"] if "SCENE_STREX_KEY" in one["text"]]
@@ -81,27 +81,27 @@ def test_secrets_that_are_missing_are_not_sent_to_the_set_up_of_the_org(home, or
     assert not [one for one in missing if "salesforce setup" in one["cure"]]
 
 
-def test_it_changes_nothing_in_the_org(home, org):
+def test_the_doctor_changes_nothing_in_the_org(home, org):
     home.json("doctor")
     assert set(org.call("stats")["records"].values()) <= {0, 2}  # the two users, and their profiles and licences
     assert org.call("history")["history"] == []
 
 
-def test_a_broken_config_is_a_finding_and_the_rest_waits(home, org):
+def test_a_broken_config_is_the_only_finding(home, org):
     home.config.write_text(home.config.read_text().replace("timezone", "timezon"))
     said = home.json("doctor", code=1)
     (finding,) = said["findings"]
     assert (finding["level"], finding["cure"]) == ("fail", "did you mean `timezone`?")
 
 
-def test_a_broken_mapping_is_a_finding_and_the_crm_is_looked_at_all_the_same(home, org):
+def test_a_broken_mapping_is_a_finding_and_the_crm_is_still_checked(home, org):
     home.edit("strex-messages.yaml", "ignore: true", "ignroe: true")
     said = home.json("doctor", code=1)
     assert of(said, "files")["cure"] == "did you mean `ignore`?"
     assert of(said, "salesforce sign-in")["level"] == "ok"
 
 
-def test_a_sign_in_that_fails_is_told_once_with_its_cure(home, org, monkeypatch):
+def test_a_failed_sign_in_is_reported_once_with_its_cure(home, org, monkeypatch):
     monkeypatch.setenv("SCENE_SF_SECRET", "wrong-secret")
     said = home.json("doctor", code=1)
     assert said["counts"]["fail"] == 1
@@ -110,13 +110,13 @@ def test_a_sign_in_that_fails_is_told_once_with_its_cure(home, org, monkeypatch)
     assert "wrong-secret" not in json.dumps(said)
 
 
-def test_a_missing_secret_is_told(home, org, monkeypatch):
+def test_a_missing_secret_is_reported(home, org, monkeypatch):
     monkeypatch.delenv("SCENE_SF_SECRET")
     said = home.json("doctor", code=1)
     assert any("SCENE_SF_SECRET" in one["text"] for one in said["findings"])
 
 
-def test_an_org_without_the_fields_is_sent_to_the_set_up(home, threaded, monkeypatch):
+def test_the_setup_command_is_the_cure_for_missing_fields(home, threaded, monkeypatch):
     with threaded(build(bare=True)) as url:
         at(home, monkeypatch, url)
         said = home.json("doctor", code=1)
@@ -128,7 +128,7 @@ def test_an_org_without_the_fields_is_sent_to_the_set_up(home, threaded, monkeyp
         assert home.json("doctor")["ok"]
 
 
-def test_a_version_that_is_not_offered_is_told(home, org):
+def test_an_unavailable_api_version_is_reported(home, org):
     home.config.write_text(home.config.read_text() + '    api_version: "99.0"\n')
     said = home.json("doctor", code=1)
     finding = of(said, "salesforce version")
@@ -140,14 +140,14 @@ def test_a_version_that_is_not_offered_is_told(home, org):
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(20, "ok"), (100, "warn"), (-100, "warn"), (1000, "fail")])
-def test_a_clock_that_differs_is_told(home, org, seconds, level):
+def test_a_wrong_clock_is_reported(home, org, seconds, level):
     org.ahead = timedelta(seconds=seconds)
     said = home.json("doctor", code=int(level == "fail"))
     finding = of(said, "salesforce clock")
     assert (finding["level"], bool(finding["cure"])) == (level, level != "ok")
 
 
-def test_an_org_that_refuses_composite_upserts_only_warns_unless_the_config_demands_them(home, org):
+def test_an_org_that_refuses_composite_upserts_is_a_warning_unless_they_are_required(home, org):
     org.call("faults", {"fault": "no_composite_upsert"})
     said = home.json("doctor")
     assert of(said, "salesforce composite")["level"] == "warn"
@@ -157,7 +157,7 @@ def test_an_org_that_refuses_composite_upserts_only_warns_unless_the_config_dema
 
 
 @pytest.mark.parametrize(("address", "level"), [("http://sms.example.org", "fail"), (None, "warn")])
-def test_a_public_address_without_tls_or_none_at_all_is_told(home, org, address, level):
+def test_a_missing_public_address_or_one_without_tls_is_reported(home, org, address, level):
     text = home.config.read_text()
     line = 'listen: {public_url: "https://sms.example.org"}\n'
     home.config.write_text(text.replace(line, f'listen: {{public_url: "{address}"}}\n' if address else ""))

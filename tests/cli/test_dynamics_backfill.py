@@ -30,7 +30,7 @@ def keys(org_at):
     return {one["contactid"]: one["crmc_smskey"] for one in org_at.call("records/contact")["records"]}
 
 
-def test_it_shows_first_and_fills_with_write(home, org_at):
+def test_the_backfill_shows_a_preview_and_fills_with_write(home, org_at):
     kari, ola, one, other, none, odd = load(
         org_at,
         {"mobilephone": "900 00 001"},
@@ -57,14 +57,14 @@ def test_it_shows_first_and_fills_with_write(home, org_at):
     assert home.json("dynamics", "backfill")["counts"] == {"filled": 2, "no_phone": 1, "unreadable": 1, "shared": 2}
 
 
-def test_of_contacts_that_share_a_number_one_can_be_chosen(home, org_at):
+def test_one_of_several_contacts_with_a_number_can_be_chosen(home, org_at):
     one, other = load(org_at, {"mobilephone": SHARED}, {"mobilephone": SHARED})
     said = home.json("dynamics", "backfill", "--write", "--yes", "--many", "oldest")
     assert said["counts"] == {"written": 1, "shared": 1}
     assert sorted(str(keys(org_at)[name]) for name in (one, other)) == [SHARED[1:], "None"]
 
 
-def test_a_number_that_another_contact_has_as_its_key_is_left(home, org_at):
+def test_a_number_that_is_the_key_of_another_contact_is_skipped(home, org_at):
     holder, other = load(org_at, {"crmc_smskey": KARI[1:], "mobilephone": KARI}, {"mobilephone": KARI})
     said = home.json("dynamics", "backfill", "--write", "--yes")
     assert said["counts"] == {"filled": 1, "taken": 1}
@@ -80,7 +80,7 @@ def test_many_contacts_are_filled_in_batches(home, org_at):
     assert len(set(keys(org_at).values())) == 250
 
 
-def test_it_goes_on_after_an_interruption(home, org_at):
+def test_the_backfill_continues_after_an_interruption(home, org_at):
     load(org_at, *({"mobilephone": f"+479000{number:04d}"} for number in range(150)))
     org_at.call(
         "faults",
@@ -96,7 +96,7 @@ def test_it_goes_on_after_an_interruption(home, org_at):
     assert said["counts"] == {"written": 150}
 
 
-def test_a_column_that_is_missing_is_named_with_its_cure(home, org_at):
+def test_a_missing_column_is_named_with_its_cure(home, org_at):
     done = home.run("dynamics", "backfill", "--phone-field", "sms_number")
     assert done.exit_code == 1
     assert "contact.sms_number does not exist: run `connector dynamics setup`, or correct its name" in done.stderr

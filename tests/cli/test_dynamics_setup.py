@@ -123,7 +123,7 @@ def test_a_second_run_changes_nothing_and_says_so(home, org_at):
     assert "everything exists already; nothing was changed" in done.stdout
 
 
-def test_a_dry_run_shows_all_and_creates_nothing(home, org_at):
+def test_a_dry_run_shows_all_parts_and_creates_nothing(home, org_at):
     done = home.run("dynamics", "setup", "--dry-run")
     assert done.exit_code == 0
     assert "+ column contact.crmc_smskey" in done.stdout
@@ -131,7 +131,7 @@ def test_a_dry_run_shows_all_and_creates_nothing(home, org_at):
     assert states(home.json("dynamics", "setup", "--dry-run")) == {"add"}
 
 
-def test_it_shows_what_it_would_do_and_asks(home, org_at):
+def test_the_setup_shows_its_plan_and_asks(home, org_at):
     done = home.run("dynamics", "setup")
     assert done.exit_code == 1
     assert "+ table crmc_smsevent" in done.stdout
@@ -139,7 +139,7 @@ def test_it_shows_what_it_would_do_and_asks(home, org_at):
     assert states(home.json("dynamics", "setup", "--dry-run")) == {"add"}
 
 
-def test_what_stopped_in_the_middle_goes_on_where_it_was(home, org_at):
+def test_an_interrupted_setup_continues(home, org_at):
     org_at.call("faults", {"fault": "server_error", "table": "RelationshipDefinitions", "times": 1})
     done = home.run("dynamics", "setup", "--yes")
     assert done.exit_code != 0
@@ -148,7 +148,7 @@ def test_what_stopped_in_the_middle_goes_on_where_it_was(home, org_at):
     assert (said["ok"], states(said), said["lacks"]) == (True, {"there", "add"}, [])
 
 
-def test_a_user_without_the_right_to_customise_is_told_the_way(home, org_at, monkeypatch):
+def test_a_user_without_the_right_to_customise_sees_the_cure(home, org_at, monkeypatch):
     org_at.call("faults", {"fault": "no_privilege", "table": "publishers"})
     done = home.run("dynamics", "setup", "--yes")
     assert done.exit_code == 1
@@ -159,13 +159,13 @@ def test_a_user_without_the_right_to_customise_is_told_the_way(home, org_at, mon
     assert home.json("dynamics", "setup", "--yes", "--token-env", "ADMIN_TOKEN")["ok"]
 
 
-def test_with_json_nobody_is_asked(home, org_at):
+def test_the_option_json_asks_nothing(home, org_at):
     done = home.run("dynamics", "setup", "--json")
     assert done.exit_code == 2
     assert "--yes or --dry-run" in done.stderr
 
 
-def test_records_that_share_a_value_are_listed_and_the_key_waits_for_a_person(home, org_at):
+def test_records_with_the_same_value_are_listed_and_the_key_is_not_created(home, org_at):
     org_at.add_column(column_body(ON_CONTACT.columns[0], ENGLISH))
     records = [{"lastname": "Unknown", "crmc_smskey": key} for key in ("4790000001", "4790000002", "4790000001")]
     first, _, third = org_at.call("records/contact", {"records": records})["ids"]
@@ -181,7 +181,7 @@ def test_records_that_share_a_value_are_listed_and_the_key_waits_for_a_person(ho
     assert (said["ok"], said["keys"]) == (True, {"contact.crmc_smskey": "Active"})
 
 
-def test_a_column_of_another_type_is_left_as_it_is(home, org_at):
+def test_a_column_of_another_type_is_not_changed(home, org_at):
     org_at.add_column(column_body(ColumnPart(schema_name="crmc_SmsOptOut", label="Out", length=10), ENGLISH))
     said = home.json("dynamics", "setup", "--yes", code=1)
     (blocked,) = (one for one in said["parts"] if one["state"] == "in_the_way")
@@ -192,7 +192,7 @@ def test_a_column_of_another_type_is_left_as_it_is(home, org_at):
     assert line.endswith("the org's column of this name is of type String, and not Boolean")
 
 
-def test_the_shipped_tables_are_those_of_an_org_that_is_set_up():
+def test_the_shipped_tables_equal_those_of_an_org_after_setup():
     """The sandbox describes the org for all other tests: it must have what set-up creates, no more and no less."""
     known = org.tables(preset="fundraising")
     for part in (ON_CONTACT, EVENTS, DONATIONS, ON_SCHEDULE):
@@ -207,7 +207,7 @@ def test_the_shipped_tables_are_those_of_an_org_that_is_set_up():
         assert {one.columns for one in known[part.name].keys.values()} == {(one.column,) for one in part.keys}
 
 
-def test_the_page_names_every_part_that_is_created():
+def test_the_docs_page_names_every_part_that_is_created():
     page = PAGE.read_text()
     for part in (ON_CONTACT, EVENTS, DONATIONS, ON_SCHEDULE):
         columns = part.columns if not part.schema_name else ()
@@ -215,7 +215,7 @@ def test_the_page_names_every_part_that_is_created():
         assert [name for name in names if f"`{name}`" not in page and name not in {"contact", SCHEDULE}] == []
 
 
-def test_doctor_names_the_setup_of_this_crm_and_finds_nothing_after_it(home, org_at):
+def test_the_doctor_names_the_setup_command_and_finds_nothing_after_it(home, org_at):
     before = home.json("doctor", code=1)
     cures = " ".join(one["cure"] for one in before["findings"])
     assert "`connector dynamics setup`" in cures
@@ -237,7 +237,7 @@ def test_the_schema_is_pulled_and_checked_without_the_org(home, org_at):
     assert (wrong["code"], "crmc_smsoptout" in wrong["hint"]) == ("no-such-field", True)
 
 
-def test_a_column_that_is_no_alternate_key_is_told_with_its_cure(home, org_at):
+def test_a_column_that_is_no_alternate_key_is_reported_with_its_cure(home, org_at):
     org_at.add_column(column_body(ON_CONTACT.columns[0], ENGLISH))
     hints = [one["hint"] for one in home.json("check", "--live", code=1)["problems"] if one["code"] == "no-external-id"]
     assert hints

@@ -24,20 +24,20 @@ def test_a_file_is_explained_without_a_store_or_a_secret(home):
 
 
 @pytest.mark.parametrize("sample", ["mo-stop.json", "mo-minimal.json"])
-def test_a_message_goes_through_its_own_door(home, sample):
+def test_a_message_is_read_by_its_own_endpoint(home, sample):
     said = home.json("explain", SAMPLES / sample, "--endpoint", "strex/mo")
     (one,) = said["events"]
     assert one["event"]["source"] == "strex.message"
     assert one["became"] is None
 
 
-def test_a_number_is_masked_unless_it_is_to_be_revealed(home):
+def test_a_number_is_masked_without_the_option_reveal(home):
     words = ("explain", SAMPLES / "dlr-unsubscribe.json", "--endpoint", "strex/dlr")
     assert DONOR not in json.dumps(home.json(*words))
     assert DONOR in json.dumps(home.json(*words, "--reveal"))
 
 
-def test_a_body_that_is_not_understood_is_no_answer(home):
+def test_an_unreadable_body_ends_with_1(home):
     done = home.run("explain", SAMPLES / "bare-properties.json", "--endpoint", "strex/dlr")
     assert done.exit_code == 1
     assert "strex/dlr cannot read" in done.stderr
@@ -51,7 +51,7 @@ def test_a_body_that_is_not_understood_is_no_answer(home):
         (("nothing.json", "--endpoint", "strex/mo"), "No such file"),
     ],
 )
-def test_wrong_usage_is_told_with_its_cure(home, words, cure):
+def test_wrong_usage_is_reported_with_its_cure(home, words, cure):
     done = home.run("explain", *words)
     assert done.exit_code == 2
     assert cure in done.stderr
@@ -66,7 +66,7 @@ def test_an_event_is_explained_by_id_and_by_key(home):
     assert "opted out of KATT on 2002 (strex)" in by_id.stdout
 
 
-def test_a_person_is_explained_by_the_number(home):
+def test_a_person_is_explained_by_the_phone_number(home):
     home.on_the_road(opt_out)
     done = home.run("explain", DONOR)
     assert done.exit_code == 0
@@ -80,7 +80,7 @@ def test_a_person_is_explained_by_the_number(home):
 
 
 @pytest.mark.parametrize("number", ["98079008", "98 07 90 08", "4798079008", "004798079008", "+47 98 07 90 08"])
-def test_a_number_is_read_in_any_form_by_the_region(home, number):
+def test_a_phone_number_is_read_in_any_spelling(home, number):
     home.on_the_road(opt_out)
     assert home.run("explain", number).stdout == home.run("explain", DONOR).stdout
 
@@ -90,7 +90,7 @@ async def delivered(scene):
     await scene.settle("salesforce")
 
 
-def test_a_person_s_events_tell_what_was_written_and_by_which_rule(home):
+def test_the_events_of_a_person_show_what_was_written_by_which_rule(home):
     home.on_the_road(delivered)
     shown = home.run("explain", DONOR).stdout
     (line,) = [line for line in shown.splitlines() if "SMS_Opt_Out__c" in line]
@@ -99,7 +99,7 @@ def test_a_person_s_events_tell_what_was_written_and_by_which_rule(home):
     assert "2026-11-22 13:00  event 1:" in shown  # in the config's time zone
 
 
-def test_an_unknown_event_is_no_answer(home):
+def test_an_unknown_event_ends_with_1(home):
     home.on_the_road(opt_out)
     done = home.run("explain", "77")
     assert (done.exit_code, done.stdout) == (1, "")

@@ -35,7 +35,7 @@ COMMANDS = dict(every_command())
 SHOWN = {words: examples_of(command.epilog) for words, command in COMMANDS.items()}
 
 
-def test_every_command_has_an_example_and_no_example_is_of_none():
+def test_every_command_has_an_example_and_every_example_a_command():
     assert [words for words, lines in SHOWN.items() if not lines] == []
     assert EXAMPLES.keys() <= COMMANDS.keys()
 
@@ -47,7 +47,7 @@ def test_help_shows_the_examples(words):
 
 
 @pytest.mark.parametrize("line", sorted({line for lines in SHOWN.values() for line in lines}))
-def test_an_example_can_be_typed(line, tmp_path, monkeypatch):
+def test_each_example_can_be_run(line, tmp_path, monkeypatch):
     (tmp_path / "body.json").write_text("{}")
     monkeypatch.chdir(tmp_path)
     name, *words = shlex.split(line.partition(" > ")[0])
@@ -66,17 +66,17 @@ def test_an_example_can_be_typed(line, tmp_path, monkeypatch):
     ("words", "meant"),
     [(["chek"], "`check`"), (["statsu"], "`status`"), (["dead", "lst"], "`list`"), (["dead", "retyr"], "`retry`")],
 )
-def test_a_misspelt_command_is_told_the_nearest(words, meant):
+def test_the_nearest_command_is_suggested_for_a_misspelt_one(words, meant):
     done = run(*words)
     assert (done.exit_code, f"Did you mean {meant}?" in done.output) == (2, True)
 
 
-def test_short_helps_are_whole():
+def test_short_help_texts_are_not_truncated():
     assert "...\n" not in run("dead", "--help").output.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("words", [["--json", "status"], ["status", "--json"], ["dead", "show", "25", "--json"]])
-def test_an_error_is_json_where_json_is_wanted(words, tmp_path, monkeypatch):
+def test_an_error_is_json_with_the_option_json(words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CONNECTOR_CONFIG", str(tmp_path / "none.yaml"))
     done = run(*words)
@@ -86,13 +86,13 @@ def test_an_error_is_json_where_json_is_wanted(words, tmp_path, monkeypatch):
     assert "there is no such file" in done.stderr
 
 
-def test_wrong_usage_is_json_too():
+def test_wrong_usage_is_json_with_the_option_json():
     said = json.loads(run("stauts", "--json").stdout)
     assert said == {"ok": False, "error": "There is no command `stauts`. Did you mean `status`?", "exit_code": 2}
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_completion_script_is_that_of_the_shell(shell):
+def test_the_completion_script_is_for_the_named_shell(shell):
     assert "_CONNECTOR_COMPLETE" in run("completion", shell).output
 
 

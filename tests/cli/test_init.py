@@ -20,7 +20,7 @@ def init(*words, **more):
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_each_provider_s_installation_passes_check(tmp_path, provider):
+def test_the_installation_of_each_provider_passes_check(tmp_path, provider):
     done = init(
         tmp_path,
         "--provider",
@@ -43,7 +43,7 @@ def test_each_provider_s_installation_passes_check(tmp_path, provider):
     assert all(f"https://sms.example.org/hooks/{provider}/" in one["address"] for one in said["addresses"])
 
 
-def test_all_providers_at_once_pass_check(tmp_path):
+def test_an_installation_with_all_providers_passes_check(tmp_path):
     words = [word for provider in PROVIDERS for word in ("--provider", provider)]
     said = json.loads(init(tmp_path, *words, "--keyword", KEYWORD, "--yes", "--json").stdout)
     assert said["ok"]
@@ -51,7 +51,7 @@ def test_all_providers_at_once_pass_check(tmp_path):
     assert "a number there without its country code may be of" in warning
 
 
-def test_secrets_are_for_the_owner_alone_and_the_drop_in_loads_each(tmp_path):
+def test_secrets_are_private_and_the_systemd_drop_in_loads_each(tmp_path):
     (tmp_path / "key.txt").write_text("the-key\n")
     target = tmp_path / "home"
     init(target, "--keyword", KEYWORD, "--secret", f"strex-api-key={tmp_path / 'key.txt'}", "--yes")
@@ -67,7 +67,7 @@ def test_secrets_are_for_the_owner_alone_and_the_drop_in_loads_each(tmp_path):
     assert "the-key" not in (target / "config.yaml").read_text()
 
 
-def test_it_asks_for_what_is_not_given(tmp_path):
+def test_init_asks_for_missing_options(tmp_path):
     said = "strex\n2002/KATT 2002/HUND\nDK\nsalesforce\nhttps://acme.my.salesforce.com\napp\nhttps://sms.acme.example\nthe-key\n\n"
     done = init(tmp_path, input=said)
     assert done.exit_code == 0, done.output
@@ -79,7 +79,7 @@ def test_it_asks_for_what_is_not_given(tmp_path):
     assert str(tmp_path / "credentials" / "salesforce-client-secret") in done.output  # it was left blank
 
 
-def test_a_wrong_answer_is_told_at_once_and_asked_for_again(tmp_path):
+def test_a_wrong_answer_is_reported_and_asked_for_again(tmp_path):
     said = [
         "strexx",
         "strex",
@@ -107,7 +107,7 @@ def test_a_wrong_answer_is_told_at_once_and_asked_for_again(tmp_path):
     assert (settings.default_region, settings.listen.public_url) == ("NO", "https://sms.acme.example")
 
 
-def test_no_secret_stands_in_an_address_that_browsers_call(tmp_path):
+def test_addresses_for_browsers_contain_no_secret(tmp_path):
     said = json.loads(init(tmp_path, "--provider", "messagecloud", "--keyword", KEYWORD, "--yes", "--json").stdout)
     secret = (tmp_path / "credentials" / "messagecloud-path-secret").read_text().strip()
     assert {one["endpoint"]: one["address"].endswith(f"/{secret}") for one in said["addresses"]} == {
@@ -120,7 +120,7 @@ def test_no_secret_stands_in_an_address_that_browsers_call(tmp_path):
     ]
 
 
-def test_what_is_made_up_is_listed_with_its_line(tmp_path):
+def test_invented_values_are_listed_with_their_lines(tmp_path):
     said = json.loads(init(tmp_path, "--provider", "messagecloud", "--keyword", KEYWORD, "--yes", "--json").stdout)
     text = (tmp_path / "config.yaml").read_text().splitlines()
     for line in said["to_edit"]:
@@ -144,7 +144,7 @@ DYNAMICS = (
 )
 
 
-def test_an_installation_for_dynamics_passes_check_and_names_its_own_next_step(tmp_path):
+def test_an_installation_for_dynamics_passes_check_and_names_its_next_step(tmp_path):
     said = json.loads(init(tmp_path, *DYNAMICS, "--keyword", KEYWORD, "--yes", "--json").stdout)
     assert (said["ok"], said["problems"], said["next_steps"]) == (True, [], ["dynamics setup"])
     loaded = load_config(tmp_path / "config.yaml")
@@ -163,7 +163,7 @@ def test_an_installation_for_dynamics_passes_check_and_names_its_own_next_step(t
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
-def test_a_certificate_is_taken_from_its_file(tmp_path):
+def test_a_certificate_is_copied_from_its_file(tmp_path):
     pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----"
     (tmp_path / "app.pem").write_text(pem)
     home = tmp_path / "home"
@@ -176,7 +176,7 @@ def test_a_certificate_is_taken_from_its_file(tmp_path):
     assert pem not in (home / "config.yaml").read_text()
 
 
-def test_it_asks_what_dynamics_needs(tmp_path):
+def test_init_asks_what_dynamics_needs(tmp_path):
     (tmp_path / "app.pem").write_text("the certificate")
     answers = (
         "strex", KEYWORD, "NO", "dynamics", "https://acme.crm4.dynamics.com", "acme.example", "app", "certificate",
@@ -190,14 +190,14 @@ def test_it_asks_what_dynamics_needs(tmp_path):
     assert "Write these secrets" not in done.output
 
 
-def test_opt_outs_go_one_way_where_no_provider_takes_commands(tmp_path):
+def test_consent_is_one_way_if_no_provider_takes_commands(tmp_path):
     init(tmp_path / "a", "--provider", "onlinefundraising", "--yes")
     init(tmp_path / "b", "--provider", "onlinefundraising", "--provider", "strex", "--yes")
     directions = [load_config(tmp_path / one / "config.yaml").crms["salesforce"].direction for one in "ab"]
     assert directions == ["one_way", "two_way"]
 
 
-def test_nothing_is_written_over(tmp_path):
+def test_no_existing_file_is_overwritten(tmp_path):
     (tmp_path / "config.yaml").write_text("mine\n")
     done = init(tmp_path, "--yes")
     assert (done.exit_code, "nothing was written" in done.output) == (2, True)
@@ -220,7 +220,7 @@ def test_nothing_is_written_over(tmp_path):
         (["--crm", "dynamics", "--provider", "sumotext"], "no shipped mappings from sumotext to Dynamics 365"),
     ],
 )
-def test_a_wrong_answer_writes_nothing(tmp_path, words, message):
+def test_a_wrong_option_writes_nothing(tmp_path, words, message):
     done = init(tmp_path / "home", *words, "--yes")
     assert (done.exit_code, message in done.output) == (2, True), done.output
     assert not (tmp_path / "home").exists()

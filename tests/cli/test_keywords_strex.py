@@ -62,7 +62,7 @@ def test_all_keywords_are_listed(strex, home):
     assert "https://sms.example.org/none" in home.run("keywords", "list").stdout
 
 
-def test_one_is_shown_with_its_address_and_its_properties_by_word_alias_or_id(strex, home):
+def test_a_keyword_is_shown_by_word_alias_or_id(strex, home):
     shown = home.run("keywords", "show", "mykeyword").stdout
     assert "properties.myproperty: custom value" in shown
     assert "webhook: https://sms.example.org/none" in shown
@@ -72,7 +72,7 @@ def test_one_is_shown_with_its_address_and_its_properties_by_word_alias_or_id(st
     assert home.json("keywords", "show", "KATT")["aliases"] == ["CAT"]
 
 
-def test_a_reserved_keyword_sends_to_our_door_and_its_secret_is_not_shown(strex, home):
+def test_a_reserved_keyword_forwards_to_our_endpoint_and_its_secret_is_not_shown(strex, home):
     made = home.run("keywords", "reserve", "SOMMER", "--channel", "2002")
     assert made.exit_code == 0, made.output
     kept = strex.keyword("SOMMER")
@@ -83,7 +83,7 @@ def test_a_reserved_keyword_sends_to_our_door_and_its_secret_is_not_shown(strex,
     assert PATH_SECRET not in shown
 
 
-def test_a_keyword_is_put_to_sleep_and_woken_and_keeps_all_the_rest(strex, home):
+def test_a_keyword_is_deactivated_and_reactivated_and_keeps_its_other_fields(strex, home):
     before = strex.keyword("MYKEYWORD")
     assert home.json("keywords", "deactivate", "MYKEYWORD") == {"id": "12345680", "active": False}
     assert strex.keyword("MYKEYWORD") == before | {"enabled": False}
@@ -91,7 +91,7 @@ def test_a_keyword_is_put_to_sleep_and_woken_and_keeps_all_the_rest(strex, home)
     assert strex.keyword("MYKEYWORD") == before
 
 
-def test_the_messages_of_a_keyword_are_sent_to_our_door(strex, home):
+def test_the_messages_of_a_keyword_are_forwarded_to_our_endpoint(strex, home):
     said = home.json("keywords", "forward", "katt")
     assert said == {"id": "12345678", "webhook": "https://sms.example.org/hooks/strex/mo"}
     assert strex.keyword("KATT")["forwardUrl"] == f"https://sms.example.org/hooks/strex/mo/{PATH_SECRET}"
@@ -107,14 +107,14 @@ def test_without_our_public_address_nothing_is_forwarded_or_reserved(strex, home
     assert strex.keyword("SOMMER") is None
 
 
-def test_a_keyword_is_deleted_when_it_is_meant(strex, home):
+def test_a_keyword_is_deleted_after_confirmation(strex, home):
     assert home.run("keywords", "delete", "HUND").exit_code == 1
     assert strex.keyword("HUND")
     assert home.json("keywords", "delete", "HUND", "--yes") == {"id": "12345679", "deleted": True}
     assert strex.keyword("HUND") is None
 
 
-def test_one_with_subscribers_is_not_deleted(strex, home):
+def test_a_keyword_with_subscribers_is_not_deleted(strex, home):
     strex.call("PUT", "/_sandbox/subscribers", [{"phone": "+4790000001", "keyword": "HUND"}])
     done = home.run("keywords", "delete", "HUND", "--yes")
     assert (done.exit_code, "409" in done.output, "end that there first" in done.output) == (1, True, True)
@@ -135,26 +135,26 @@ def test_one_with_subscribers_is_not_deleted(strex, home):
         (("delete", UNKNOWN, "--yes"), "(404)"),
     ],
 )
-def test_a_no_is_explained(strex, home, words, emitted):
+def test_a_refusal_of_strex_is_explained(strex, home, words, emitted):
     done = home.run("keywords", *words)
     assert done.exit_code == 1, done.output
     assert emitted in done.stderr
 
 
-def test_a_refused_key_is_told_with_its_header(strex, home, monkeypatch):
+def test_a_refused_api_key_is_reported_with_its_header(strex, home, monkeypatch):
     monkeypatch.setenv("SCENE_STREX_KEY", "old")
     done = home.run("keywords", "list")
     assert (done.exit_code, "(401)" in done.stderr, "api.rest_header" in done.stderr) == (1, True, True)
 
 
-def test_the_key_goes_into_the_header_of_the_config(strex, home):
+def test_the_api_key_is_sent_in_the_header_of_the_config(strex, home):
     strex.call("PUT", "/_sandbox/config", {"rest_header": "X-Other"})
     assert home.run("keywords", "list").exit_code == 1
     strex.config("api: {url:", "api: {rest_header: X-Other, url:")
     assert home.run("keywords", "list").exit_code == 0
 
 
-def test_a_wrong_address_is_told(strex, home):
+def test_a_wrong_address_is_reported(strex, home):
     strex.fault("wrong_address", path="/api/")
     for words in (("list",), ("show", UNKNOWN)):
         done = home.run("keywords", *words)
@@ -162,20 +162,20 @@ def test_a_wrong_address_is_told(strex, home):
 
 
 @pytest.mark.parametrize("fault", ["unavailable", "server_error", "too_many"])
-def test_no_answer_ends_with_its_own_code(strex, home, fault):
+def test_a_call_without_a_reply_has_its_own_exit_code(strex, home, fault):
     strex.fault(fault)
     done = home.run("keywords", "list")
     assert (done.exit_code, "try again later" in done.stderr) == (3, True)
 
 
-def test_a_change_without_an_answer_may_be_done(strex, home):
+def test_a_change_without_a_reply_is_reported_as_possibly_done(strex, home):
     strex.call("POST", "/_sandbox/faults", {"fault": "dropped", "path": "/api/keywords/12345678", "times": 3})
     done = home.run("keywords", "delete", "KATT", "--yes")
     assert (done.exit_code, "done or not" in done.stderr) == (3, True)
     assert strex.keyword("KATT") is None
 
 
-def test_check_live_tells_of_keywords_that_are_missing_or_off_but_of_no_address(strex, home):
+def test_check_live_reports_missing_or_inactive_keywords_without_their_address(strex, home):
     rules = (
         "on: strex.message\nrules:\n  - name: one\n    when: {keyword: [KATT, CAT, HUND, SOMMER]}\n    ignore: true\n"
     )

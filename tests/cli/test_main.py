@@ -27,7 +27,7 @@ HEAVY = {
     "words",
     [["--help"], ["--version"], ["dead", "--help"], ["run", "--help"], ["check", "--help"], ["explain", "--help"]],
 )
-def test_help_loads_nothing_heavy(words):
+def test_help_imports_no_heavy_module(words):
     code = (
         "import sys\nfrom connector.cli.main import cli\n"
         f"try:\n    cli({words!r}, prog_name='connector')\nexcept SystemExit as end:\n    assert end.code == 0, end.code\n"
@@ -49,11 +49,11 @@ def test_help_documents_the_exit_codes_and_every_command():
 
 
 @pytest.mark.parametrize("name", [name for name in (*COMMANDS, *crm_commands()) if name != "demo"])
-def test_every_command_is_there(name):
+def test_every_command_exists(name):
     assert CliRunner().invoke(cli, [name, "--help"], prog_name="connector").exit_code == 0
 
 
-def test_every_command_but_run_takes_json():
+def test_every_command_but_run_has_the_option_json():
     here = click.Context(cli, info_name="connector")
     silent = {"demo", "run", "completion", "manual"}  # scripts and pages are no JSON
     tops = [cli.get_command(here, name) for name in cli.list_commands(here) if name not in silent]
@@ -75,7 +75,7 @@ def test_wrong_usage_ends_with_2(home, words):
     assert home.run(*words).exit_code == 2
 
 
-def test_a_config_is_looked_for_where_it_is_said(home, monkeypatch):
+def test_the_config_is_found_by_its_option_or_variable(home, monkeypatch):
     assert home.run("test", config=False).exit_code == 0
     home.config.rename("other.yaml")
     lost = home.run("test", config=False)
@@ -86,7 +86,7 @@ def test_a_config_is_looked_for_where_it_is_said(home, monkeypatch):
     assert home.run("--config", "missing.yaml", "test", config=False).exit_code == 2
 
 
-def test_a_config_that_cannot_be_used_ends_with_2_and_its_problems(home):
+def test_an_invalid_config_ends_with_2_and_its_problems(home):
     home.config.write_text(home.config.read_text().replace("timezone: Europe/Oslo", "timezone: Europe/Olso"))
     done = home.run("status")
     assert done.exit_code == 2
@@ -97,7 +97,7 @@ def test_a_config_that_cannot_be_used_ends_with_2_and_its_problems(home):
 @pytest.mark.parametrize(
     ("error", "code"), [(StoreUnavailable("full"), Exit.UNREACHABLE), (KeyError("+4790000001"), Exit.INTERNAL)]
 )
-def test_what_goes_wrong_has_its_exit_code(error, code):
+def test_each_error_has_its_exit_code(error, code):
     with pytest.raises(Exception, match=r"full|bug in the connector") as caught, exit_on_error():
         raise error
     assert caught.value.exit_code == code

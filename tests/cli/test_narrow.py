@@ -63,14 +63,14 @@ def one_line_has(lines, *words):
         ("status", ["salesforce", "0", "4"]),
     ],
 )
-def test_a_list_of_the_store_fits(used, width, command, words):
+def test_a_list_of_the_store_fits_a_narrow_terminal(used, width, command, words):
     one_line_has(lines_of(used.run(*command.split()).stdout, width), *words)
 
 
 @pytest.mark.parametrize(
     "command", ["notes list", "parked answers", f"explain {DONOR}", "explain 4", f"consents show {DONOR}", "check"]
 )
-def test_what_a_command_says_fits(used, width, command):
+def test_the_output_of_each_command_fits_a_narrow_terminal(used, width, command):
     assert lines_of(used.run(*command.split()).stdout, width)
 
 
@@ -108,7 +108,7 @@ DOCUMENTS = {
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_a_list_of_the_crm_or_the_provider_fits(used, width, name):
+def test_a_list_of_the_crm_or_provider_fits_a_narrow_terminal(used, width, name):
     show, document, words = DOCUMENTS[name]
 
     class Zeros(dict):
@@ -126,7 +126,7 @@ def test_a_list_of_the_crm_or_the_provider_fits(used, width, name):
     one_line_has(lines_of(done.stdout, width), *words)
 
 
-def test_the_check_of_contacts_fits(used, width):
+def test_the_check_of_contacts_fits_a_narrow_terminal(used, width):
     found = {
         "contact": "0035f00000Abc12AAA",
         "problem": "shared",

@@ -41,14 +41,14 @@ def test_a_test_message_reaches_every_recipient(home, receiver):
     assert url.partition("//")[2] not in done.output
 
 
-def test_what_is_no_address_is_told_without_it(home):
+def test_an_invalid_address_is_reported_without_showing_it(home):
     tell(home, "hunter2-secret")
     done = home.run("notify", "test")
     assert (done.exit_code, "recipient 1 of notify: the file address-1 holds no address" in done.stdout) == (1, True)
     assert "hunter2" not in done.output
 
 
-def test_without_recipients_it_says_where_to_name_them(home):
+def test_without_recipients_the_cure_is_shown(home):
     done = home.run("notify", "test")
     assert (done.exit_code, "under `notify: to:`" in done.stderr) == (2, True)
 

@@ -83,7 +83,7 @@ def account(home, threaded, monkeypatch):
         yield made
 
 
-def test_list_shows_the_documents_keywords(account):
+def test_the_list_shows_the_documented_keywords(account):
     keyword, sub = account.json("keywords", "list")["keywords"]
     assert (keyword["id"], keyword["word"], keyword["sub_word"], keyword["active"]) == (KEYWORD, "tifo", None, True)
     assert (sub["id"], sub["sub_word"], sub["webhook"]) == (SUB, "100", "https://enb64ilxmkaj8wr.org")
@@ -95,7 +95,7 @@ def test_list_shows_the_documents_keywords(account):
 
 
 @pytest.mark.parametrize("named", [[KEYWORD], ["tifo"], ["TIFO", "--channel", "1217"]])
-def test_show_tells_all_about_the_documents_keyword(account, named):
+def test_show_prints_all_fields_of_the_documented_keyword(account, named):
     found = account.json("keywords", "show", *named)
     assert found["campaign_id"] == "c669d751-a82c-476f-9fbe-xxxxxxxxxxxx"
     assert (found["idle_text"], found["short_number"]) == ("Not understood", "1217")
@@ -104,17 +104,17 @@ def test_show_tells_all_about_the_documents_keyword(account, named):
     assert account.calls()[-1] == f"GET /keyword/{KEYWORD} 200"
 
 
-def test_show_tells_about_a_sub_keyword(account):
+def test_show_prints_a_sub_keyword(account):
     assert account.json("keywords", "show", "tifo", "--sub", "100")["id"] == SUB
 
 
-def test_subkeywords_lists_those_of_a_keyword(account):
+def test_the_sub_keywords_of_a_keyword_are_listed(account):
     (found,) = account.json("keywords", "subkeywords", "tifo")["keywords"]
     assert (found["id"], found["sub_word"]) == (SUB, "100")
     assert account.calls()[-1] == f"GET /keyword/{KEYWORD}/subkeywords 200"
 
 
-def test_check_ends_with_1_for_what_is_taken(account):
+def test_check_ends_with_1_for_a_taken_keyword(account):
     account.put("rules", {"taken": [["1217", "MAD"]]})
     assert account.json("keywords", "check", "hjælp", "--channel", "1217")["free"] is True
     assert account.json("keywords", "check", "tifo", "--channel", "1217", code=1)["free"] is False
@@ -125,7 +125,7 @@ def test_check_ends_with_1_for_what_is_taken(account):
     assert account.run("keywords", "check", "mad", "--channel", "1217").stdout == "mad on 1217 is not available\n"
 
 
-def test_reserve_makes_a_keyword_and_a_sub_keyword(account):
+def test_reserve_creates_a_keyword_and_a_sub_keyword(account):
     made = account.json("keywords", "reserve", "støt", "--channel", "1217")
     assert (made["word"], made["sub_word"], made["short_number"]) == ("støt", None, "1217")
     sub = account.json("keywords", "reserve", "støt", "--sub", "nu", "--channel", "1217")
@@ -135,7 +135,7 @@ def test_reserve_makes_a_keyword_and_a_sub_keyword(account):
     assert (known[made["id"]]["keyword"], known[sub["id"]]["subKeyword"]) == ("støt", "nu")
 
 
-def test_a_keyword_is_put_to_sleep_and_woken(account):
+def test_a_keyword_is_deactivated_and_reactivated(account):
     assert account.json("keywords", "deactivate", "tifo", "--sub", "100") == {"id": SUB, "active": False}
     assert account.json("keywords", "show", SUB)["active"] is False
     assert account.json("keywords", "show", KEYWORD)["active"] is True
@@ -145,7 +145,7 @@ def test_a_keyword_is_put_to_sleep_and_woken(account):
     assert posts == [f"POST /keyword/{SUB}/Deactivate 200", f"POST /keyword/{SUB}/Reactivate 200"]
 
 
-def test_400_is_told_with_the_providers_words_and_the_cure(account):
+def test_a_400_is_reported_with_the_message_and_the_cure(account):
     said = account.refused("reserve", "tifo", "--channel", "1217")
     assert "(400): 10003 The keyword is unavailable" in said
     said = account.refused("reserve", "mad", "--sub", "syrien", "--channel", "1217")
@@ -160,18 +160,18 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
 @pytest.mark.parametrize("command", ["show", "subkeywords", "deactivate", "reactivate"])
-def test_404_is_told_with_the_cure(account, command):
+def test_a_404_is_reported_with_the_cure(account, command):
     said = account.refused(command, NOBODY)
     assert f"no keyword with the id {NOBODY} (404): see `connector keywords list`" in said
 
 
 @pytest.mark.parametrize("command", ["show", "deactivate", "reactivate"])
-def test_a_word_that_the_account_does_not_have_is_told_without_asking_further(account, command):
+def test_an_unknown_keyword_is_reported_without_a_further_call(account, command):
     assert "the account has no keyword `mad syrien`" in account.refused(command, "mad", "--sub", "syrien")
     assert account.calls() == ["GET /keywords 200"]
 
 
-def test_405_is_told_with_the_cure(account):
+def test_a_405_is_reported_with_the_cure(account):
     account.put("rules", {"forbidden": ["2020"]})
     said = account.refused("reserve", "tifo", "--channel", "2020")
     assert "(405): 10405 The channel is not open to this merchant" in said
@@ -190,7 +190,7 @@ def test_405_is_told_with_the_cure(account):
         ["reactivate", KEYWORD],
     ],
 )
-def test_no_answer_and_a_wrong_key_are_told_for_every_command(account, monkeypatch, words):
+def test_an_outage_and_a_wrong_key_are_reported_by_every_command(account, monkeypatch, words):
     account.fault(503)
     assert "does not answer (unavailable: HTTP 503" in account.refused(*words, code=3)
     account.fault("dropped", times=3)
@@ -203,20 +203,20 @@ def test_no_answer_and_a_wrong_key_are_told_for_every_command(account, monkeypat
 
 
 @pytest.mark.parametrize("words", [["list"], ["show", KEYWORD], ["check", "tifo", "--channel", "1217"]])
-def test_an_answer_that_is_not_the_providers_is_told(account, words):
+def test_an_unexpected_reply_is_reported(account, words):
     account.fault("garbage")
     assert "is not what it documents; see api.url" in account.refused(*words)
     account.configure(url=f"{account.url}/elsewhere")
     assert "(404)" in account.refused(*words)
 
 
-def test_a_word_on_two_short_numbers_must_be_told_apart(account):
+def test_a_keyword_on_two_short_numbers_needs_its_channel(account):
     account.put("keywords", [{**sample("keyword"), "keywordGuid": NOBODY, "channel": "2020"}])
     assert "add --channel 1217 or 2020, or use its id" in account.refused("show", "tifo")
     assert account.json("keywords", "show", "tifo", "--channel", "2020")["id"] == NOBODY
 
 
-def test_the_secret_in_a_webhooks_address_is_not_shown(account):
+def test_the_secret_in_a_webhook_address_is_not_shown(account):
     hook = "https://sms.example.org/hooks/onlinefundraising/sms/made-up"
     account.put("keywords", [{**sample("keyword"), "webhookEndpointUrl": hook}])
     for words in (["list"], ["show", KEYWORD], ["list", "--json"], ["show", KEYWORD, "--json"]):
@@ -225,7 +225,7 @@ def test_the_secret_in_a_webhooks_address_is_not_shown(account):
         assert "/hooks/onlinefundraising/sms" in said
 
 
-def test_without_an_api_there_are_no_keywords_to_ask_for(account):
+def test_without_api_settings_keyword_commands_are_refused(account):
     text = account.home.config.read_text()
     account.home.config.write_text("\n".join(line for line in text.splitlines() if "api:" not in line))
     assert "check its `api:` in the config" in account.refused("list", code=2)
@@ -274,13 +274,13 @@ def here(**more):
     }
 
 
-def test_live_says_nothing_of_keywords_that_are_as_they_should_be(live):
+def test_live_reports_nothing_about_correct_keywords(live):
     live.put("keywords", [here(), {**sample("keywords")[0], "webhookEndpointUrl": f"{HOOK}/x"}])
     assert live.live() == []
     assert live.live("TIFO", own="[Tifo]") == []
 
 
-def test_live_warns_of_a_keyword_that_the_account_does_not_have(live):
+def test_live_warns_about_a_missing_keyword(live):
     live.put("keywords", [here()])
     (said,) = live.live("tifoo")
     assert "mappings/onlinefundraising.yaml:" in said
@@ -304,7 +304,7 @@ def test_live_warns_of_a_keyword_that_the_account_does_not_have(live):
         ({"webhookEndpointUrl": "https://enb64ilxmkaj8wr.org"}, "are sent to another address"),
     ],
 )
-def test_live_warns_of_a_keyword_by_which_nothing_comes(live, more, warning):
+def test_live_warns_about_a_keyword_that_forwards_nothing(live, more, warning):
     sub = {**sample("keywords")[0], **more, "webhookEndpointUrl": f"{HOOK}/x"}
     live.put("keywords", [here(**more), sub])
     (said,) = live.live("tifo")
@@ -312,19 +312,19 @@ def test_live_warns_of_a_keyword_by_which_nothing_comes(live, more, warning):
     assert "enb64" not in said
 
 
-def test_live_warns_of_a_sub_keyword_whose_messages_go_elsewhere(live):
+def test_live_warns_about_a_sub_keyword_that_forwards_elsewhere(live):
     live.put("keywords", [here()])
     (said,) = live.live("tifo")
     assert "the messages of `tifo 100` are sent to another address" in said
 
 
-def test_live_says_that_it_cannot_tell_without_a_public_address(live):
+def test_live_needs_the_public_address_for_keywords(live):
     live.put("keywords", [here()])
     (said,) = live.live("tifo", listen="")
     assert "set `listen: public_url:` in the config" in said
 
 
-def test_live_tells_when_the_provider_cannot_be_asked(live, monkeypatch):
+def test_live_reports_an_unreachable_provider(live, monkeypatch):
     live.live(own="[tifo]")
     monkeypatch.setenv("OF_KEY", "wrong")
     said = live.json("check", "--live", code=1)

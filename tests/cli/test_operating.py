@@ -36,7 +36,7 @@ async def state_of(scene, event_id=1):
     return scene.state(event_id)
 
 
-def test_status_shows_the_books(home):
+def test_status_shows_the_counts(home):
     home.on_the_road(dead_letter)
     done = home.run("status")
     assert done.exit_code == 3
@@ -52,7 +52,7 @@ def test_status_shows_the_books(home):
     assert home.json("status", code=3)["balanced"] is True
 
 
-def test_dead_letters_are_seen_and_try_again(home):
+def test_dead_letters_are_listed_and_retried(home):
     event_id = home.on_the_road(dead_letter)
     listed = home.run("dead", "list")
     assert "2026-11-22 13:00" in listed.stdout  # in the config's time zone
@@ -71,7 +71,7 @@ def test_dead_letters_are_seen_and_try_again(home):
 
 
 @pytest.mark.parametrize("words", [(), ("1", "--all"), ("--all", "--reason", "bug")])
-def test_a_retry_says_which_in_one_way(home, words):
+def test_a_retry_needs_exactly_one_selection(home, words):
     home.on_the_road(dead_letter)
     assert home.run("dead", "retry", *words).exit_code == 2
     assert home.on_the_road(state_of) == "dead"
@@ -80,7 +80,7 @@ def test_a_retry_says_which_in_one_way(home, words):
 @pytest.mark.parametrize(
     "words", [("dead", "show", "77"), ("dead", "retry", "77"), ("parked", "release", "--all"), ("replay", "77")]
 )
-def test_what_is_not_there_ends_with_1_and_a_cure(home, words):
+def test_an_unknown_event_or_unit_ends_with_1_and_a_cure(home, words):
     home.on_the_road(dead_letter)
     done = home.run(*words)
     assert done.exit_code == 1
@@ -96,7 +96,7 @@ async def question(scene):
     return event_id
 
 
-def test_a_text_that_may_be_an_opt_out_is_shown_and_answered_by_the_commands_that_are_printed(home):
+def test_a_text_that_may_be_a_stop_is_answered_by_the_printed_commands(home):
     event_id = home.on_the_road(question)
     listed = home.run("parked", "list").stdout
     assert "stopp ulven +47…001" in listed
@@ -114,7 +114,7 @@ def test_a_text_that_may_be_an_opt_out_is_shown_and_answered_by_the_commands_tha
     assert home.json("parked", "answers")["answers"][0]["answer"] == "was-not"
 
 
-def test_an_answer_is_one_of_two_words(home):
+def test_an_answer_must_be_was_or_was_not(home):
     event_id = home.on_the_road(question)
     assert home.run("parked", "answer", event_id, "perhaps").exit_code == 2
     assert home.run("parked", "answer", 77, "was").exit_code == 1
@@ -139,7 +139,7 @@ def test_an_event_is_replayed(home):
     assert home.on_the_road(state_of) == "pending"
 
 
-def test_many_events_are_replayed_only_when_a_person_says_so(home):
+def test_many_events_are_replayed_only_after_confirmation(home):
     event_id = home.on_the_road(unmatched)
     home.edit(
         "strex-subscription.yaml",
@@ -177,7 +177,7 @@ async def received(scene):
     return scene.store.inbox.received()
 
 
-def test_the_baseline_is_shown_first_and_sent_on_demand(home):
+def test_the_baseline_is_shown_first_and_sent_on_request(home):
     home.on_the_road(opted_out_contact)
     shown = home.run("consents", "baseline")
     assert "unsubscribe KATT on 2002 (strex)" in shown.stdout
@@ -188,7 +188,7 @@ def test_the_baseline_is_shown_first_and_sent_on_demand(home):
     assert home.on_the_road(received) == 1
 
 
-def test_consents_are_shown_of_a_number(home):
+def test_the_consents_of_a_number_are_shown(home):
     home.on_the_road(dead_letter)
     done = home.run("consents", "show", DONOR)
     assert "last decision: opted out of KATT on 2002 (strex)" in done.stdout
@@ -196,14 +196,14 @@ def test_consents_are_shown_of_a_number(home):
     assert home.run("consents", "show", "nobody").exit_code == 1
 
 
-def test_without_a_store_nothing_is_made_up(home):
+def test_a_command_without_a_database_says_how_to_start(home):
     done = home.run("status")
     assert done.exit_code == 3
     assert "start it: `systemctl start connector`, or `connector run`" in done.stderr
     assert not home.store.exists()
 
 
-def test_a_store_that_is_held_without_a_listener_is_unreachable(home):
+def test_a_locked_database_without_a_listener_is_reported_as_unreachable(home):
     home.on_the_road(dead_letter)
     lock = FileLock(home.store)
     try:
@@ -215,14 +215,14 @@ def test_a_store_that_is_held_without_a_listener_is_unreachable(home):
     assert "try again" in done.stderr
 
 
-def test_after_a_daemon_has_ended_the_store_is_asked(home):
+def test_commands_read_the_database_after_the_daemon_has_ended(home):
     home.on_the_road(dead_letter)
     write_token(home.store.with_name(TOKEN_FILE))
     make_home(home.directory, port=free_port())
     assert home.json("status", code=3)["received"] == 1
 
 
-def test_a_listener_that_is_no_connector_is_told_as_one(home, threaded):
+def test_a_listener_of_another_program_is_reported(home, threaded):
     home.on_the_road(dead_letter)
     write_token(home.store.with_name(TOKEN_FILE))
     with threaded(web.Application()) as url:
@@ -279,7 +279,7 @@ async def daemon(home):
     await scene.store.close()
 
 
-async def test_the_daemon_is_asked_while_it_holds_the_store(daemon):
+async def test_commands_ask_the_daemon_while_it_runs(daemon):
     event_id = await dead_letter(daemon.scene)
     done = await daemon.run("dead", "retry", event_id)
     assert (done.exit_code, done.stderr) == (0, "")
@@ -287,12 +287,12 @@ async def test_the_daemon_is_asked_while_it_holds_the_store(daemon):
     assert "Events: 1 received" in (await daemon.run("status")).stdout
 
 
-async def test_the_daemon_s_refusal_is_the_answer(daemon):
+async def test_a_refusal_of_the_daemon_is_reported(daemon):
     done = await daemon.run("dead", "retry", "77")
     assert (done.exit_code, "there is no event 77" in done.stderr) == (1, True)
 
 
-async def test_a_reload_is_told_with_its_problems(daemon):
+async def test_a_reload_shows_its_problems(daemon):
     assert "mappings v2 are in use" in (await daemon.run("reload")).stdout
     daemon.problems = [Problem(file="a.yaml", position=Position(1, 2), code="x", message="wrong", hint="cure")]
     done = await daemon.run("reload")
@@ -301,20 +301,20 @@ async def test_a_reload_is_told_with_its_problems(daemon):
     assert "nothing was changed" in done.stderr
 
 
-async def test_a_bug_in_the_daemon_is_told_as_one(daemon):
+async def test_a_bug_in_the_daemon_is_reported_as_a_bug(daemon):
     done = await daemon.run("dead", "list")
     assert (done.exit_code, DONOR in done.output) == (4, False)
     assert "please report" in done.stderr
 
 
-async def test_a_token_of_another_start_is_not_taken(daemon):
+async def test_a_stale_token_is_rejected(daemon):
     daemon.home.store.with_name(TOKEN_FILE).write_text("stale\n")
     done = await daemon.run("status")
     assert done.exit_code == 3
     assert "rejects our token" in done.stderr
 
 
-def test_the_token_is_looked_for_where_the_daemon_puts_it():
+def test_cli_and_daemon_use_the_same_token_file():
     from connector import daemon as daemon_module  # noqa: PLC0415 - the name `daemon` is a fixture of this file.
 
     assert daemon_module.TOKEN_FILE == TOKEN_FILE
@@ -337,7 +337,7 @@ async def reconciled(daemon, feed, *words):
     return await daemon.run("reconcile", *words), asked
 
 
-async def test_a_comparison_is_begun_and_waited_for(daemon):
+async def test_a_comparison_is_started_and_waited_for(daemon):
     feed = a_feed(
         compared=10_001, differing=3, changes=60, people=60, many_people=True, noted=2, noted_out=1, missing=1
     )
@@ -352,7 +352,7 @@ async def test_a_comparison_is_begun_and_waited_for(daemon):
         assert words in done.stdout
 
 
-async def test_a_comparison_that_fails_ends_with_1_and_says_why(daemon):
+async def test_a_failed_comparison_ends_with_1_and_the_reason(daemon):
     done, asked = await reconciled(daemon, a_feed(why="the API calls are used up"), "--dry-run")
     assert (done.exit_code, asked[0]["dry_run"]) == (1, True)
     assert "not finished: the API calls are used up" in done.stdout

@@ -19,7 +19,7 @@ async def joined(scene):
     await scene.settle("salesforce")
 
 
-def test_a_person_is_shown_in_plain_words(home):
+def test_the_stored_data_of_a_person_are_shown(home):
     home.on_the_road(joined)
     said = home.run("person", "show", "980 79 008")
     assert said.exit_code == 0, said.output
@@ -28,7 +28,7 @@ def test_a_person_is_shown_in_plain_words(home):
     assert DONOR in home.run("person", "show", "980 79 008", "--reveal").output
 
 
-def test_a_user_without_a_name_is_noted_by_number(home, monkeypatch):
+def test_a_user_without_a_name_is_recorded_by_id(home, monkeypatch):
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "getuid", lambda: 54321)  # as in a container
@@ -47,7 +47,7 @@ def test_an_export_is_two_private_files(home, tmp_path):
     assert {stat.S_IMODE(one.stat().st_mode) for one in (data, page)} == {0o600}
 
 
-def test_forgetting_asks_first_and_a_no_changes_nothing(home):
+def test_forgetting_asks_first_and_does_nothing_without_a_yes(home):
     home.on_the_road(joined)
     run = ["--config", str(home.config), "person", "forget", "+47 980 79 008"]
     refused = CliRunner().invoke(cli, run, input="n\n", prog_name="connector")
@@ -66,7 +66,7 @@ async def stored(scene):
     return len(scene.store.inbox.of_phone(DONOR))
 
 
-def test_json_needs_a_yes_and_a_dry_run_erases_nothing(home):
+def test_forgetting_with_json_needs_yes_and_a_dry_run_erases_nothing(home):
     home.on_the_road(joined)
     assert "add --yes" in home.run("person", "forget", DONOR, "--json").output
     assert home.json("person", "forget", DONOR, "--dry-run")["confirmed"] is False

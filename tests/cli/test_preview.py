@@ -41,7 +41,7 @@ def used(home):
     return home
 
 
-def test_where_nothing_is_edited_nothing_changes(used):
+def test_unchanged_mappings_change_nothing(used):
     said = used.json("preview", "--since", "2026-01-01")
     assert (said["events"], said["changed"], said["changes"]) == (3, 0, [])
 
@@ -69,13 +69,13 @@ def test_opt_outs_come_first_with_rule_field_and_masked_examples(used):
     assert "nothing was sent or written" in shown.stdout
 
 
-def test_a_harmless_change_is_no_failure_unless_it_is_to_be(used):
+def test_a_harmless_change_fails_only_with_the_option_strict(used):
     used.edit("strex-subscription.yaml", "truncate: 255", "truncate: 2")
     assert used.run("preview", "--since", "2026-01-01").exit_code == 0
     assert used.run("preview", "--since", "2026-01-01", "--strict").exit_code == 1
 
 
-def test_an_event_that_would_lead_to_nothing_is_a_failure(used):
+def test_an_event_that_would_become_unmatched_is_a_failure(used):
     used.edit(
         "strex-subscription.yaml",
         "when: {action: [Subscribe, Signup], result: ok}",
@@ -102,14 +102,14 @@ def test_an_event_is_planned_with_what_was_known_before_it(home):
     assert home.json("preview", "--since", "2026-01-01")["changed"] == 0
 
 
-def test_nothing_is_written(used):
+def test_a_preview_does_not_change_the_database(used):
     before = used.store.read_bytes()
     used.edit("strex-subscription.yaml", FLAG, "")
     used.run("preview", "--since", "2026-01-01")
     assert used.store.read_bytes() == before
 
 
-def test_a_file_of_callbacks_against_a_folder_needs_no_database(home, tmp_path):
+def test_a_preview_of_a_file_of_callbacks_needs_no_database(home, tmp_path):
     in_use = tmp_path / "before"
     in_use.mkdir()
     for path in home.mappings.glob("*.yaml"):
@@ -135,13 +135,13 @@ def test_a_file_of_callbacks_against_a_folder_needs_no_database(home, tmp_path):
         (("--events", "bad.jsonl", "--against", "nowhere"), 2, "is not a folder of mappings"),
     ],
 )
-def test_what_is_missing_is_told(home, words, code, cure):
+def test_a_missing_file_or_option_is_reported_with_the_cure(home, words, code, cure):
     (home.directory / "bad.jsonl").write_text("{}\n")
     done = home.run("preview", *words)
     assert (done.exit_code, cure in done.stderr) == (code, True), done.stderr
 
 
-def test_mappings_in_use_that_are_not_known_are_told(home):
+def test_a_preview_without_known_mappings_in_use_is_refused(home):
     async def nothing(scene):
         await scene.receive(report("Unsubscribe"))
 
@@ -150,14 +150,14 @@ def test_mappings_in_use_that_are_not_known_are_told(home):
     assert (done.exit_code, "or give --against" in done.stderr) == (3, True)
 
 
-def test_a_preview_says_where_a_reload_would_refuse_the_files(used):
+def test_a_preview_says_that_a_reload_would_refuse_the_files(used):
     used.edit("strex-subscription.yaml", FLAG, "")
     said = used.json("preview", "--since", "2026-01-01", code=1)
     assert said["errors"] >= 1
     assert "a reload would refuse these files: `connector check`" in used.run("preview", "--since", "2026-01-01").stdout
 
 
-def test_a_field_that_no_event_fills_is_told_by_its_silence(used):
+def test_a_field_that_no_event_fills_is_reported(used):
     """As a property whose name is misspelt: no event is treated otherwise."""
     used.edit(
         "strex-subscription.yaml",
@@ -172,7 +172,7 @@ def test_a_field_that_no_event_fills_is_told_by_its_silence(used):
     assert said["events"]["differing"] == 0  # as the preview says
 
 
-def test_many_fields_that_go_together_are_one_line(used):
+def test_fields_that_change_together_are_one_line(used):
     (used.mappings / "strex-log.yaml").unlink()
     lines = used.run("preview", "--since", "2026-01-01").stdout.splitlines()
     (record,) = [

@@ -14,7 +14,7 @@ async def joined(scene):
     await scene.settle("salesforce")
 
 
-def test_each_kind_is_shown_with_its_reason(home):
+def test_each_kind_of_data_is_shown_with_the_reason_for_its_retention(home):
     home.on_the_road(joined)
     said = home.run("retention")
     assert said.exit_code == 0, said.output
@@ -27,14 +27,14 @@ def test_each_kind_is_shown_with_its_reason(home):
     assert all(one["why"] for one in kinds.values())
 
 
-def test_an_old_setting_holds_for_what_led_to_nothing_too(home):
+def test_the_old_setting_delivered_also_applies_to_ignored_events(home):
     home.config.write_text(home.config.read_text().replace("store: {", "store: {retention: {delivered: 20d}, "))
     home.on_the_road(joined)
     kinds = {one["kind"]: one["kept"] for one in home.json("retention")["kinds"]}
     assert (kinds["delivered"], kinds["ignored"]) == ("20d", "20d")
 
 
-def test_a_person_is_told_before_what_they_may_need_is_deleted(home):
+def test_an_alarm_is_raised_before_dead_letters_are_deleted(home):
     async def keep(scene):
         return keep_of(scene.loaded)
 

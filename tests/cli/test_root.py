@@ -40,14 +40,14 @@ def owners(home):
     return {path.stat().st_uid for path in home.directory.rglob("*")}
 
 
-def test_root_reads_the_database_of_another_user_and_leaves_nothing_of_its_own(owned):
+def test_commands_by_root_leave_no_file_of_root(owned):
     done = command("--config", owned.config, "status")
     assert done.returncode in {0, 3}, done.stderr
     assert "Events: 0 received" in done.stdout
     assert owners(owned) == {NOBODY}
 
 
-def test_root_may_stand_in_a_folder_that_the_owner_may_not_open(owned, tmp_path_factory):
+def test_root_may_run_a_command_in_a_folder_that_is_closed_to_the_owner(owned, tmp_path_factory):
     own = tmp_path_factory.mktemp("root")
     own.chmod(0o700)
     config = os.path.relpath(owned.config, own)
@@ -59,7 +59,7 @@ def test_root_may_stand_in_a_folder_that_the_owner_may_not_open(owned, tmp_path_
     assert setup.config() is first  # read once: the owner of the database could not read it again
 
 
-def test_a_daemon_that_root_starts_goes_on_as_the_owner_of_the_folder(owned):
+def test_a_daemon_started_by_root_runs_as_the_owner_of_the_folder(owned):
     owned.store.unlink()
     config = owned.config.read_text().replace("{env: SCENE_STREX_SECRET}", "{file: secret}")
     owned.config.write_text(config)
@@ -69,7 +69,7 @@ def test_a_daemon_that_root_starts_goes_on_as_the_owner_of_the_folder(owned):
     assert "the file secret cannot be read (Permission denied)" in done.stderr
 
 
-def test_a_file_that_may_not_be_opened_is_no_port_in_use(owned, tmp_path_factory):
+def test_an_unreadable_database_is_not_reported_as_a_port_in_use(owned, tmp_path_factory):
     def as_nobody():
         os.setgid(NOBODY)
         os.setuid(NOBODY)

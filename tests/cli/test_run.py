@@ -85,7 +85,7 @@ def test_a_second_daemon_on_the_same_file_is_refused_with_the_first_one_s_pid(re
         assert f"process {process.pid}" in second.stderr
 
 
-def test_a_port_that_is_taken_is_told_with_its_cure(ready):
+def test_a_port_in_use_is_reported_with_its_cure(ready):
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -103,13 +103,13 @@ def test_a_port_that_is_taken_is_told_with_its_cure(ready):
     assert "the port is in use" in done.stderr
 
 
-def test_missing_secrets_keep_the_daemon_from_starting(home):
+def test_the_daemon_does_not_start_without_its_secrets(home):
     done = home.run("run")
     assert done.exit_code == 2
     assert "SCENE_S" in done.stderr
 
 
-def test_under_systemd_a_failed_start_has_the_journal_s_priority_and_a_code_that_is_not_renamed(home, monkeypatch):
+def test_a_failed_start_under_systemd_has_a_priority_and_its_exit_code(home, monkeypatch):
     monkeypatch.setenv("JOURNAL_STREAM", "8:1")
     monkeypatch.setenv("INVOCATION_ID", "1")
     done = home.run("run")

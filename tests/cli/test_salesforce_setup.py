@@ -79,7 +79,7 @@ def test_a_second_run_changes_nothing_and_says_so(home, org):
     assert "everything exists already; nothing was changed" in done.stdout
 
 
-def test_what_nobody_may_see_yet_is_not_deployed_twice(home, org):
+def test_fields_that_nobody_may_see_yet_are_not_deployed_twice(home, org):
     said = home.json("salesforce", "setup", "--yes")
     assert [one["assigned"] for one in said["permission_sets"]] == [False]
     before = org.deployments()
@@ -97,7 +97,7 @@ def test_a_dry_run_asks_the_org_and_changes_nothing(home, org):
     assert {one["standing"] for one in home.json("salesforce", "setup", "--dry-run")["parts"]} == {"add"}
 
 
-def test_it_shows_what_it_would_do_and_asks(home, org, monkeypatch):
+def test_the_setup_shows_its_plan_and_asks(home, org, monkeypatch):
     done = home.run("salesforce", "setup")
     assert done.exit_code == 1
     assert "+ field Contact.SMS_Key__c" in done.stdout
@@ -105,12 +105,12 @@ def test_it_shows_what_it_would_do_and_asks(home, org, monkeypatch):
     assert org.deployments() == 0
 
 
-def test_with_json_nobody_is_asked(home, org):
+def test_the_option_json_asks_nothing(home, org):
     done = home.run("salesforce", "setup", "--json")
     assert (done.exit_code, "--yes or --dry-run" in done.stdout) == (2, True)
 
 
-def test_an_integration_user_that_may_not_deploy_is_told_the_way(home, org):
+def test_an_integration_user_that_may_not_deploy_sees_the_cure(home, org):
     org.call("faults", {"fault": "no_metadata_access"})
     done = home.run("salesforce", "setup", "--yes")
     assert done.exit_code == 1
@@ -130,7 +130,7 @@ def test_an_administrators_token_deploys_and_assigns_to_the_integration_user(hom
     assert home.json("check", "--live")["ok"]
 
 
-def test_a_token_that_is_missing_or_over_is_told_with_the_cure(home, org, monkeypatch):
+def test_a_missing_or_expired_token_is_reported_with_the_cure(home, org, monkeypatch):
     done = home.run("salesforce", "setup", "--yes", "--token-env", "NOTHING")
     assert (done.exit_code, "NOTHING is empty" in done.stderr) == (2, True)
     monkeypatch.setenv("ADMIN_TOKEN", "00D!old")
@@ -139,7 +139,7 @@ def test_a_token_that_is_missing_or_over_is_told_with_the_cure(home, org, monkey
     assert "INVALID_SESSION_ID" in done.stderr
 
 
-def test_nothing_is_deployed_while_a_field_of_another_type_is_in_the_way(home, org, tmp_path):
+def test_a_field_of_another_type_stops_the_deployment(home, org, tmp_path):
     root = tmp_path / "other"
     shutil.copytree(PLACES[1], root)
     field = root / "force-app/main/default/objects/Contact/fields/SMS_Opt_Out_Source__c.field-meta.xml"
@@ -157,11 +157,11 @@ def test_nothing_is_deployed_while_a_field_of_another_type_is_in_the_way(home, o
     assert org.deployments() == before
 
 
-def test_an_org_that_is_down_is_unreachable(home, org):
+def test_an_org_that_is_down_is_reported_as_unreachable(home, org):
     org.call("faults", {"fault": "unavailable"})
     assert home.run("salesforce", "setup", "--yes").exit_code == 3
 
 
-def test_an_org_that_is_not_configured_cannot_be_meant(home, org):
+def test_an_unconfigured_org_is_refused(home, org):
     done = home.run("salesforce", "setup", "--yes", "--crm", "other")
     assert (done.exit_code, "no Salesforce org is called `other`" in done.stderr) == (2, True)

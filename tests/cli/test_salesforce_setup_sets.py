@@ -32,7 +32,7 @@ def used(request, threaded, home, monkeypatch):
         yield request.param
 
 
-def test_an_org_gets_the_fields_of_the_set_and_needs_nothing_more(home, used):
+def test_the_setup_creates_all_fields_of_a_set(home, used):
     assert home.json("check", "--live", code=1)["errors"] > 0
     said = home.json("salesforce", "setup", "--yes", "--assign")
     assert (said["ok"], said["state"], said["lacks"]) == (True, "Succeeded", [])
@@ -44,13 +44,13 @@ def test_an_org_gets_the_fields_of_the_set_and_needs_nothing_more(home, used):
     assert home.json("salesforce", "setup", "--yes", "--assign")["changed"] is False
 
 
-def test_the_package_of_the_plain_set_has_nothing_of_the_others():
+def test_the_package_of_the_plain_mappings_has_no_field_of_the_sets():
     assert {one.object for one in shipped().fields} == {"Contact", "Opportunity", "SMS_Event__c"}
     assert [one.label for one in shipped().permission_sets] == ["CRM Connector"]
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_a_set_s_permission_set_allows_its_own_fields_and_no_more(name):
+def test_the_permission_set_of_a_set_allows_exactly_its_own_fields(name):
     plain = shipped()
     whole = shipped(
         {"npsp": ["npe01__OppPayment__c.SMS_Transaction__c"]}.get(name, ["GiftTransaction.SMS_Transaction__c"])

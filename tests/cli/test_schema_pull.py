@@ -39,7 +39,7 @@ def texts(said, severity="error"):
     return [one["text"] for one in said["problems"] if one["severity"] == severity]
 
 
-def test_a_pull_keeps_what_is_used_and_nothing_secret(home, org):
+def test_a_pull_stores_used_fields_and_no_secret(home, org):
     said = home.json("schema", "pull")
     assert [(one["crm"], one["objects"], one["new"], one["absent"]) for one in said["crms"]] == [
         ("salesforce", 3, True, [])
@@ -55,13 +55,13 @@ def test_a_pull_keeps_what_is_used_and_nothing_secret(home, org):
     assert "SMS_Opt_Out__c" in own["$defs"]["Contact.set"]["properties"]
 
 
-def test_a_second_pull_changes_no_byte_and_says_so(home, lock):
+def test_a_second_pull_changes_nothing_and_says_so(home, lock):
     before = lock.read_bytes()
     assert "no changes" in home.run("schema", "pull").stdout
     assert lock.read_bytes() == before
 
 
-def test_a_pull_says_what_has_changed(home, org, lock):
+def test_a_pull_reports_what_has_changed(home, org, lock):
     changed(org, "fields/Contact/FirstName", {"length": 20})
     changed(org, "fields/Contact/SMS_Keywords__c", {"name": "SMS_Words__c"})
     (one,) = home.json("schema", "pull")["crms"]
@@ -72,7 +72,7 @@ def test_a_pull_says_what_has_changed(home, org, lock):
     ]
 
 
-def test_the_parents_that_are_named_come_along(home, org):
+def test_parents_of_the_mappings_are_pulled(home, org):
     home.edit(
         "strex-log.yaml",
         "Contact__r: {SMS_Key__c:",
@@ -83,7 +83,7 @@ def test_the_parents_that_are_named_come_along(home, org):
     assert "`User.Username` is not an external ID" in "".join(texts(home.json("check", code=1)))
 
 
-def test_of_a_field_for_several_types_the_one_that_is_named_comes_along(home, org):
+def test_only_the_named_type_of_a_polymorphic_field_is_pulled(home, org):
     (home.mappings / "tasks.yaml").write_text(
         'on: strex.message\nrules:\n  - name: task\n    do:\n      - upsert: Task\n        key: {SMS_Key__c: "{key}"}\n'
         '        set: {What: {type: campaign, SMS_Key__c: "{keyword_id}"}}\n'
@@ -94,7 +94,7 @@ def test_of_a_field_for_several_types_the_one_that_is_named_comes_along(home, or
     assert home.json("check")["problems"] == []
 
 
-def test_an_object_that_is_not_there_is_told_and_the_rest_is_kept(home, org):
+def test_a_missing_object_is_reported_and_the_others_are_stored(home, org):
     changed(org, "objects/SMS_Event__c")
     (one,) = home.json("schema", "pull", code=1)["crms"]
     assert (one["absent"], one["objects"]) == (["SMS_Event__c"], 2)
@@ -102,7 +102,7 @@ def test_an_object_that_is_not_there_is_told_and_the_rest_is_kept(home, org):
     assert any("`SMS_Event__c` is not a known object" in text for text in texts(home.json("check", code=1)))
 
 
-def test_where_the_crm_does_not_answer_nothing_is_written(home, org, lock, monkeypatch):
+def test_nothing_is_written_if_the_crm_does_not_reply(home, org, lock, monkeypatch):
     before = lock.read_bytes()
     monkeypatch.setenv("SCENE_SF_SECRET", "wrong-secret")
     done = home.run("schema", "pull")
@@ -112,7 +112,7 @@ def test_where_the_crm_does_not_answer_nothing_is_written(home, org, lock, monke
     assert lock.read_bytes() == before
 
 
-def test_check_holds_the_mappings_against_the_lock_without_asking_anybody(home, lock, monkeypatch):
+def test_check_compares_the_mappings_with_the_schema_lock_without_a_call(home, lock, monkeypatch):
     monkeypatch.delenv("SCENE_SF_SECRET")
     assert home.json("check")["schemas"] == {"salesforce": "schema/salesforce.lock.json"}
     path = home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword__c:")
@@ -124,7 +124,7 @@ def test_check_holds_the_mappings_against_the_lock_without_asking_anybody(home, 
     assert "did you mean `SMS_Keywords__c`?" in third
 
 
-def test_check_and_test_take_the_consent_fields_and_the_lock_into_account(home, lock):
+def test_check_and_test_use_the_consent_fields_and_the_schema_lock(home, lock):
     home.config.write_text(home.config.read_text().replace("phone: MobilePhone", "phone: MobilPhone"))
     (problem,) = home.json("check", code=1)["problems"]
     assert (problem["file"], problem["code"], "did you mean `MobilePhone`?" in problem["hint"]) == (
@@ -138,12 +138,12 @@ def test_check_and_test_take_the_consent_fields_and_the_lock_into_account(home, 
     assert home.run("test").exit_code == 2
 
 
-def test_without_a_lock_check_says_how_to_get_one(home):
+def test_check_without_a_schema_lock_says_how_to_get_one(home):
     assert "`connector schema pull`" in home.run("check").stdout
     assert home.json("check")["schemas"] == {"salesforce": None}
 
 
-def test_a_broken_lock_is_a_problem_with_its_place_and_the_cure(home, lock):
+def test_a_broken_schema_lock_is_a_problem_with_position_and_cure(home, lock):
     lock.write_text(lock.read_text().replace('"crm"', '"crm', 1))
     (problem,) = [one for one in home.json("check", code=1)["problems"] if one["severity"] == "error"]
     assert (problem["file"], problem["line"], problem["code"]) == ("schema/salesforce.lock.json", 4, "bad-lock")
@@ -153,7 +153,7 @@ def test_a_broken_lock_is_a_problem_with_its_place_and_the_cure(home, lock):
     assert home.run("check").exit_code == 0
 
 
-def test_live_asks_the_org_and_not_the_lock_and_tells_that_the_lock_is_old(home, org, lock):
+def test_live_asks_the_org_and_reports_an_outdated_schema_lock(home, org, lock):
     changed(org, "fields/Contact/SMS_Keywords__c", {"name": "SMS_Words__c"})
     assert home.json("check")["ok"] is True
     said = home.json("check", "--live", code=1)
@@ -163,7 +163,7 @@ def test_live_asks_the_org_and_not_the_lock_and_tells_that_the_lock_is_old(home,
     assert "update it with `connector schema pull`" in warning
 
 
-def test_schema_write_takes_the_lock_that_lies_there(home, lock):
+def test_schema_write_uses_the_existing_schema_lock(home, lock):
     own = lock.with_name("own.mapping.schema.json")
     text = own.read_text()
     own.unlink()
@@ -172,7 +172,7 @@ def test_schema_write_takes_the_lock_that_lies_there(home, lock):
     assert "Contact.set" not in (lock.with_name("mapping.schema.json")).read_text()
 
 
-def test_explaining_does_not_stumble_over_a_lock_that_no_longer_fits(home, lock):
+def test_explain_works_with_an_outdated_schema_lock(home, lock):
     home.edit("strex-subscription.yaml", "SMS_Keywords__c:", "SMS_Keyword__c:")
     body = home.directory / "report.json"
     body.write_bytes(report("Subscribe"))

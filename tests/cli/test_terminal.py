@@ -101,7 +101,7 @@ def holds_nothing_strange(output):
 
 
 @pytest.mark.parametrize("words", SHOW)
-def test_no_text_of_a_stranger_forges_a_line_or_commands_the_terminal(strange, words):
+def test_foreign_text_cannot_forge_a_line_or_control_the_terminal(strange, words):
     for done in (strange.run(*words.split(), "--json"), strange.run(*words.split())):
         # `status` ends with 3 where no daemon runs.
         assert done.exit_code in ({0, 1, 3} if words == "status" else {0, 1}), done.output
@@ -109,12 +109,12 @@ def test_no_text_of_a_stranger_forges_a_line_or_commands_the_terminal(strange, w
         holds_nothing_strange(done.stderr)
 
 
-def test_json_keeps_the_text_of_a_stranger_as_it_is(strange):
+def test_json_output_keeps_foreign_text_unchanged(strange):
     text = strange.json("explain", "4", "--reveal")["event"]["fields"]["text"]
     assert text.startswith(f"hei\n{FORGED}\r\n{FORGED}\u2028{FORGED}")
 
 
-def test_each_command_is_tried_or_shows_nothing_of_strangers():
+def test_each_command_that_shows_foreign_text_is_tested():
     tried = {" ".join(word for word in words.split() if word.isalpha()) for words in SHOW}
     named = {leaf for leaf in leaves(cli) if not leaf.startswith(("sandbox", "keywords"))}
     assert {leaf for leaf in named if not any(one.startswith(leaf) for one in tried)} == OWN

@@ -31,26 +31,26 @@ def test_a_file_without_tests_is_a_warning(home):
     assert "0 passed, 0 failed" in done.stdout
 
 
-def test_a_file_that_is_none_of_the_mappings_is_wrong_usage(home):
+def test_a_file_outside_the_mappings_is_wrong_usage(home):
     done = home.run("test", "elsewhere/strex-log.yaml")
     assert done.exit_code == 2
     assert "which has salesforce-to-strex.yaml, strex-log.yaml" in done.stderr
 
 
-def test_mappings_that_do_not_compile_are_no_test_failure(home):
+def test_mappings_that_do_not_compile_are_not_reported_as_test_failures(home):
     home.edit("strex-messages.yaml", "ignore: true", "ignroe: true")
     done = home.run("test")
     assert done.exit_code == 2
     assert "mappings/strex-messages.yaml:" in done.stderr
 
 
-def test_what_passes_is_named_only_on_request(home):
+def test_passed_tests_are_listed_only_on_request(home):
     quiet, loud = home.run("test"), home.run("test", "-v")
     assert ("ok " in quiet.stdout, "ok    mappings/" in loud.stdout) == (False, True)
     assert quiet.stdout.splitlines()[-1] == loud.stdout.splitlines()[-1]
 
 
-def test_tests_are_chosen_by_words_of_their_names(home):
+def test_tests_are_selected_by_words_of_their_names(home):
     said = home.json("test", "-k", "a gift")
     names = {one["name"] for file in said["files"] for one in file["cases"]}
     assert names == {"a gift", "a charge that failed is not a gift"}
@@ -81,7 +81,7 @@ async def one_opt_out(scene):
     await scene.receive(report("Unsubscribe"))
 
 
-def test_coverage_names_what_no_test_and_no_event_reaches(home):
+def test_coverage_names_rules_that_no_test_and_no_event_reaches(home):
     path = home.mappings / "strex-subscription.yaml"
     before, reversal, after = path.read_text().partition("  - name: a reversal\n")
     path.write_text(before + after.partition("\n\n")[2])

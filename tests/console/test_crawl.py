@@ -99,7 +99,7 @@ async def crawl(browser, start):
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator", "admin"])
-async def test_what_holds_on_every_page(full, role):
+async def test_every_page_obeys_the_common_rules(full, role):
     visited = []
     async with client(full, role) as browser:
         async for path, reply in crawl(browser, starts(role)):
@@ -118,7 +118,7 @@ async def test_what_holds_on_every_page(full, role):
     assert not [one for one in audit_of(full) if one[1] == "look at numbers"]
 
 
-async def test_whoever_looks_at_numbers_is_in_the_audit_log(full):
+async def test_showing_numbers_is_in_the_audit_log(full):
     async with client(full, "operator", user="looker") as browser:
         await browser.post(NUMBERS, {"show": "yes"})
         showing = [

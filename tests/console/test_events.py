@@ -66,7 +66,7 @@ async def ids(page):
 
 
 @pytest.mark.parametrize("options", [{}, {**DARK, **PHONE}], ids=["light", "dark phone"])
-async def test_both_screens_are_readable_and_hostile_texts_are_only_text(visit, events, options):
+async def test_the_event_pages_are_accessible_and_escape_hostile_texts(visit, events, options):
     page = await visit("operator", "/console/events", **options)
     for path in ("events?state=unmatched", f"events/{UNMATCHED}", f"events/{JOINED + 1}"):
         await page.goto(f"/console/{path}")
@@ -85,7 +85,7 @@ async def test_both_screens_are_readable_and_hostile_texts_are_only_text(visit, 
     assert await page.locator("bdi.donor").filter(has_text="\u202e").count()
 
 
-async def test_filters_stand_in_the_address_and_their_numbers_beside_them(visit, events):
+async def test_filters_are_in_the_address_and_have_counts_beside_them(visit, events):
     page = await visit("viewer", "/console/events")
     assert (await ids(page))[:2] == [UNREAD + 3, UNREAD + 2]
     states = await page.get_by_role("combobox", name="State").inner_text()
@@ -108,7 +108,7 @@ async def test_filters_stand_in_the_address_and_their_numbers_beside_them(visit,
     assert "since is a time span" in await colleague.get_by_role("alert").inner_text()
 
 
-async def test_a_number_becomes_an_opaque_id_and_no_text_with_one_comes_into_the_address(visit, events):
+async def test_a_phone_number_is_never_in_the_address(visit, events):
     page = await visit("viewer", "/console/events")
     await page.get_by_role("textbox", name="Number").fill("900 00 201")
     await show(page)
@@ -128,14 +128,14 @@ async def test_a_number_becomes_an_opaque_id_and_no_text_with_one_comes_into_the
     assert UNMATCHED in await ids(page)
 
 
-async def test_an_address_with_a_number_leads_nowhere_else(world):
+async def test_an_address_with_a_phone_number_is_refused(world):
     async with client(world, "viewer") as asked:
         reply = await asked.get("/console/events?text=90000201&state=dead")
     assert (reply.status, "field Number" in reply.text) == (200, True)
     assert "text=9" not in reply.text
 
 
-async def test_pages_are_walked_by_links_without_scripts(visit, events):
+async def test_pages_are_linked_without_scripts(visit, events):
     page = await visit("viewer", "/console/events?state=unreadable", **NO_SCRIPT)
     first = await ids(page)
     assert len(first) == 50
@@ -151,7 +151,7 @@ async def test_pages_are_walked_by_links_without_scripts(visit, events):
     assert "not a phone number" in await page.get_by_role("alert").inner_text()
 
 
-async def test_one_event_says_why_each_rule_did_not_take_it_and_where_each_value_is_from(visit, events):
+async def test_an_event_shows_why_each_rule_matched_or_not_and_the_source_of_values(visit, events):
     page = await visit("viewer", f"/console/events/{JOINED}")
     shown = await main_text(page)
     assert "Not taken: donor opted out (line" in shown
@@ -172,7 +172,7 @@ async def test_one_event_says_why_each_rule_did_not_take_it_and_where_each_value
     assert await page.get_by_role("heading", level=1).inner_text() == "+47…201"
 
 
-async def test_there_is_a_page_for_what_no_rule_took_what_cannot_be_read_and_what_was_refused(visit, events):
+async def test_unmatched_unreadable_and_refused_events_have_a_page(visit, events):
     page = await visit("viewer", f"/console/events/{UNMATCHED}")
     assert "add a rule for it" in await main_text(page)
     assert "Nothing was to be written." in await main_text(page)
@@ -192,7 +192,7 @@ async def test_there_is_a_page_for_what_no_rule_took_what_cannot_be_read_and_wha
     assert "there is no event" in await main_text(page)
 
 
-async def test_numbers_are_shown_to_an_operator_who_asks_and_the_audit_log_says_so(visit, events):
+async def test_numbers_are_shown_to_an_operator_on_request_and_audited(visit, events):
     page = await visit("operator", f"/console/events/{JOINED}")
     assert DONOR not in await page.content()
     await page.get_by_role("button", name="Show numbers").click()
@@ -203,7 +203,7 @@ async def test_numbers_are_shown_to_an_operator_who_asks_and_the_audit_log_says_
     assert looks[:2] == ["/console/events", f"/console/events/{JOINED}"]
 
 
-async def test_chosen_events_are_replayed_by_the_keyboard_alone_after_a_preview(visit, events):
+async def test_selected_events_are_replayed_by_keyboard_after_a_preview(visit, events):
     page = await visit("operator", "/console/events?state=unmatched")
     await tab_to(page, f"Choose event {UNMATCHED}")
     await page.keyboard.press("Space")
@@ -217,7 +217,7 @@ async def test_chosen_events_are_replayed_by_the_keyboard_alone_after_a_preview(
     await page.wait_for_url("**/console/events?state=unmatched")
 
 
-async def test_of_the_chosen_events_those_with_a_dead_letter_are_retried(visit, events):
+async def test_selected_events_with_a_dead_letter_are_retried(visit, events):
     page = await visit("operator", "/console/events?until=1s&provider=strex&keyword=KATT", **NO_SCRIPT)
     await page.get_by_role("link", name="Choose all on this page").click()
     assert await page.get_by_role("checkbox", checked=True).count() == 2
@@ -232,7 +232,7 @@ async def test_of_the_chosen_events_those_with_a_dead_letter_are_retried(visit, 
     assert events.counts()["delivered"] == 2
 
 
-async def test_all_that_the_filters_select_is_replayed_at_once(visit, events):
+async def test_all_filtered_events_are_replayed_at_once(visit, events):
     page = await visit("operator", "/console/events?state=unreadable")
     await page.get_by_role("button", name="Replay all events that these filters select").click()
     assert f"Replay {UNREAD} events" in await main_text(page)
@@ -249,7 +249,7 @@ async def test_an_event_without_a_dead_letter_is_not_discarded(visit, events):
     assert events.counts()["unmatched"] == 1
 
 
-async def test_a_viewer_chooses_nothing_and_every_action_is_refused(visit, events):
+async def test_a_viewer_cannot_select_events_and_every_action_is_refused(visit, events):
     page = await visit("viewer", "/console/events")
     assert await page.get_by_role("checkbox").count() == 0
     assert await page.get_by_role("button", name="Replay").count() == 0

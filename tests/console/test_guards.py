@@ -24,7 +24,7 @@ def filled(path):
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "[::1", "a b"])
 @pytest.mark.parametrize("path", ["/console/now", "/console/sign-in", "/"])
-async def test_a_foreign_host_name_gets_no_page(world, host, path):
+async def test_a_foreign_host_name_is_refused(world, host, path):
     async with client(world, "admin") as browser:
         reply = await browser.get(path, Host=host or " ")
     assert reply.status in {400, 421}
@@ -75,13 +75,13 @@ async def test_the_token_of_another_session_is_refused(world):
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data; boundary=a"])
-async def test_only_forms_are_taken(world, kind):
+async def test_only_form_bodies_are_accepted(world, kind):
     async with client(world, "admin") as browser:
         assert (await browser.post(NUMBERS, {"show": "yes"}, **{"Content-Type": kind})).status == 415
         assert (await browser.post(NUMBERS, {"show": "yes"}, **{"Content-Encoding": "deflate"})).status in {400, 415}
 
 
-async def test_a_form_has_64_kib_and_5000_fields_at_most(world):
+async def test_a_form_has_at_most_64_kib_and_5000_fields(world):
     async with client(world, "admin") as browser:
         assert (await browser.post(NUMBERS, {"show": "x" * 65_536})).status == 413
         assert (await browser.post(NUMBERS, {f"f{number}": "" for number in range(5001)})).status == 400
@@ -94,7 +94,7 @@ async def test_other_methods_are_refused(world, method):
         assert (await browser._ask(method, "/console/now", {})).status == 405
 
 
-async def test_every_answer_has_the_policy_and_is_not_kept(world):
+async def test_every_reply_has_the_security_policy_and_is_not_cached(world):
     async with client(world, "viewer") as browser, client(world) as stranger:
         replies = [
             await browser.get("/console/now"),
@@ -130,7 +130,7 @@ async def test_the_webhook_listener_has_no_console(world):
 
 
 @pytest.mark.parametrize("path", [filled(one.path) for one in PAGES])
-async def test_a_page_asks_strangers_to_sign_in(world, path):
+async def test_a_page_without_a_session_leads_to_the_sign_in(world, path):
     async with client(world) as stranger:
         assert (await stranger.get(path)).is_sign_in
         reply = await stranger.get(path, HX_Request="true")
@@ -138,13 +138,13 @@ async def test_a_page_asks_strangers_to_sign_in(world, path):
 
 
 @pytest.mark.parametrize("path", [*(filled(one.path) for one in ACTIONS), NUMBERS, SIGN_OUT])
-async def test_an_action_asks_strangers_to_sign_in(world, path):
+async def test_an_action_without_a_session_leads_to_the_sign_in(world, path):
     async with client(world) as stranger:
         assert (await stranger.post(path)).is_sign_in
 
 
 @pytest.mark.parametrize("one", [one for one in ACTIONS if one.role is not Role.VIEWER], ids=lambda one: one.path)
-async def test_a_person_of_a_lower_role_is_refused_an_action(world, one):
+async def test_a_user_with_a_lower_role_is_refused_an_action(world, one):
     lower = list(Role)[list(Role).index(one.role) - 1]
     async with client(world, lower.value, user="lower") as browser:
         reply = await browser.post(filled(one.path))
@@ -165,7 +165,7 @@ async def test_a_refused_action_is_a_message_for_htmx(world):
     assert reply.text.startswith('<p class="error"')
 
 
-async def test_a_bug_in_a_page_is_told_without_the_data_and_the_listener_lives(world):
+async def test_a_bug_in_a_page_is_reported_without_data_and_the_listener_continues(world):
     async def bug(payload):
         raise KeyError("+4790000001")
 

@@ -16,7 +16,7 @@ BAD = """() => {
 }"""
 
 
-async def test_the_watch_sees_scripts_styles_other_hosts_numbers_and_bugs(visit):
+async def test_the_watch_reports_scripts_styles_other_hosts_numbers_and_bugs(visit):
     page = await visit("viewer")
     watch = visit.watches[-1]
     async with page.expect_event("pageerror"):
@@ -35,7 +35,7 @@ async def test_the_watch_sees_scripts_styles_other_hosts_numbers_and_bugs(visit)
     assert await page.title() != "pwned"
 
 
-async def test_without_the_browser_ci_fails_and_a_person_reads_how_to_get_it(tmp_path, monkeypatch):
+async def test_without_the_browser_tests_fail_in_ci_and_are_skipped_elsewhere(tmp_path, monkeypatch):
     monkeypatch.setenv("CI", "1")
     with pytest.raises(pytest.fail.Exception, match=r"apt-get install .* chromium"):
         async with chromium(tmp_path / "chromium"):
@@ -46,7 +46,7 @@ async def test_without_the_browser_ci_fails_and_a_person_reads_how_to_get_it(tmp
             pass
 
 
-async def test_a_wide_page_and_a_bad_one_are_found(visit):
+async def test_a_page_that_is_too_wide_or_has_errors_is_found(visit):
     page = await visit("viewer", **PHONE)
     await page.evaluate("document.querySelector('h1').style.width = '900px'")
     await page.evaluate("document.querySelector('h1').append(Object.assign(new Image(), {src: '/favicon.ico'}))")

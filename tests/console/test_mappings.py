@@ -41,7 +41,7 @@ def source(text, word):
     return text.replace("SMS_Opt_Out_Source__c: SMS", f"SMS_Opt_Out_Source__c: {word}")
 
 
-async def test_the_pages_are_readable_and_hostile_texts_are_only_text(visit, past):
+async def test_the_mapping_pages_are_accessible_and_escape_hostile_texts(visit, past):
     page = await visit("admin", "/console/mappings", **PHONE)
     await fits(page)
     await is_accessible(page)
@@ -58,7 +58,7 @@ async def test_the_pages_are_readable_and_hostile_texts_are_only_text(visit, pas
     assert on_disk(past) == before
 
 
-async def test_the_keyboard_alone_finds_an_error_in_its_line_with_a_caret(visit, past):
+async def test_an_error_is_found_by_keyboard_with_line_and_caret(visit, past):
     page = await visit("admin", f"/console/mappings/{FILE}")
     await tab_to(page, lambda text: text.startswith("The text of the file"))
     await page.keyboard.press("Control+Home")
@@ -75,7 +75,7 @@ async def test_the_keyboard_alone_finds_an_error_in_its_line_with_a_caret(visit,
     assert await page.get_by_role("button", name="Use the checked text").count() == 0
 
 
-async def test_an_edited_text_is_compared_with_the_last_month_and_then_used(visit, past):
+async def test_an_edited_file_is_previewed_on_the_last_month_and_then_used(visit, past):
     page = await visit("admin")
     before, version = on_disk(past), past.app.pipeline.rules.version
     await edit(page, lambda text: source(text, "Text"))
@@ -96,7 +96,7 @@ async def test_an_edited_text_is_compared_with_the_last_month_and_then_used(visi
     assert (entry.action, entry.why) == ("use a mapping", "a new word")
 
 
-async def test_a_new_file_is_made(visit, past):
+async def test_a_new_file_is_created(visit, past):
     page = await visit("admin", "/console/mappings")
     await page.get_by_role("link", name="Make a new file").click()
     await is_accessible(page)
@@ -117,7 +117,7 @@ async def test_a_new_file_is_made(visit, past):
     await past.app.reload()
 
 
-async def test_a_file_that_was_changed_meanwhile_is_not_overwritten_and_both_are_shown(visit, past):
+async def test_a_file_changed_meanwhile_is_not_overwritten_and_both_texts_are_shown(visit, past):
     page = await visit("admin")
     await edit(page, lambda text: text + "# mine\n")
     await checked(page)
@@ -134,7 +134,7 @@ async def test_a_file_that_was_changed_meanwhile_is_not_overwritten_and_both_are
     assert "# mine" in await page.get_by_role("textbox", name="The text of the file").input_value()
 
 
-async def test_a_refused_reload_puts_the_file_from_before_back(visit, past):
+async def test_a_refused_reload_restores_the_previous_file(visit, past):
     page = await visit("admin")
     before, version = on_disk(past), past.app.pipeline.rules.version
     await edit(page, lambda text: text + "# more\n")
@@ -154,7 +154,7 @@ async def test_a_refused_reload_puts_the_file_from_before_back(visit, past):
     assert "were refused" not in await main_text(page)
 
 
-async def test_without_scripts_a_callback_is_tried_and_a_link_looks_again(visit, past):
+async def test_a_callback_is_tried_without_scripts(visit, past):
     page = await visit("admin", f"/console/mappings/{FILE}", **NO_SCRIPT)
     await page.locator("summary").click()
     await page.get_by_role("combobox", name="Endpoint").select_option("strex/mo")

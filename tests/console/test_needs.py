@@ -61,7 +61,7 @@ async def main_text(page):
 
 
 @pytest.mark.parametrize("options", [DARK, PHONE], ids=["dark", "light phone"])
-async def test_both_screens_are_readable_and_hostile_texts_are_only_text(visit, waiting, options):
+async def test_the_needs_and_person_pages_are_accessible_and_escape_hostile_texts(visit, waiting, options):
     page = await visit("operator", "/console/needs", **options)
     await fits(page)
     await is_accessible(page)
@@ -77,7 +77,7 @@ async def test_both_screens_are_readable_and_hostile_texts_are_only_text(visit, 
     assert await page.get_by_role("main").locator("img, script, b, [hx-trigger=load]").count() == 0
 
 
-async def test_a_person_is_found_in_any_form_and_the_address_says_nothing(visit, waiting):
+async def test_a_person_is_found_by_any_spelling_of_the_number_which_is_not_in_the_address(visit, waiting):
     page = await visit("viewer")
     addresses = set()
     for written in (THIRD, "90 00 01 03", "0047 90000103"):
@@ -93,7 +93,7 @@ async def test_a_person_is_found_in_any_form_and_the_address_says_nothing(visit,
     assert "this is not a phone number" in await page.get_by_role("alert").inner_text()
 
 
-async def test_numbers_are_shown_to_an_operator_who_asks_and_the_audit_log_says_so(visit, waiting):
+async def test_numbers_are_shown_to_an_operator_on_request_and_audited(visit, waiting):
     page = await visit("operator")
     await open_person(page, DONOR)
     address = page.url
@@ -104,7 +104,7 @@ async def test_numbers_are_shown_to_an_operator_who_asks_and_the_audit_log_says_
     assert DONOR[1:] not in str(looks)
 
 
-async def test_after_a_retry_it_stays_and_says_what_became_of_each(visit, waiting):
+async def test_the_page_after_a_retry_shows_each_outcome(visit, waiting):
     page = await visit("operator", "/console/needs")
     await waiting.no_faults(waiting.crm_url)
     await refuse(waiting, OTHER)
@@ -123,7 +123,7 @@ async def test_after_a_retry_it_stays_and_says_what_became_of_each(visit, waitin
     assert (entry.action, entry.why) == ("act on what waits", "Kari was asked")
 
 
-async def test_without_scripts_a_dead_letter_is_discarded_and_a_link_looks_again(visit, waiting):
+async def test_a_dead_letter_is_discarded_without_scripts(visit, waiting):
     # A retry may have delivered one of them by now.
     left = len(waiting.app.store.dead_letters.listing(Reason.VALIDATION))
     page = await visit("operator", "/console/needs", **NO_SCRIPT)
@@ -135,7 +135,7 @@ async def test_without_scripts_a_dead_letter_is_discarded_and_a_link_looks_again
     assert ": validation" not in await main_text(page)
 
 
-async def test_a_question_is_answered_by_the_keyboard_alone(visit, waiting):
+async def test_a_question_is_answered_by_keyboard(visit, waiting):
     page = await visit("operator")
     await open_person(page, THIRD)
     await tab_to(page, lambda text: text.startswith("It was a stop: event 3"))
@@ -150,7 +150,7 @@ async def test_a_question_is_answered_by_the_keyboard_alone(visit, waiting):
     await page.get_by_text("1 of 1 done").wait_for()
 
 
-async def test_events_that_no_rule_takes_are_replayed(visit, waiting):
+async def test_unmatched_events_are_replayed(visit, waiting):
     page = await visit("operator", "/console/needs")
     await page.get_by_role("button", name="Replay unmatched events of strex.message").click()
     assert "nothing will be planned again" in await main_text(page)

@@ -109,7 +109,7 @@ async def test_a_run_of_charges_is_shown_before_it_is_approved(visit, waiting):
     assert await page.get_by_role("button", name=re.compile("^See what the run of")).count() == 0
 
 
-async def test_a_suspended_rule_is_tried_again_after_its_cause_was_corrected(visit, waiting):
+async def test_a_suspended_rule_is_probed_after_its_cause_was_corrected(visit, waiting):
     (waiting.base / "mappings" / "strex-log.yaml").write_text(LOG.replace("FIELD", "Missing__c"))
     page = await visit("operator", "/console/needs")
     assert "strex-log.yaml: every report" in await main_text(page)

@@ -19,7 +19,7 @@ def hostile(world):
 
 
 @pytest.mark.parametrize("options", [{}, DARK, PHONE], ids=["light", "dark", "phone"])
-async def test_now_is_readable(visit, options):
+async def test_the_now_page_is_accessible(visit, options):
     page = await visit("viewer", **options)
     assert await page.get_by_role("heading", level=1).all_inner_texts() == ["Now"]
     assert await page.get_by_text("Running", exact=True).count() == 1
@@ -33,7 +33,7 @@ async def test_now_is_readable(visit, options):
     assert (background == "rgb(255, 255, 255)") is (options is not DARK)
 
 
-async def test_now_and_its_action_work_without_scripts(visit, world):
+async def test_the_now_page_works_without_scripts(visit, world):
     page = await visit("admin", **NO_SCRIPT)
     await page.get_by_role("button", name="Reload mappings").click()
     assert await page.get_by_role("status").inner_text() == "The mappings were reloaded. Rules: no change."
@@ -44,7 +44,7 @@ async def test_now_and_its_action_work_without_scripts(visit, world):
     assert await page.get_by_role("heading", level=1).inner_text() == "Sign in"
 
 
-async def test_the_keyboard_alone_reaches_everything(visit):
+async def test_everything_on_the_now_page_is_reachable_by_keyboard(visit):
     page = await visit("admin")
     await page.keyboard.press("Tab")
     assert await page.evaluate("document.activeElement.innerText") == "Skip to the content"
@@ -57,7 +57,7 @@ async def test_the_keyboard_alone_reaches_everything(visit):
     await page.get_by_role("heading", name="Sign in").wait_for()
 
 
-async def test_the_counts_are_live_while_the_tab_is_seen(visit, world):
+async def test_the_counts_update_while_the_tab_is_visible(visit, world):
     page = await visit("viewer")
     await page.clock.install()
     await page.reload()
@@ -77,7 +77,7 @@ async def test_the_counts_are_live_while_the_tab_is_seen(visit, world):
     assert [url.rpartition("/")[2] for url in asked] == ["summary"]
 
 
-async def test_a_refused_reload_shows_the_line(visit, world):
+async def test_a_refused_reload_shows_the_line_of_the_error(visit, world):
     file = next((world.base / "mappings").glob("*.yaml"))
     good = file.read_text()
     try:
@@ -95,7 +95,7 @@ async def test_a_refused_reload_shows_the_line(visit, world):
         await world.app.reload()
 
 
-async def test_a_paused_crm_says_why_and_how_to_cure_it(visit, world):
+async def test_a_paused_crm_is_shown_with_reason_and_cure(visit, world):
     await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
     try:
         await world.phone("+4790000002", "MYKEYWORD")
@@ -114,7 +114,7 @@ async def test_a_paused_crm_says_why_and_how_to_cure_it(visit, world):
         await world.settled()
 
 
-async def test_late_opt_outs_stand_on_top(visit, world):
+async def test_late_opt_outs_are_shown_first(visit, world):
     await world.phone("+4790000003", "MYKEYWORD")
     await world.settled()
     await world.fault(world.salesforce, fault="unavailable", times=1_000_000)
@@ -136,7 +136,7 @@ async def test_late_opt_outs_stand_on_top(visit, world):
 
 
 @pytest.mark.parametrize("options", [{}, PHONE, NO_SCRIPT], ids=["wide", "phone", "no script"])
-async def test_what_strangers_write_is_shown_as_text(visit, hostile, options):
+async def test_hostile_texts_are_escaped_on_the_now_page(visit, hostile, options):
     page = await visit("viewer", **options)
     shown = await page.locator(".donor").all_inner_texts()
     for text in (HOSTILE["script"], HOSTILE["template"], HOSTILE["image"], HOSTILE["htmx"]):

@@ -8,14 +8,14 @@ from connector.web.console.charts import Box, bars, flow
 from connector.web.console.render import age, donor, environment, local_time, masked, number, prose
 
 
-def test_everything_is_escaped_and_nothing_may_be_missing():
+def test_templates_escape_all_values_and_need_each_of_them():
     made = environment()
     assert made.from_string("{{ text }}").render(text="<b>") == "&lt;b&gt;"
     with pytest.raises(UndefinedError):
         made.from_string("{{ nothing }}").render()
 
 
-def test_a_strangers_text_is_isolated_and_cut():
+def test_foreign_text_is_isolated_and_truncated():
     assert donor("<i>\u202e") == '<bdi class="donor">&lt;i&gt;\u202e</bdi>'
     assert donor("W" * 501) == f'<bdi class="donor">{"W" * 500}…</bdi>'
     assert donor(None) == '<bdi class="donor"></bdi>'
@@ -31,7 +31,7 @@ def test_commands_in_a_cure_are_code():
     ("state", "css"),
     [("dead", "bad"), ("unreadable", "bad"), ("unmatched", "warn"), ("delivered", "good"), ("pending", "quiet")],
 )
-def test_a_state_has_its_color(state, css):
+def test_each_state_has_its_color(state, css):
     assert environment().from_string("{{ state|state_class }}").render(state=state) == css
 
 
@@ -54,13 +54,13 @@ def test_an_age_is_in_its_largest_unit(seconds, words):
     assert age(seconds) == words
 
 
-def test_numbers_have_groups_and_phone_numbers_are_masked():
+def test_numbers_are_grouped_and_phone_numbers_masked():
     assert number(1234567) == "1\u202f234\u202f567"
     assert "0000" not in masked("+4790000001")
     assert masked(None) == "\u2013"
 
 
-def test_bars_are_as_high_as_their_values_and_none_is_lost():
+def test_bars_are_proportional_and_none_is_invisible():
     drawn = bars([("00:00", 0, "a"), ("01:00", 1, "b"), ("02:00", 1000, "c")], every=2)
     assert [bar.height for bar in drawn.bars] == [0.0, 2.0, 110.0]
     assert [label for _, label in drawn.labels] == ["00:00", "02:00"]
@@ -68,7 +68,7 @@ def test_bars_are_as_high_as_their_values_and_none_is_lost():
     assert bars([], every=2).bars == []
 
 
-def test_the_flow_joins_all_boxes_of_neighbouring_columns():
+def test_the_flow_diagram_connects_neighbouring_columns():
     def box(name):
         return Box(name=name, text="")
 

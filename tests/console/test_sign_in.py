@@ -42,7 +42,7 @@ async def test_the_cookie_is_hidden_from_scripts_and_only_its_hash_is_stored(wor
     assert secret not in rows
 
 
-async def test_a_stolen_cookie_is_worth_nothing_after_sign_out(world):
+async def test_a_cookie_is_invalid_after_sign_out(world):
     async with client(world, "admin") as browser, client(world) as thief:
         thief.cookie, thief.csrf = browser.cookie, browser.csrf
         assert (await thief.get("/console/now")).status == 200
@@ -51,7 +51,7 @@ async def test_a_stolen_cookie_is_worth_nothing_after_sign_out(world):
         assert (await thief.post(NUMBERS, {"show": "yes"})).is_sign_in
 
 
-async def test_signing_in_again_ends_the_session_before(world):
+async def test_signing_in_again_ends_the_previous_session(world):
     async with client(world, "viewer") as browser:
         before = browser.cookie
         await browser.post(SIGN_IN, {"link": link_of(await one_time_link(world))})
@@ -70,7 +70,7 @@ async def test_a_session_ends_after_half_an_hour_without_use(world):
         assert (await browser.get("/console/now")).is_sign_in
 
 
-async def test_what_the_page_asks_by_itself_does_not_keep_a_session_alive(world):
+async def test_automatic_requests_of_a_page_do_not_extend_the_session(world):
     async with client(world, "viewer") as browser:
         ahead(world, minutes=29)
         assert (await browser.get("/console/now/summary", HX_Request="true")).status == 200
@@ -102,7 +102,7 @@ async def test_numbers_are_shown_for_ten_minutes_and_it_is_audited(world):
     assert (newest.who, newest.role, newest.action, newest.why) == ("olga", "operator", "show numbers", "call …")
 
 
-async def test_blanks_belong_to_a_password(world):
+async def test_blanks_are_part_of_a_password(world):
     async with client(world) as browser:
         assert (await browser.post(SIGN_IN, {"user": "berit", "password": BLANKS})).to == "/console/now"
 
@@ -124,12 +124,12 @@ async def test_signing_in_never_leads_to_another_site(world, next_):
     assert (reply.status, reply.to) == (303, "/console/now")
 
 
-async def test_the_page_that_was_asked_for_comes_after_signing_in(world):
+async def test_signing_in_leads_to_the_requested_page(world):
     async with client(world) as browser:
         assert (await browser.get("/console/now")).to == f"{SIGN_IN}?next=/console/now"
 
 
-async def test_wrong_passwords_make_the_next_attempt_wait(world):
+async def test_wrong_passwords_delay_the_next_attempt(world):
     async with client(world) as browser:
 
         async def attempt(password):
@@ -147,7 +147,7 @@ async def test_wrong_passwords_make_the_next_attempt_wait(world):
     assert [one.details for one in failed] == [{"address": "127.0.0.1"}] * 6
 
 
-async def test_an_unknown_user_is_refused_in_the_same_words(world):
+async def test_an_unknown_user_is_refused_with_the_same_message(world):
     ahead(world, minutes=20)
     async with client(world) as browser:
         unknown = await browser.post(SIGN_IN, {"user": "nobody", "password": ""})
@@ -198,6 +198,6 @@ async def test_a_trusted_proxy_signs_people_in(proxied):
         assert (await one_time_link(world)).startswith("https://connector.example.org/console/sign-in?link=")
 
 
-async def test_the_header_of_others_counts_for_nothing(proxied):
+async def test_the_user_header_of_an_untrusted_caller_is_ignored(proxied):
     async with proxied("192.0.2.7") as world, client(world, **{"X-Forwarded-User": "anne"}) as browser:
         assert (await browser.get("/console/now")).is_sign_in

@@ -5,7 +5,7 @@ pytestmark = IN_ONE_LOOP
 
 
 @pytest.mark.parametrize("options", [DARK, PHONE | NO_SCRIPT], ids=["dark", "phone without scripts"])
-async def test_a_password_signs_in_by_the_keyboard_alone(visit, options):
+async def test_signing_in_with_a_password_works_by_keyboard(visit, options):
     page = await visit(None, "/console/events", **options)
     visit.allow("403")
     assert await page.get_by_role("heading", level=1).inner_text() == "Sign in"
@@ -29,7 +29,7 @@ async def test_a_password_signs_in_by_the_keyboard_alone(visit, options):
     assert await page.get_by_text("vera (viewer)").count() == 1
 
 
-async def test_the_last_hour_is_seen_first_on_a_phone(visit):
+async def test_the_last_hour_is_shown_first_on_a_phone(visit):
     page = await visit("viewer", **PHONE)
     box = await page.locator(".newest rect.bar").nth(23).bounding_box()
     assert box["x"] + box["width"] <= 390

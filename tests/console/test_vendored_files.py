@@ -6,7 +6,7 @@ from connector.web.console.static_files import ROOT
 VENDOR = ROOT / "vendor"
 
 
-def test_vendored_files_are_the_ones_that_the_list_names():
+def test_vendored_files_equal_the_list():
     listed = {
         name: file["sha256"]
         for package in json.loads((VENDOR / "vendor.json").read_text())

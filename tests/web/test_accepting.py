@@ -39,7 +39,7 @@ async def is_closed(reader):
             return True
 
 
-async def test_beyond_the_limit_the_oldest_silent_connection_gives_way(app):
+async def test_beyond_the_limit_the_oldest_silent_connection_is_closed(app):
     here = await app(silence=0)
     here.limit(3)
     async with connected(here, 1, EMPTY) as ((kept, provider),), connected(here, 2) as ((oldest, _), _):
@@ -51,7 +51,7 @@ async def test_beyond_the_limit_the_oldest_silent_connection_gives_way(app):
     assert here.facts == []
 
 
-async def test_without_a_silent_one_the_oldest_without_a_request_gives_way(app):
+async def test_without_a_silent_connection_the_oldest_idle_one_is_closed(app):
     here = await app(silence=0)
     here.limit(2)
     async with connected(here, 2, EMPTY) as ((oldest, _), (newer, _)):
@@ -61,7 +61,7 @@ async def test_without_a_silent_one_the_oldest_without_a_request_gives_way(app):
         assert await is_closed(oldest)
 
 
-async def test_no_connection_with_a_request_under_way_gives_way(app):
+async def test_a_connection_with_a_request_under_way_is_not_closed(app):
     here = await app(silence=0)
     here.limit(2)
     here.gate.clear()
@@ -74,7 +74,7 @@ async def test_no_connection_with_a_request_under_way_gives_way(app):
             assert (await reader.readline()).split()[1] == b"200"
 
 
-async def test_a_connection_that_has_just_come_is_heard_first(app):
+async def test_a_new_connection_is_not_closed_at_once(app):
     here = await app(silence=30)
     here.limit(2)
     async with connected(here, 2) as pairs:
@@ -85,7 +85,7 @@ async def test_a_connection_that_has_just_come_is_heard_first(app):
             assert (await reader.readline()).split()[1] == b"200"
 
 
-async def test_places_of_closed_connections_come_back(app):
+async def test_closed_connections_make_room_for_new_ones(app):
     here = await app()
     here.limit(2)
     for _ in range(5):
@@ -97,7 +97,7 @@ async def test_places_of_closed_connections_come_back(app):
 
 
 @pytest.mark.parametrize("begun", [b"", b"POST /hooks/st", POST + b"X-A: "])
-async def test_half_sent_headers_are_hung_up_on_however_slowly_they_go_on(app, begun):
+async def test_a_connection_with_incomplete_headers_is_closed(app, begun):
     here = await app(keepalive=0.2)
     async with connected(here, 1, begun) as ((reader, writer),):
         closed = asyncio.create_task(is_closed(reader))
@@ -108,7 +108,7 @@ async def test_half_sent_headers_are_hung_up_on_however_slowly_they_go_on(app, b
     assert here.requests == []
 
 
-async def test_headers_that_come_slowly_behind_a_request_are_hung_up_on_too(app):
+async def test_a_connection_with_slow_headers_after_a_request_is_closed(app):
     here = await app(keepalive=0.2)
     async with connected(here, 1, EMPTY) as ((reader, writer),):
         await reader.readuntil(HEARD)
@@ -117,7 +117,7 @@ async def test_headers_that_come_slowly_behind_a_request_are_hung_up_on_too(app)
     assert len(here.requests) == 1
 
 
-def test_spare_descriptors_are_freed_one_by_one_and_held_again():
+def test_spare_descriptors_are_freed_one_by_one_and_reserved_again():
     spare = SpareDescriptors(2)
     assert [spare.free_one() for _ in range(3)] == [True, True, False]
     spare.refill()
@@ -162,7 +162,7 @@ def ask(port):
 
 
 @pytest.mark.slow
-def test_out_of_descriptors_the_operator_is_answered_and_the_log_is_quiet():
+def test_operators_are_served_without_free_descriptors():
     root = Path(__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, "-c", STARVED],

@@ -55,7 +55,7 @@ async def app():
 
 
 @pytest.mark.parametrize(("path", "reasons"), [("/healthz", "unhealthy"), ("/readyz", "not_ready")])
-async def test_health_gives_its_reasons(app, path, reasons):
+async def test_health_reports_its_reasons(app, path, reasons):
     async with app.client.get(path) as answer:
         assert (answer.status, await answer.json()) == (200, {"status": "ok"})
     getattr(app, reasons).append("the writer does not answer")
@@ -64,14 +64,14 @@ async def test_health_gives_its_reasons(app, path, reasons):
         assert (await answer.json())["reasons"] == ["the writer does not answer"]
 
 
-async def test_metrics_are_given_as_they_are(app):
+async def test_metrics_are_served_unchanged(app):
     async with app.client.get("/metrics") as answer:
         assert (answer.status, await answer.read()) == (200, b"up 1\n")
         assert answer.headers["Content-Type"] == "text/plain; version=0.0.4"
         assert answer.headers["Cache-Control"] == "no-store"
 
 
-async def test_a_command_gets_its_object_and_returns_one(app):
+async def test_a_command_gets_a_json_object_and_returns_one(app):
     async with app.client.post("/admin/echo", json={"a": [1]}, headers=AUTH) as answer:
         assert (answer.status, await answer.json()) == (200, {"payload": {"a": [1]}})
     async with app.client.post("/admin/echo", headers=AUTH) as answer:
@@ -82,7 +82,7 @@ async def test_a_command_gets_its_object_and_returns_one(app):
     "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"}, {"Authorization": TOKEN}]
 )
 @pytest.mark.parametrize("command", ["echo", "unheard"])
-async def test_without_the_token_nothing_is_done(app, headers, command):
+async def test_a_command_without_the_token_is_refused(app, headers, command):
     async with app.client.post(f"/admin/{command}", json={}, headers=headers) as answer:
         assert answer.status == 401
         assert (await answer.json())["cure"]
@@ -99,7 +99,7 @@ async def test_a_foreign_host_name_is_refused(app, host):
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:1", "127.0.0.1:8081", "[::1]:8081"])
-async def test_loopback_by_any_name_is_served(app, host):
+async def test_each_name_of_loopback_is_served(app, host):
     async with app.client.get("/healthz", headers={"Host": host}) as answer:
         assert answer.status == 200
 
@@ -108,7 +108,7 @@ async def test_loopback_by_any_name_is_served(app, host):
     ("command", "status", "said"),
     [("fix", 409, "do this"), ("reload", 422, "a.yaml:1:2"), ("bug", 500, "KeyError"), ("unheard", 404, "known: bug")],
 )
-async def test_what_goes_wrong_is_told_with_its_cure(app, command, status, said):
+async def test_an_error_is_reported_with_its_cure(app, command, status, said):
     async with app.client.post(f"/admin/{command}", json={}, headers=AUTH) as answer:
         assert answer.status == status
         text = await answer.text()
@@ -118,7 +118,7 @@ async def test_what_goes_wrong_is_told_with_its_cure(app, command, status, said)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"\xff", b'"x"'])
-async def test_what_is_no_object_is_refused(app, body):
+async def test_a_body_that_is_no_json_object_is_refused(app, body):
     async with app.client.post("/admin/echo", data=body, headers=AUTH) as answer:
         assert answer.status == 400
     assert app.asked == []
@@ -128,13 +128,13 @@ async def test_what_is_no_object_is_refused(app, body):
     ("method", "path", "status"),
     [("GET", "/admin/echo", 405), ("POST", "/metrics", 405), ("GET", "/", 404), ("GET", "/admin", 404)],
 )
-async def test_other_addresses_and_methods(app, method, path, status):
+async def test_other_addresses_and_methods_are_refused(app, method, path, status):
     async with app.client.request(method, path, headers=AUTH) as answer:
         assert answer.status == status
         assert (await answer.json())["error"]
 
 
-def test_the_token_is_new_each_time_and_for_our_eyes_only(tmp_path):
+def test_the_token_is_new_each_time_and_its_file_private(tmp_path):
     path = tmp_path / "admin.token"
     path.write_text("old")
     path.chmod(0o644)

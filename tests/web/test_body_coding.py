@@ -30,7 +30,7 @@ def raw_deflate(body):
         ("deflate", raw_deflate(BODY)),
     ],
 )
-def test_a_compression_is_undone(coding, packed):
+def test_a_compressed_body_is_decompressed(coding, packed):
     assert body_coding(coding) == coding
     assert decompress(packed, coding, len(BODY)) == BODY
     with pytest.raises(HttpRejected) as refused:
@@ -40,18 +40,18 @@ def test_a_compression_is_undone(coding, packed):
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("body", [BODY, b"", b"id=7&message=STOP"])
-def test_a_body_that_is_not_compressed_is_taken_as_it_is(coding, body):
+def test_an_uncompressed_body_is_read_unchanged(coding, body):
     assert decompress(body, coding, 1000) == body
 
 
 @pytest.mark.parametrize("packed", [GZIPPED[:-5], GZIPPED[:12], GZIPPED + b"x"])
-def test_a_broken_compression_is_refused(packed):
+def test_an_invalid_compressed_body_is_refused(packed):
     with pytest.raises(HttpRejected) as refused:
         decompress(packed, "gzip", 1000)
     assert (refused.value.status, refused.value.why) == (400, "broken body")
 
 
-def test_a_bomb_is_unpacked_no_further_than_it_may_be():
+def test_a_compression_bomb_is_decompressed_only_up_to_the_limit():
     bomb = gzip.compress(b"0" * 10_000_000)
     tracemalloc.start()
     with pytest.raises(HttpRejected):
@@ -62,6 +62,6 @@ def test_a_bomb_is_unpacked_no_further_than_it_may_be():
 
 
 @given(st.binary(max_size=100), st.sampled_from(["gzip", "deflate"]), st.sampled_from([b"", b"\x1f\x8b", b"\x78\x9c"]))
-def test_any_bytes_are_a_bounded_body_or_refused(body, coding, head):
+def test_any_bytes_become_a_body_within_the_limit_or_are_refused(body, coding, head):
     with suppress(HttpRejected):
         assert len(decompress(head + body, coding, 1000)) <= 1000

@@ -69,7 +69,7 @@ def limited():
     return make
 
 
-def test_connections_are_bounded_of_one_address_and_in_all(limited):
+def test_the_number_of_connections_is_limited_by_address_and_in_total(limited):
     connections = limited(most=LEAST_CONNECTIONS)
     connections.most = 5
     assert [connections.enter(FAR % 1) for _ in range(3)] == [True, True, False]
@@ -86,18 +86,18 @@ def test_a_trusted_proxy_may_have_all_connections(limited):
     assert not connections.enter(FAR % 1)
 
 
-def test_who_comes_by_a_unix_socket_may_have_all_connections(limited):
+def test_callers_on_a_unix_socket_may_have_all_connections(limited):
     connections = limited(most=50, of_one=1)
     assert all(connections.enter(UNIX) for _ in range(50))
 
 
-def test_the_addresses_of_one_ipv6_customer_count_together(limited):
+def test_addresses_of_one_ipv6_network_count_together(limited):
     connections = limited(most=50, of_one=2)
     assert [connections.enter(f"2001:db8::{number}") for number in (1, 2, 3)] == [True, True, False]
     assert connections.enter("2001:db8:1::1")
 
 
-def test_refused_connections_are_counted_each_and_told_once_a_minute(limited):
+def test_refused_connections_are_counted_and_logged_once_a_minute(limited):
     connections = limited(of_one=1)
     connections.enter(FAR % 1)
 
@@ -115,7 +115,7 @@ def test_refused_connections_are_counted_each_and_told_once_a_minute(limited):
     assert {fact.why for fact in counted} == {TOO_MANY_CONNECTIONS}
 
 
-def test_only_missing_descriptors_are_told_as_such(limited):
+def test_only_missing_descriptors_are_reported_as_such(limited):
     connections = limited()
     assert not connections.not_accepted(ValueError())
     assert not connections.not_accepted(OSError(13, "no right"))
@@ -128,7 +128,7 @@ def test_the_limit_leaves_descriptors_in_reserve(limited):
     assert limited(most=10**6).most == files - RESERVED_DESCRIPTORS
 
 
-async def test_a_connection_too_many_is_told_to_come_again_and_the_next_is_taken(app):
+async def test_a_connection_over_the_limit_gets_503_and_the_next_is_served(app):
     here = await app()
     here.limit(most=16)
     async with slow(here.port, POST + BEGUN, 16):
@@ -168,7 +168,7 @@ asyncio.run(main())
 
 
 @pytest.mark.slow
-async def test_missing_descriptors_are_one_line_and_connections_are_taken_again():
+async def test_missing_descriptors_make_one_log_line_and_connections_resume():
     done = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SCARCE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

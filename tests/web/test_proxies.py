@@ -24,7 +24,7 @@ TRUSTED = [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
         ("", ["192.0.2.7"], ""),
     ],
 )
-def test_the_caller_is_the_right_most_whom_nobody_trusts(peer, forwarded, found):
+def test_the_caller_is_the_rightmost_address_that_is_no_trusted_proxy(peer, forwarded, found):
     assert caller(peer, forwarded, TRUSTED) == found
     assert caller(peer, forwarded, []) == peer
 
@@ -39,5 +39,5 @@ def test_the_caller_is_the_right_most_whom_nobody_trusts(peer, forwarded, found)
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_a_public_address_is_written_as_signatures_know_it(url, base):
+def test_the_public_address_is_normalised_for_signatures(url, base):
     assert public_base(url) == base

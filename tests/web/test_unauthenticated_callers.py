@@ -63,7 +63,7 @@ async def test_a_wrong_secret_is_refused_before_the_body_is_read(app, head):
     assert [fact.why for fact in here.facts] == ["wrong path secret"]
 
 
-async def test_a_body_that_was_not_read_is_not_taken_for_a_request(app):
+async def test_an_unread_body_is_not_parsed_as_a_request(app):
     here = await app(body_time=3600)
     async with connection(here) as (reader, writer):
         writer.write(WRONG + b"Content-Length: 900\r\n\r\n")
@@ -75,12 +75,12 @@ async def test_a_body_that_was_not_read_is_not_taken_for_a_request(app):
     assert here.requests == []
 
 
-async def test_a_compressed_body_of_an_unauthenticated_caller_is_not_unpacked(app):
+async def test_a_compressed_body_of_an_unauthenticated_caller_is_not_decompressed(app):
     here = await app()
     assert await here.raw(WRONG + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b") == 401
 
 
-async def test_slow_bodies_of_unauthenticated_callers_take_no_place_of_authenticated_ones(app):
+async def test_unauthenticated_callers_do_not_use_places_of_authenticated_ones(app):
     here = await app(**BEHIND_A_PROXY)
     async with slow(here, *(begun(POST, f"192.0.2.{number}") for number in range(8))):
         assert await here.raw(begun(POST, "192.0.2.99")) == 503
@@ -88,7 +88,7 @@ async def test_slow_bodies_of_unauthenticated_callers_take_no_place_of_authentic
         assert await in_two_packets(here, begun(KNOWN)) == b"{}"
 
 
-async def test_authenticated_callers_take_no_place_of_unauthenticated_ones(app):
+async def test_authenticated_callers_do_not_use_places_of_unauthenticated_ones(app):
     here = await app(**BEHIND_A_PROXY)
     async with slow(here, *[begun(KNOWN)] * 8):
         assert await here.raw(begun(KNOWN)) == 503
@@ -101,7 +101,7 @@ async def test_authenticated_callers_take_no_place_of_unauthenticated_ones(app):
     [("192.0.2.1", "192.0.2.1", "192.0.2.2"), ("2001:db8::1", "2001:db8::ffff:2", "2001:db8:0:1::1"),
      ("::ffff:192.0.2.1", "192.0.2.1", "::ffff:192.0.2.2")],
 )  # fmt: skip
-async def test_one_address_has_a_fourth_of_the_places_of_unauthenticated_callers(app, one, same, other):
+async def test_one_address_may_use_a_quarter_of_the_unauthenticated_places(app, one, same, other):
     here = await app(**BEHIND_A_PROXY)
     async with slow(here, begun(POST, one), begun(POST, one)):
         assert await here.raw(begun(POST, same)) == 503
@@ -110,13 +110,13 @@ async def test_one_address_has_a_fourth_of_the_places_of_unauthenticated_callers
         assert await in_two_packets(here, begun(KNOWN, one)) == b"{}"
 
 
-async def test_an_address_that_many_callers_share_has_all_places_of_unauthenticated_callers(app):
+async def test_a_shared_address_may_use_all_unauthenticated_places(app):
     here = await app(in_flight=8, body_time=3600)
     async with slow(here, *[begun(POST)] * 7):
         assert await in_two_packets(here, begun(POST)) == b"{}"
 
 
-async def test_places_come_back(app):
+async def test_places_of_closed_connections_are_free_again(app):
     here = await app(**BEHIND_A_PROXY)
     for _ in range(3):
         async with slow(here, *[begun(POST)] * 2, *[begun(KNOWN)] * 8):

@@ -14,7 +14,7 @@ from connector.telemetry.log_events import RequestRejected, WorkerFailed
 from connector.web.listener import Listener
 
 
-async def test_a_callback_reaches_receive_as_it_came(app, client):
+async def test_a_callback_is_passed_on_unchanged(app, client):
     here = await app(public_url="https://Hooks.example.org:443/sms/")
     headers = [("X-One", "1"), ("X-Two", "a"), ("X-Two", "b")]
     async with client.post(f"{here.base}/hooks/strex/mo/s%2Fecret?A=%2B&b", data=b"body", headers=headers) as answer:
@@ -26,7 +26,7 @@ async def test_a_callback_reaches_receive_as_it_came(app, client):
     assert (request.headers["x-one"], request.headers["x-two"]) == ("1", "a, b")
 
 
-async def test_without_a_public_url_it_is_the_listeners_and_never_the_callers(app, client):
+async def test_without_a_public_url_the_address_of_the_listener_is_used(app, client):
     here = await app()
     async with client.post(f"{here.base}/hooks/strex/mo", headers={"Host": "evil.example"}) as answer:
         assert answer.status == 200
@@ -48,7 +48,7 @@ async def test_without_a_public_url_it_is_the_listeners_and_never_the_callers(ap
         "/x/strex/mo",
     ],
 )
-async def test_unknown_addresses_all_look_alike(app, client, path):
+async def test_all_unknown_addresses_get_the_same_404(app, client, path):
     here = await app()
     async with client.post(here.base + path) as answer:
         assert (answer.status, await answer.read()) == (404, b"")
@@ -57,7 +57,7 @@ async def test_unknown_addresses_all_look_alike(app, client, path):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
-async def test_a_wrong_method_is_told_the_right_one(app, client, method):
+async def test_a_wrong_method_gets_405_with_the_right_one(app, client, method):
     here = await app()
     async with client.request(method, f"{here.base}/hooks/strex/mo") as answer:
         assert (answer.status, answer.headers["Allow"]) == (405, "POST")
@@ -66,7 +66,7 @@ async def test_a_wrong_method_is_told_the_right_one(app, client, method):
 
 @pytest.mark.parametrize("size", [1024, 1025, 1_000_000])
 @pytest.mark.parametrize("chunked", [True, False])
-async def test_a_body_is_bounded(app, client, size, chunked):
+async def test_a_body_over_the_size_limit_is_refused(app, client, size, chunked):
     async def parts():
         for start in range(0, size, 1000):
             yield b"x" * min(1000, size - start)
@@ -80,7 +80,7 @@ async def test_a_body_is_bounded(app, client, size, chunked):
     assert len(here.requests) == (1 if size <= 1024 else 0)
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(app):
+async def test_a_body_that_does_not_arrive_in_time_gets_408(app):
     here = await app(body_time=0.05)
     assert await here.raw(b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab") == 408
     assert here.facts[0].why == "body too slow"
@@ -89,7 +89,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(app):
 @pytest.mark.parametrize(
     "word", ["identity", "none", "", "UTF-8", "utf8", "iso-8859-1", "binary", "evil", "utf-8, identity"]
 )
-async def test_a_content_encoding_that_is_no_compression_says_nothing(app, client, word):
+async def test_a_content_encoding_without_compression_is_ignored(app, client, word):
     here = await app()
     async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": word}) as answer:
         assert answer.status == 200
@@ -97,7 +97,7 @@ async def test_a_content_encoding_that_is_no_compression_says_nothing(app, clien
 
 
 @pytest.mark.parametrize("word", ["br", "zstd", "compress", "gzip, gzip", "deflate, gzip", "BR"])
-async def test_a_compression_that_is_not_undone_is_refused_with_those_that_are(app, client, word):
+async def test_an_unsupported_compression_gets_415_with_the_supported_ones(app, client, word):
     here = await app()
     async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers={"Content-Encoding": word}) as answer:
         assert (answer.status, answer.headers["Accept-Encoding"]) == (415, "gzip, deflate")
@@ -106,7 +106,7 @@ async def test_a_compression_that_is_not_undone_is_refused_with_those_that_are(a
 
 
 @pytest.mark.parametrize("word", ["gzip", "GZIP", "x-gzip", "utf-8, gzip"])
-async def test_a_compressed_body_is_read_as_what_it_was(app, client, word):
+async def test_a_compressed_body_is_passed_on_decompressed(app, client, word):
     here = await app()
     async with client.post(
         f"{here.base}/hooks/strex/mo", data=gzip.compress(b"body"), headers={"Content-Encoding": word}
@@ -115,7 +115,7 @@ async def test_a_compressed_body_is_read_as_what_it_was(app, client, word):
     assert here.requests[0].body == b"body"
 
 
-async def test_a_compressed_body_is_bounded_by_what_it_becomes(app, client):
+async def test_the_size_limit_applies_to_the_decompressed_body(app, client):
     here = await app(body_limit=1024)
     for size, status in ((1024, 200), (1025, 413), (10_000_000, 413)):
         headers = {"Content-Encoding": "deflate"}
@@ -130,7 +130,7 @@ async def test_a_compressed_body_is_bounded_by_what_it_becomes(app, client):
     ["/hooks/strex/mo/s/", "/hooks/strex/mo/s//", "//hooks/strex/mo/s", "/hooks//strex/mo//s", "http://x.example/hooks/strex/mo/s",
      "HTTPS://x.example:8443/hooks/strex/mo/s", "http://x.example//hooks/strex/mo/s/"],
 )  # fmt: skip
-async def test_slashes_too_many_and_the_absolute_form_are_taken(app, path):
+async def test_repeated_slashes_and_absolute_request_targets_are_accepted(app, path):
     here = await app(public_url="https://sms.example.org")
     assert await here.raw(f"POST {path}?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx".encode()) == 200
     (request,) = here.requests
@@ -140,7 +140,7 @@ async def test_slashes_too_many_and_the_absolute_form_are_taken(app, path):
 
 
 @pytest.mark.parametrize("path", ["/hooks/strex/mo/", "/hooks/strex/mo//"])
-async def test_a_slash_in_place_of_the_secret_is_no_secret(app, path):
+async def test_a_slash_instead_of_the_secret_is_no_secret(app, path):
     here = await app()
     assert await here.raw(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()) == 200
     assert not here.requests[0].secret
@@ -149,14 +149,14 @@ async def test_a_slash_in_place_of_the_secret_is_no_secret(app, path):
 @pytest.mark.parametrize(
     "path", ["/Hooks/strex/mo", "/hooks/STREX/mo", "http://x.example", "http://x.example?/hooks/strex/mo", "*"]
 )
-async def test_capitals_matter_and_an_address_needs_a_path(app, path):
+async def test_addresses_are_case_sensitive_and_need_a_path(app, path):
     here = await app()
     assert await here.raw(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()) in {400, 404}
     assert here.requests == []
 
 
 @pytest.mark.parametrize(("length", "status"), [(9000, 200), (64 * 1024, 200), (64 * 1024 + 1, 414), (70_000, 400)])
-async def test_a_query_may_be_as_long_as_a_body(app, length, status):
+async def test_a_query_may_be_as_long_as_a_body_and_no_longer(app, length, status):
     here = await app()
     asked = f"POST /hooks/strex/mo/s?{'x' * length} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode()
     assert await here.raw(asked) == status
@@ -173,14 +173,14 @@ NO_HTTP = {
 
 
 @pytest.mark.parametrize("why", NO_HTTP)
-async def test_what_the_parser_refuses_is_told_without_its_bytes(app, caplog, why):
+async def test_invalid_http_is_logged_without_its_bytes(app, caplog, why):
     here = await app()
     assert await here.raw(NO_HTTP[why]) == 400
     assert here.facts == [RequestRejected(provider="", endpoint="", status=400, why=why)]
     assert caplog.records == []  # the library itself would quote them
 
 
-async def test_a_caller_that_asks_first_is_invited(app, client):
+async def test_an_expect_100_continue_header_is_answered(app, client):
     here = await app()
     async with client.post(f"{here.base}/hooks/strex/mo", data=b"body", expect100=True) as answer:
         assert answer.status == 200
@@ -192,7 +192,7 @@ async def test_a_caller_that_asks_first_is_invited(app, client):
 @pytest.mark.parametrize(
     "error", [ValueError("+4790000001"), StoreUnavailable("full"), TimeoutError(), RecursionError()]
 )
-async def test_a_bug_is_503_and_never_500(app, client, error):
+async def test_a_bug_gives_503_and_never_500(app, client, error):
     here = await app()
     here.answer = error
     async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
@@ -205,7 +205,7 @@ async def test_a_bug_is_503_and_never_500(app, client, error):
     assert turned == RequestRejected(provider="strex", endpoint="mo", status=503, why="bug")
 
 
-async def test_a_refusal_of_the_road_gets_what_its_status_asks_for(app, client):
+async def test_a_refusal_has_the_header_that_its_status_needs(app, client):
     here = await app()
     for status, header in ((401, "WWW-Authenticate"), (503, "Retry-After")):
         here.answer = HttpResponse(status=status)
@@ -214,7 +214,7 @@ async def test_a_refusal_of_the_road_gets_what_its_status_asks_for(app, client):
             assert header in answer.headers
 
 
-async def test_a_refusal_that_the_road_raises_is_told_once(app, client):
+async def test_a_raised_refusal_is_logged_once(app, client):
     here = await app()
     here.answer = HttpRejected(401, "no signature")
     async with client.post(f"{here.base}/hooks/strex/mo", data=b"x") as answer:
@@ -223,7 +223,7 @@ async def test_a_refusal_that_the_road_raises_is_told_once(app, client):
     assert here.facts == [RequestRejected(provider="strex", endpoint="mo", status=401, why="no signature")]
 
 
-async def test_more_than_may_be_under_way_come_again(app, client):
+async def test_requests_over_the_limit_get_503(app, client):
     here = await app(in_flight=1)
     here.gate.clear()
     first = asyncio.create_task(client.post(f"{here.base}/hooks/strex/mo", data=b"x"))
@@ -237,7 +237,7 @@ async def test_more_than_may_be_under_way_come_again(app, client):
         assert answer.status == 200
 
 
-async def test_the_caller_behind_trusted_proxies_is_found(app, client):
+async def test_the_address_of_a_caller_behind_trusted_proxies_is_found(app, client):
     here = await app(trusted_proxies=["127.0.0.0/8", "10.0.0.0/8"])
     headers = [("X-Forwarded-For", "1.1.1.1, 192.0.2.7"), ("X-Forwarded-For", "10.0.0.5")]
     async with client.post(f"{here.base}/hooks/strex/mo", data=b"x", headers=headers):
@@ -245,7 +245,7 @@ async def test_the_caller_behind_trusted_proxies_is_found(app, client):
     assert here.requests[0].peer == "192.0.2.7"
 
 
-async def test_a_stop_answers_what_is_under_way_and_closes(app, client):
+async def test_shutting_down_answers_open_requests_and_closes(app, client):
     here = await app()
     here.gate.clear()
     under_way = asyncio.create_task(client.post(f"{here.base}/hooks/strex/mo", data=b"x"))
@@ -304,7 +304,7 @@ async def test_hostile_requests_get_2xx_4xx_503_or_nothing(app, name):
     assert await here.raw(POST + b"Content-Length: 2\r\nConnection: close\r\n\r\n{}") == 200
 
 
-async def test_answers_show_nothing_of_the_request(app):
+async def test_replies_contain_nothing_of_the_request(app):
     here = await app()
     reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
     writer.write(
@@ -318,12 +318,12 @@ async def test_answers_show_nothing_of_the_request(app):
 @pytest.mark.parametrize(
     "begun", [b"Content-Length: 5000\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n7d0\r\n" + b"x" * 2000 + b"\r\n"]
 )
-async def test_a_body_that_will_be_too_large_is_not_waited_for(app, begun):
+async def test_a_body_announced_as_too_large_gets_413_at_once(app, begun):
     here = await app(body_limit=1024, body_time=3600)
     assert await here.raw(b"POST /hooks/strex/mo HTTP/1.1\r\nHost: x\r\n" + begun) == 413
 
 
-async def test_a_passed_socket_is_served(app, client):
+async def test_a_socket_passed_by_systemd_is_served(app, client):
     with socket.create_server(("127.0.0.1", 0)) as passed:
         port = passed.getsockname()[1]
         listener = Listener((await app()).hooks.handle, host="0.0.0.0", port=1, passed=passed, linger=LINGER)
