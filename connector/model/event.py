@@ -24,7 +24,7 @@ class Verdict(StrEnum):
     OPT_IN = "opt_in"
     OPT_OUT = "opt_out"
     NONE = "none"
-    MAYBE_STOP = "maybe_stop"  # the text may be an opt-out: a person decides
+    MAYBE_STOP = "maybe_stop"  # the text or action may be an opt-out: a person decides
 
 
 class Scope(StrEnum):

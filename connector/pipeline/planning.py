@@ -27,7 +27,7 @@ from connector.model.record_number import UNCLEAR_NUMBER
 from connector.model.states import EventState
 from connector.telemetry.error_location import place
 
-MAY_BE_A_STOP = "the text may be an opt-out: `connector parked list` shows how to say whether it was"
+MAY_BE_A_STOP = "it may be an opt-out: `connector parked list` shows how to say whether it was"
 
 OUT_IF_NEW = "this person has opted out: if a record must be made for this event, it gets the opt-out flag"
 

@@ -134,7 +134,7 @@ def errors(said):
 
 def test_a_rule_that_loses_an_opt_out_is_reported_with_file_line_and_cure(home):
     without_tests(home, "strex-subscription.yaml")
-    home.edit("strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
+    home.edit("strex-subscription.yaml", "{verdict: opt_out}", "{action: Unsubscribed}")
     said = home.json("check", code=1)
     (swallowed,) = errors(said)
     assert (swallowed["file"], swallowed["line"], swallowed["code"]) == (

@@ -143,7 +143,7 @@ def test_many_events_are_replayed_only_after_confirmation(home):
     event_id = home.on_the_road(unmatched)
     home.edit(
         "strex-subscription.yaml",
-        "  - name: donor opted out\n    when: {action: Unsubscribe}",
+        "  - name: donor opted out\n    when: {verdict: opt_out}",
         "  - name: donor opted out\n    when: {action: [Unsubscribe, SomethingNew]}",
     )
     shown = home.run("replay", "--state", "unmatched", "--since", "10000d")

@@ -87,8 +87,8 @@ async def test_a_stop_without_a_rule_raises_an_alarm_and_is_written_by_the_corre
     edit(
         mappings,
         "strex-subscription.yaml",
-        "{action: Unsubscribe}",
-        "{action: Unsubscribe, properties.ServiceSubType: Donation}",
+        "{verdict: opt_out}",
+        "{verdict: opt_out, properties.ServiceSubType: Donation}",
     )
     if not log:
         edit(mappings, "strex-log.yaml", "on: [strex.message, strex.delivery_report]", "on: strex.message")
@@ -122,8 +122,8 @@ async def test_the_alarm_stays_until_the_rule_is_corrected(tmp_path, mappings):
     edit(
         mappings,
         "strex-subscription.yaml",
-        "{action: Unsubscribe}",
-        "{action: Unsubscribe, properties.ServiceSubType: Donation}",
+        "{verdict: opt_out}",
+        "{verdict: opt_out, properties.ServiceSubType: Donation}",
     )
     async with a_world(tmp_path, mappings=mappings) as world:
         async with world.running():
@@ -251,7 +251,7 @@ async def test_mappings_that_lose_an_opt_out_are_refused_at_start_and_reload(tmp
     async with a_world(tmp_path, mappings=mappings) as world:
         async with world.running():
             before = world.app.pipeline.rules.version
-            edit(mappings, "strex-subscription.yaml", "{action: Unsubscribe}", "{action: Unsubscribed}")
+            edit(mappings, "strex-subscription.yaml", "{verdict: opt_out}", "{action: Unsubscribed}")
             with pytest.raises(ProblemsFound, match="another service than subscriptions"):
                 await world.app.reload()
             assert world.app.pipeline.rules.version == before

@@ -226,3 +226,21 @@ async def test_a_question_survives_a_restart(tmp_path, secrets):
         async with world.running():
             assert len(alarms(world)) == 2
         assert (await world.contact("+4790000001"))["SMS_Opt_Out__c"] is True
+
+
+async def test_an_undocumented_action_that_sounds_like_an_opt_out_is_asked_with_its_name(world):
+    donor = "+4790000778"
+    await world.phone(donor, "KATT")
+    await world.settled()
+    report = {"sender": "2002", "recipient": donor, "properties": {"Keyword": "KATT", "SystemAction": "OptedOut"}}
+    for status in ("Sent", "Ok"):
+        assert await world.callback("dlr", {"transactionId": "r-1", "statusCode": status, **report}) == 200
+    await world.until(lambda: world.counts().get("dead") == 2)
+    (question,) = (await admin(world, "parked_list"))["questions"]
+    assert (question["count"], question["text"]) == (2, "OptedOut")
+    assert len(alarms(world)) == 1
+    await admin(world, "parked_answer", id=question["event"], answer="was")
+    world.app.wake("plan")
+    await world.settled()
+    assert (await world.contact(donor))["SMS_Opt_Out__c"] is True
+    assert "dead" not in world.counts()

@@ -142,7 +142,7 @@ def swallowed(strex, name, words, by, why):
 @pytest.mark.parametrize("action", ["Unsubscribed", "“Unsubscribe”", "unsubscribe_", "STOP"])
 def test_an_action_that_strex_never_sends_is_reported_at_the_rule_that_loses_the_opt_out(strex, action):
     strex.cut(SUBSCRIPTION)
-    strex.edit(SUBSCRIPTION, "{action: Unsubscribe}", f'{{action: "{action}"}}')
+    strex.edit(SUBSCRIPTION, "{verdict: opt_out}", f'{{action: "{action}"}}')
     why = f"`donor opted out` in line {strex.line(SUBSCRIPTION, 'donor opted out')}: action is Unsubscribe, the rule wants"
     words = "a Strex report with SystemAction Unsubscribe and 2 other kinds of opt-outs"
     place = swallowed(strex, SUBSCRIPTION, words, "another service than subscriptions", why)
@@ -190,7 +190,7 @@ def test_a_rule_for_opt_outs_that_does_not_set_the_flag_is_refused(strex, old, n
 
 def test_a_condition_that_some_opt_outs_do_not_meet_is_refused(strex):
     strex.cut(SUBSCRIPTION)
-    strex.edit(SUBSCRIPTION, "{action: Unsubscribe}", "{action: Unsubscribe, result: ok}")
+    strex.edit(SUBSCRIPTION, "{verdict: opt_out}", "{verdict: opt_out, result: ok}")
     problems = strex.problems()
     assert any(
         "whose confirmation is under way" in one and "result is pending, the rule wants ok" in one for one in problems

@@ -231,6 +231,20 @@ def test_an_action_is_recognised_with_blanks_and_hyphens(written):
     assert message({"SystemAction": written}).verdict is Verdict.OPT_OUT
 
 
+@pytest.mark.parametrize(
+    "written",
+    ["Unsubscribed", "OptedOut", "opt-out", "StopAll", "SubscriptionCancelled", "UnsubscribeFailed", "Avmelding"],
+)
+@pytest.mark.parametrize("status", ["Ok", "Failed", None])
+def test_an_undocumented_action_that_sounds_like_an_opt_out_is_put_before_a_person(written, status):
+    assert report({"SystemAction": written}, statusCode=status).verdict is Verdict.MAYBE_STOP
+
+
+@pytest.mark.parametrize("written", ["Subscribed", "PaymentCaptured", "Opted", "SendReceipt"])
+def test_another_undocumented_action_says_nothing_about_consent(written):
+    assert report({"SystemAction": written}, statusCode="Ok").verdict is Verdict.NONE
+
+
 def test_a_transaction_id_with_a_leading_minus_is_a_reversal():
     event = report({"SystemAction": "Recurring"}, transactionId="-client-5c88e736", price=100)
     assert (event.result, event.transaction_id) == (Result.REVERSED, "client-5c88e736")

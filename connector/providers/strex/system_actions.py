@@ -31,6 +31,7 @@ ACTIONS: dict[str, Action] = {
     "sfmcsms": Action(),
 }
 NO_ACTION = Action()
+MAY_BE_OUT = Action(Verdict.MAYBE_STOP)
 # Spelled as in the document.
 NAMES = (
     "Subscribe",
@@ -45,6 +46,26 @@ NAMES = (
     "AlreadyRegistered",
     "LookupFailed",
     "SfMcSMS",
+)
+
+# Parts of names that an undocumented SystemAction about an opt-out may have, in English and Norwegian. Other services of
+# Strex have SystemActions that are not public.
+OPT_OUT_PARTS = (
+    "unsubscri",
+    "optout",
+    "optedout",
+    "optingout",
+    "stop",
+    "cancel",
+    "revoke",
+    "withdraw",
+    "terminat",
+    "deactivat",
+    "subscriptionend",
+    "avmeld",
+    "avslutt",
+    "oppsagt",
+    "oppsigelse",
 )
 
 # Target365 USERGUIDE, statusCode, and Docs/Statuscodes.md for Rebilled (failed first, billed later). Sent can still
@@ -67,7 +88,13 @@ def action_of(name: str | None) -> Action:
     if not name:
         return NO_ACTION
     known = ACTIONS.get(name.casefold())
-    return known or ACTIONS.get("".join(filter(str.isalpha, name.casefold())), NO_ACTION)
+    return known or _by_letters("".join(filter(str.isalpha, name.casefold())))
+
+
+def _by_letters(letters: str) -> Action:
+    """The action of a name without its other characters. An undocumented one that sounds like an opt-out may be one."""
+    known = ACTIONS.get(letters, NO_ACTION)
+    return MAY_BE_OUT if known is NO_ACTION and any(part in letters for part in OPT_OUT_PARTS) else known
 
 
 def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:
