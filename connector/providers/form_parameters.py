@@ -5,7 +5,7 @@ stored body that is read again has none.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import orjson
@@ -42,9 +42,27 @@ def parameters(request: HttpRequest) -> Iterator[tuple[str, Any]]:
         yield from pairs(body)
 
 
-def text_parameters(request: HttpRequest) -> Iterator[tuple[str, str]]:
-    """The same with every value as text."""
-    return ((name, value if type(value) is str else _written(value)) for name, value in parameters(request))
+OTHERS = 200  # parameters that are kept besides the documented ones; no provider documents a hundred
+
+
+def text_parameters(request: HttpRequest, *, documented: Collection[str], single: Collection[str]) -> dict[str, str]:
+    """Under each name its first value that is not blank, as text; raises Unreadable.
+
+    `documented` names are always kept, of the others a limited number. Two different values of a name of `single` are
+    unreadable: with two numbers the person is unclear, and one of two texts may be a stop. Both hold small letters.
+    """
+    given: dict[str, str] = {}
+    for name, value in parameters(request):
+        text = value if type(value) is str else _written(value)
+        before = given.get(name)
+        if before is None:
+            if len(given) < OTHERS or name.lower() in documented:
+                given[name] = text
+        elif not before.strip():
+            given[name] = text
+        elif name.lower() in single and text.strip() not in {"", before.strip()}:
+            raise Unreadable(f"{name} occurs twice")
+    return given
 
 
 def _written(value: Any) -> str:

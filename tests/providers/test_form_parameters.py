@@ -25,6 +25,10 @@ def multipart(fields, line_end="\r\n", boundary=BOUNDARY):
     return line_end.join([*lines, f"--{boundary}--", ""]).encode()
 
 
+def texts(asked):
+    return text_parameters(asked, documented=("number",), single=("number",))
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -52,7 +56,7 @@ def test_a_multipart_value_may_have_several_lines_and_a_file_is_left_out():
 
 def test_json_values_can_be_read_as_texts():
     body = json.dumps({"id": 7, "flag": True, "price": 1.5, "more": {"a": [1]}, "none": None, "text": "x"}).encode()
-    assert dict(text_parameters(request(body=body))) == {
+    assert texts(request(body=body)) == {
         "id": "7",
         "flag": "true",
         "price": "1.5",
@@ -61,11 +65,22 @@ def test_json_values_can_be_read_as_texts():
     }
 
 
+def test_the_first_value_that_is_not_blank_counts():
+    assert texts(request(query="a=&a=1&a=2&b=+", body=b"a=3&b=4")) == {"a": "1", "b": "4"}
+
+
+@pytest.mark.parametrize("body", [b"Number=1&Number=2", b"number=1&number=&number=2"])
+def test_two_different_values_of_a_single_name_are_unreadable(body):
+    with pytest.raises(Unreadable, match="umber occurs twice"):
+        texts(request(body=body))
+    assert texts(request(body=b"number=1&number=&number=+1+")) == {"number": "1"}
+
+
 @given(st.binary(max_size=100))
 def test_any_body_has_parameters_or_is_unreadable(data):
     for body in (data, b"{" + data, b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n" + data):
         try:
-            read = list(text_parameters(request(body=body)))
+            read = list(texts(request(body=body)).items())
         except Unreadable:
             continue
         assert all(type(name) is type(value) is str and "\x00" not in name + value for name, value in read)

@@ -217,6 +217,14 @@ def test_a_stop_without_an_id_counts_and_is_never_taken_for_a_repeat(said):
     assert event.key != later.key
 
 
+def test_a_stop_behind_a_blank_text_counts_and_one_of_two_texts_is_unreadable():
+    fields = "id=7&number=4790000001&message="
+    assert READER.read("mo", request(query=f"{fields}&message=STOP")).verdict is Verdict.OPT_OUT
+    for other in ("message=hei&message=STOP", "message=hei&number=4790000002"):
+        with pytest.raises(Unreadable, match="occurs twice"):
+            READER.read("mo", request(query=f"{fields}&{other}"))
+
+
 def test_a_report_without_a_status_is_unreadable():
     with pytest.raises(Unreadable):
         READER.read("dlr", request(body=b"action=mp_report&id=7"))

@@ -30,7 +30,7 @@ ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}
 NAMES = frozenset(
     {"action", "id", "message_id", "message", "keyword", "number", "country", "shortcode", "report", "reason_id"}
 )
-OTHERS = 200  # further parameters that are kept; the documents name fewer than twenty in all
+SINGLE = frozenset({"number", "message"})  # person and text: two values of one of these are unreadable
 ASK = "ask"  # article 74: `ask NAME stop`
 
 
@@ -45,7 +45,9 @@ class Reader:
 
     def read(self, endpoint: str, request: HttpRequest) -> Event:
         """The event of a callback at one of ENDPOINTS; raises Unreadable."""
-        given = _parameters(request)
+        given = text_parameters(request, documented=NAMES, single=SINGLE)
+        if not given:
+            raise Unreadable("empty")
         known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
         action = known.get("action") or _assumed_action(endpoint, known)
         # The documents give both names for the same value.
@@ -127,17 +129,6 @@ class Reader:
             case [ask, _, last] if ask.casefold() == ASK and self.words.read(last).verdict is Verdict.OPT_OUT:
                 return Reading(Verdict.OPT_OUT, Scope.PROVIDER)
         return self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword_behind=True)
-
-
-def _parameters(request: HttpRequest) -> dict[str, str]:
-    """The parameters under their own names, the first of each; raises Unreadable if there are none."""
-    given: dict[str, str] = {}
-    for name, value in text_parameters(request):
-        if len(given) < OTHERS or name.lower() in NAMES:
-            given.setdefault(name, value)
-    if not given:
-        raise Unreadable("empty")
-    return given
 
 
 def _assumed_action(endpoint: str, known: Mapping[str, str]) -> str:

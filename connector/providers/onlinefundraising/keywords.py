@@ -160,8 +160,8 @@ async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> H
     except HttpError as error:
         raise _undocumented(failure_without_answer(error)) from None
     bad = failure_of(reply)
-    if bad is None and (not reply.body.strip() or _is_json(reply)):
-        # The document shows the answers to an order without a body: an empty body or JSON is accepted.
+    if bad is None and (reply.body.strip().upper() in {b"", b"OK"} or _is_json(reply)):
+        # The document says "200 OK" of an order, and shows no body: an empty body, OK or JSON is accepted.
         return reply
     if bad is None or reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return _not_understood()

@@ -26,9 +26,9 @@ MESSAGE, REPORT = "Incoming Message", "Message Status"
 ENDPOINTS = {"mo": MESSAGE, "dlr": REPORT}  # by the endpoint's name, the action of its events
 # The parameters that become fields of the event; all others are kept as properties.
 NAMES = frozenset(
-    {"MessageSid", "SmsSid", "From", "To", "Body", "MessageStatus", "SmsStatus", "ErrorCode", "OptOutType"}
+    {"messagesid", "smssid", "from", "to", "body", "messagestatus", "smsstatus", "errorcode", "optouttype"}
 )
-OTHERS = 200  # further parameters that are kept; the documents name fewer than fifty
+SINGLE = frozenset({"from", "to", "body"})  # persons and text: two values of one of these are unreadable
 # Message resource, "Message status values". An unknown one is pending and not final.
 RESULTS = {
     **dict.fromkeys(("accepted", "scheduled", "queued", "sending", "sent"), (Result.PENDING, False)),
@@ -55,7 +55,7 @@ class Reader:
 
     def read(self, endpoint: str, request: HttpRequest) -> Event:
         """The event of a webhook at one of ENDPOINTS; raises Unreadable."""
-        given = _parameters(request)
+        given = text_parameters(request, documented=NAMES, single=SINGLE)
         own_id = given.get("MessageSid") or given.get("SmsSid")
         if _is_report(endpoint, given):
             if not own_id:
@@ -137,15 +137,6 @@ class Reader:
 
     def _number(self, address: str | None) -> Phone | None:
         return parse_phone(_address(address), number_format=NumberFormat.INTERNATIONAL, region=self.region)
-
-
-def _parameters(request: HttpRequest) -> dict[str, str]:
-    """The parameters under their own names, the first of each."""
-    given: dict[str, str] = {}
-    for name, value in text_parameters(request):
-        if len(given) < OTHERS or name in NAMES:
-            given.setdefault(name, value)
-    return given
 
 
 def _is_report(endpoint: str, given: Mapping[str, str]) -> bool:
