@@ -32,6 +32,8 @@ AMOUNT = re.compile(
     re.IGNORECASE,
 )
 MAX_LENGTH = 64  # characters; more is not a number
+LIMIT = Decimal(10**9)  # nobody pays as much
+FLOAT_NOISE = Decimal("0.0001")  # of a sender that counts in binary fractions: 199.99000000000001
 
 
 def read_number(text: str) -> Decimal | None:
@@ -73,6 +75,11 @@ def read_amount(value: Any) -> Decimal | None:
         return read_number(f"{found['number']}{'.' if ',' in found['number'] else ','}00")
     number = NUMBER.fullmatch(found["number"])
     return None if number is None or _thousand_or_one(number) else read_number(found["number"])
+
+
+def can_be_paid(amount: Decimal) -> bool:
+    """Whether somebody may have paid this amount: it is not below zero, not huge, and has no thousandths."""
+    return 0 <= amount < LIMIT and abs(amount - round(amount, 2)) < FLOAT_NOISE
 
 
 def _thousand_or_one(found: re.Match[str]) -> bool:

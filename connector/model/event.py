@@ -61,7 +61,7 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     short_number: str | None = None
     text: str | None = None
     price: Decimal | None = None
-    unread_price: str | None = None  # the price as received, if it cannot be read as one amount
+    unread_price: str | None = None  # the price as received, if it is not one amount that can be paid
     currency: str | None = None
     status: str | None = None
     status_detail: str | None = None

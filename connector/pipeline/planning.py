@@ -176,7 +176,7 @@ def _for_a_person(event: Event) -> Plan | None:
         return Plan(
             state=EventState.DEAD,
             reason=Reason.NEEDS_PERSON,
-            detail="the price in it cannot be read as one amount: enter the amount in the CRM by hand, then discard this",
+            detail="the price in it is not one amount that can be paid: enter the amount in the CRM by hand, then discard this",
         )
     return None
 

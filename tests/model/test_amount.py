@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.model.amount import read_amount, read_number
+from connector.model.amount import can_be_paid, read_amount, read_number
 
 AMOUNTS = st.decimals(min_value=0, max_value=10**9, places=2)
 
@@ -85,6 +85,14 @@ def test_three_digits_behind_a_point_are_a_number_of_programs_and_no_amount(text
 @pytest.mark.parametrize("value", [None, True, [], {}, float("nan"), float("inf"), b"1"])
 def test_what_is_no_number_and_no_text_is_no_amount(value):
     assert read_amount(value) is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "possible"),
+    [("0", True), ("199.50", True), ("199.99000000000001", True), ("-50", False), ("1.234", False), ("1E+9", False)],
+)
+def test_nobody_pays_less_than_nothing_or_thousandths(amount, possible):
+    assert can_be_paid(Decimal(amount)) is possible
 
 
 @given(

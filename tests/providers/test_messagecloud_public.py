@@ -259,6 +259,13 @@ def test_a_completed_subscription_is_an_opt_in_of_the_donor():
     assert not ENRICHER.wants(emitted)
 
 
+@pytest.mark.parametrize("price", [-50, "-50", 1.234])
+def test_a_price_that_nobody_can_have_paid_gives_way_to_that_of_the_offer(price):
+    data = json.loads((SAMPLES / "view-status.json").read_bytes())["data"]
+    _, answer = asked({**data, "price": price}, event=begun())
+    assert (answer.event.verdict, answer.event.price) == (Verdict.OPT_IN, KATT.price)
+
+
 @pytest.mark.parametrize("status", ["REJECTED", "VALIDITY_EXPIRED", "INVALID_MSISDN", "NO_CREDIT", "FAILED"])
 def test_a_failed_subscription_is_final_and_no_opt_in(status):
     _, answer = asked({"statusCode": status})

@@ -281,11 +281,16 @@ def test_a_price_is_in_kroner(price, read):
     assert event.unread_price is None
 
 
-@pytest.mark.parametrize("price", ["1,234", "1.234", "x", True, 1e300, 10**30, [1]])
-def test_an_ambiguous_price_is_kept_as_unread_price(price):
+@pytest.mark.parametrize("price", ["1,234", "1.234", "x", True, 1e300, 10**30, [1], -50, "-50", "kr -1", 1.234])
+def test_an_ambiguous_or_impossible_price_is_kept_as_unread_price(price):
     event = report(price=price)
     assert (event.price, event.currency) == (None, None)
     assert event.unread_price == str(price)
+
+
+def test_the_price_of_a_reversal_may_be_below_zero():
+    event = report(statusCode="Reversed", price=-50)
+    assert (event.price, event.unread_price) == (Decimal(-50), None)
 
 
 PROPERTIES = {"Keyword": "KATT", "SystemAction": "AlterPrice"}

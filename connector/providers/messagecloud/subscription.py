@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
+from connector.model.amount import can_be_paid
 from connector.model.event import Event, Result, Verdict, event_key
 from connector.model.http import Http
 from connector.ports import Enriched, Pending
@@ -94,7 +95,7 @@ def with_status(event: Event, transaction: Transaction) -> Event:
         verdict=Verdict.OPT_IN if joined else Verdict.NONE,
         msisdn=transaction.msisdn or event.msisdn,
         short_number=transaction.short_number or event.short_number,
-        price=transaction.price if transaction.price is not None else event.price,
+        price=transaction.price if transaction.price is not None and can_be_paid(transaction.price) else event.price,
         status=transaction.status,
         status_detail=transaction.status_detail,
         result=transaction.meaning.result,

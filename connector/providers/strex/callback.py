@@ -87,7 +87,7 @@ class Reader:
         detail = forward.text("detailedStatusCode")
         transaction = forward.report_id(received_at, opts_out=_opts_out(action))
         verdict, result, final = meaning(action, status, transaction_id=transaction)
-        price, unread_price = read_price(forward.members.get("price"))
+        price, unread_price = read_price(forward.members.get("price"), reversal=result is Result.REVERSED)
         return Event(
             key=event_key(self.provider, "dlr", transaction, status or "", detail or ""),
             provider=self.provider,

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from connector.model.amount import read_amount
+from connector.model.amount import can_be_paid, read_amount
 from connector.model.errors import Unreadable
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
@@ -92,7 +92,6 @@ def _canonical(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
     return {names[low]: member for name, member in value.items() if (low := name.lower()) in names}
 
 
-PRICE_LIMIT = Decimal(10**9)  # a larger number is not a price
 MARK = "servicecommand"
 MARK_LENGTH = len(MARK)
 TRUE = frozenset({"true", "1"})
@@ -263,10 +262,13 @@ def as_phone(value: Any, region: str) -> Phone | None:
     return parse_phone(value, number_format=NumberFormat.INTERNATIONAL, region=region)
 
 
-def read_price(value: Any) -> tuple[Decimal | None, str | None]:
-    """The amount, and the text of an amount that is unreadable or ambiguous (model/amount.py). Neither if none is named."""
+def read_price(value: Any, *, reversal: bool) -> tuple[Decimal | None, str | None]:
+    """The amount, and the text of an amount that is unreadable, ambiguous or impossible (model/amount.py).
+
+    Neither if none is named. The amount of a reversal may be below zero.
+    """
     price = read_amount(value)
-    if price is not None and abs(price) < PRICE_LIMIT:
+    if price is not None and can_be_paid(abs(price) if reversal else price):
         return price, None
     written = "" if value is None or value in ([], {}) else str(value).strip()
     return None, written or None
