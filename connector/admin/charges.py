@@ -1,5 +1,6 @@
 """Recurring charges, for a person: what a run would do, what was done, and the decisions that only a person can make."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
@@ -34,6 +35,9 @@ DECISIONS = {
     ChargeState.SKIPPED: (AGAIN,),
 }
 DAY = timedelta(days=1)
+MAX_AHEAD = timedelta(days=366)  # a run of a later day is not foreseen
+MAX_TRANSACTION = 200  # characters of a transaction id
+PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
 async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +46,7 @@ async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> 
     provider, rules = _rules(context, payload)
     today = _today(context, rules)
     first = _next_run_day(context, provider, today)
-    day = _day(payload, first)
+    day = _day(payload, first, today)
     if day < today:
         raise ConnectorError(f"{day} is over: see `connector charges list`")
     masked = Masked(reveal=get_field(payload, "reveal", bool, False))
@@ -81,7 +85,7 @@ async def charges_list(context: AdminContext, payload: Mapping[str, Any]) -> dic
     found = context.store.charges.listed(
         states=[ChargeState(state)] if state else (),
         phone=context.phone(written).e164 if written is not None else None,
-        period=get_field(payload, "period", str),
+        period=_period(payload),
         limit=limit,
     )
     masked = Masked(reveal=get_field(payload, "reveal", bool, False))
@@ -125,7 +129,7 @@ async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> 
     reject_unknown(payload, "date", "provider")
     provider, rules = _rules(context, payload)
     today, runs = _today(context, rules), context.store.charge_runs
-    day = _day(payload, today)
+    day = _day(payload, today, today)
     if day < today:
         raise ConnectorError(f"{day} is over: its charges are in the run of today, see `connector charges preview`")
     run = runs.get(provider, day)
@@ -142,18 +146,19 @@ async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> 
 async def charges_resolve(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Decide what became of charges, or that they are charged again."""
     reject_unknown(payload, "ids", "decision", "transaction")
-    decision, transaction = get_field(payload, "decision", str), get_field(payload, "transaction", str)
+    decision, transaction = get_field(payload, "decision", str), _transaction(payload)
     if decision not in {TAKEN, NOT_TAKEN, AGAIN, ASK}:
         raise ConnectorError(f"say what was decided: {TAKEN}, {NOT_TAKEN}, {AGAIN} or {ASK}")
     ids = get_field(payload, "ids", list, [])
     if not ids:
         raise ConnectorError("name the charges by their ids: see `connector charges list --state in_doubt`")
-    if transaction is not None and len(ids) != 1:
+    charges = {charge.id: charge for charge in (_charge(context, one) for one in ids)}.values()
+    if transaction is not None and len(charges) != 1:
         raise ConnectorError("a transaction belongs to one charge: name one id")
-    charges = [_charge(context, one) for one in ids]
     changes = [(charge, _decided(context, charge, decision, transaction)) for charge in charges]
     for charge, change in changes:
-        await context.store.charges.change(charge, change, now=context.now())
+        if not await context.store.charges.change(charge, change, now=context.now()):
+            raise ConnectorError(f"charge {charge.id} has changed meanwhile: see `connector charges show {charge.id}`")
     return {"resolved": [charge.id for charge, _ in changes], "decision": decision}
 
 
@@ -239,6 +244,8 @@ def _decided(context: AdminContext, charge: Charge, decision: str, transaction: 
         raise ConnectorError(f"charge {charge.id} is {charge.state}: {other}")
     if decision in {AGAIN, ASK} and charge.agreement.phone.is_forgotten:
         raise ConnectorError(f"charge {charge.id} is of a person who was forgotten: nothing can be charged or asked")
+    if transaction is not None:
+        _check_unused(context, charge, transaction)
     rules = _chargers(context).get(charge.agreement.provider)
     if rules is None:
         raise ConnectorError(f"the config has no provider {charge.agreement.provider} that charges donors any more")
@@ -256,18 +263,45 @@ def _decided(context: AdminContext, charge: Charge, decision: str, transaction: 
     )
 
 
+def _transaction(payload: Mapping[str, Any]) -> str | None:
+    text: str | None = get_field(payload, "transaction", str)
+    if text is None:
+        return None
+    if not (text := text.strip()) or not text.isprintable() or len(text) > MAX_TRANSACTION:
+        raise ConnectorError("this is not the id of a transaction: copy it from the provider")
+    return text
+
+
+def _check_unused(context: AdminContext, charge: Charge, transaction: str) -> None:
+    """Raise ConnectorError for a transaction that paid something else: it would be booked twice."""
+    if (other := context.store.charges.another_of(charge, transaction)) is not None:
+        raise ConnectorError(f"this transaction is that of charge {other}: see `connector charges show {other}`")
+    if transaction.casefold() == charge.agreement.subscription_id.casefold():
+        raise ConnectorError("this transaction is the payment at the window, which began the subscription")
+
+
 def _today(context: AdminContext, rules: ChargeRules) -> date:
     return context.now().astimezone(rules.zone).date()
 
 
-def _day(payload: Mapping[str, Any], default: date) -> date:
+def _day(payload: Mapping[str, Any], default: date, today: date) -> date:
     text = get_field(payload, "date", str)
     if text is None:
         return default
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise ConnectorError("this is not a day: write it like 2026-03-01") from None
+    if day > today + MAX_AHEAD:
+        raise ConnectorError(f"{day} is too far ahead: name a day until {today + MAX_AHEAD}")
+    return day
+
+
+def _period(payload: Mapping[str, Any]) -> str | None:
+    text: str | None = get_field(payload, "period", str)
+    if text is not None and not PERIOD.fullmatch(text):
+        raise ConnectorError("this is not a month: write it like 2026-03")
+    return text
 
 
 def _next_run_day(context: AdminContext, provider: str, today: date) -> date:

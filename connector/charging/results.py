@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from msgspec.structs import replace
 
 from connector.charging.calendar import DAY, began_on, due_day, next_period
-from connector.charging.checks import retry_on
+from connector.charging.checks import amount_of, retry_on
 from connector.model.charge import (
     CHARGE,
     CHARGED,
@@ -116,6 +116,9 @@ def _event(
     periods: int | None = None,
 ) -> Event:
     agreement = charge.agreement
+    amount = answer.price if answer.price is not None else charge.amount
+    # The same attempt may have been reported before: a person decides about it after a restore.
+    decided = () if answer.status is not None else (answer.verdict.value,)
     properties = {
         "period": charge.period,
         "due_day": charge.due_day.isoformat(),
@@ -126,7 +129,7 @@ def _event(
         "offer": rules.offers[agreement.service_id].offer if agreement.service_id in rules.offers else None,
     }
     return Event(
-        key=event_key(agreement.provider, action, charge.reference, str(charge.attempt)),
+        key=event_key(agreement.provider, action, charge.reference, str(charge.attempt), *decided),
         provider=agreement.provider,
         shape=CHARGE,
         received_at=now,
@@ -135,7 +138,8 @@ def _event(
         keyword=agreement.keyword,
         service_id=agreement.service_id,
         short_number=agreement.short_number,
-        price=answer.price if answer.price is not None else charge.amount,
+        # A charge of before a restore has no stored amount.
+        price=amount if amount is not None else amount_of(agreement, rules),
         currency=rules.currency,
         status=answer.status,
         status_detail=answer.status_detail,

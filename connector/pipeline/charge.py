@@ -207,10 +207,21 @@ class ChargeRunner:
     async def _call(self, charge: Charge) -> ChargeAnswer:
         """Charge the donor. After a bug it is in doubt whether money was taken."""
         try:
-            return await self._charger.send(self._http, charge)
+            answer = await self._charger.send(self._http, charge)
         except Exception as error:  # noqa: BLE001 - what became of the charge must be stored in any case.
             self._report_bug(error)
             return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail="a bug while the call was made: please report it")
+        if answer.transaction_id and (reason := self._used(charge, answer.transaction_id)):
+            return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail=reason)
+        return answer
+
+    def _used(self, charge: Charge, transaction_id: str) -> str | None:
+        """Why a transaction says nothing about this charge; None if it is a new one."""
+        if (other := self._store.charges.another_of(charge, transaction_id)) is not None:
+            return f"the answer names the transaction of charge {other}"
+        if transaction_id.casefold() == charge.agreement.subscription_id.casefold():
+            return "the answer names the payment at the window"
+        return None
 
     async def _status_of(self, charge: Charge) -> ChargeAnswer:
         """Ask for the status of a charge. After a bug it is not known, and is asked for again."""

@@ -59,6 +59,8 @@ LOG = "INSERT INTO charge_log (charge_id, at, state, detail) VALUES (?, ?, ?, ?)
 INSERT = """INSERT INTO charges (agreement_id, provider, period, reference, state, due_day, last_day, detail, changed_at)
     SELECT id, provider, :period, lower(hex(randomblob(16))), :state, :due_day, :last_day, :detail, :at
     FROM agreements WHERE id = :agreement ON CONFLICT (agreement_id, period) DO NOTHING"""
+OF_TRANSACTION = """SELECT id FROM charges INDEXED BY charges_transaction
+    WHERE provider = ? AND transaction_id = ? COLLATE NOCASE AND id <> ? LIMIT 1"""
 COUNTS = "SELECT state, count(*) FROM charges WHERE provider = ? GROUP BY state"
 NOT_TOLD = "the process ended while the call was under way: it may have been taken"
 
@@ -101,6 +103,12 @@ class Charges:
             f"{query} WHERE charge.state = 'in_doubt' ORDER BY charge.id DESC LIMIT ?", (limit,)
         )
         return [_charge(row) for row in rows.fetchall()]
+
+    def another_of(self, charge: Charge, transaction_id: str) -> int | None:
+        """The id of another charge of the provider that has this transaction."""
+        values = (charge.agreement.provider, transaction_id, charge.id)
+        row = self._reader.execute(OF_TRANSACTION, values).fetchone()
+        return int(row[0]) if row else None
 
     def log(self, charge_id: int) -> list[LogEntry]:
         """The history of one charge, oldest first."""
@@ -174,11 +182,17 @@ class Charges:
 
         return self.get(charge.id) if await self._writer.run(work) else None
 
-    async def change(self, charge: Charge, change: ChargeChange, *, now: datetime, asked: int = 0) -> None:
-        """Store the new state of a charge, and the events that report it. Raises StoreUnavailable."""
+    async def change(self, charge: Charge, change: ChargeChange, *, now: datetime, asked: int = 0) -> bool:
+        """Store the new state of a charge, and the events that report it. Raises StoreUnavailable.
+
+        Returns False, and stores nothing, if the charge has changed since it was read.
+        """
         events = inbox.arrival([inbox.Entry.of(event) for event in change.events])
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> bool:
+            before = connection.execute("SELECT state, attempt FROM charges WHERE id = ?", (charge.id,)).fetchone()
+            if before != (charge.state.value, charge.attempt):
+                return False
             _move(connection, charge.id, change, now, asked=asked)
             if change.failed_periods is not None or change.ended_why is not None:
                 connection.execute(
@@ -197,8 +211,9 @@ class Charges:
                 charge_runs.count(connection, charge.agreement.provider, charge.run_day, failed=change.failure)
             if change.events:
                 inbox.add(connection, [events])
+            return True
 
-        await self._writer.run(work, new=False)
+        return await self._writer.run(work, new=False)
 
     def in_doubt(self, provider: str) -> int:
         """How many charges wait for a person's decision."""

@@ -452,6 +452,11 @@ ERASED_RECORDS = (
     ) WITHOUT ROWID""",
 )
 
+# A transaction pays one charge.
+CHARGE_TRANSACTIONS = (
+    "CREATE INDEX charges_transaction ON charges (provider, transaction_id COLLATE NOCASE) WHERE transaction_id IS NOT NULL",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -473,6 +478,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m018_forgotten": FORGOTTEN,
     "m019_event_pages": EVENT_PAGES,
     "m020_erased_records": ERASED_RECORDS,
+    "m021_charge_transactions": CHARGE_TRANSACTIONS,
 }
 
 
