@@ -71,7 +71,7 @@ def due(
             elif restored is not None and day <= restored:
                 yield replace(new, in_doubt=RESTORED)
             elif today > until:
-                yield replace(new, skipped=f"not charged by {until}: no run was approved in time")
+                yield replace(new, skipped=f"not charged by {until}: no run with this offer was approved in time")
             else:
                 yield new
         period = following

@@ -268,7 +268,7 @@ async def test_a_run_that_nobody_approves_in_time_is_skipped_with_the_reason(sce
     await scene.approve()
     await scene.run()
     assert scene.states() == [("2026-02", "skipped")]
-    assert scene.charges()[0].detail == "not charged by 2026-02-08: no run was approved in time"
+    assert scene.charges()[0].detail == "not charged by 2026-02-08: no run with this offer was approved in time"
 
 
 async def test_a_run_with_more_charges_than_the_limit_waits(tmp_path):

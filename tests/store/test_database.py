@@ -153,7 +153,7 @@ async def test_migrations_run_only_once(tmp_path):
         "m018_forgotten",
         "m019_event_pages",
         "m020_erased_records",
-    "m021_charge_transactions",
+        "m021_charge_transactions",
     ]
     await store.close()
 
