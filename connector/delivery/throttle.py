@@ -41,7 +41,7 @@ class BatchSize(Struct, frozen=True):
         """
         if len(outcomes) <= MIN_BATCH:
             return self
-        crowded = sum(one.divided if isinstance(one, Delivered) else _crowded(one) for one in outcomes)
+        crowded = sum(one.was_split if isinstance(one, Delivered) else _crowded(one) for one in outcomes)
         if took > slow or crowded * LOCKED_SHARE >= len(outcomes):
             return replace(self, size=min(self.size, max(MIN_BATCH, self.size // 2)))
         if 2 * len(outcomes) >= self.size:

@@ -71,7 +71,7 @@ class Delivered(Struct, frozen=True, kw_only=True):
     # there is no one to apply it to: the provider does not know the person, or no record has the number
     absent: bool = False
     also_updated: tuple[str, ...] = ()  # ids of other records with the same number that also got the opt-out
-    divided: bool = False  # it succeeded only after its request was made smaller
+    was_split: bool = False  # it succeeded only after its request was made smaller
 
 
 class Retry(Struct, frozen=True, kw_only=True):

@@ -108,7 +108,7 @@ def test_a_record_with_another_number_is_no_candidate():
 
 def test_a_query_for_200_people_is_within_the_limit_of_soql():
     write = RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key="+4790000001' OR Name != '")
-    of = Write(task=Task(write), asked=write, index=0)
+    of = Write(task=Task(write), original=write, index=0)
     search = Search(terms=[SearchTerm(of=of, write=write, match=match()) for _ in range(200)], flag="SMS_Opt_Out__c")
     assert len(search.soql) < 30_000
     assert search.soql.startswith(

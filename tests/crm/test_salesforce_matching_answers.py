@@ -27,7 +27,7 @@ def person(n):
         set={"A__c": 1},
         match=Match(phone=Phone(f"+4790000{n:03}"), fields=("MobilePhone",), none=IfNone.CREATE, many=IfMany.OLDEST),
     )
-    return Write(task=Task(record), asked=record, index=n)
+    return Write(task=Task(record), original=record, index=n)
 
 
 def people(count):

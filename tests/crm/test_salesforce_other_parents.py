@@ -4,7 +4,7 @@ import pytest
 from crm.salesforce_writes import contact, deliver, event, reasons, sink
 from msgspec.structs import replace
 
-from connector.crm.salesforce.write.other_parents import missing, named_otherwise
+from connector.crm.salesforce.write.other_parents import replaceable, with_next_parents
 from connector.model.operation import Parent
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
@@ -126,8 +126,8 @@ def test_only_the_refused_parent_is_replaced_by_its_alternative(outcome, names):
         "Owner": Parent("Id", NOBODY),
         "Name": "x",
     }
-    assert missing(fields, outcome) == names
-    write = named_otherwise(replace(event("a"), set=fields), names)
+    assert replaceable(fields, outcome) == names
+    write = with_next_parents(replace(event("a"), set=fields), names)
     assert write.set == {
         name: BY_KEY if name in names else value
         for name, value in fields.items()

@@ -13,7 +13,7 @@ def write(object_name, key, key_field="SMS_Key__c", **fields):
 
 def family(*records):
     """The writes of a batch, with their parents."""
-    writes = [Write(task=Task(one), asked=one, index=index) for index, one in enumerate(records)]
+    writes = [Write(task=Task(one), original=one, index=index) for index, one in enumerate(records)]
     find_dependencies(writes)
     return writes
 

@@ -54,7 +54,7 @@ def a_record(recorded):
         assert (found and comparable(found)) == recorded.get("holder")
         # A record that was taken for new: it is known which one it is, or looked up at once.
         record = RecordWrite(sink="crm", object="Contact", key_field=KEY, key="k")
-        one = Write(task=Task(record), asked=record, index=0)
+        one = Write(task=Task(record), original=record, index=0)
         new = Item(index=0, stage=0, object="Contact", key_field=KEY, fields={}, body=b"{}", insert=True)
         assert was_wrong(one, new, outcome)
         assert (one.wrong is WrongAssumption.EXISTING) == (recorded["insert"] == "found")

@@ -65,7 +65,7 @@ async def test_a_query_for_changes_that_is_too_long_asks_for_fewer_fields(status
 async def test_a_look_up_that_is_too_long_is_split_down_to_single_keys(status):
     http = AnsweringHttp(lambda call: refused(status))
     look_up = LookUp(RestClient(API, http))
-    writes = [Write(task=Task(one), asked=one, index=place) for place in range(4) for one in [write(f"k{place}")]]
+    writes = [Write(task=Task(one), original=one, index=place) for place in range(4) for one in [write(f"k{place}")]]
     await look_up.run([Wanted(of=one, write=one.write) for one in writes])
     assert len(http.calls) == 10
     # A question for one key is short: no record is to blame, and a person is called.

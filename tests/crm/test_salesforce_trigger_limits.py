@@ -43,7 +43,7 @@ async def test_the_learned_request_size_holds_for_the_next_batch_and_grows_again
     await deliver(org, *(contact(f"k{n}") for n in range(300)), by=crm)
     org.sent.clear()
     outcomes = await deliver(org, *(contact(f"k{n}", FirstName="B") for n in range(250)), by=crm)
-    assert all(isinstance(one, Delivered) and not one.divided for one in outcomes[:50])
+    assert all(isinstance(one, Delivered) and not one.was_split for one in outcomes[:50])
     assert len([call for call in org.sent if "composite" in call.path]) <= 3
     await org.control("DELETE", "faults")
     for turn in range(30):
@@ -81,7 +81,7 @@ async def test_records_that_exceed_a_trigger_limit_do_not_stop_the_others(org):
 async def test_outcomes_say_whether_their_request_was_split(org):
     await org.fault("limit", records=50, object="Contact")
     outcomes = await deliver(org, *(contact(f"k{n}") for n in range(60)), event("e"))
-    assert [one.divided for one in outcomes] == [True] * 60 + [False]
+    assert [one.was_split for one in outcomes] == [True] * 60 + [False]
 
 
 async def test_children_are_sent_after_parents_in_smaller_requests(org):
@@ -125,15 +125,15 @@ def items(count, name="Contact"):
 def test_a_single_refused_record_does_not_shrink_all_requests():
     sizes = TransactionSizes()
     for count in (200, 100, 50, 25):
-        sizes.refused("Contact", count)
-        sizes.taken(items(count // 2))
-    sizes.taken(items(100))
-    assert sizes.of("Contact") == 100
-    assert sizes.of("Task") == 200
+        sizes.note_refused("Contact", count)
+        sizes.note_delivered(items(count // 2))
+    sizes.note_delivered(items(100))
+    assert sizes.limit_of("Contact") == 100
+    assert sizes.limit_of("Task") == 200
 
 
 def test_a_request_of_several_objects_is_split_by_the_limit_of_each():
     sizes = TransactionSizes()
-    sizes.refused("Contact", 4)
+    sizes.note_refused("Contact", 4)
     (one, two, three) = sizes.fit([RecordBatch([*items(5), *items(9, "Task")])])
     assert [len(each.items) for each in (one, two, three)] == [2, 2, 10]

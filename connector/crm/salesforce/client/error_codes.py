@@ -60,7 +60,7 @@ def classify(code: str, message: str, *, key_field: str = "", fields: Sequence[s
     row = find(code, message, key_field)
     if row is None:
         return Retry(reason=Reason.UNKNOWN_CODE, detail=detail, code=code, cure=REFUSED)
-    if code == duplicate_values.CODE and duplicate_values.of_others(message, key_field, fields):
+    if code == duplicate_values.CODE and duplicate_values.names_only_other_fields(message, key_field, fields):
         return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=code, field=fields[0])
     if row.outcome is Retry:
         # Advice alerts a person at once; errors of a single record are retried a few times first.

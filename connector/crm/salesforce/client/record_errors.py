@@ -16,7 +16,7 @@ from connector.crm.salesforce.client.error_rows import (
     says,
 )
 from connector.crm.salesforce.write import duplicate_values
-from connector.crm.salesforce.write.duplicate_values import of_the_key, unclear
+from connector.crm.salesforce.write.duplicate_values import names_key, unclear
 from connector.model.outcome import Reason
 
 # A lock's code is in the text of the trigger or flow that failed on it, in every language.
@@ -109,7 +109,7 @@ RECORD_ERRORS: tuple[Row, ...] = (
         "another program has just created our key: the next try updates it",
         UPSERT,
         "… of the key itself",
-        of_the_key,
+        names_key,
     ),
     again(
         "DUPLICATE_VALUE",

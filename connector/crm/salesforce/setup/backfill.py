@@ -8,7 +8,7 @@ from connector.crm.crm import DescribeResult
 from connector.crm.salesforce.client.api import identifier
 from connector.crm.salesforce.client.error_codes import classify
 from connector.crm.salesforce.client.responses import value_of
-from connector.crm.salesforce.write.trigger_limits import too_many
+from connector.crm.salesforce.write.trigger_limits import is_for_request_size
 from connector.mapping.checks.crm_fields import key_faults
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Rejected, Retry
@@ -79,7 +79,7 @@ def refusal(error: str) -> tuple[Verdict, str, bool]:
 def crowded(error: str) -> bool:
     """Whether a row's `sf__Error` says that a trigger cannot handle this many rows: a job always uses 200."""
     code, _, message = error.partition(":")
-    return too_many(classify(code, message))
+    return is_for_request_size(classify(code, message))
 
 
 def written_alone(record_id: str, key_field: str, key: str) -> Task:

@@ -53,11 +53,11 @@ async def successors(
         became |= {lead: ids[key] for lead, key in keys_of.items() if ids.get(key)}
     if not became:
         return {}
-    living = await find_kept(rest, name, set(became.values()), ())
+    kept_records = await find_kept(rest, name, set(became.values()), ())
     return {
         lead: Successor(object=name, record_id=one.record_id)
         for lead, record_id in became.items()
-        if (one := living.get(comparable(record_id))) is not None
+        if (one := kept_records.get(comparable(record_id))) is not None
     }
 
 

@@ -1,7 +1,7 @@
 """Finds records that make Salesforce reply 500 to the whole request, by bisection, and then sends them separately.
 
-The first such response may be an incident, and everything is sent again. After the second one the request is divided.
-Nothing is sent or decoded here.
+After the first such response everything is sent again, because it may be an incident. After the second one the request
+is split. Nothing is sent or decoded here.
 """
 
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ REMEMBERED = 1000  # records; a working org has far fewer
 class CrashBisection:
     """The search in one batch, from its first such response on.
 
-    `dividing`: the previous batch failed in the same way; `answered`: Salesforce has accepted a request of this batch.
+    `splitting`: the previous batch failed in the same way. `answered`: Salesforce has accepted a request of this batch.
     """
 
-    def __init__(self, *, dividing: bool, answered: bool) -> None:
+    def __init__(self, *, splitting: bool, answered: bool) -> None:
         self.failed = False  # a request failed and was not divided
         self.found: list[int] = []  # positions of records that failed alone
-        self._dividing = dividing
+        self._splitting = splitting
         self._answered = answered
         self._in_a_row = 0
         self._in_all = 0
@@ -42,9 +42,9 @@ class CrashBisection:
         self._in_a_row = 0
 
     def should_split(self, request: Request) -> bool:
-        """Whether to divide a failed request. A single record in it is recorded as found."""
+        """Whether to split a failed request. A single record in it is recorded as found."""
         items = [item for record_batch in request for item in record_batch.items]
-        if not self._dividing and not all(item.alone for item in items):
+        if not self._splitting and not all(item.alone for item in items):
             self.failed = True
             return False
         self._in_a_row += 1
@@ -56,7 +56,7 @@ class CrashBisection:
         return True
 
     def classify(self, outcome: Outcome) -> Outcome:
-        """The outcome of a record that failed alone: its own fault if Salesforce has accepted others meanwhile."""
+        """The outcome of a record that failed alone. It is the cause if Salesforce has accepted other records meanwhile."""
         if not self._answered or not isinstance(outcome, Retry):
             return outcome
         return replace(
@@ -73,10 +73,10 @@ class KnownCrashers:
 
     def start_bisection(self, *, answered: bool) -> CrashBisection:
         """Start the search in a batch."""
-        return CrashBisection(dividing=self.failed, answered=answered)
+        return CrashBisection(splitting=self.failed, answered=answered)
 
     def isolate(self, item: Item, write: RecordWrite) -> Item:
-        """Mark the item to be sent in a request of its own if its record is a suspect."""
+        """Mark the item to be sent in a request of its own if its record is a known crasher."""
         return replace(item, alone=True) if write.record in self.records else item
 
     def end(self, bisection: CrashBisection | None, writes: Sequence[Write]) -> None:
@@ -84,8 +84,12 @@ class KnownCrashers:
         self.failed = bisection is not None and bisection.failed
         if bisection is not None:
             for one in [writes[index] for index in bisection.found]:
-                judged = one.outcome = bisection.classify(one.result)
-                if isinstance(judged, Retry) and judged.reason is Reason.UNKNOWN and len(self.records) < REMEMBERED:
+                classified = one.outcome = bisection.classify(one.result)
+                if (
+                    isinstance(classified, Retry)
+                    and classified.reason is Reason.UNKNOWN
+                    and len(self.records) < REMEMBERED
+                ):
                     self.records[one.write.record] = None
         for one in writes:
             if isinstance(one.outcome, Delivered):

@@ -13,14 +13,14 @@ LEVELS = 10  # of parents and children: mappings have far fewer; a cycle of pare
 
 def find_dependencies(writes: Sequence[Write]) -> None:
     """Find the parents of each write among the others, and its stage."""
-    places: dict[tuple[str, str], list[Write]] = {}
+    writes_by_key: dict[tuple[str, str], list[Write]] = {}
     for one in writes:
-        places.setdefault((one.asked.key_field.casefold(), one.asked.key.lower()), []).append(one)
+        writes_by_key.setdefault((one.original.key_field.casefold(), one.original.key.lower()), []).append(one)
     for one in writes:
-        relations = _relations(one.asked)
+        relations = _relations(one.original)
         if relations:
             groups = {
-                name: [other for other in _meant(name, parent, places) if other is not one]
+                name: [other for other in _possible_parents(name, parent, writes_by_key) if other is not one]
                 for name, parent in relations
             }
             one.wait_for = [other for group in groups.values() for other in group]
@@ -49,12 +49,14 @@ def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
     ]
 
 
-def _meant(name: str, parent: Parent, places: Mapping[tuple[str, str], Sequence[Write]]) -> Sequence[Write]:
+def _possible_parents(
+    name: str, parent: Parent, writes_by_key: Mapping[tuple[str, str], Sequence[Write]]
+) -> Sequence[Write]:
     """The writes that may be for the record to which a relationship points."""
-    found = places.get((parent.key_field.casefold(), parent.key.lower()), ())
+    found = writes_by_key.get((parent.key_field.casefold(), parent.key.lower()), ())
     # A relationship names the object only if it can have several types; most others have the object's name.
     hint = _base(parent.object or name)
-    named = [one for one in found if _base(one.asked.object) == hint]
+    named = [one for one in found if _base(one.original.object) == hint]
     if parent.object is not None:
         return named
     return named or found
@@ -67,11 +69,11 @@ def _base(name: str) -> str:
 
 def _find_stages(children: Sequence[Write]) -> None:
     for _ in range(LEVELS):
-        moved = False
+        changed_any = False
         for child in children:
             stage = 1 + max(parent.stage for parent in child.wait_for)
             if stage > child.stage:
                 child.stage = stage
-                moved = True
-        if not moved:
+                changed_any = True
+        if not changed_any:
             break

@@ -23,7 +23,7 @@ REPEATED = "duplicate external id specified"
 MEMBER = "already a campaign member"
 
 
-def of_the_key(message: str, key_field: str) -> bool:
+def names_key(message: str, key_field: str) -> bool:
     """Whether the text names the external ID of the upsert: a record with our key was created meanwhile."""
     folded = message.casefold()
     return REPEATED in folded or (
@@ -32,22 +32,22 @@ def of_the_key(message: str, key_field: str) -> bool:
 
 
 def unclear(message: str, key_field: str) -> bool:
-    """Whether the text leaves open if our key is the duplicate value."""
-    if not key_field or of_the_key(message, key_field) or MEMBER in message.casefold():
+    """Whether the text leaves open whether our key is the duplicate value."""
+    if not key_field or names_key(message, key_field) or MEMBER in message.casefold():
         return False
     fields = [field for field, _ in PAIR.findall(message)]
     return not fields or UNNAMED in fields or "found:" in fields
 
 
-def of_others(message: str, key_field: str, fields: Sequence[str]) -> bool:
+def names_only_other_fields(message: str, key_field: str, fields: Sequence[str]) -> bool:
     """Whether Salesforce names the other fields, and not our key."""
     folded = {field.casefold() for field in fields}
-    return bool(folded) and key_field.casefold() not in folded and not of_the_key(message, key_field)
+    return bool(folded) and key_field.casefold() not in folded and not names_key(message, key_field)
 
 
 def holder(message: str, key_field: str, object_name: str) -> str | None:
     """The 18-character Id of the record that has this external ID, from the text that rejected a new record."""
-    if not key_field or not of_the_key(message, key_field):
+    if not key_field or not names_key(message, key_field):
         return None
     pairs = PAIR.findall(message)
     named = [record_id for field, record_id in pairs if field.casefold() == key_field.casefold()]
@@ -61,7 +61,7 @@ def is_unclear(outcome: Outcome, key_field: str | None) -> bool:
     return isinstance(outcome, Retry) and outcome.code == CODE and unclear(outcome.detail, key_field or "")
 
 
-def settled(outcome: Retry) -> Rejected:
+def after_second_try(outcome: Retry) -> Rejected:
     """The outcome if sending once more did not help: another record has the value."""
     detail = f"{outcome.detail} (sent twice; the integration user may not see the other record)"
     return Rejected(reason=Reason.DUPLICATE_RECORD, detail=detail, code=outcome.code)

@@ -16,25 +16,25 @@ from connector.crm.salesforce.write import duplicate_values
 from connector.crm.salesforce.write.merged_records import DELETED, MASTER
 from connector.crm.salesforce.write.org_fields import OrgFields
 from connector.crm.salesforce.write.requests import Item
-from connector.crm.salesforce.write.writes import NOT_ASKED, Assumption, Found, Write, WrongAssumption
+from connector.crm.salesforce.write.writes import NOT_LOOKED_UP, Assumption, Found, Write, WrongAssumption
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.ports import Task
 
 GONE = frozenset({"ENTITY_IS_DELETED", "INVALID_CROSS_REFERENCE_KEY"})  # the second one if the recycle bin was emptied
 MISSING = frozenset({Reason.RECORD_DELETED, Reason.RECORD_MISSING, Reason.PARENT_MISSING})  # what these codes may mean
-SURE = frozenset(
+ALSO_IF_EXISTING = frozenset(
     {Reason.CONFIGURATION, Reason.BAD_VALUE, Reason.NEEDS_PERSON, Reason.TRIGGER_LIMIT}
 )  # rejections that an existing record would get too
 
-LATE = frozenset({WrongAssumption.DOUBTED, WrongAssumption.PARENT})
-LATE_IF_MISSING = frozenset(WrongAssumption)
+DELAYS_CHILD = frozenset({WrongAssumption.DOUBTED, WrongAssumption.PARENT})
+DELAYS_CHILD_IF_PARENT_MISSING = frozenset(WrongAssumption)
 
 
 def was_wrong(one: Write, item: Item, outcome: Retry | Rejected) -> bool:
     """Whether the outcome shows that the assumption was wrong, or may have been. Notes it on the write."""
     if item.insert:
-        if isinstance(outcome, Rejected) and outcome.reason not in SURE:
+        if isinstance(outcome, Rejected) and outcome.reason not in ALSO_IF_EXISTING:
             one.wrong = WrongAssumption.DOUBTED
         elif isinstance(outcome, Retry) and outcome.code == duplicate_values.CODE:
             owner = duplicate_values.holder(outcome.detail, item.key_field or "", item.object)
@@ -52,8 +52,8 @@ def waits_for_parent(one: Write, *, missing: bool = False) -> bool:
 
     Notes it on the write.
     """
-    late = LATE_IF_MISSING if missing else LATE
-    if not any(parent.wrong in late for parent in one.wait_for):
+    delaying = DELAYS_CHILD_IF_PARENT_MISSING if missing else DELAYS_CHILD
+    if not any(parent.wrong in delaying for parent in one.wait_for):
         return False
     one.wrong = WrongAssumption.PARENT
     return True
@@ -78,14 +78,14 @@ class KeyRegistry:
         Raises RequestFailed if Salesforce is not available.
         """
         unknown = [one for one in writes if one.assumption is not Assumption.FOUND]
-        exact = {one.write.object for one in unknown if one.write.exact and _cased(one.write.key)}
+        exact = {one.write.object for one in unknown if one.write.exact and _has_letters(one.write.key)}
         await self._fields.learn(rest, exact)
-        without_id = [one.write for one in unknown if one.task.record_id is None and _matters(one.write)]
+        without_id = [one.write for one in unknown if one.task.record_id is None and _depends_on_existence(one.write)]
         await self.learn(rest, {(one.object, one.key_field) for one in without_id})
         for one in unknown:
             one.assumption = self._assumption(one.write, one.task)
             if one.assumption is Assumption.ANY:
-                one.found = NOT_ASKED
+                one.found = NOT_LOOKED_UP
             elif one.assumption is Assumption.KNOWN and one.task.record_id is not None:
                 one.found = Found(record_id=one.task.record_id)
 
@@ -95,13 +95,13 @@ class KeyRegistry:
         await self._fields.learn(rest, {name for name, _ in wanted})
         for name, key_field in wanted:
             if (name, key_field) not in self._merged and self._fields.unique(name, key_field):
-                self._merged[name, key_field] = await self._merged_away(rest, name, key_field)
+                self._merged[name, key_field] = await self._keys_of_merged(rest, name, key_field)
 
-    def tells_case(self, write: RecordWrite) -> bool:
-        """Whether letter case does no harm: the key has no letters, may be in any case, or its field is case-sensitive."""
-        if not write.exact or not _cased(write.key):
+    def is_case_safe(self, write: RecordWrite) -> bool:
+        """Whether keys in another letter case do no harm: no letters, any case is the same key, or a case-sensitive field."""
+        if not write.exact or not _has_letters(write.key):
             return True
-        return self._fields.tells_case(write.object, write.key_field)
+        return self._fields.is_case_sensitive(write.object, write.key_field)
 
     def _assumption(self, write: RecordWrite, task: Task) -> Assumption:
         by_id = write.key_field == ID_FIELD
@@ -109,9 +109,9 @@ class KeyRegistry:
             return Assumption.ASK
         if by_id:
             return Assumption.ANY
-        if task.gone is not None or not write.may_create or not self.tells_case(write):
+        if task.gone is not None or not write.may_create or not self.is_case_safe(write):
             return Assumption.ASK
-        if not _matters(write):
+        if not _depends_on_existence(write):
             return Assumption.ANY
         if task.record_id is not None:
             return Assumption.KNOWN
@@ -119,7 +119,7 @@ class KeyRegistry:
         return Assumption.ASK if merged is None or write.key.lower() in merged else Assumption.NEW
 
     @staticmethod
-    async def _merged_away(rest: RestClient, name: str, key_field: str) -> frozenset[str] | None:
+    async def _keys_of_merged(rest: RestClient, name: str, key_field: str) -> frozenset[str] | None:
         """The keys of merged records in the recycle bin; None if there are too many."""
         if not mergeable(name):
             return frozenset()
@@ -137,11 +137,11 @@ class KeyRegistry:
         return keys if len(body["records"]) < QUERY_BATCH else None
 
 
-def _cased(key: str) -> bool:
+def _has_letters(key: str) -> bool:
     """Whether the key has letters."""
     return key.lower() != key.upper()
 
 
-def _matters(write: RecordWrite) -> bool:
+def _depends_on_existence(write: RecordWrite) -> bool:
     """Whether the write may create the record, and then has other fields than for an existing one."""
     return write.may_create and write.key_field != ID_FIELD and (bool(write.create) or write.clears_flag)

@@ -41,7 +41,7 @@ class Query(Struct, frozen=True, kw_only=True):
     flag: str | None
 
     @property
-    def sees_bin(self) -> bool:
+    def reads_deleted(self) -> bool:
         """Whether deleted records are read too: for objects that can be merged, because a key may lead to the kept record."""
         return mergeable(self.wanted[0].write.object)
 
@@ -49,7 +49,7 @@ class Query(Struct, frozen=True, kw_only=True):
     def soql(self) -> str:
         """The query as SOQL."""
         write = self.wanted[0].write
-        if self.sees_bin:
+        if self.reads_deleted:
             read = [write.key_field, *([self.flag] if self.flag else ())]
             return soql(write.object, read, write.key_field, [one.write.key for one in self.wanted])
         key_field = identifier(write.key_field)
@@ -74,7 +74,7 @@ class LookUp:
                 [
                     self._rest.api.queries(
                         [query.soql for query in batch],
-                        deleted=[place for place, query in enumerate(batch) if query.sees_bin],
+                        deleted=[place for place, query in enumerate(batch) if query.reads_deleted],
                     )
                     for batch in batches
                 ]
@@ -87,21 +87,21 @@ class LookUp:
                     if failed.spoiled and len(batch) > 1:
                         again += [[query] for query in batch]
                     elif failed.spoiled and not (failed.too_long and len(batch[0].wanted) == 1):
-                        again += _batches(self._take_failure(batch[0], failed))
+                        again += _batches(self._handle_failure(batch[0], failed))
                     else:
                         self.stopped = responses.read_failure(failed)
                         return
                 else:
                     for query, part in zip(batch, parts, strict=True):
-                        again += _batches(self._take(query, part))
+                        again += _batches(self._handle_rows(query, part))
             batches = again
 
-    def _take(self, query: Query, part: Answer | RequestFailed) -> list[Query]:
+    def _handle_rows(self, query: Query, part: Answer | RequestFailed) -> list[Query]:
         """Store the results of a query. Returns the smaller queries to send instead if it failed."""
         try:
             body = _rows(part)
         except RequestFailed as failed:
-            return self._take_failure(query, failed)
+            return self._handle_failure(query, failed)
         if body.get("done") is False:
             # With one record per key a page is never full; this many rows mean that the key field is not unique.
             self._fail(query, Rejected(reason=Reason.AMBIGUOUS_KEY, detail="several records have the same key"))
@@ -110,7 +110,7 @@ class LookUp:
         gone: dict[str, str] = {}
         key_field = query.wanted[0].write.key_field
         for row in body["records"]:
-            if query.sees_bin and is_deleted(row):
+            if query.reads_deleted and is_deleted(row):
                 key = _comparable(key_field, str(value_of(row, key_field)))
                 # A key may have had several records. Only merged ones lead to another record, deleted ones do not.
                 kept = master(row)
@@ -126,14 +126,14 @@ class LookUp:
                 detail = f"{len(matches)} records have this key: tick Unique on {one.write.object}.{key_field}"
                 one.of.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
             elif matches and one.write.exact and matches[0].key != one.write.key:
-                one.of.outcome = _other_case(one.write, matches[0])
+                one.of.outcome = _case_conflict(one.write, matches[0])
             else:
                 one.of.found = matches[0] if matches else None
                 if not matches and (record_id := gone.get(_comparable(key_field, one.write.key))):
                     self.gone[one.of] = record_id
         return []
 
-    def _take_failure(self, query: Query, failed: RequestFailed) -> list[Query]:
+    def _handle_failure(self, query: Query, failed: RequestFailed) -> list[Query]:
         if failed.code == "INVALID_FIELD" and query.flag:
             # The flag may be the invalid column: that concerns only writes that clear it.
             self._fail(replace(query, wanted=[one for one in query.wanted if one.flag]), failed.outcome)
@@ -160,7 +160,7 @@ def _rows(part: Answer | RequestFailed) -> Mapping[str, Any]:
     return body
 
 
-def _other_case(write: RecordWrite, found: Found) -> Rejected:
+def _case_conflict(write: RecordWrite, found: Found) -> Rejected:
     """The rejection if the org treats two of the sender's ids as one key."""
     field = f"{write.object}.{write.key_field}"
     detail = (

@@ -73,9 +73,9 @@ class Matching:
             try:
                 body = await self._rows(search)
             except RequestFailed as failed:
-                instead = self._take_failure(search.terms, failed)
+                instead = self._handle_failure(search.terms, failed)
             else:
-                instead = self._take(search, body)
+                instead = self._handle_rows(search, body)
             searches.extendleft(reversed(instead))
         # A record that was merged and no longer has the number: use the record that the merge kept.
         nobody = {None, NOBODY, NOT_FOUND}
@@ -112,7 +112,7 @@ class Matching:
             one: ids for one, ids in self._same_number_records.items() if ids and not isinstance(one.outcome, Retry)
         }
         if others:
-            marked = await mark(write, [(one.asked, ids) for one, ids in others.items()])
+            marked = await mark(write, [(one.original, ids) for one, ids in others.items()])
             for one, marks in zip(others, marked, strict=True):
                 one.outcome = with_others(one.result, marks)
         for one, question in self._unclear.items():
@@ -125,7 +125,10 @@ class Matching:
     def _is_stale(one: Write, outcome: Rejected) -> bool:
         """Whether the record was deleted, or its key was given to another one, since the look-up."""
         if outcome.reason is Reason.DUPLICATE_RECORD:
-            return one.asked.key_field in one.write.set and one.asked.key_field.casefold() in outcome.detail.casefold()
+            return (
+                one.original.key_field in one.write.set
+                and one.original.key_field.casefold() in outcome.detail.casefold()
+            )
         return outcome.reason is Reason.RECORD_DELETED and one.write.key_field == ID_FIELD
 
     async def _verify(self, writes: Sequence[Write]) -> None:
@@ -135,7 +138,7 @@ class Matching:
         look_up = LookUp(self._rest)
         await look_up.run(
             [
-                Wanted(of=one, write=_by_id(one.asked, record_id), flag=self._flag([one.asked]))
+                Wanted(of=one, write=_by_id(one.original, record_id), flag=self._flag([one.original]))
                 for one in writes
                 if (record_id := one.task.remembered.record_id) is not None
             ]
@@ -143,25 +146,25 @@ class Matching:
         self.stopped = look_up.stopped
         for one in writes:
             if one.found is not None:
-                _use(one, one.found)
+                _use_record(one, one.found)
         await self._follow_merges(look_up.gone)
 
     async def _follow_merges(self, gone: Mapping[Write, str]) -> None:
         """Replace known records that were merged by the kept record; search deleted ones by number."""
         objects: dict[str, list[Write]] = {}
         for one in gone:
-            objects.setdefault(one.asked.object, []).append(one)
+            objects.setdefault(one.original.object, []).append(one)
         for name, writes in objects.items():
-            flag = self._flag(one.asked for one in writes)
+            flag = self._flag(one.original for one in writes)
             try:
-                living = await find_kept(self._rest, name, {gone[one] for one in writes}, [flag] if flag else [])
+                kept_records = await find_kept(self._rest, name, {gone[one] for one in writes}, [flag] if flag else [])
             except RequestFailed as failed:
                 self.stopped = responses.read_failure(failed)
                 return
             for one in writes:
-                kept = living.get(comparable(gone[one]))
+                kept = kept_records.get(comparable(gone[one]))
                 if kept is not None:
-                    _use(one, Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None))
+                    _use_record(one, Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None))
                     one.outcome = None
 
     def _searches(self, writes: Sequence[Write]) -> list[Search]:
@@ -169,11 +172,11 @@ class Matching:
         for one in writes:
             # An opt-out is for everybody with the number, and is therefore searched for even if its own record is
             # known.
-            known = one.outcome is not None or (_is_matched(one) and not self._opts_out(one.asked))
-            match = one.asked.match
+            known = one.outcome is not None or (_is_matched(one) and not self._opts_out(one.original))
+            match = one.original.match
             if match is not None and not known:
-                group = (one.asked.object, one.asked.key_field, match.fields)
-                groups.setdefault(group, []).append(SearchTerm(of=one, write=one.asked, match=match))
+                group = (one.original.object, one.original.key_field, match.fields)
+                groups.setdefault(group, []).append(SearchTerm(of=one, write=one.original, match=match))
         return [
             self._search(several[start : start + self.people])
             for several in groups.values()
@@ -191,7 +194,7 @@ class Matching:
         (part,) = responses.subanswers(whole, 1)
         return responses.rows(part)
 
-    def _take_failure(self, terms: Sequence[SearchTerm], failed: RequestFailed) -> list[Search]:
+    def _handle_failure(self, terms: Sequence[SearchTerm], failed: RequestFailed) -> list[Search]:
         """Settle the people of a query that failed. Returns the queries to send instead."""
         fewest = 1 if failed.too_long else FEWEST_PEOPLE
         if self._too_large(failed) and len(terms) > fewest:
@@ -202,7 +205,7 @@ class Matching:
         self._fail(terms, self.stopped or failed.outcome)
         return []
 
-    def _take(self, search: Search, body: Mapping[str, Any]) -> list[Search]:
+    def _handle_rows(self, search: Search, body: Mapping[str, Any]) -> list[Search]:
         """Settle the people of one query. Returns the queries to send instead."""
         terms = search.terms
         if body.get("done") is False:
@@ -229,17 +232,17 @@ class Matching:
 
     def _settle(self, term: SearchTerm, candidates: Candidates) -> None:
         one, write = term.of, term.write
-        same_number_records, perhaps = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
+        same_number_records, possible = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
         if not _is_matched(one):
-            self._choose(term, candidates, same_number_records, perhaps)
+            self._choose(term, candidates, same_number_records, possible)
         if self._opts_out(write):
-            asked = [other for other in perhaps if not _is(other, one.found) and not self._is_out(write, other)]
+            asked = [other for other in possible if not _is_record(other, one.found) and not self._is_out(write, other)]
             if asked and _is_matched(one):
                 self._unclear[one] = whose_number(asked, self._consent.get(write.object.casefold()))
             self._same_number_records[one] = tuple(
                 other.record_id
                 for other in same_number_records
-                if not _is(other, one.found) and not self._is_out(write, other)
+                if not _is_record(other, one.found) and not self._is_out(write, other)
             )
 
     def _choose(
@@ -247,7 +250,7 @@ class Matching:
         term: SearchTerm,
         candidates: Candidates,
         same_number_records: Sequence[Candidate],
-        perhaps: Sequence[Candidate],
+        possible: Sequence[Candidate],
     ) -> None:
         one, write = term.of, term.write
         keyed = candidates.with_key(write)
@@ -256,12 +259,12 @@ class Matching:
             detail = f"{len(keyed)} records have this key: tick Unique on {write.object}.{write.key_field}"
             one.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
         elif isinstance(chosen, Candidate):
-            _use(one, Found(record_id=chosen.record_id, flag=chosen.flag), adopt=chosen.key == "")
+            _use_record(one, Found(record_id=chosen.record_id, flag=chosen.flag), adopt=chosen.key == "")
         elif chosen:
             one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
-        elif perhaps:
+        elif possible:
             one.outcome = Rejected(
-                reason=Reason.NEEDS_PERSON, detail=whose_number(perhaps, self._consent.get(write.object.casefold()))
+                reason=Reason.NEEDS_PERSON, detail=whose_number(possible, self._consent.get(write.object.casefold()))
             )
         elif term.match.none is IfNone.CREATE:
             one.assumption, one.write = Assumption.FOUND, replace(write, match=None)
@@ -298,10 +301,10 @@ def _is_matched(one: Write) -> bool:
     return one.assumption is Assumption.FOUND
 
 
-def _use(one: Write, found: Found, *, adopt: bool = False) -> None:
+def _use_record(one: Write, found: Found, *, adopt: bool = False) -> None:
     """Write to this record."""
     one.assumption, one.found = Assumption.FOUND, found
-    one.write = _by_id(one.asked, found.record_id, adopt=adopt)
+    one.write = _by_id(one.original, found.record_id, adopt=adopt)
 
 
 def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
@@ -310,5 +313,5 @@ def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> Record
     return write.at(record_id, fields)
 
 
-def _is(one: Candidate, found: Found | None) -> bool:
+def _is_record(one: Candidate, found: Found | None) -> bool:
     return found is not None and comparable(one.record_id) == comparable(found.record_id)

@@ -35,15 +35,15 @@ def parent_was_merged(outcome: Retry | Rejected) -> bool:
 async def follow_ids(rest: RestClient, writes: Mapping[Write, RecordWrite]) -> dict[Write, RecordWrite]:
     """The writes that name a merged record by Id, changed to name the kept record. Raises RequestFailed."""
     named = {one for write in writes.values() for one in _ids(write)}
-    living: dict[str, KeptRecord] = {}
+    kept_records: dict[str, KeptRecord] = {}
     for prefix, name in MERGEABLE.items():
         ids = {one for one in named if one.startswith(prefix)}
         if ids:
-            living |= await find_kept(rest, name, ids, ())
+            kept_records |= await find_kept(rest, name, ids, ())
 
     def follow(value: Value) -> Value:
         record_id = _id(value)
-        kept = living.get(comparable(record_id)) if record_id else None
+        kept = kept_records.get(comparable(record_id)) if record_id else None
         if kept is None or record_id is None or comparable(kept.record_id) == comparable(record_id):
             return value
         return replace(value, key=kept.record_id) if isinstance(value, Parent) else kept.record_id
@@ -84,8 +84,10 @@ async def _kept_by_key(rest: RestClient, name: str, field: str, keys: Sequence[s
         for row in rows
         if is_deleted(row)
     }
-    living = await find_kept(rest, name, gone, ())
-    return {key: living[comparable(one)].record_id for one, key in gone.items() if comparable(one) in living}
+    kept_records = await find_kept(rest, name, gone, ())
+    return {
+        key: kept_records[comparable(one)].record_id for one, key in gone.items() if comparable(one) in kept_records
+    }
 
 
 def _foreign(detail: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from connector.crm.salesforce.client.rest import RestClient
 from connector.model.operation import ID_FIELD
 
 IDS = 200  # per query
-GENERATIONS = 10  # of repeated merges that are followed
+MAX_MERGES = 10  # of repeated merges that are followed
 DELETED = "IsDeleted"
 MASTER = "MasterRecordId"
 
@@ -60,7 +60,7 @@ async def find_kept(
     columns = tuple(columns)
     names: dict[str, set[str]] = {one: {comparable(one)} for one in record_ids}  # Id to query now → Ids that lead to it
     found: dict[str, KeptRecord] = {}
-    for _ in range(GENERATIONS):
+    for _ in range(MAX_MERGES):
         if not names:
             break
         asked = list(names)
@@ -68,13 +68,13 @@ async def find_kept(
             soql(object_name, columns, ID_FIELD, asked[start : start + IDS]) for start in range(0, len(asked), IDS)
         ]
         answers = await rest.rows_of(queries)
-        by_id = {comparable(one): wanting for one, wanting in names.items()}
+        by_id = {comparable(one): origins for one, origins in names.items()}
         names = {}
         for row in (row for rows in answers for row in rows):
             record_id = str(row.get(ID_FIELD))
-            wanting = by_id.get(comparable(record_id), set())
+            origins = by_id.get(comparable(record_id), set())
             if not is_deleted(row):
-                found |= {one: KeptRecord(record_id=record_id, row=row) for one in wanting}
+                found |= {one: KeptRecord(record_id=record_id, row=row) for one in origins}
             elif (kept := master(row)) is not None:
-                names.setdefault(kept, set()).update(wanting)
+                names.setdefault(kept, set()).update(origins)
     return found

@@ -1,4 +1,4 @@
-"""INVALID_FIELD on a record with a parent: finds out whether the parent is missing or the set-up is wrong.
+"""INVALID_FIELD on a record with a parent: finds out whether the parent is missing or the configuration is wrong.
 
 The English text says it (`Foreign key external ID: … not found for field … in entity …`). For orgs in other languages
 the parents are queried once, by their external IDs.
@@ -21,25 +21,27 @@ from connector.model.outcome import Outcome, Reason, Rejected, Retry
 CODE = "INVALID_FIELD"
 KEYS = 100  # per query
 
-NamedKeyword = tuple[str, Parent]  # the object of a parent, and how it is named
+NamedParent = tuple[str, Parent]  # the object of a parent, and how it is named
 
 
-def in_words(parent: Parent, object_name: str) -> str:
+def missing_parent_text(parent: Parent, object_name: str) -> str:
     """Salesforce's English text for a missing parent."""
     return f"Foreign key external ID: {parent.key} not found for field {parent.key_field} in entity {object_name}"
 
 
-def unclear(outcome: Outcome, item: Item) -> bool:
-    """Whether a record was rejected with this code in a text that does not say if one of its parents is the reason."""
+def may_lack_parent(outcome: Outcome, item: Item) -> bool:
+    """Whether a record was rejected with this code, and its text leaves open if a parent is the reason."""
     if not isinstance(outcome, Rejected) or outcome.code != CODE or missing_column(outcome.detail) is not None:
         return False
     parents = {parent.key_field.casefold() for _, parent in _by_key(item)}
-    blamed = outcome.field.casefold()
+    reported = outcome.field.casefold()
     own = {name.casefold() for name, value in item.fields.items() if type(value) is not Parent}
-    return bool(parents) and (blamed in parents or blamed not in own)
+    return bool(parents) and (reported in parents or reported not in own)
 
 
-async def ask(rest: RestClient, fields: OrgFields, refused: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+async def check_parents(
+    rest: RestClient, fields: OrgFields, refused: Sequence[FailedWrite]
+) -> dict[Write, Item | Outcome]:
     """For each of these records: the outcome "parent missing", or the record to be sent once more.
 
     It is sent once more if all parents exist, because one may have been created meanwhile. If the query is refused, its
@@ -48,21 +50,21 @@ async def ask(rest: RestClient, fields: OrgFields, refused: Sequence[FailedWrite
     await fields.learn(rest, {one.item.object for one in refused})
     named = {one.of: _parents(one.item, fields) for one in refused}
     try:
-        there = await _there(rest, [one for parents in named.values() for one in parents])
+        existing = await _existing(rest, [one for parents in named.values() for one in parents])
     except RequestFailed as failed:
         if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
             raise
-        # For example a key field that the org does not have: the set-up is wrong.
+        # For example a key field that the org does not have: a configuration error.
         return {one.of: one.outcome for one in refused}
-    ways: dict[Write, Item | Outcome] = {}
+    results: dict[Write, Item | Outcome] = {}
     for one in refused:
-        lost = next((parent for parent in named[one.of] if _key(parent) not in there), None)
-        if lost is None:
-            ways[one.of] = one.item
+        missing = next((parent for parent in named[one.of] if _key(parent) not in existing), None)
+        if missing is None:
+            results[one.of] = one.item
         else:
-            detail = f"{CODE}: {in_words(lost[1], lost[0])}"
-            ways[one.of] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
-    return ways
+            detail = f"{CODE}: {missing_parent_text(missing[1], missing[0])}"
+            results[one.of] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
+    return results
 
 
 def _by_key(item: Item) -> list[tuple[str, Parent]]:
@@ -72,8 +74,8 @@ def _by_key(item: Item) -> list[tuple[str, Parent]]:
     ]
 
 
-def _parents(item: Item, fields: OrgFields) -> list[NamedKeyword]:
-    named: list[NamedKeyword] = []
+def _parents(item: Item, fields: OrgFields) -> list[NamedParent]:
+    named: list[NamedParent] = []
     for name, parent in _by_key(item):
         objects = (parent.object,) if parent.object else fields.parents(item.object, name)
         if len(objects) == 1:
@@ -81,24 +83,24 @@ def _parents(item: Item, fields: OrgFields) -> list[NamedKeyword]:
     return named
 
 
-async def _there(rest: RestClient, parents: Sequence[NamedKeyword]) -> set[tuple[str, str, str]]:
+async def _existing(rest: RestClient, parents: Sequence[NamedParent]) -> set[tuple[str, str, str]]:
     """The existing ones of these parents, in the form of _key()."""
     wanted: dict[tuple[str, str], dict[str, str]] = {}
     for name, parent in parents:
         wanted.setdefault((name, parent.key_field), {})[parent.key.lower()] = parent.key
-    there: set[tuple[str, str, str]] = set()
+    existing: set[tuple[str, str, str]] = set()
     for (name, field), keys in wanted.items():
         texts = list(keys.values())
         queries = [soql(name, [field], field, texts[start : start + KEYS]) for start in range(0, len(texts), KEYS)]
         answers = await rest.rows_of(queries)
-        there |= {(name, field, _lower(row, field)) for rows in answers for row in rows if not is_deleted(row)}
-    return there
+        existing |= {(name, field, _lower(row, field)) for rows in answers for row in rows if not is_deleted(row)}
+    return existing
 
 
 def _lower(row: Mapping[str, object], field: str) -> str:
     return str(KeptRecord(record_id="", row=row).value(field)).lower()
 
 
-def _key(one: NamedKeyword) -> tuple[str, str, str]:
+def _key(one: NamedParent) -> tuple[str, str, str]:
     name, parent = one
     return name, parent.key_field, parent.key.lower()

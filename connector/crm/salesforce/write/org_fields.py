@@ -25,7 +25,7 @@ UNREADABLE = "JSON_PARSER_ERROR"
 TEXT_TYPES = frozenset(
     {"string", "encryptedstring", "textarea", "email", "phone", "url", "picklist", "multipicklist", "combobox"}
 )
-NO_TEXT = frozenset({bool, int, float})
+NON_TEXT = frozenset({bool, int, float})
 
 
 class OrgFields:
@@ -34,41 +34,41 @@ class OrgFields:
     def __init__(self) -> None:
         self._unique: dict[str, frozenset[str]] = {}  # by object; case-folded
         self._texts: dict[str, frozenset[str]] = {}  # the same
-        self._exact: dict[str, frozenset[str]] = {}  # the same: case-sensitive fields
+        self._case_sensitive: dict[str, frozenset[str]] = {}  # the same: case-sensitive fields
         self._required: dict[str, frozenset[str]] = {}  # the same: fields that a new record needs
         self._parents: dict[str, dict[str, tuple[str, ...]]] = {}  # the same: by relationship, its possible objects
-        self._unanswered: Counter[str] = Counter()
+        self._failed_describes: Counter[str] = Counter()
 
     async def learn(self, rest: RestClient, names: Iterable[str]) -> None:
         """Describe these objects unless they are known. Raises RequestFailed if Salesforce is not available."""
         for name in sorted(set(names) - self._unique.keys()):
             try:
-                self._keep(name, await fields_of(rest, name))
+                self._store(name, await fields_of(rest, name))
             except RequestFailed as failed:
                 if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
                     raise
-                self._unanswered[name] += 1
-                if self._unanswered[name] == TRIES:
+                self._failed_describes[name] += 1
+                if self._failed_describes[name] == TRIES:
                     self._unique[name] = frozenset()
 
     async def learn_required(self, rest: RestClient, names: Iterable[str]) -> None:
         """Describe what new records of these objects need. Raises RequestFailed without an answer: there is no default."""
         for name in sorted(set(names) - self._required.keys()):
-            self._keep(name, await fields_of(rest, name))
+            self._store(name, await fields_of(rest, name))
 
     async def learn_again(self, rest: RestClient, names: Iterable[str]) -> None:
         """Describe these objects again: a rejection shows that they may have changed."""
         for name in sorted(set(names)):
             with suppress(RequestFailed):
-                self._keep(name, await fields_of(rest, name))
+                self._store(name, await fields_of(rest, name))
 
     def unique(self, name: str, field: str) -> bool:
         """Whether a field is known to be unique."""
         return field.casefold() in self._unique.get(name, ())
 
-    def tells_case(self, name: str, field: str) -> bool:
+    def is_case_sensitive(self, name: str, field: str) -> bool:
         """Whether a field is known to be case-sensitive."""
-        return field.casefold() in self._exact.get(name, ())
+        return field.casefold() in self._case_sensitive.get(name, ())
 
     def required(self, name: str, field: str) -> bool:
         """Whether a new record is known to need the field, or the relationship of that name."""
@@ -81,21 +81,23 @@ class OrgFields:
         """The objects that a relationship of an object is known to point to."""
         return self._parents.get(name, {}).get(relationship.casefold(), ())
 
-    def fitted(self, name: str, fields: Fields) -> Fields:
+    def with_text_values(self, name: str, fields: Fields) -> Fields:
         """The fields of a record, with numbers and flags as text for known text fields."""
         texts = self._texts.get(name)
         if not texts:
             return fields
-        loose = [field for field, value in fields.items() if value.__class__ in NO_TEXT and field.casefold() in texts]
-        if not loose:
+        not_text = [
+            field for field, value in fields.items() if value.__class__ in NON_TEXT and field.casefold() in texts
+        ]
+        if not not_text:
             return fields
-        fit: dict[str, Value] = dict(fields)
-        fit.update((field, text(fields[field])) for field in loose)
-        return fit
+        converted: dict[str, Value] = dict(fields)
+        converted.update((field, text(fields[field])) for field in not_text)
+        return converted
 
-    def _keep(self, name: str, fields: Mapping[str, FieldInfo]) -> None:
+    def _store(self, name: str, fields: Mapping[str, FieldInfo]) -> None:
         self._unique[name] = _folded(field for field in fields.values() if field.unique)
-        self._exact[name] = _folded(field for field in fields.values() if field.case_sensitive)
+        self._case_sensitive[name] = _folded(field for field in fields.values() if field.case_sensitive)
         self._required[name] = frozenset(
             one.casefold()
             for field in fields.values()
@@ -115,4 +117,4 @@ def _folded(fields: Iterable[FieldInfo]) -> frozenset[str]:
 
 def may_hold_text(outcome: Retry | Rejected, fields: Fields) -> bool:
     """Whether a record was rejected for an unreadable value, and has a number or flag that may belong in a text field."""
-    return outcome.code == UNREADABLE and any(value.__class__ in NO_TEXT for value in fields.values())
+    return outcome.code == UNREADABLE and any(value.__class__ in NON_TEXT for value in fields.values())

@@ -34,12 +34,12 @@ class Item(Struct, frozen=True, kw_only=True):
     allow: bool = False  # save it even if a duplicate rule warns about it
     alone: bool = False  # send it in a request of its own: it has made whole requests fail
     insert: bool = False  # it must be new: rejected if its key exists
-    elsewhere: bool = False  # it goes to a record of another object than its write names
+    other_object: bool = False  # its record is of another object than the write names
     assumed: bool = False  # it is assumed to exist, because it existed before
 
     @property
     def plain(self) -> bool:
-        """Whether it must not be sent in a composite, which would read part of its text as a reference, or fail because of it."""
+        """Whether it must not be sent in a composite: its text looks like a reference, or it has made requests fail."""
         return self.alone or REFERENCE in self.body
 
     @property
@@ -156,6 +156,6 @@ def to_requests(record_batches: Iterable[RecordBatch], room: int) -> list[Reques
 
 
 def split(record_batch: RecordBatch, parts: int) -> list[RecordBatch]:
-    """Divide a record batch into about equal parts, each smaller than the whole."""
+    """Split a record batch into parts of about equal size, each smaller than the whole."""
     size = -(-len(record_batch.items) // parts)
     return [RecordBatch(record_batch.items[start : start + size]) for start in range(0, len(record_batch.items), size)]

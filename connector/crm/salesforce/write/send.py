@@ -14,8 +14,7 @@ from connector.crm.salesforce.client.responses import Answer, RequestFailed
 from connector.crm.salesforce.client.rest import RestClient
 from connector.crm.salesforce.write import missing_parents, trigger_limits
 from connector.crm.salesforce.write.crash_isolation import IN_A_ROW, CrashBisection, KnownCrashers
-from connector.crm.salesforce.write.duplicate_values import is_unclear
-from connector.crm.salesforce.write.duplicate_values import settled as settled_duplicate
+from connector.crm.salesforce.write.duplicate_values import after_second_try, is_unclear
 from connector.crm.salesforce.write.existence import waits_for_parent, was_wrong
 from connector.crm.salesforce.write.recovery import Recovery
 from connector.crm.salesforce.write.requests import (
@@ -59,7 +58,7 @@ class Sending:
         """`writes` are all of the batch. `recovery` is called before the first recovery."""
         self._rest = rest
         self._writes = writes
-        self._room = 1 if composite is Composite.REFUSED else COLLECTIONS
+        self._max_batches = 1 if composite is Composite.REFUSED else COLLECTIONS
         self._queue: deque[Request] = deque()
         self._deferred: list[Item] = []  # children whose parents are still being isolated
         self._make_recovery = recovery
@@ -67,10 +66,10 @@ class Sending:
         self._known_crashers = known_crashers
         self._accepted = False  # Salesforce has accepted a request
         self._sizes = sizes
-        self._waiting: dict[str, Retry] = {}  # objects of which this batch sends no more records
-        self._fruitless = 0  # such requests since a record was delivered
-        self._locked_alone = 0  # the same: single records that a trigger could not lock
-        self._refused = 0  # consecutive requests rejected with a code that may concern the whole org
+        self._halted_objects: dict[str, Retry] = {}  # objects of which this batch sends no more records
+        self._requests_without_delivery = 0  # requests refused by a trigger since a record was delivered
+        self._single_locks = 0  # consecutive single records that a trigger could not lock
+        self._rejections_in_a_row = 0  # consecutive requests rejected with a code that may concern the whole org
         self.bisection: CrashBisection | None = None  # begun when Salesforce itself fails
         self.stopped: Retry | Rejected | None = None  # Salesforce is not available
         self.composite = composite
@@ -82,36 +81,36 @@ class Sending:
 
     async def run(self, items: Sequence[Item]) -> None:
         """Send the items. Afterwards each write has an outcome, or its assumption was wrong."""
-        self._queue.extend(to_requests(to_batches(items), self._room))
+        self._queue.extend(to_requests(to_batches(items), self._max_batches))
         while self._queue or self._failed_writes or self._deferred:
             if not self._queue:
                 if self._failed_writes:
                     again = await self._recover()
                 else:
                     again, self._deferred = self._deferred, []
-                self._queue.extend(to_requests(to_batches(again), self._room))
+                self._queue.extend(to_requests(to_batches(again), self._max_batches))
                 continue
             request = self._drop_children_of_missing(self._queue.popleft())
-            if self._sizes.most:
+            if self._sizes.limits:
                 request = self._sizes.fit(request)
-            if len(request) > self._room:
-                self._first(to_requests(request, self._room))
+            if len(request) > self._max_batches:
+                self._requeue(to_requests(request, self._max_batches))
             elif request:
                 await self._transmit(request)
 
     async def _recover(self) -> list[Item]:
         """Recover failed writes: returns the items to send; the others get their outcomes."""
         failed_writes, self._failed_writes = self._failed_writes, {}
-        ways = await self.recovery.recover(list(failed_writes.values()))
+        results = await self.recovery.recover(list(failed_writes.values()))
         again: list[Item] = []
         for one in failed_writes.values():
-            way = ways.get(one.of, one.outcome)
-            if isinstance(way, Retry) and way.reason is Reason.TRIGGER_LIMIT:
-                way = trigger_limits.alone(way)  # it was sent in a request of its own
-            if isinstance(way, Item):
-                again.append(way)
+            result = results.get(one.of, one.outcome)
+            if isinstance(result, Retry) and result.reason is Reason.TRIGGER_LIMIT:
+                result = trigger_limits.outcome_when_alone(result)  # it was sent in a request of its own
+            if isinstance(result, Item):
+                again.append(result)
             else:
-                self._settle(one.item, way)
+                self._settle(one.item, result)
         return again
 
     def _call(self, request: Request) -> HttpCall:
@@ -122,51 +121,51 @@ class Sending:
     async def _transmit(self, request: Request) -> None:
         """Send a request and handle its answer."""
         try:
-            whole = await self._rest.send(self._call(request))
+            reply = await self._rest.send(self._call(request))
         except RequestFailed as failed:
             self._stop(request, failed.outcome)
             return
         try:
             if len(request) == 1:
-                self._take_results(request[0], _records(whole, request[0]))
+                self._handle_results(request[0], _records(reply, request[0]))
             else:
-                self._take_parts(request, responses.subanswers(whole, len(request)))
+                self._handle_parts(request, responses.subanswers(reply, len(request)))
         except RequestFailed as failed:
-            self._take_failure(request, failed)
+            self._handle_failure(request, failed)
 
-    def _take_results(self, record_batch: RecordBatch, results: Sequence[Outcome]) -> None:
+    def _handle_results(self, record_batch: RecordBatch, results: Sequence[Outcome]) -> None:
         """Handle the results of a request that contained nothing else."""
-        if self._room == 1 and self.composite is Composite.UNTRIED and record_batch.upserted:
+        if self._max_batches == 1 and self.composite is Composite.UNTRIED and record_batch.upserted:
             # It works alone but not inside a composite: the org rejects composites, not these records.
             self.composite = Composite.REFUSED
-        self._answered()
-        self._first(to_requests(self._settle_results(record_batch, results, alone=True), self._room))
+        self._note_accepted()
+        self._requeue(to_requests(self._settle_results(record_batch, results, alone=True), self._max_batches))
 
-    def _take_parts(self, request: Request, parts: Sequence[Answer | RequestFailed]) -> None:
+    def _handle_parts(self, request: Request, parts: Sequence[Answer | RequestFailed]) -> None:
         results = [_results(part, record_batch) for record_batch, part in zip(request, parts, strict=True)]
         upserts = [result for record_batch, result in zip(request, results, strict=True) if record_batch.upserted]
         if self.composite is Composite.UNTRIED and upserts:
             if all(isinstance(result, RequestFailed) and result.no_such_path for result in upserts):
-                self._room = 1
+                self._max_batches = 1
             elif not all(isinstance(result, RequestFailed) for result in upserts):
                 self.composite = Composite.WORKS
         first: list[RecordBatch] = []
         for record_batch, result in zip(request, results, strict=True):
             if not isinstance(result, RequestFailed):
-                self._answered()
+                self._note_accepted()
                 first += self._settle_results(record_batch, result, alone=False)
-            elif self._room == 1 and result.no_such_path and record_batch.upserted:
+            elif self._max_batches == 1 and result.no_such_path and record_batch.upserted:
                 first.append(record_batch)
-            elif self._one_record_may_be_to_blame(result, [record_batch]):
+            elif self._should_bisect(result, [record_batch]):
                 first += [piece for pieces in self._bisect([record_batch], result) for piece in pieces]
             else:
                 self._settle_all(record_batch, [result.outcome] * len(record_batch.items))
-        self._first(to_requests(first, self._room))
+        self._requeue(to_requests(first, self._max_batches))
 
-    def _take_failure(self, request: Request, failed: RequestFailed) -> None:
+    def _handle_failure(self, request: Request, failed: RequestFailed) -> None:
         """Handle a request that failed as a whole."""
-        if self._one_record_may_be_to_blame(failed, request):
-            self._first(self._bisect(request, failed))
+        if self._should_bisect(failed, request):
+            self._requeue(self._bisect(request, failed))
         elif len(request) > 1 and failed.no_such_path:
             self._stop(request, Retry(reason=Reason.WRONG_ADDRESS, detail=failed.outcome.detail))
         elif isinstance(failed.outcome, Retry):
@@ -175,13 +174,13 @@ class Sending:
             for record_batch in request:
                 self._settle_all(record_batch, [failed.outcome] * len(record_batch.items))
 
-    def _one_record_may_be_to_blame(self, failed: RequestFailed, request: Request) -> bool:
-        """Whether to divide a failed request. Many consecutive rejections mean that the org is the cause, not a record."""
+    def _should_bisect(self, failed: RequestFailed, request: Request) -> bool:
+        """Whether to split a failed request. After many consecutive rejections the org is the cause, and not a record."""
         if not failed.spoiled:
             return failed.crashed and self._crash_bisection().should_split(request)
         if failed.outcome.reason in {Reason.UNKNOWN_CODE, Reason.SINK_REFUSES}:
-            self._refused += 1
-        return self._refused <= IN_A_ROW
+            self._rejections_in_a_row += 1
+        return self._rejections_in_a_row <= IN_A_ROW
 
     def _crash_bisection(self) -> CrashBisection:
         if self.bisection is None:
@@ -195,55 +194,55 @@ class Sending:
 
         `alone`: the request contained nothing else.
         """
-        crowded: list[tuple[Item, Retry]] = []
+        over_limit: list[tuple[Item, Retry]] = []
         for item, outcome in zip(record_batch.items, results, strict=True):
-            if not isinstance(outcome, Retry) or not trigger_limits.too_many(outcome):
+            if not isinstance(outcome, Retry) or not trigger_limits.is_for_request_size(outcome):
                 self._settle(item, outcome)
             elif alone and len(record_batch.items) == 1:
-                self._fruitless += 1
-                self._settle(item, trigger_limits.alone(outcome))
-                self._locked_alone += outcome.reason is Reason.ROW_LOCKED
-                if self._locked_alone >= trigger_limits.LOCKED_ALONE:
-                    self._waiting[item.object] = outcome
+                self._requests_without_delivery += 1
+                self._settle(item, trigger_limits.outcome_when_alone(outcome))
+                self._single_locks += outcome.reason is Reason.ROW_LOCKED
+                if self._single_locks >= trigger_limits.MAX_SINGLE_LOCKS:
+                    self._halted_objects[item.object] = outcome
             else:
-                crowded.append((item, outcome))
-        if not crowded:
+                over_limit.append((item, outcome))
+        if not over_limit:
             if any(isinstance(outcome, Delivered) for outcome in results):
-                self._delivered(record_batch)
+                self._note_delivered(record_batch)
             return []
-        self._fruitless += 1
-        if self._fruitless > trigger_limits.FRUITLESS:
-            for item, outcome in crowded:
-                self._waiting[item.object] = outcome
+        self._requests_without_delivery += 1
+        if self._requests_without_delivery > trigger_limits.MAX_REQUESTS_WITHOUT_DELIVERY:
+            for item, outcome in over_limit:
+                self._halted_objects[item.object] = outcome
                 self._settle(item, outcome)
             return []
-        for item, _ in crowded:
-            self._writes[item.index].divided = True
-        return trigger_limits.divided(crowded, self._sizes)
+        for item, _ in over_limit:
+            self._writes[item.index].was_split = True
+        return trigger_limits.halve(over_limit, self._sizes)
 
-    def _delivered(self, record_batch: RecordBatch) -> None:
+    def _note_delivered(self, record_batch: RecordBatch) -> None:
         """Note that these were accepted together, at least in part."""
-        self._fruitless = self._locked_alone = 0
-        if self._sizes.most:
-            self._sizes.taken(record_batch.items)
+        self._requests_without_delivery = self._single_locks = 0
+        if self._sizes.limits:
+            self._sizes.note_delivered(record_batch.items)
 
-    def _answered(self) -> None:
-        self._refused = 0
+    def _note_accepted(self) -> None:
+        self._rejections_in_a_row = 0
         self._accepted = True
         if self.bisection is not None:
             self.bisection.answered()
 
     def _bisect(self, record_batches: Request, failed: RequestFailed) -> list[Request]:
-        """One record made these fail: settle it if it is known, and divide the rest until it is found."""
-        to_blame = _to_blame(record_batches, failed)
-        if to_blame:
-            for item, outcome in to_blame:
+        """One record made these fail: settle it if it is known, or split the batches until it is found."""
+        failing = _failing_items(record_batches, failed)
+        if failing:
+            for item, outcome in failing:
                 self._settle(item, outcome)
-            settled = {item.index for item, _ in to_blame}
+            settled = {item.index for item, _ in failing}
             rest = [
                 [item for item in record_batch.items if item.index not in settled] for record_batch in record_batches
             ]
-            return to_requests([RecordBatch(items) for items in rest if items], self._room)
+            return to_requests([RecordBatch(items) for items in rest if items], self._max_batches)
         if len(record_batches) > 1:
             middle = len(record_batches) // 2
             return [record_batches[:middle], record_batches[middle:]]
@@ -251,9 +250,9 @@ class Sending:
             if failed.too_long and len(record_batches[0].items[0].body) < SHORT:
                 self._stop(record_batches, responses.too_long_at_all(failed))
             else:
-                self._settle(record_batches[0].items[0], trigger_limits.alone(failed.outcome))
+                self._settle(record_batches[0].items[0], trigger_limits.outcome_when_alone(failed.outcome))
             return []
-        return to_requests(split(record_batches[0], max(self._room, 2)), self._room)
+        return to_requests(split(record_batches[0], max(self._max_batches, 2)), self._max_batches)
 
     def _stop(self, request: Request, outcome: Retry | Rejected) -> None:
         """Salesforce is not available: send no more of the batch. Unsent records are not in doubt."""
@@ -270,7 +269,7 @@ class Sending:
         self._deferred, self._failed_writes = [], {}
         self._queue.clear()
 
-    def _first(self, requests: Sequence[Request]) -> None:
+    def _requeue(self, requests: Sequence[Request]) -> None:
         self._queue.extendleft(reversed(requests))
 
     def _drop_children_of_missing(self, request: Request) -> Request:
@@ -282,7 +281,7 @@ class Sending:
                 one = self._writes[item.index]
                 if one.wait_for and waits_for_parent(one):
                     continue
-                parent_outcome = _parent_outcome(one) or self._waiting.get(item.object)
+                parent_outcome = _parent_outcome(one) or self._halted_objects.get(item.object)
                 if parent_outcome is None:
                     items.append(item)
                 else:
@@ -298,7 +297,7 @@ class Sending:
     def _settle(self, item: Item, outcome: Outcome) -> None:
         one = self._writes[item.index]
         if isinstance(outcome, Delivered):
-            one.outcome = _completed(outcome, item, divided=one.divided)
+            one.outcome = _completed(outcome, item, was_split=one.was_split)
         else:
             self._settle_rejected(one, item, outcome)
 
@@ -314,7 +313,7 @@ class Sending:
                 return
             outcome = parent_outcome or outcome
         if one.recovered and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
-            outcome = settled_duplicate(outcome)
+            outcome = after_second_try(outcome)
         if self.recovery.can_recover(outcome, item, again=one.recovered):
             one.recovered = True
             self._failed_writes[one] = FailedWrite(of=one, item=item, outcome=outcome)
@@ -322,11 +321,11 @@ class Sending:
             one.outcome = outcome
 
 
-def _completed(outcome: Delivered, item: Item, *, divided: bool) -> Delivered:
+def _completed(outcome: Delivered, item: Item, *, was_split: bool) -> Delivered:
     """The outcome of a record that was written, with what Salesforce's answer does not say."""
-    if item.left_out or item.insert or divided:
-        outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert, divided=divided)
-    if item.elsewhere:
+    if item.left_out or item.insert or was_split:
+        outcome = replace(outcome, left_out=item.left_out, created=outcome.created or item.insert, was_split=was_split)
+    if item.other_object:
         # The key of the write does not identify this record.
         outcome = replace(outcome, record_id=None, detail=f"written to the {item.object} {item.record_id}")
     return outcome
@@ -364,7 +363,7 @@ def _records(part: Answer | RequestFailed, record_batch: RecordBatch) -> Sequenc
     return responses.records(part, len(begin), key_field=record_batch.key_field or "", beginnings=begin)
 
 
-def _to_blame(record_batches: Request, failed: RequestFailed) -> list[tuple[Item, Outcome]]:
+def _failing_items(record_batches: Request, failed: RequestFailed) -> list[tuple[Item, Outcome]]:
     """The records with a column that the org does not have, according to the text of the rejection."""
     items = [item for record_batch in record_batches for item in record_batch.items]
     column = missing_column(failed.message)

@@ -22,11 +22,11 @@ from connector.crm.salesforce.write.requests import Item
 from connector.crm.salesforce.write.send import Composite, Sending
 from connector.crm.salesforce.write.trigger_limits import TransactionSizes
 from connector.crm.salesforce.write.writes import (
-    NOT_ASKED,
+    NOT_LOOKED_UP,
     Assumption,
     Found,
     Write,
-    known_of,
+    known_values,
     settle_all,
     to_resend,
 )
@@ -37,7 +37,7 @@ from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.ports import Task
 
-SAME_BUT_FOR_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
+KEY_IN_ANOTHER_CASE = Retry(reason=Reason.HALTED, detail="a key that differs by letter case alone goes first")
 NO_RECORD = Rejected(reason=Reason.BAD_COMMAND, detail="Salesforce takes records, not service commands")
 
 
@@ -69,7 +69,7 @@ class SalesforceSink:
         self._consent_fields = {entry.casefold(): fields for entry, fields in (consent_fields or {}).items()}
         self._composite = composite
         self._numbers = numbers
-        self._people = PEOPLE  # per search; fewer after searches that took the org too long
+        self._people_per_search = PEOPLE  # per search; fewer after searches that took the org too long
         self._duplicates = {entry.casefold(): policy for entry, policy in (duplicates or {}).items()}
         self._recreate = recreate
         self._known_crashers = KnownCrashers()
@@ -83,7 +83,7 @@ class SalesforceSink:
         Failed calls and rejected records become outcomes; nothing is raised for them.
         """
         records = [(task, task.operation) for task in tasks if isinstance(task.operation, RecordWrite)]
-        writes = [Write(task=task, asked=record, index=index) for index, (task, record) in enumerate(records)]
+        writes = [Write(task=task, original=record, index=index) for index, (task, record) in enumerate(records)]
         await self._write(http, writes)
         done = iter(writes)
         return [next(done).result if isinstance(task.operation, RecordWrite) else NO_RECORD for task in tasks]
@@ -91,7 +91,7 @@ class SalesforceSink:
     async def _write(self, http: Http, writes: Sequence[Write]) -> None:
         rest = RestClient(self._api, http)
         for one in writes:
-            one.outcome = self._refusal(one.asked)
+            one.outcome = self._refusal(one.original)
         valid = [one for one in writes if one.outcome is None]
         find_dependencies(writes)
         matching = await self._match(rest, writes)
@@ -105,19 +105,19 @@ class SalesforceSink:
             settle_all(ready, read_failure(failed))
             return
         await self._learn_required(rest, [one for one in ready if one.write.consent_only and one.write.create])
-        self._halt_same_but_for_case([one for one in ready if one.write.exact])
+        self._serialize_keys_in_another_case([one for one in ready if one.write.exact])
         await self._send_all(rest, writes, ready)
         if matching is not None:
             await matching.conclude(partial(self.write, http))
 
     async def _match(self, rest: RestClient, writes: Sequence[Write]) -> Matching | None:
         """Find the records of writes that name a phone number; None if there are no such writes."""
-        matched = [one for one in writes if one.outcome is None and one.asked.match is not None]
+        matched = [one for one in writes if one.outcome is None and one.original.match is not None]
         if not matched:
             return None
-        matching = Matching(rest, numbers=self._numbers, consent=self._consent_fields, people=self._people)
+        matching = Matching(rest, numbers=self._numbers, consent=self._consent_fields, people=self._people_per_search)
         await matching.run(matched)
-        self._people = matching.people
+        self._people_per_search = matching.people
         if matching.stopped is None:
             matching.link_children(writes)
         return matching
@@ -141,26 +141,26 @@ class SalesforceSink:
         if sending.bisection is not None or self._known_crashers.records or self._known_crashers.failed:
             self._known_crashers.end(sending.bisection, writes)
         self._composite = sending.composite
-        if self._sizes.most:
+        if self._sizes.limits:
             self._sizes.end()
 
     def _recovery(self, rest: RestClient) -> Recovery:
         return Recovery(
             rest,
-            self._make,
+            self._prepare_item,
             policy=self._policy,
             columns=self._columns,
             fields=self._fields,
             consent=self._consent_fields,
         )
 
-    def _halt_same_but_for_case(self, writes: Sequence[Write]) -> None:
-        """Keys that differ only in letter case, which the org may treat as equal: they are written one after the other."""
+    def _serialize_keys_in_another_case(self, writes: Sequence[Write]) -> None:
+        """Keep keys that differ only in letter case for later batches: the org may treat them as equal."""
         first: dict[tuple[str, str, str], Write] = {}
-        for one in [one for one in writes if not self._keys.tells_case(one.write)]:
+        for one in [one for one in writes if not self._keys.is_case_safe(one.write)]:
             key = (one.write.object, one.write.key_field, one.write.key.lower())
             if first.setdefault(key, one) is not one:
-                one.outcome = SAME_BUT_FOR_CASE
+                one.outcome = KEY_IN_ANOTHER_CASE
 
     async def _learn_required(self, rest: RestClient, writes: Sequence[Write]) -> None:
         """For writes with consent fields only: find out what else a new record would need."""
@@ -170,7 +170,7 @@ class SalesforceSink:
             settle_all(writes, read_failure(failed))
 
     async def prepare(self, http: Http, keys: Sequence[tuple[str, str]], objects: Sequence[str] = ()) -> None:
-        """Query for these keys (object, external ID field) what the first batch would ask, and the text fields of objects.
+        """Describe these keys (object, external ID field) and the text fields of objects, as the first batch would.
 
         If Salesforce is not available, the first batch asks again.
         """
@@ -182,26 +182,26 @@ class SalesforceSink:
     async def _send(self, rest: RestClient, writes: Sequence[Write], sending: Sending) -> None:
         """Send these writes. Afterwards each has an outcome, or its assumption was wrong."""
         asked = [one for one in writes if one.assumption is Assumption.ASK and one.outcome is None]
-        elsewhere: Mapping[Write, Item | Outcome] = {}
+        redirected: Mapping[Write, Item | Outcome] = {}
         if asked:
             look_up = LookUp(rest)
             await look_up.run([Wanted(of=one, write=one.write, flag=self._flag(one.write)) for one in asked])
             if look_up.stopped is not None:
                 settle_all(writes, look_up.stopped)
                 return
-            elsewhere = await self._moved(sending, asked, look_up)
+            redirected = await self._redirect_merged(sending, asked, look_up)
         items: list[Item] = []
         for one in writes:
             if one.outcome is None:
-                made = elsewhere.get(one) or self._make(one, one.write)
-                if isinstance(made, Item):
-                    items.append(made)
+                prepared = redirected.get(one) or self._prepare_item(one, one.write)
+                if isinstance(prepared, Item):
+                    items.append(prepared)
                 else:
-                    one.outcome = made
+                    one.outcome = prepared
         await sending.run(items)
 
-    def _make(self, one: Write, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
-        """The item to send, or its outcome; for the kept record if the record was merged."""
+    def _prepare_item(self, one: Write, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
+        """The item to send, or the outcome if nothing is sent. With `kept` it is for the record that a merge kept."""
         task, found, assumption = one.task, one.found, one.assumption
         if kept is not None:
             # Our shadow is not of this record: an opt-out on it counts as set by a person.
@@ -209,7 +209,7 @@ class SalesforceSink:
             task = Task(write)
             found = Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None)
             assumption = Assumption.FOUND
-        ready = self._ready(one, task, write, found, assumption)
+        ready = self._build_item(one, task, write, found, assumption)
         if self._known_crashers.records and isinstance(ready, Item):
             return self._known_crashers.isolate(ready, one.write)
         return ready
@@ -242,8 +242,10 @@ class SalesforceSink:
         """The opt-out flag that must be read before this write; None if it clears none."""
         return self._consent(write).flag if write.clears_flag else None
 
-    async def _moved(self, sending: Sending, asked: Sequence[Write], look_up: LookUp) -> Mapping[Write, Item | Outcome]:
-        """Writes whose key belonged to a record that is gone: they are redirected if it was merged."""
+    async def _redirect_merged(
+        self, sending: Sending, asked: Sequence[Write], look_up: LookUp
+    ) -> Mapping[Write, Item | Outcome]:
+        """Redirect writes whose record was merged; reject those whose record was deleted if `recreate` is off."""
         gone = {
             one: record_id
             for one in asked
@@ -254,17 +256,17 @@ class SalesforceSink:
         if not gone:
             return {}
         try:
-            living = await sending.recovery.moved(gone)
+            kept_records = await sending.recovery.find_kept(gone)
         except RequestFailed as failed:
             return dict.fromkeys(gone, read_failure(failed))
-        ways: dict[Write, Item | Outcome] = {}
-        for one, kept in living.items():
+        redirected: dict[Write, Item | Outcome] = {}
+        for one, kept in kept_records.items():
             if kept is not None:
-                ways[one] = sending.recovery.redirect_to_kept(one, kept)
+                redirected[one] = sending.recovery.redirect_to_kept(one, kept)
             elif not self._recreate and not (one.write.consent and not one.write.clears_flag):
                 detail = f"its record {gone[one]} was deleted: restore it, then release this, or discard it"
-                ways[one] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
-        return ways
+                redirected[one] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+        return redirected
 
     def _policy(self, object_name: str) -> Policy:
         return self._duplicates.get(object_name.casefold(), Policy.ALLOW)
@@ -278,7 +280,7 @@ class SalesforceSink:
     def _consent(self, write: RecordWrite) -> ConsentFields:
         return self._consent_fields[write.object.casefold()]
 
-    def _ready(
+    def _build_item(
         self, one: Write, task: Task, write: RecordWrite, found: Found | None, assumption: Assumption
     ) -> Item | Outcome:
         """The item to send, or the outcome if nothing is sent."""
@@ -288,15 +290,15 @@ class SalesforceSink:
             return Rejected(reason=Reason.RECORD_MISSING, detail=detail)
         left_out: tuple[str, ...] = ()
         if found is None and write.consent_only:
-            left_out = tuple(name for name in write.create if not self._needed(write, name))
+            left_out = tuple(name for name in write.create if not self._is_needed(write, name))
         wanted = {**write.create, **write.set} if found is None else dict(write.set)
         for name in left_out:
             del wanted[name]
-        fields = self._fields.fitted(write.object, wanted)
+        fields = self._fields.with_text_values(write.object, wanted)
         if found is not None and write.clears_flag and self._set_by_a_person(task, write, found):
             left_out = tuple(name for name in write.consent if name in fields)
             fields = {name: value for name, value in fields.items() if name not in left_out}
-        known = found if found is not NOT_ASKED else None
+        known = found if found is not NOT_LOOKED_UP else None
         if known is not None and not fields:
             return Delivered(record_id=known.record_id, left_out=left_out)
         # A record that may only be updated is written by Id, so that even a race cannot create it.
@@ -324,7 +326,7 @@ class SalesforceSink:
             assumed=assumption is Assumption.KNOWN,
         )
 
-    def _needed(self, write: RecordWrite, name: str) -> bool:
+    def _is_needed(self, write: RecordWrite, name: str) -> bool:
         """Whether a write with consent fields only needs this field to create its record."""
         return name in write.consent or self._fields.required(write.object, name)
 
@@ -333,5 +335,5 @@ class SalesforceSink:
         consent = self._consent(write)
         if not same(found.flag, consent.opted_out):
             return False
-        shadow = known_of(task, found.record_id)
+        shadow = known_values(task, found.record_id)
         return shadow is None or not same(shadow.get(consent.flag), consent.opted_out)

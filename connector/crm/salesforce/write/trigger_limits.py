@@ -19,79 +19,81 @@ TRIGGER = re.compile(r"\b(?:(\w+)\.)?([A-Za-z]\w*): (?:execution of|[\w.]*Except
 GROWTH = 10  # a batch that met no limit adds one tenth, at least one record: the limit may have been temporary
 # Requests without a delivered record, after which the rest of the batch waits. Bisecting 200 records to the first one
 # takes eight steps, and five such requests may be sent together.
-FRUITLESS = 60
-LOCKED_ALONE = 5  # consecutive records that a trigger cannot lock; then the others wait too, to save API calls
+MAX_REQUESTS_WITHOUT_DELIVERY = 60
+MAX_SINGLE_LOCKS = 5  # consecutive records that a trigger cannot lock; then the others wait too, to save API calls
 
 
 class TransactionSizes:
     """The maximum number of records per transaction and object, since the process started."""
 
     def __init__(self) -> None:
-        self.most: dict[str, int] = {}  # by object; objects that met no limit are not in it
-        self._limited: set[str] = set()  # in this batch
-        self._full: set[str] = set()  # the same: the maximum number was delivered
+        self.limits: dict[str, int] = {}  # by object; objects that met no limit are not in it
+        self._refused_now: set[str] = set()  # in this batch
+        self._at_limit: set[str] = set()  # the same: the maximum number was delivered
 
-    def of(self, object_name: str) -> int:
+    def limit_of(self, object_name: str) -> int:
         """The maximum number of records of an object."""
-        return self.most.get(object_name, RECORDS)
+        return self.limits.get(object_name, RECORDS)
 
-    def refused(self, object_name: str, records: int) -> None:
+    def note_refused(self, object_name: str, records: int) -> None:
         """Record that this number was too many for a trigger."""
-        self._limited.add(object_name)
-        self.most[object_name] = max(1, min(self.of(object_name), records // 2))
+        self._refused_now.add(object_name)
+        self.limits[object_name] = max(1, min(self.limit_of(object_name), records // 2))
 
-    def taken(self, items: Iterable[Item]) -> None:
+    def note_delivered(self, items: Iterable[Item]) -> None:
         """Record that these were delivered together."""
         for name, records in Counter(item.object for item in items).items():
-            if name in self.most and records >= self.most[name]:
-                self.most[name] = records
-                self._full.add(name)
+            if name in self.limits and records >= self.limits[name]:
+                self.limits[name] = records
+                self._at_limit.add(name)
 
     def end(self) -> None:
         """End a batch: if it met no limit, the next one may have slightly larger transactions."""
-        for name in self._full - self._limited:
-            self.most[name] += max(1, self.most[name] // GROWTH)
-            if self.most[name] >= RECORDS:
-                del self.most[name]
-        self._limited, self._full = set(), set()
+        for name in self._at_limit - self._refused_now:
+            self.limits[name] += max(1, self.limits[name] // GROWTH)
+            if self.limits[name] >= RECORDS:
+                del self.limits[name]
+        self._refused_now, self._at_limit = set(), set()
 
     def fit(self, record_batches: Sequence[RecordBatch]) -> Sequence[RecordBatch]:
-        """The record batches, divided if they hold more than one transaction may."""
+        """The record batches, split to the size of a transaction."""
         return [piece for record_batch in record_batches for piece in self._pieces(record_batch)]
 
     def _pieces(self, record_batch: RecordBatch) -> list[RecordBatch]:
         pieces: list[list[Item]] = [[]]
-        held: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         for item in record_batch.items:
-            if held[item.object] == self.of(item.object):
+            if counts[item.object] == self.limit_of(item.object):
                 pieces.append([])
-                held.clear()
-            held[item.object] += 1
+                counts.clear()
+            counts[item.object] += 1
             pieces[-1].append(item)
         return [record_batch] if len(pieces) == 1 else [RecordBatch(piece) for piece in pieces]
 
 
-def too_many(outcome: Outcome) -> bool:
-    """Whether a record was rejected because of others in its request: a trigger limit, or a lock that a trigger met."""
+def is_for_request_size(outcome: Outcome) -> bool:
+    """Whether a record was rejected because of others in its request: a trigger limit, or a lock met by a trigger."""
     if not isinstance(outcome, Retry):
         return False
     return outcome.reason is Reason.TRIGGER_LIMIT or (
-        outcome.reason is Reason.ROW_LOCKED and outcome.code not in {"", "UNABLE_TO_LOCK_ROW", *OF_THE_RECORD}
+        outcome.reason is Reason.ROW_LOCKED and outcome.code not in {"", "UNABLE_TO_LOCK_ROW", *RECORD_LOCKS}
     )
 
 
-# Locks of the record itself, regardless of the others.
-OF_THE_RECORD = frozenset({"ENTITY_IS_LOCKED", "RECORD_IN_USE_BY_WORKFLOW", "ALREADY_IN_PROCESS", "COLLISION_DETECTED"})
+# Locks of the record itself: the other records of its request do not matter.
+RECORD_LOCKS = frozenset({"ENTITY_IS_LOCKED", "RECORD_IN_USE_BY_WORKFLOW", "ALREADY_IN_PROCESS", "COLLISION_DETECTED"})
 
 
-def alone(outcome: Outcome) -> Outcome:
+def outcome_when_alone(outcome: Outcome) -> Outcome:
     """The outcome of a record that was alone in its request: its trigger fails even then, and waiting does not help."""
     if not isinstance(outcome, Retry) or outcome.reason is not Reason.TRIGGER_LIMIT:
         return outcome
-    return Rejected(reason=outcome.reason, detail=f"{_to_blame(outcome.detail)}: {outcome.detail}", code=outcome.code)
+    return Rejected(
+        reason=outcome.reason, detail=f"{_limited_trigger(outcome.detail)}: {outcome.detail}", code=outcome.code
+    )
 
 
-def _to_blame(detail: str) -> str:
+def _limited_trigger(detail: str) -> str:
     named = TRIGGER.search(detail.partition(": ")[2])
     if named is None:
         return "a trigger or flow of the org meets a limit with this record alone"
@@ -100,8 +102,8 @@ def _to_blame(detail: str) -> str:
     return f"{name} {whose} meets a limit with this record alone"
 
 
-def divided(items: Sequence[tuple[Item, Retry]], sizes: TransactionSizes) -> list[RecordBatch]:
-    """The items of one request once more, in halves; single ones are sent alone."""
+def halve(items: Sequence[tuple[Item, Retry]], sizes: TransactionSizes) -> list[RecordBatch]:
+    """The items of one request again, in halves. A single item is sent alone."""
     by_object: dict[str, list[Item]] = {}
     for item, _ in items:
         by_object.setdefault(item.object, []).append(item)
@@ -109,7 +111,7 @@ def divided(items: Sequence[tuple[Item, Retry]], sizes: TransactionSizes) -> lis
     pieces: list[RecordBatch] = []
     for name, some in by_object.items():
         if name in limited:
-            sizes.refused(name, len(some))
+            sizes.note_refused(name, len(some))
         if len(some) == 1:
             pieces.append(RecordBatch([replace(some[0], alone=True)]))
         else:

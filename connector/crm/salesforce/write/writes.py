@@ -40,30 +40,30 @@ class Found(Struct, frozen=True, kw_only=True):
     key: str = ""  # the record's spelling of the key, if it was looked up by key
 
 
-NOT_ASKED = Found(record_id="")  # used if it does not matter whether the record exists
+NOT_LOOKED_UP = Found(record_id="")  # used if it does not matter whether the record exists
 
 
 @dataclass(slots=True, eq=False)
 class Write:
-    """It is sent once, and again if its assumption was wrong."""
+    """A write of a batch. It is sent once, and again if its assumption was wrong."""
 
     task: Task
-    asked: RecordWrite  # the task's operation
+    original: RecordWrite  # the task's operation
     index: int  # position among the writes of the batch
-    write: RecordWrite = field(init=False)  # as it is sent: perhaps to another record than it names
+    write: RecordWrite = field(init=False)  # what is sent: perhaps to another record than the task names
     wait_for: Sequence["Write"] = ()  # writes of the batch that may be of its parents
-    parents: Mapping[str, "Write"] = field(default_factory=dict)  # by relationship: those of which it is certain
+    parents: Mapping[str, "Write"] = field(default_factory=dict)  # by relationship: the parents that are certain
     stage: int = 0  # 0: no parent in the batch
     assumption: Assumption = Assumption.ANY
     wrong: WrongAssumption | None = None
     found: Found | None = None  # None: there is no such record
     outcome: Outcome | None = None
     waited: bool = False  # for a parent that was not yet settled
-    divided: bool = False  # its request was divided because of a trigger limit
+    was_split: bool = False  # its request was split because of a trigger limit
     recovered: bool = False  # after a rejection; a second recovery would be for the same cause
 
     def __post_init__(self) -> None:
-        self.write = self.asked
+        self.write = self.original
 
     @property
     def result(self) -> Outcome:
@@ -108,7 +108,7 @@ def settle_all(writes: Sequence[Write], outcome: Retry | Rejected) -> None:
         one.outcome = outcome
 
 
-def known_of(task: Task, record_id: str) -> Shadow:
+def known_values(task: Task, record_id: str) -> Shadow:
     """The known values of the record that the task is now for."""
     remembered, write = task.remembered, task.operation
     if not isinstance(write, RecordWrite) or write.match is None:
