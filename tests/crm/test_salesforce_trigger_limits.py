@@ -128,8 +128,8 @@ def test_a_single_refused_record_does_not_shrink_all_requests():
         sizes.note_refused("Contact", count)
         sizes.note_delivered(items(count // 2))
     sizes.note_delivered(items(100))
-    assert sizes.limit_of("Contact") == 100
-    assert sizes.limit_of("Task") == 200
+    assert sizes.max_records("Contact") == 100
+    assert sizes.max_records("Task") == 200
 
 
 def test_a_request_of_several_objects_is_split_by_the_limit_of_each():

@@ -14,7 +14,7 @@ from connector.mapping.values.values import text
 from connector.model.operation import ID_FIELD, Fields, Parent
 from connector.model.outcome import Reason, Rejected
 
-NAMESPACE = uuid.UUID("0b5d7c0e-9a7c-5f0e-8a53-5b1a3f3d6c11")  # of ids that are made of a key
+NAMESPACE = uuid.UUID("0b5d7c0e-9a7c-5f0e-8a53-5b1a3f3d6c11")  # of ids that are derived from a key
 TEXTS = frozenset({"String", "Memo", "Uniqueidentifier", "DateTime"})
 WHOLE = frozenset({"Integer", "BigInt", "Picklist", "State", "Status"})
 NUMBERS = frozenset({"Decimal", "Double", "Money"})
@@ -29,10 +29,10 @@ class Unwritable(ValueError):  # noqa: N818 - named after the state that it repo
 
 
 def own_id(table: TableInfo, key_field: str, key: str) -> str | None:
-    """The record's id if the key is one, or is written to the id column; None for an alternate key.
+    """The record's id if the key is an id or is written to the id column; None for an alternate key.
 
-    A key of the sender in the id column becomes an id that is always the same, so that no alternate key is needed and a
-    repeat is recognised.
+    A key of the sender in the id column always becomes the same id, so that no alternate key is needed and a repeat is
+    recognised.
     """
     if key_field == ID_FIELD or (key_field == table.id_column and GUID.fullmatch(key)):
         return key.strip("{}").lower()
@@ -54,19 +54,19 @@ def address(table: TableInfo, key_field: str, key: str) -> str:
 
 def body(tables: Tables, table: TableInfo, fields: Fields) -> dict[str, Any]:
     """The body of an operation. Raises Unwritable."""
-    made: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in fields.items():
         column = table.columns.get(name)
         if column is None:
             raise Unwritable(missing_column(table, name))
         kind = column.kind
         if type(value) is str and kind in TEXTS:
-            made[name] = value
+            values[name] = value
         elif kind in LOOKUPS:
-            made.update(_lookup(tables, table, name, value))
+            values.update(_lookup(tables, table, name, value))
         else:
-            made[name] = fitted(kind, value)
-    return made
+            values[name] = to_json_type(kind, value)
+    return values
 
 
 def missing_column(table: TableInfo, name: str) -> Rejected:
@@ -108,8 +108,8 @@ def _lookup(tables: Tables, table: TableInfo, name: str, value: object) -> Mappi
     return {f"{table.lookups[name][target]}@odata.bind": bound}
 
 
-def fitted(kind: str, value: object) -> object:
-    """A value in the JSON type that a column of this kind takes; what does not fit is sent as it is, and refused."""
+def to_json_type(kind: str, value: object) -> object:
+    """A value in the JSON type of a column of this kind. A value that does not fit is sent unchanged, and refused."""
     if value is None or isinstance(value, Parent):
         return value
     if kind in TEXTS:

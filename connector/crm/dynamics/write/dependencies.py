@@ -15,7 +15,7 @@ class Dependencies:
     """For each write, by position in the batch: writes it must wait for, parents whose failure it shares, and its stage."""
 
     wait_for: Mapping[int, Sequence[int]]
-    parents: Mapping[int, Sequence[int]]  # the part of `before` for which it is certain which record is meant
+    parents: Mapping[int, Sequence[int]]  # those of `wait_for` that are certain
     stages: Mapping[int, int]  # 0: no parent in the batch
     fields: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # the relationship to each of `parents`
     children: Collection[int] = ()  # the writes that have a parent, in the batch or not
@@ -33,24 +33,27 @@ def find_dependencies(
     writes: Mapping[int, RecordWrite], related: Mapping[int, Sequence[tuple[str, Parent]]]
 ) -> Dependencies:
     """Find the parents of each write among the others. `related` are the relations of those that have any."""
-    places: dict[tuple[str, str], list[int]] = {}
+    indexes_by_key: dict[tuple[str, str], list[int]] = {}
     for index, write in writes.items():
-        places.setdefault((write.key_field.casefold(), write.key.lower()), []).append(index)
-    before: dict[int, Sequence[int]] = dict.fromkeys(writes, ())
+        indexes_by_key.setdefault((write.key_field.casefold(), write.key.lower()), []).append(index)
+    wait_for: dict[int, Sequence[int]] = dict.fromkeys(writes, ())
     parents: dict[int, Sequence[int]] = dict.fromkeys(writes, ())
     fields: dict[int, Mapping[str, int]] = {}
     for index, named in related.items():
-        groups = {name: [one for one in _meant(parent, writes, places) if one != index] for name, parent in named}
-        before[index] = [one for group in groups.values() for one in group]
-        known = {name: group[0] for name, group in groups.items() if len(group) == 1}
-        parents[index] = list(known.values())
-        if known:
-            fields[index] = known
-    return Dependencies(wait_for=before, parents=parents, stages=_stages(before), fields=fields, children=related)
+        groups = {
+            name: [one for one in _possible_parents(parent, writes, indexes_by_key) if one != index]
+            for name, parent in named
+        }
+        wait_for[index] = [one for group in groups.values() for one in group]
+        certain = {name: group[0] for name, group in groups.items() if len(group) == 1}
+        parents[index] = list(certain.values())
+        if certain:
+            fields[index] = certain
+    return Dependencies(wait_for=wait_for, parents=parents, stages=_stages(wait_for), fields=fields, children=related)
 
 
 def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapping[int, str]) -> RecordWrite:
-    """The write, with its parents named by their ids where these are known."""
+    """The write, with its parents named by id if their ids are known."""
 
     def named(values: Fields) -> Fields:
         return {
@@ -65,28 +68,28 @@ def with_parents(write: RecordWrite, fields: Mapping[str, int], record_ids: Mapp
     return replace(write, set=named(write.set), create=named(write.create))
 
 
-def _meant(
+def _possible_parents(
     parent: Parent,
     writes: Mapping[int, RecordWrite],
-    places: Mapping[tuple[str, str], Sequence[int]],
+    indexes_by_key: Mapping[tuple[str, str], Sequence[int]],
 ) -> Sequence[int]:
     """The writes that may be for the record to which a relationship points."""
-    found = places.get((parent.key_field.casefold(), parent.key.lower()), ())
+    found = indexes_by_key.get((parent.key_field.casefold(), parent.key.lower()), ())
     if parent.object is None:
         return found
     return [one for one in found if writes[one].object == parent.object]
 
 
-def _stages(before: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    stages = dict.fromkeys(before, 0)
-    children = [index for index, parents in before.items() if parents]
+def _stages(wait_for: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    stages = dict.fromkeys(wait_for, 0)
+    children = [index for index, parents in wait_for.items() if parents]
     for _ in range(LEVELS):
-        moved = False
+        changed_any = False
         for child in children:
-            stage = 1 + max(stages[parent] for parent in before[child])
+            stage = 1 + max(stages[parent] for parent in wait_for[child])
             if stage > stages[child]:
                 stages[child] = stage
-                moved = True
-        if not moved:
+                changed_any = True
+        if not changed_any:
             break
     return stages

@@ -11,11 +11,11 @@ def set_by_a_person(task: Task, consent: ConsentFields, found: Found) -> bool:
     """Whether the record is opted out now but not in the shadow."""
     if not same(found.flag, consent.opted_out):
         return False
-    shadow = _known_of(task, found)
+    shadow = _known_values(task, found)
     return shadow is None or not same(shadow.get(consent.flag), consent.opted_out)
 
 
-def _known_of(task: Task, found: Found) -> Shadow:
+def _known_values(task: Task, found: Found) -> Shadow:
     """The known values of the record that the task is now for; None for one that a merge kept."""
     if found.merged is not None:
         return None

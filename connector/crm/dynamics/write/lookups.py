@@ -1,4 +1,4 @@
-"""Looks up which records exist just before they are written: by key or id, with flag, version and merge.
+"""Looks up which records exist just before they are written, with their flag, version and merge.
 
 Source: "Query data using the Web API" (the function In), Table reference of Contact (`merged`, `masterid`): a merged
 record stays, inactive, and keeps its key.
@@ -34,7 +34,7 @@ class Found(Struct, frozen=True, kw_only=True):
 class Wanted(Struct, frozen=True, kw_only=True):
     """A record to look up."""
 
-    index: object  # how the caller names it
+    index: object  # the name by which the caller finds the result
     table: TableInfo
     column: str  # the key's column, or the id column
     value: str
@@ -69,10 +69,10 @@ class LookUp:
                         raise answer
                     self.failed |= dict.fromkeys((one.index for one in chunk), answer.outcome)
                 else:
-                    masters += self._take(chunk, responses.rows(answer))
+                    masters += self._store_rows(chunk, responses.rows(answer))
         return masters
 
-    def _take(self, chunk: Sequence[Wanted], rows: Sequence[Mapping[str, Any]]) -> list[Wanted]:
+    def _store_rows(self, chunk: Sequence[Wanted], rows: Sequence[Mapping[str, Any]]) -> list[Wanted]:
         first = chunk[0]
         table, flag = first.table, _flag(chunk)
         by_value: dict[str, list[Mapping[str, Any]]] = {}
@@ -99,7 +99,7 @@ class LookUp:
             )
             master = row.get("_masterid_value") if row.get("merged") is True else None
             if isinstance(master, str):
-                # The record stays, with its key, but people see only the one that the merge kept.
+                # The merged record keeps its key, but people see only the kept one.
                 self.found[one.index] = Found(record_id=master, merged=found.merged or found.record_id)
                 key_column = one.key_column or (None if one.column == table.id_column else one.column)
                 masters.append(

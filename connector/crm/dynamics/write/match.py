@@ -75,7 +75,7 @@ class Matching:
         self.writes: dict[int, RecordWrite] = {}
         self.found: dict[int, Found | None] = {}
         self.outcomes: dict[int, Outcome] = {}
-        self._asked: dict[int, RecordWrite] = {}
+        self._originals: dict[int, RecordWrite] = {}
         self._same_number: dict[int, tuple[str, ...]] = {}  # other records with the number, opted out too
         self._unclear: dict[int, str] = {}  # records that may be meant by an opt-out: the question for a person
         self._web = web
@@ -87,8 +87,8 @@ class Matching:
         """Check the known records, then search for the rest. Raises RequestFailed if Dataverse is not available."""
         for index, task in tasks.items():
             if isinstance(task.operation, RecordWrite):
-                self._asked[index] = task.operation
-        if not self._asked:
+                self._originals[index] = task.operation
+        if not self._originals:
             return
         await self._verify(tasks)
         searches = deque(self._searches())
@@ -116,10 +116,12 @@ class Matching:
             self._settle(one, found)
         return None
 
-    def link_children(self, family: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]) -> None:
+    def link_children(
+        self, dependencies: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]
+    ) -> None:
         """Name matched parents by id in their children; leave out children whose parent does not exist."""
         record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
-        for index, fields in family.fields.items():
+        for index, fields in dependencies.fields.items():
             if index in writes and index not in outcomes:
                 writes[index] = with_parents(writes[index], fields, record_ids)
                 parents = [outcomes.get(parent) for parent in fields.values()]
@@ -134,7 +136,7 @@ class Matching:
             if isinstance(outcome, Rejected) and outcome.reason in {Reason.RECORD_DELETED, Reason.RECORD_MISSING}:
                 outcomes[index] = Retry(reason=Reason.RACE, detail=outcome.detail)
         others = {
-            index: (self._asked[index], ids)
+            index: (self._originals[index], ids)
             for index, ids in self._same_number.items()
             if ids and not isinstance(outcomes[index], Retry)
         }
@@ -152,7 +154,7 @@ class Matching:
     async def _verify(self, tasks: Mapping[int, Task]) -> None:
         """Follow known records that were merged meanwhile, and forget deleted ones."""
         wanted = []
-        for index, write in self._asked.items():
+        for index, write in self._originals.items():
             record_id = tasks[index].remembered.record_id or tasks[index].gone
             table = self._table(write.object)
             if record_id is not None and table is not None:
@@ -163,11 +165,11 @@ class Matching:
         for one, found in look_up.found.items():
             if found is not None and isinstance(one, int):
                 self.found[one] = found
-                self.writes[one] = _by_id(self._asked[one], found.record_id)
+                self.writes[one] = _by_id(self._originals[one], found.record_id)
 
     def _searches(self) -> list[list[Term]]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[Term]] = {}
-        for index, write in self._asked.items():
+        for index, write in self._originals.items():
             # An opt-out is for everybody with the number, and is therefore searched for even if its own record is known.
             known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
             if write.match is not None and not known:
@@ -186,15 +188,15 @@ class Matching:
         conditions = [f"contains({name},'{pattern(one.match.phone)}')" for one in terms for name in match.fields]
         if write.keyed:
             conditions.append(api.any_of(write.key_field, _keys(table, terms)))
-        chosen = f"({' or '.join(conditions)})"
+        condition = f"({' or '.join(conditions)})"
         if table.mergeable:
-            chosen += " and merged ne true"
+            condition += " and merged ne true"
         if more := narrowing(table.name):
-            chosen += f" and {more}"
-        columns = dict.fromkeys([table.id_column, CREATED, *self._read(write)])
-        return f"{table.set_name}?{api.query(select=','.join(columns), filter=chosen)}"
+            condition += f" and {more}"
+        columns = dict.fromkeys([table.id_column, CREATED, *self._columns_to_read(write)])
+        return f"{table.set_name}?{api.query(select=','.join(columns), filter=condition)}"
 
-    def _read(self, write: RecordWrite) -> list[str]:
+    def _columns_to_read(self, write: RecordWrite) -> list[str]:
         consent = self._consent.get(write.object)
         flag = self._flag(write)
         return [
@@ -232,25 +234,29 @@ class Matching:
 
     def _settle(self, term: Term, candidates: Candidates) -> None:
         index, write = term.index, term.write
-        having, perhaps = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
+        same_number_records, possible = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
         if index not in self.writes:
-            self._choose(term, candidates, having, perhaps)
+            self._choose(term, candidates, same_number_records, possible)
         if self._opts_out(write):
-            taken = self.found.get(index)
-            own = taken.record_id if taken else None
-            asked = [one for one in perhaps if one.record_id != own and not self._is_out(write, one)]
+            found = self.found.get(index)
+            own = found.record_id if found else None
+            asked = [one for one in possible if one.record_id != own and not self._is_out(write, one)]
             if asked and index in self.writes:
                 self._unclear[index] = whose_number(asked, self._consent.get(write.object))
             self._same_number[index] = tuple(
-                one.record_id for one in having if one.record_id != own and not self._is_out(write, one)
+                one.record_id for one in same_number_records if one.record_id != own and not self._is_out(write, one)
             )
 
     def _choose(
-        self, term: Term, candidates: Candidates, having: Sequence[Candidate], perhaps: Sequence[Candidate]
+        self,
+        term: Term,
+        candidates: Candidates,
+        same_number_records: Sequence[Candidate],
+        possible: Sequence[Candidate],
     ) -> None:
         index, write = term.index, term.write
         keyed = candidates.with_key(write)
-        chosen = keyed[0] if len(keyed) == 1 else choose(term.match, having)
+        chosen = keyed[0] if len(keyed) == 1 else choose(term.match, same_number_records)
         if len(keyed) > 1:
             detail = f"{len(keyed)} records have this key: make {write.object}.{write.key_field} an alternate key"
             self.outcomes[index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
@@ -259,9 +265,9 @@ class Matching:
             self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
         elif chosen:
             self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
-        elif perhaps:
+        elif possible:
             self.outcomes[index] = Rejected(
-                reason=Reason.NEEDS_PERSON, detail=whose_number(perhaps, self._consent.get(write.object))
+                reason=Reason.NEEDS_PERSON, detail=whose_number(possible, self._consent.get(write.object))
             )
         elif term.match.none is IfNone.CREATE:
             self.found[index] = None

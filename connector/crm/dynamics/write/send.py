@@ -1,4 +1,4 @@
-"""Sends operations in batches, several at once, and says what became of each."""
+"""Sends operations in batches, several at once, and returns the result of each."""
 
 import asyncio
 from collections import deque
@@ -20,7 +20,7 @@ OPERATIONS = 125
 NO_CONTENT = 204
 OTHER_RECORD = replace(responses.not_theirs("the result of no record, or of another one"), in_doubt=True)
 
-# After one of these nothing more is sent: the org or our user is concerned, and not a record.
+# After one of these nothing more is sent: the cause is the org or our user, and not a record.
 STOPPING = frozenset(
     {
         Reason.UNAVAILABLE,
@@ -35,9 +35,9 @@ STOPPING = frozenset(
         Reason.STORAGE_FULL,
     }
 )
-# The same reasons for a single operation: what may be the fault of its record stops nothing.
+# The same for a single operation, without reasons that its record may have caused.
 STOPPING_ALONE = STOPPING - {Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.UNEXPECTED_ANSWER}
-# Requests refused with an unknown code before it counts as the org's fault, and no record is looked for.
+# Requests refused with an unknown code; after so many the org is the cause, and batches are no longer split.
 REFUSED_IN_A_ROW = 14
 
 
@@ -51,8 +51,8 @@ class Item(Struct, frozen=True, kw_only=True):
     insert: bool = False  # it is assumed that there is no such record
     left_out: tuple[str, ...] = ()
 
-    def shown_by(self, answer: Answer) -> bool:
-        """Whether an answer that was to show the record shows one, and the one that was meant."""
+    def matches(self, answer: Answer) -> bool:
+        """Whether the reply shows the record of this item, if the operation asks for the record."""
         if "Prefer" not in self.operation.headers or answer.status == NO_CONTENT:
             return True
         named = answer.body.get(self.table.id_column) if isinstance(answer.body, dict) else None
@@ -62,35 +62,35 @@ class Item(Struct, frozen=True, kw_only=True):
 
 
 class Sending:
-    """The operations of one batch of the outbox. `stopped` is set when nothing more can be sent."""
+    """Sends the operations of one claimed batch. `stopped` is set if nothing more can be sent."""
 
     def __init__(self, web: WebApi) -> None:
         self._web = web
         self.stopped: Retry | None = None
-        self._refused = 0  # requests, with an unknown code
+        self._unknown_codes = 0  # requests refused with an unknown code
 
     async def run(self, items: Sequence[Item]) -> dict[int, Answer | RequestFailed]:
         """The result of each item, by its index."""
         results: dict[int, Answer | RequestFailed] = {}
-        waiting = deque(list(items[start : start + OPERATIONS]) for start in range(0, len(items), OPERATIONS))
+        waiting_batches = deque(list(items[start : start + OPERATIONS]) for start in range(0, len(items), OPERATIONS))
 
-        async def work() -> None:
-            while waiting and self.stopped is None:
-                batch = waiting.popleft()
+        async def send_waiting() -> None:
+            while waiting_batches and self.stopped is None:
+                batch = waiting_batches.popleft()
                 try:
                     answers = await self._web.batch([one.operation for one in batch])
                 except RequestFailed as failed:
-                    waiting.extendleft(reversed(self._whole_failed(batch, failed, results)))
+                    waiting_batches.extendleft(reversed(self._settle_failed_batch(batch, failed, results)))
                 else:
-                    self._take(batch, answers, results)
+                    self._settle(batch, answers, results)
 
-        await asyncio.gather(*(work() for _ in range(min(self._web.gate.at_once, len(waiting)))))
+        await asyncio.gather(*(send_waiting() for _ in range(min(self._web.gate.at_once, len(waiting_batches)))))
         if self.stopped is not None:
             unsent = RequestFailed(replace(self.stopped, in_doubt=False))
-            results |= {item.index: unsent for batch in waiting for item in batch}
+            results |= {item.index: unsent for batch in waiting_batches for item in batch}
         return results
 
-    def _take(
+    def _settle(
         self,
         batch: Sequence[Item],
         answers: Sequence[Answer | RequestFailed],
@@ -100,26 +100,26 @@ class Sending:
             results[item.index] = answer
             if isinstance(answer, RequestFailed):
                 self._stop(answer, STOPPING_ALONE)
-            elif not item.shown_by(answer):
+            elif not item.matches(answer):
                 results[item.index] = RequestFailed(OTHER_RECORD)
 
-    def _whole_failed(
+    def _settle_failed_batch(
         self, batch: list[Item], failed: RequestFailed, results: dict[int, Answer | RequestFailed]
     ) -> list[list[Item]]:
         """Settle a batch that failed as a whole. Returns smaller batches if a smaller one may succeed."""
-        if len(batch) > 1 and self._one_may_be_to_blame(failed):
+        if len(batch) > 1 and self._should_split(failed):
             middle = len(batch) // 2
             return [batch[:middle], batch[middle:]]
         results |= {item.index: failed for item in batch}
-        self._stop(failed, STOPPING if self._refused <= REFUSED_IN_A_ROW else STOPPING | {Reason.UNKNOWN_CODE})
+        self._stop(failed, STOPPING if self._unknown_codes <= REFUSED_IN_A_ROW else STOPPING | {Reason.UNKNOWN_CODE})
         return []
 
-    def _one_may_be_to_blame(self, failed: RequestFailed) -> bool:
-        """Whether a smaller batch may succeed. After many refusals with an unknown code the org is to blame."""
+    def _should_split(self, failed: RequestFailed) -> bool:
+        """Whether a smaller batch may succeed. After many refusals with an unknown code the org is the cause."""
         if failed.status == responses.TOO_LARGE or isinstance(failed.outcome, Rejected):
             return True
-        self._refused += failed.outcome.reason is Reason.UNKNOWN_CODE
-        return failed.outcome.reason is Reason.UNKNOWN_CODE and self._refused <= REFUSED_IN_A_ROW
+        self._unknown_codes += failed.outcome.reason is Reason.UNKNOWN_CODE
+        return failed.outcome.reason is Reason.UNKNOWN_CODE and self._unknown_codes <= REFUSED_IN_A_ROW
 
     def _stop(self, failed: RequestFailed, reasons: Collection[Reason]) -> None:
         if isinstance(failed.outcome, Retry) and failed.outcome.reason in reasons:

@@ -35,7 +35,7 @@ class DynamicsSink:
         numbers: NumberReader = NO_REGION,
         batch: int = 1500,
     ) -> None:
-        """`numbers` reads the org's phone columns; `batch` is how many writes go out together at the most."""
+        """`numbers` reads the org's phone columns; `batch` is the maximum number of writes in one batch."""
         self.name = name
         self.batch = batch
         self._gate = gate
@@ -52,11 +52,11 @@ class DynamicsSink:
         outcomes: dict[int, Outcome] = {}
         writes: dict[int, RecordWrite] = {}
         for index, task in enumerate(tasks):
-            checked = self._checked(task)
-            if isinstance(checked, RecordWrite):
-                writes[index] = checked
+            validated = self._validated(task)
+            if isinstance(validated, RecordWrite):
+                writes[index] = validated
             else:
-                outcomes[index] = checked
+                outcomes[index] = validated
         records = {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
         related = {index: named for index, write in records.items() if (named := relations(write))}
         matching = Matching(web, self._tables.get, numbers=self._numbers, consent=self._consent_fields)
@@ -74,9 +74,11 @@ class DynamicsSink:
             return [outcomes[index] for index in range(len(tasks))]
         writes |= matching.writes
         outcomes |= matching.outcomes
-        family = find_dependencies(records, related)
-        matching.link_children(family, writes, outcomes)
-        batch = Batch(web, self._tables, self._consent_fields, tasks, writes, family, outcomes, dict(matching.found))
+        dependencies = find_dependencies(records, related)
+        matching.link_children(dependencies, writes, outcomes)
+        batch = Batch(
+            web, self._tables, self._consent_fields, tasks, writes, dependencies, outcomes, dict(matching.found)
+        )
         await batch.run()
         for name in batch.stale:
             self._tables.forget(name)
@@ -84,11 +86,11 @@ class DynamicsSink:
         return [outcomes[index] for index in range(len(tasks))]
 
     async def prepare(self, http: Http, names: Iterable[str]) -> None:
-        """Ask for the definitions of these tables, which the first batch would ask for."""
+        """Read the definitions of these tables, as the first batch would."""
         with suppress(RequestFailed, BadName):
             await self._tables.learn(WebApi(http, self._gate), [one for one in names if identifier(one)])
 
-    def _checked(self, task: Task) -> RecordWrite | Rejected:
+    def _validated(self, task: Task) -> RecordWrite | Rejected:
         write = task.operation
         if not isinstance(write, RecordWrite):
             return Rejected(reason=Reason.BAD_COMMAND, detail="Dynamics takes records, not service commands")
@@ -117,7 +119,7 @@ class DynamicsSink:
         related: Mapping[int, Sequence[tuple[str, Parent]]],
         outcomes: dict[int, Outcome],
     ) -> None:
-        """Ask for the definitions of the tables, and of those that lookups point to."""
+        """Read the definitions of the tables, and of those that lookups point to. Raises RequestFailed."""
         await self._tables.learn(web, {write.object for write in writes.values()})
         targets: set[str] = set()
         for index, write in writes.items():

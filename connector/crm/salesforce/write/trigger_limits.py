@@ -31,14 +31,14 @@ class TransactionSizes:
         self._refused_now: set[str] = set()  # in this batch
         self._at_limit: set[str] = set()  # the same: the maximum number was delivered
 
-    def limit_of(self, object_name: str) -> int:
+    def max_records(self, object_name: str) -> int:
         """The maximum number of records of an object."""
         return self.limits.get(object_name, RECORDS)
 
     def note_refused(self, object_name: str, records: int) -> None:
         """Record that this number was too many for a trigger."""
         self._refused_now.add(object_name)
-        self.limits[object_name] = max(1, min(self.limit_of(object_name), records // 2))
+        self.limits[object_name] = max(1, min(self.max_records(object_name), records // 2))
 
     def note_delivered(self, items: Iterable[Item]) -> None:
         """Record that these were delivered together."""
@@ -63,7 +63,7 @@ class TransactionSizes:
         pieces: list[list[Item]] = [[]]
         counts: Counter[str] = Counter()
         for item in record_batch.items:
-            if counts[item.object] == self.limit_of(item.object):
+            if counts[item.object] == self.max_records(item.object):
                 pieces.append([])
                 counts.clear()
             counts[item.object] += 1
