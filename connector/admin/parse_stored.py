@@ -1,5 +1,6 @@
 """The providers' readers without authentication and secrets: for a stored body, or one that a person has."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -13,6 +14,8 @@ from connector.ports import AuthResult, WebhookEndpoint
 from connector.providers.provider import Provider
 from connector.registry import PROVIDERS, Loaded, opt_out_words
 
+# `http://example.com/Post.aspx?country=USA`, or the first line of a request, `GET /Post.aspx?country=USA HTTP/1.1`
+ADDRESS = re.compile(rb"(?:(?:GET|POST)\s+)?(?:(?:https?://|/)[^?\s]*)?\?(?P<query>\S+)(?:\s+HTTP/\S+)?", re.IGNORECASE)
 NO_SECRET = SecretStr("not-needed-to-read")
 
 
@@ -35,6 +38,12 @@ def find_endpoint(providers: Mapping[str, Provider], name: str) -> WebhookEndpoi
             f"there is no endpoint `{name}`: {did_you_mean(name, endpoints) or 'see `providers:` in the config'}"
         )
     return endpoints[name]
+
+
+def read_example(endpoint: WebhookEndpoint, example: bytes, received_at: datetime) -> tuple[Event | Part, ...]:
+    """What the endpoint reads from a body that a person has, or from an address as documents show it; raises Unreadable."""
+    address = ADDRESS.fullmatch(example.strip())
+    return read_body(endpoint, address["query"] if address else example, received_at)
 
 
 def read_body(endpoint: WebhookEndpoint, body: bytes, received_at: datetime) -> tuple[Event | Part, ...]:

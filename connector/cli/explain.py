@@ -22,7 +22,7 @@ LARGEST = 16 * 1024 * 1024  # bytes; providers' bodies are much smaller
 @click.option(
     "--endpoint",
     "--door",
-    help="WHAT is a file with a body as a provider sends it to this endpoint, such as strex/dlr.",
+    help="WHAT is a file with a body (or an address with its query) as a provider sends it to this endpoint, such as strex/dlr.",
 )
 @click.option(
     "--as-test", is_flag=True, help="Write the event as a test into its mapping file, with personal data replaced."
@@ -64,7 +64,7 @@ def explain(
 def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) -> dict[str, Any]:
     """Explain a body without storing anything. The endpoint's authentication is skipped, and no secret is needed."""
     from connector.admin.explain import draft  # noqa: PLC0415 - the same.
-    from connector.admin.parse_stored import find_endpoint, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.parse_stored import find_endpoint, read_example, unlocked  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
@@ -78,7 +78,7 @@ def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) 
     except OSError as error:
         raise Misused(f"cannot read {path}: {error.strerror}") from error
     try:
-        parts = read_body(endpoint, body, datetime.now(UTC))
+        parts = read_example(endpoint, body, datetime.now(UTC))
     except Unreadable as unreadable:
         raise ConnectorError(
             f"{endpoint_name} cannot read {path}: {unreadable.why}. "

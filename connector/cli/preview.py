@@ -152,7 +152,7 @@ def _folder(loaded: "Loaded", folder: Path) -> "Ruleset":
 
 def _callbacks(loaded: "Loaded", path: Path) -> Iterator[tuple[int, "Event"]]:
     """The events of a file of callbacks, each with the number of its line."""
-    from connector.admin.parse_stored import find_endpoint, read_body, unlocked  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.parse_stored import find_endpoint, read_example, unlocked  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.
 
     providers = unlocked(loaded)
@@ -170,7 +170,7 @@ def _callbacks(loaded: "Loaded", path: Path) -> Iterator[tuple[int, "Event"]]:
             raise Misused(f'{path}:{number}: a line is {{"endpoint": "strex/dlr", "body": …}}') from None
         text = body if isinstance(body, str) else json.dumps(body)
         try:
-            parts = read_body(find_endpoint(providers, str(endpoint)), text.encode(), datetime.now(UTC))
+            parts = read_example(find_endpoint(providers, str(endpoint)), text.encode(), datetime.now(UTC))
         except (Unreadable, ConnectorError) as error:
             raise Misused(f"{path}:{number}: {error}") from error
         for part in parts:

@@ -18,7 +18,7 @@ from connector.admin.backtest import Backtest
 from connector.admin.context import AdminContext
 from connector.admin.excerpts import excerpt, lines_of
 from connector.admin.explain import draft, explain_by
-from connector.admin.parse_stored import find_endpoint, read_body, unlocked
+from connector.admin.parse_stored import find_endpoint, read_example, unlocked
 from connector.config.yaml_document import MAX_BYTES, Document, parse, read
 from connector.current_mappings import accepted_rules
 from connector.mapping.compile.files import mapping_files, unread_files
@@ -197,7 +197,7 @@ def _try(
         return [_tried(explain, before, after) for explain in [_stored(loaded, store, what["event"])]]
     endpoint = find_endpoint(unlocked(loaded), str(what.get("endpoint")))
     try:
-        parts = read_body(endpoint, str(what.get("body", "")).encode("utf-8", "replace"), datetime.now(UTC))
+        parts = read_example(endpoint, str(what.get("body", "")).encode("utf-8", "replace"), datetime.now(UTC))
     except Unreadable as unreadable:
         raise ConnectorError(f"{what.get('endpoint')} cannot read this body: {unreadable.why}") from unreadable
     events = [event for part in parts if (event := part if isinstance(part, Event) else part.event) is not None]
