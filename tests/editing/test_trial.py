@@ -58,7 +58,7 @@ async def test_a_text_that_is_no_yaml_is_a_problem_as_well(scene):
 
 
 async def test_a_text_that_would_lose_opt_outs_is_refused(scene):
-    found = run(job(scene, lambda text: text.replace("action: Unsubscribe", "action: Signup", 1)), say)
+    found = run(job(scene, lambda text: text.replace("{verdict: opt_out}", "{action: Signup}", 1)), say)
     assert not found["ok"]
     assert any("opt-out flag" in one["message"] for one in found["problems"])
 
