@@ -5,6 +5,8 @@ BIN := .venv/bin
 # in one process, as a debugger needs it.
 WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
+# Errors only: where pip asks several indexes, it warns of each package that one of them lacks.
+PIP_QUIET := -qq --disable-pip-version-check
 # Tests start many processes: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -47,8 +49,8 @@ setup: .venv/.ready  ## Install into .venv.
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
 	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	@echo "Installing into .venv (once; about a minute) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install $(PIP_QUIET) --require-hashes -r requirements.txt
+	@$(BIN)/python -m pip install $(PIP_QUIET) --no-deps --no-build-isolation -e .
 	@touch $@
 
 bench: setup  ## Print the figures of benchmarks/README.md; about eight minutes on a quiet machine.
