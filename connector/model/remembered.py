@@ -13,6 +13,8 @@ class Remembered:
     shadows: Mapping[str, Mapping[str, Any]] = field(
         default_factory=dict
     )  # by record id: opted-out records with its number
+    # Records that a feed has shown with its number, and that may be written in digits a CRM's search does not find.
+    oddly_written: tuple[str, ...] = ()
 
 
 NOTHING = Remembered()

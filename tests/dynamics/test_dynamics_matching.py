@@ -103,6 +103,16 @@ async def test_the_record_of_last_time_is_used_without_a_search_and_followed_whe
     assert (await deliver(org, task))[0].record_id == winner
 
 
+async def test_a_record_whose_number_is_in_other_digits_is_found_if_a_feed_has_shown_it(org):
+    written = "".join(chr(0x660 + int(digit)) for digit in NUMBER[3:])
+    shown, changed = await org.load(
+        "contact", {"lastname": "A", "mobilephone": written}, {"lastname": "B", "mobilephone": "+4790000009"}
+    )
+    remembered = Remembered(oddly_written=(shown, changed))
+    outcomes = await deliver(org, Task(matched(NUMBER, none=IfNone.SKIP, firstname="Kari"), remembered=remembered))
+    assert outcomes[0].record_id == shown
+
+
 async def test_two_numbers_of_one_record_are_written_one_after_the_other(org):
     await org.load("contact", {"lastname": "A", "mobilephone": NUMBER, "telephone1": "+4790000002"})
     fields = ("mobilephone", "telephone1")

@@ -80,6 +80,18 @@ async def test_an_opt_out_is_set_on_all_contacts_with_the_number_without_an_echo
     assert await orders(world) == []
 
 
+@pytest.mark.parametrize("zero", ["\uff10", "\u0660", "\u0966"], ids=["full-width", "Arabic", "Devanagari"])
+async def test_a_contact_whose_number_is_written_in_other_digits_is_found_once_the_feed_has_shown_it(world, zero):
+    written = "".join(chr(ord(zero) + int(digit)) for digit in "90000001")
+    known = await world.person(LastName="Ås", MobilePhone=written)
+    plain = await world.person(LastName="Ås", MobilePhone=AS_PEOPLE_WRITE, HomePhone="office")
+    await world.poll()
+    await world.phone(DONOR, "KATT STOPP")
+    await world.settled()
+    assert [await world.flag(one) for one in (known, plain)] == [True, True]
+    assert len(await world.records()) == 2
+
+
 async def test_contacts_unknown_to_the_feed_are_opted_out_without_a_question(world):
     """What the feed shows first is our own opt-out: their number is the one that it was for."""
     made = [await world.person(LastName=f"Ås {n}", MobilePhone=AS_PEOPLE_WRITE) for n in range(2)]

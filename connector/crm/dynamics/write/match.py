@@ -58,6 +58,7 @@ class Term:
     index: int
     write: RecordWrite
     match: Match
+    oddly_written: tuple[str, ...]  # see Remembered
 
 
 class Matching:
@@ -91,7 +92,7 @@ class Matching:
         if not self._originals:
             return
         await self._verify(tasks)
-        searches = deque(self._searches())
+        searches = deque(self._searches(tasks))
         while searches:
             terms = searches.popleft()
             refused = await self._search(terms)
@@ -167,14 +168,16 @@ class Matching:
                 self.found[one] = found
                 self.writes[one] = _by_id(self._originals[one], found.record_id)
 
-    def _searches(self) -> list[list[Term]]:
+    def _searches(self, tasks: Mapping[int, Task]) -> list[list[Term]]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[Term]] = {}
         for index, write in self._originals.items():
             # An opt-out is for everybody with the number, and is therefore searched for even if its own record is known.
             known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
             if write.match is not None and not known:
                 group = (write.object, write.key_field, write.match.fields)
-                groups.setdefault(group, []).append(Term(index=index, write=write, match=write.match))
+                oddly_written = tasks[index].remembered.oddly_written
+                term = Term(index=index, write=write, match=write.match, oddly_written=oddly_written)
+                groups.setdefault(group, []).append(term)
         searches = []
         for (_, _, fields), terms in groups.items():
             people = max(1, CONDITIONS // (len(fields) + 1))
@@ -188,6 +191,9 @@ class Matching:
         conditions = [f"contains({name},'{pattern(one.match.phone)}')" for one in terms for name in match.fields]
         if write.keyed:
             conditions.append(api.any_of(write.key_field, _keys(table, terms)))
+        # `contains` does not find the digits of other alphabets.
+        if shown := [record_id for one in terms for record_id in one.oddly_written]:
+            conditions.append(api.any_of(table.id_column, shown))
         condition = f"({' or '.join(conditions)})"
         if table.mergeable:
             condition += " and merged ne true"

@@ -3,7 +3,8 @@
 People write numbers in many forms, so that no list of spellings finds them all. The digits of the national number in
 order do, whatever is between them: LIKE '%9%0%0%0%0%0%0%1%'. Salesforce compares that with each record, because phone
 fields have no index. Therefore up to 200 people share one query, and the record of a number is remembered once it is
-found. LIKE also finds wrong records; they are removed here by comparing both sides as E.164.
+found. LIKE also finds wrong records; they are removed here by comparing both sides as E.164. It does not find a number in the
+digits of another alphabet, so records that a feed has shown with such a number are asked for by their Ids.
 
 SOSL would use the search index. But that index lags behind recent writes, ranks and truncates its results, and splits
 formatted numbers unpredictably: a donor could be missed and created twice. A query for 200 people is longer than a URL
@@ -58,6 +59,8 @@ class Search:
         conditions = [f"{name} LIKE '{pattern(one.match.phone)}'" for one in self.terms for name in fields]
         keys = ",".join(literal(one.write.key) for one in self.terms)
         conditions += [f"{name} IN ({keys})" for name in keyed]
+        if shown := [record_id for one in self.terms for record_id in one.of.task.remembered.oddly_written]:
+            conditions.append(f"{ID_FIELD} IN ({','.join(map(literal, shown))})")
         return f"SELECT {','.join(columns)} FROM {identifier(write.object)} WHERE {' OR '.join(conditions)}"  # noqa: S608 - SOQL; names are checked and texts quoted.
 
 
