@@ -161,6 +161,9 @@ async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[
         facts = book.facts()
         continuing = facts.get("phase") == "writing"
         keep = continuing
+        if continuing and facts["plan"]["org"] != settings.url:
+            # Only its own org can stop what runs there.
+            _refuse_other_org(facts, loaded)
         async with kind.open_org(loaded, settings, contacts, book) as start_work:
             if continuing and options.restart:
                 await start_work(_silent).stop()
@@ -204,6 +207,23 @@ def _contacts(loaded: "Loaded", crm: str, kind: Kind, options: BackfillOptions) 
         numbers=number_reader(loaded),
         country=consent.country if consent else None,
         key=known.get(name, lambda phone: phone.e164),
+    )
+
+
+def _refuse_other_org(facts: Mapping[str, Any], loaded: "Loaded") -> None:
+    """Raise ConnectorError with the commands for the org that an unfinished backfill belongs to."""
+    org = facts["plan"]["org"]
+    begun = f"the backfill of {facts['started']} in {org} is not finished"
+    for name, settings in loaded.crms.items():
+        if settings.url == org:
+            command = f"connector {settings.type} backfill --crm {name}"
+            raise ConnectorError(
+                f"{begun}: continue it with `{command} --write`, or discard it with `{command} --restart`"
+            )
+    path = loaded.resolve_path(loaded.settings.store.path).with_suffix(FILE_SUFFIX)
+    raise ConnectorError(
+        f"{begun}, and no CRM of the config has this address: correct the address, or end its job there yourself and "
+        f"remove {path}"
     )
 
 

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import shutil
 import urllib.request
 from pathlib import Path
 
 import pytest
 
 from connector.cli.progress import progress
+from connector.sandbox.dynamics import app as dynamics
 from connector.sandbox.salesforce import app as salesforce
 
 CONFIG = """\
@@ -28,6 +30,15 @@ crm:
       Contact: {{flag: SMS_Opt_Out__c, phone: MobilePhone, along: [SMS_Opt_Out_At__c, SMS_Opt_Out_Source__c]}}
 {more}
 """
+DYNAMICS = """\
+  dynamics:
+    type: dynamics
+    url: {url}
+    sign_in: {{tenant: sandbox, client_id: sandbox, client_secret: {{env: BACKFILL_CRM}}}}
+    consent_fields:
+      contact: {{flag: crmc_smsoptout, phone: mobilephone, along: [crmc_smsoptoutat, crmc_smsoptoutsource]}}
+"""
+BOTH = Path(__file__).parents[2] / "mappings" / "dynamics" / "both"
 PEOPLE = [
     {"LastName": "spaced", "MobilePhone": "+47 900 00 001"},
     {"LastName": "home", "HomePhone": "90000002"},
@@ -187,6 +198,44 @@ def test_the_option_restart_discards_an_unfinished_backfill(org):
     document = org.json("salesforce", "backfill", "--restart")
     assert document["counts"] == {"fill": 1}
     assert not org.book.exists()
+
+
+@pytest.fixture
+def second_org(org, threaded):
+    """A Dynamics 365 org in the same config, with the mappings for both."""
+    with threaded(dynamics.build()) as url:
+        org.configure(more=DYNAMICS.format(url=url))
+        for file in org.home.mappings.rglob("*.yaml"):
+            file.unlink()
+        shutil.copytree(BOTH, org.home.mappings, dirs_exist_ok=True)
+        yield url
+
+
+@pytest.mark.parametrize("more", [[], ["--restart"], ["--write", "--yes"]])
+@pytest.mark.parametrize("cure", ["--restart", "--write"])
+def test_an_unfinished_backfill_of_another_crm_is_neither_continued_nor_discarded(org, second_org, more, cure):
+    org.load({"LastName": "a", "MobilePhone": "90000001"})
+    org.begin_and_lose()
+    refused = org.run("dynamics", "backfill", *more)
+    command = f"connector salesforce backfill --crm salesforce {cure}"
+    assert (refused.exit_code, f"in {org.url} is not finished" in refused.output) == (1, True), refused.output
+    assert f"`{command}`" in refused.output
+    assert org.book.exists()
+    done = org.run(*command.split()[1:])
+    assert (done.exit_code, org.book.exists()) == (0, False), done.output
+    assert org.run("dynamics", "backfill").exit_code == 0
+
+
+def test_an_unfinished_backfill_of_an_org_that_the_config_does_not_name_is_kept_until_a_person_removes_it(
+    org, second_org
+):
+    org.load({"LastName": "a", "MobilePhone": "90000001"})
+    org.begin_and_lose()
+    org.configure(more=DYNAMICS.format(url=second_org), url="https://other.my.salesforce.com")
+    refused = org.run("dynamics", "backfill", "--restart")
+    assert (refused.exit_code, f"remove {org.book}" in refused.output) == (1, True), refused.output
+    org.book.unlink()
+    assert org.run("dynamics", "backfill").exit_code == 0
 
 
 def test_phone_fields_can_be_named(org):
