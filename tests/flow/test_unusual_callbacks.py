@@ -64,6 +64,11 @@ def strex_report(number):
     }
 
 
+def flat_strex_report(number):
+    nested = strex_report(number)
+    return {**without("properties", strex_report)(number), **nested["properties"]}
+
+
 def messagecloud(number):
     return {"action": "mpush_ir_message", "id": number, "number": number[1:], "message": "STOP", "shortcode": "2172"}
 
@@ -84,6 +89,7 @@ CASES = [
     ("strex/dlr", "json", strex_message),
     ("strex/mo", "json", strex_report),
     ("strex/dlr", "json", without("transactionId", strex_report)),
+    ("strex/dlr", "json", flat_strex_report),
     ("messagecloud/mo", "multipart", messagecloud),
     ("messagecloud/mo", "json", messagecloud),
     ("messagecloud/mo", "form", without("id", messagecloud)),

@@ -574,3 +574,12 @@ def test_what_a_forward_holds_goes_before_the_endpoint_that_it_came_to():
     assert READER.delivery_report(stop, NOW) == READER.message(stop, NOW)
     assert READER.message(unsubscribe, NOW) == READER.delivery_report(unsubscribe, NOW)
     assert READER.message(unsubscribe, NOW).msisdn == READER.message(stop, NOW).msisdn == PERSON
+
+
+def test_properties_may_stand_beside_the_other_members():
+    nested = json.loads(sample("dlr-unsubscribe.json"))
+    flat = {name: value for name, value in nested.items() if name != "properties"} | nested["properties"]
+    assert READER.delivery_report(json.dumps(flat).encode(), NOW) == report()
+    both = report({"Keyword": "HUND"}, SystemAction="Unsubscribe", Keyword="KATT", myproperty="x")
+    assert (both.verdict, both.keyword) == (Verdict.OPT_OUT, "HUND")
+    assert both.properties == {"SystemAction": "Unsubscribe", "Keyword": "HUND", "myproperty": "x"}

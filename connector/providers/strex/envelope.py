@@ -211,12 +211,7 @@ def open_forward(body: bytes) -> Forward:
     foreign = not ENVELOPE.issuperset(members)
     if foreign:
         members = _by_models_names(members)
-    properties = members.get("properties")
-    if type(properties) is not dict:
-        try:
-            properties = as_map(properties)
-        except Unreadable:
-            raise Unreadable("properties is not an object") from None
+    properties = _properties(members, foreign=foreign)
     lowered = {}
     marked = nested = False
     for name, value in properties.items():
@@ -232,6 +227,20 @@ def open_forward(body: bytes) -> Forward:
         marked = True
     lookup = find_lookup(members, properties) if nested or foreign or telling(lowered) else {}
     return Forward(members, properties, lowered, marked, lookup)
+
+
+def _properties(members: dict[str, Any], *, foreign: bool) -> dict[str, Any]:
+    """The properties. The envelope is not documented, so they may also stand in it, among its `foreign` members."""
+    properties = members.get("properties")
+    if type(properties) is not dict:
+        try:
+            properties = as_map(properties)
+        except Unreadable:
+            raise Unreadable("properties is not an object") from None
+    if not foreign:
+        return properties
+    outside = {name: value for name, value in members.items() if name not in ENVELOPE and type(value) is not dict}
+    return outside | properties
 
 
 def _by_models_names(members: dict[str, Any]) -> dict[str, Any]:
