@@ -6,7 +6,7 @@ from typing import Any
 from connector.admin.context import AdminContext
 from connector.admin.masking import Masked, when
 from connector.admin.stop_questions import WAS, WAS_NOT
-from connector.consent.change_events import CARRIED_OUT, DELETED
+from connector.consent.change_events import CARRIED_OUT, DELETED, MERGED_AWAY
 from connector.consent.changes import NUMBER_CHANGED, UNCLEAR_AUTHOR
 from connector.consent.merges import MERGED
 from connector.consent.stop_questions import words_of
@@ -67,12 +67,7 @@ def _question(letter: DeadLetter, stored: StoredEvent | None, masked: Masked) ->
 def ask(letter: DeadLetter, event: Event | None) -> tuple[str, dict[str, str]]:
     """The question, and its answers by action."""
     if event is not None and event.action == NUMBER_CHANGED:
-        if CARRIED_OUT in event.properties:
-            return "Whose number is it?", {DROP: "I have seen it"}
-        return "Which number?", {
-            RELEASE: "The opt-out is for the new number too",
-            DROP: "It is for the old number only",
-        }
+        return _ask_for_number(event)
     if event is not None and event.number_is_unclear:
         return "Which number?", {RELEASE: "The number is corrected: read it again", DROP: "Leave it out"}
     if event is not None and event.action == UNCLEAR_AUTHOR:
@@ -84,6 +79,20 @@ def ask(letter: DeadLetter, event: Event | None) -> tuple[str, dict[str, str]]:
     if any(isinstance(one, RecordWrite) and one.match is not None for one in letter.operations):
         return "Which contact?", {RELEASE: "The CRM is corrected: try again", DROP: "Never send it"}
     return "Shall this be sent?", {RELEASE: "Send it", DROP: "Never send it"}
+
+
+def _ask_for_number(event: Event) -> tuple[str, dict[str, str]]:
+    if MERGED_AWAY in event.properties:
+        return "Which number?", {
+            RELEASE: "The opt-out is for the merged record's number too",
+            DROP: "It is not for that number",
+        }
+    if CARRIED_OUT in event.properties:
+        return "Whose number is it?", {DROP: "I have seen it"}
+    return "Which number?", {
+        RELEASE: "The opt-out is for the new number too",
+        DROP: "It is for the old number only",
+    }
 
 
 def _answers(words: dict[str, str]) -> list[dict[str, str]]:

@@ -23,6 +23,7 @@ from connector.ports import Row
 DELETED = "deletion"  # the shape and the action of the event of a deleted record
 FLAG = "flag"  # a property of a question about a number: the field that means opted out
 PLUS = "+"
+MERGED_AWAY = "merged"  # a property of a question about a merge: the record that was merged away
 CARRIED_OUT = "opted_out_numbers"  # a property of a question about a number: how many numbers the opt-out was sent for
 
 
@@ -135,6 +136,11 @@ def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
 def number_question(event: Event) -> str:
     """The question for a person about the number of an opted-out record."""
     carried_out = event.properties.get(CARRIED_OUT)
+    if (merged := event.properties.get(MERGED_AWAY)) is not None:
+        return (
+            f"{event.object} {merged} was merged into {event.record.get(ID_FIELD)}, which is opted out, and its donor's "
+            "subscription goes on: release this if the opt-out is for that number too, else discard it"
+        )
     if carried_out is None:
         return (
             "the phone number of a record that is opted out was changed: release this if the opt-out is for the new number too, "

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from connector.consent.changes import is_out
+from connector.consent.change_events import FLAG, MERGED_AWAY
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, is_out
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ID_FIELD
 from connector.model.phone import Phone
-from connector.ports import Row
+from connector.ports import Feed, Row
 
 MERGED = "merge"  # the shape and the action of an opt-out that a merge would undo
 
@@ -35,6 +36,15 @@ class Merge:
             return None
         parties = (self.before, self.merged_away.fields, self.kept_before)
         return next((one for one in parties if one and is_out(one, consent)), None)
+
+    def was_out(self, consent: ConsentFields) -> bool:
+        """Whether the record that was merged away was opted out itself."""
+        return any(one and is_out(one, consent) for one in (self.before, self.merged_away.fields))
+
+    def joins_opted_out(self, consent: ConsentFields) -> bool:
+        """Whether a record that is not opted out was merged into one that was opted out already."""
+        kept = (self.kept, self.kept_before)
+        return not self.was_out(consent) and all(one and is_out(one, consent) for one in kept)
 
 
 def merges_of(
@@ -80,6 +90,35 @@ def taken_over(
     return known
 
 
+def subscriber_questions(
+    merge: Merge, numbers: Iterable[Phone], *, feed: Feed, consent: ConsentFields, poll: str, at: datetime
+) -> list[Event]:
+    """The events that ask a person whether the opt-out of the kept record is also for these numbers of the merged one.
+
+    Nobody is asked about a number without a subscription: see planning.py. `at` is the time of arrival.
+    """
+    row, flag, phone = merge.merged_away, consent.flag, consent.phone
+    if phone is None:
+        return []
+    return [
+        Event(
+            key=joined_key(feed.crm, NUMBER_CHANGED, row.record_id, f"{row.stamp:%Y%m%dT%H%M%S}", str(place)),
+            provider=feed.crm,
+            shape=CHANGED,
+            action=NUMBER_CHANGED,
+            received_at=at,
+            occurred_at=row.stamp,
+            msisdn=number,
+            object=feed.object,
+            record={**(merge.kept or {}), phone: number.e164, ID_FIELD: merge.kept_id},
+            changed=(phone,),
+            batch=poll,
+            properties={FLAG: flag, MERGED_AWAY: row.record_id},
+        )
+        for place, number in enumerate(dict.fromkeys(numbers))
+    ]
+
+
 def review_event(
     merge: Merge, lost: Mapping[str, Any], *, crm: str, object_name: str, msisdn: Phone | None, received_at: datetime
 ) -> Event:
@@ -96,5 +135,5 @@ def review_event(
         msisdn=msisdn,
         object=object_name,
         record={**lost, ID_FIELD: merge.kept_id},
-        properties={"merged": row.record_id},
+        properties={MERGED_AWAY: row.record_id},
     )

@@ -10,7 +10,7 @@ from msgspec import structs
 
 from connector.consent.change_events import change_events, deletion_events, numbers_in_keys
 from connector.consent.changes import Reading, is_out, read_rows
-from connector.consent.merges import merges_of, review_event, taken_over
+from connector.consent.merges import Merge, merges_of, review_event, subscriber_questions, taken_over
 from connector.delivery.channels import FeedChannel
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.consent_fields import ConsentFields
@@ -23,8 +23,9 @@ from connector.pipeline.receive import entry
 from connector.ports import Feed, Page, Row, Shadow
 from connector.store.change_notices import Pointer
 from connector.store.feeds import FollowStep, Seen
+from connector.store.gone_records import Gone
 from connector.store.inbox import Entry
-from connector.store.records import Gone, ShadowWrite
+from connector.store.records import ShadowWrite
 from connector.store.restore import Restored
 from connector.store.sql import micros
 from connector.store.store import Store
@@ -111,6 +112,10 @@ def read_page(
     merges = merges_of(gone, living, known)
     lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     found = _Found(asked, seen, now)
+    for merge in merges:
+        # A record that was opted out itself needs no second opt-out.
+        if consent and not merge.was_out(consent):
+            found.merged.setdefault(merge.kept_id, []).extend(found.of_merged(merge))
     last_writes = {record_id: one.last_write for record_id, one in seen.records.items() if one.last_write}
     forgotten = _forgotten_writes(rows, seen, restored) if restored else ()
     last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in forgotten}
@@ -135,6 +140,14 @@ def read_page(
     found.events += [
         review_event(merge, party, crm=feed.crm, object_name=feed.object, msisdn=found.number(party), received_at=now)
         for merge, party in lost
+    ]
+    found.events += [
+        question
+        for merge in merges
+        if consent and merge.joins_opted_out(consent)
+        for question in subscriber_questions(
+            merge, found.of_merged(merge), feed=feed, consent=consent, poll=found.poll, at=now
+        )
     ]
     if cursor.baseline:
         # What we wrote meanwhile is newer than the page, so only fields of which nothing is known are stored.
@@ -199,10 +212,12 @@ class _Found:
         self.out: list[Phone] = []
         self.taken_back: dict[str, str] = {}
         self.rewritten: dict[Verdict, list[str]] = {}
+        self.merged: dict[str, list[Phone]] = {}  # by kept record: numbers of records that this page shows merged
+        self.poll = asked.poll or (asked.channel.between if asked.pointers else asked.channel.poll) or ""
         self._feed, self._consent = asked.channel.feed, asked.channel.consent
         self._numbers = asked.numbers
         self._records = seen.records
-        self._poll = asked.poll or (asked.channel.between if asked.pointers else asked.channel.poll) or ""
+        self._merged_before = seen.merged_numbers
         self._now = now
 
     def take(self, one: Reading) -> None:
@@ -247,11 +262,19 @@ class _Found:
         return self._whose(fields).phone
 
     def had(self, row: Row) -> list[Phone]:
-        """The numbers that a record had: by its shadow, by the person of our last write to it, and by its keys."""
+        """The numbers that a record had: by its shadow, by the person of our last write to it, and by its keys.
+
+        Those of the records that were merged into it are its own.
+        """
         before = self._records.get(row.record_id)
         known = [] if before is None else [before.phone, before.last_write.person if before.last_write else None]
         keys = numbers_in_keys((row.fields.get(name) for name in self._feed.key_fields), self._feed.traits)
-        return [*(Phone(one) for one in known if one), *keys]
+        merged = [Phone(one) for one in self._merged_before.get(row.record_id, ())]
+        return [*(Phone(one) for one in known if one), *keys, *merged, *self.merged.get(row.record_id, ())]
+
+    def of_merged(self, merge: Merge) -> list[Phone]:
+        """The numbers of a record that was merged away."""
+        return self._all_numbers(merge.merged_away, self._whose(merge.before or merge.merged_away.fields))
 
     def _all_numbers(self, row: Row, number: RecordNumber) -> list[Phone]:
         return [*((number.phone,) if number.phone else ()), *self.had(row)]
@@ -268,7 +291,7 @@ class _Found:
             consent=self._consent,
             number=number,
             others=self.had(one.row),
-            poll=self._poll,
+            poll=self.poll,
             unique=uuid4().hex,
             received_at=self._now,
         )

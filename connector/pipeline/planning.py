@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connector.consent.change_events import DELETED, as_released, author_question, number_question
+from connector.consent.change_events import DELETED, MERGED_AWAY, as_released, author_question, number_question
 from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR
 from connector.consent.decide import Ruling, decide, not_seen_by, strongest
 from connector.consent.guard import carries_opt_out, out_at_creation, permit
@@ -147,6 +147,8 @@ def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
 
 def _plan_special(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
     """The plan of an event that is not planned by its verdict and the rules alone; None for all others."""
+    if event.action == NUMBER_CHANGED and MERGED_AWAY in event.properties and not fold_ledger(known.ledger).active:
+        return Plan(state=EventState.IGNORED, detail="a record was merged, and no subscription depends on its number")
     for_a_person = _for_a_person(event)
     if for_a_person is not None:
         return for_a_person
@@ -169,7 +171,7 @@ def _for_a_person(event: Event) -> Plan | None:
         return Plan(
             state=EventState.DEAD,
             reason=Reason.NEEDS_PERSON,
-            detail=f"record {event.properties.get('merged')} was merged into {event.record.get(ID_FIELD)}, one of them was opted "
+            detail=f"record {event.properties.get(MERGED_AWAY)} was merged into {event.record.get(ID_FIELD)}, one of them was opted "
             "out, and what is left is not: set the flag there if the opt-out holds, then discard this",
         )
     if event.unread_price is not None and event.verdict is Verdict.NONE and event.result is Result.OK:

@@ -8,18 +8,10 @@ from datetime import datetime
 from connector.model.operation import RecordWrite
 from connector.store.change_notices import Pointer, looked, point, pointed
 from connector.store.consents import restored, take_back
+from connector.store.gone_records import Gone, mark_deleted, merged_numbers
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
 from connector.store.outbox import in_doubt_writes
-from connector.store.records import (
-    Gone,
-    KnownRecord,
-    ShadowWrite,
-    erased_records,
-    mark_deleted,
-    records_of,
-    unlink_records,
-    write_shadows,
-)
+from connector.store.records import KnownRecord, ShadowWrite, erased_records, records_of, unlink_records, write_shadows
 from connector.store.sql import put_value
 from connector.store.writer import Writer
 
@@ -33,6 +25,8 @@ class Seen:
     # Records of which nothing is known because a person was forgotten, and whether each said "opted out" then.
     erased: Mapping[str, bool]
     in_doubt: tuple[RecordWrite, ...]  # our writes that are under way, or may have been done
+    # By record id: the numbers (E.164) of the records that were merged into it.
+    merged_numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +116,7 @@ def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
         erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
         pointed=pointed(connection, crm, name, record_ids),
         in_doubt=in_doubt_writes(connection, crm, name),
+        merged_numbers=merged_numbers(connection, crm, name, record_ids),
     )
 
 

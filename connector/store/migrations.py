@@ -457,6 +457,11 @@ CHARGE_TRANSACTIONS = (
     "CREATE INDEX charges_transaction ON charges (provider, transaction_id COLLATE NOCASE) WHERE transaction_id IS NOT NULL",
 )
 
+MERGED_RECORDS = (
+    # An opt-out of a record that was kept in a merge is also for the numbers of the records that were merged into it.
+    "CREATE INDEX shadows_merged ON shadows (crm, object, merged_into) WHERE merged_into IS NOT NULL",
+)
+
 STEPS: Mapping[str, Sequence[str]] = {
     "m001_first": FIRST,
     "m002_gone_records_and_pointers": GONE,
@@ -479,6 +484,7 @@ STEPS: Mapping[str, Sequence[str]] = {
     "m019_event_pages": EVENT_PAGES,
     "m020_erased_records": ERASED_RECORDS,
     "m021_charge_transactions": CHARGE_TRANSACTIONS,
+    "m022_merged_records": MERGED_RECORDS,
 }
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from connector.model.last_write import LastWrite
 from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps, last_write_from_json
+from connector.store.gone_records import Gone, mark_deleted
 from connector.store.sql import as_list, execute_rows, micros, read_rows
 from connector.store.writer import Writer
 
@@ -35,13 +36,6 @@ class ShadowWrite(Struct, frozen=True, kw_only=True):
     written: bool = False  # we have just written it; `fields` are those of the write
     sent_at: datetime | None = None  # of our write: when sending began
     person: str | None = None  # of our write: the person's E.164 number, if the record is found by it
-
-
-class Gone(Struct, frozen=True, kw_only=True):
-    """A record that the CRM has shown deleted; `merged_into` is the record that was kept."""
-
-    record_id: str
-    merged_into: str | None = None
 
 
 class KnownRecord(Struct, frozen=True, kw_only=True):
@@ -90,17 +84,6 @@ WRITE_LINKS = (
 SHADOWS_OF = (
     "SELECT json_group_array(json_array(record_id, fields, phone, opted_out, seen_at, gone_at, merged_into, last_write)) FROM shadows "
     "WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))"
-)
-# A record that is known to be deleted stays so: its feed shows it repeatedly for a while.
-MARK_DELETED = (
-    "WITH gone (crm, object, record_id, at, merged_into) AS (VALUES {rows}) "
-    "UPDATE shadows SET gone_at = gone.at, merged_into = gone.merged_into FROM gone WHERE shadows.crm = gone.crm "
-    "AND shadows.object = gone.object AND shadows.record_id = gone.record_id AND shadows.gone_at IS NULL"
-)
-REDIRECT_LINKS = (
-    "WITH gone (crm, object, record_id, merged_into) AS (VALUES {rows}) "
-    "UPDATE links SET record_id = gone.merged_into, moved_from = gone.record_id FROM gone WHERE links.crm = gone.crm "
-    "AND links.object = gone.object AND links.record_id = gone.record_id"
 )
 ERASED = """SELECT each.value, erased.opted_out FROM json_each(?) AS each CROSS JOIN erased_records AS erased
     ON erased.crm = ? AND erased.object = ? AND erased.record = pseudonym(each.value)
@@ -251,22 +234,6 @@ def opted_out_by_phone(
     for phone, record_id, fields in read_rows(connection, OUT_BY_PHONE, (crm, name, as_list(numbers))):
         found.setdefault(phone, {})[record_id] = orjson.loads(fields)
     return found
-
-
-def mark_deleted(connection: sqlite3.Connection, crm: str, name: str, several: Sequence[Gone], now: datetime) -> None:
-    """Record that records are deleted. Their keys then name the kept record of a merge, or none. Runs inside the writer."""
-    execute_rows(
-        connection,
-        MARK_DELETED,
-        [(crm, name, one.record_id, micros(now), one.merged_into) for one in several],
-    )
-    execute_rows(
-        connection, REDIRECT_LINKS, [(crm, name, one.record_id, one.merged_into) for one in several if one.merged_into]
-    )
-    connection.execute(
-        "DELETE FROM links WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
-        (crm, name, as_list([one.record_id for one in several])),
-    )
 
 
 class Records:

@@ -55,11 +55,18 @@ DELETABLE = f"""SELECT id FROM inbox WHERE id IN (SELECT value FROM json_each(?)
         SELECT 1 FROM obligations WHERE obligations.event_id = inbox.id AND closed_at IS NULL)"""  # noqa: S608 - constants.
 STRIP = """UPDATE inbox SET raw = NULL WHERE id IN (SELECT value FROM json_each(?))
     AND state NOT IN ('pending', 'delivering', 'dead', 'unreadable')"""
-# Rows with a time of their own, and what deletes the old ones. `gone_at` is NULL for what is there.
-TIMED: Mapping[Kind, tuple[str, str]] = {
-    Kind.GONE_RECORDS: ("shadows", "gone_at"),
-    Kind.AUDIT: ("audit", "at"),
-    Kind.SESSIONS: ("console_sessions", "seen_at"),
+# Deleted records. A merged one stays as long as the kept one: an opt-out there is for its number too.
+NOT_NEEDED = """gone_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM shadows AS kept WHERE kept.crm = shadows.crm
+    AND kept.object = shadows.object AND kept.record_id = shadows.merged_into AND kept.gone_at IS NULL)"""
+# Rows with a time of their own, and which of them are deleted when they are old. `gone_at` is NULL for what is there.
+TIMED: Mapping[Kind, tuple[str, str, str]] = {
+    Kind.GONE_RECORDS: (
+        "shadows",
+        "gone_at",
+        NOT_NEEDED,
+    ),
+    Kind.AUDIT: ("audit", "at", "true"),
+    Kind.SESSIONS: ("console_sessions", "seen_at", "true"),
 }
 EXPIRING = {"nonces": "expires_at", "erased_events": "expires_at"}  # deleted when they have expired
 
@@ -121,8 +128,10 @@ class Retention:
                 events += await self._writer.run(partial(_delete, event_ids=old))
             if bare:
                 bodies += await self._writer.run(partial(_strip, event_ids=bare))
-        for kind, (table, column) in TIMED.items():
-            await self._writer.run(partial(_delete_before, table=table, column=column, before=before[kind]))
+        for kind, (table, column, where) in TIMED.items():
+            await self._writer.run(
+                partial(_delete_before, table=table, column=column, before=before[kind], where=where)
+            )
         done = [
             await self._writer.run(partial(_delete_before, table=table, column=column, before=micros(now)))
             for table, column in EXPIRING.items()
@@ -162,8 +171,8 @@ def _strip(connection: sqlite3.Connection, event_ids: list[int]) -> int:
     return connection.execute(STRIP, (as_list(event_ids),)).rowcount
 
 
-def _delete_before(connection: sqlite3.Connection, table: str, column: str, before: int) -> int:
-    return connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (before,)).rowcount  # noqa: S608 - constants.
+def _delete_before(connection: sqlite3.Connection, table: str, column: str, before: int, where: str = "true") -> int:
+    return connection.execute(f"DELETE FROM {table} WHERE {column} < ? AND {where}", (before,)).rowcount  # noqa: S608 - constants.
 
 
 def _held(path: Path, now: datetime, keep: Keep) -> list[Held]:
@@ -177,8 +186,8 @@ def _held(path: Path, now: datetime, keep: Keep) -> list[Held]:
             before[Kind.RAW], soon[Kind.RAW],
         )  # fmt: skip
         timed = [
-            _counted(reader, kind, table, column, f"{column} IS NOT NULL", before[kind], soon[kind])
-            for kind, (table, column) in TIMED.items()
+            _counted(reader, kind, table, column, where, before[kind], soon[kind])
+            for kind, (table, column, where) in TIMED.items()
         ]
     return [raw, *events, *timed]
 

@@ -154,6 +154,7 @@ async def test_migrations_run_only_once(tmp_path):
         "m019_event_pages",
         "m020_erased_records",
         "m021_charge_transactions",
+        "m022_merged_records",
     ]
     await store.close()
 

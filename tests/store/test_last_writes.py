@@ -10,7 +10,8 @@ from connector.model.phone import Phone
 from connector.model.states import UnitState
 from connector.store.consents import TAKEN_BACK
 from connector.store.feeds import FollowStep
-from connector.store.records import Gone, ShadowWrite, records_of
+from connector.store.gone_records import Gone
+from connector.store.records import ShadowWrite, records_of
 from connector.store.units import Confirmation
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

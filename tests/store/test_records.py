@@ -7,12 +7,13 @@ from store.conftest import keep
 from connector.model.operation import RecordWrite
 from connector.model.states import UnitState
 from connector.store.feeds import FollowStep
+from connector.store.gone_records import Gone
 from connector.store.inbox import Kept
-from connector.store.records import Gone, ShadowWrite
+from connector.store.records import ShadowWrite
 from connector.store.units import Settlement
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
-ANNA = "+4790000001"
+ANNA, BERIT = "+4790000001", "+4790000002"
 CRM = "salesforce"
 
 
@@ -102,6 +103,21 @@ async def test_an_undeleted_record_has_its_old_shadow_unless_retention_removed_i
     await store.retention.sweep(NOW + timedelta(days=17), keep())
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4}
+
+
+async def test_a_merged_record_is_kept_as_long_as_the_record_that_is_left(store):
+    await store.records.write([seen("003A", phone=ANNA), seen("003B", phone=BERIT), seen("003C")], now=NOW)
+
+    def numbers():
+        return store.following.seen(CRM, "Contact", ["003C"]).merged_numbers.get("003C", ())
+
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003B", merged_into="003C")], now=NOW)
+    await store.retention.sweep(NOW + timedelta(days=17), keep())
+    assert set(numbers()) == {ANNA, BERIT}
+    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003C")], now=NOW)
+    await store.retention.sweep(NOW + timedelta(days=17), keep())
+    assert numbers() == ()
 
 
 async def test_the_keys_of_a_merged_record_name_the_deleted_record(store):
