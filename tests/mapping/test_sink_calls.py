@@ -75,6 +75,33 @@ def test_an_event_is_fired_once_after_its_delay_at_a_sink_of_its_own(tmp_path):
     assert lost.reason is Reason.UNKNOWN_NAME
 
 
+@pytest.mark.parametrize("name", ["sent", " SENT ", "Sent\n", "KEY-1"])
+def test_the_name_of_a_journey_event_is_found_with_other_blanks_and_letter_case(tmp_path, name):
+    (call,) = made(tmp_path, 'event: "{properties.SfEvent}", contact: x', SfEvent=name).operations
+    assert call.target == "Key-1"
+
+
+def test_the_cure_of_an_unknown_journey_event_names_the_sink_as_the_config_does(tmp_path):
+    (lost,) = made(tmp_path, 'event: "{properties.SfEvent}", contact: x', SfEvent="Other").unplanned
+    assert lost.detail.endswith("under `events:` of mc")
+
+
+@pytest.mark.parametrize("key", [None, "", " "])
+def test_a_row_without_its_key_is_a_dead_letter_and_is_left_out_if_the_mapping_says_so(tmp_path, key):
+    row = 'row: Results, key: {Id: "{properties.Id}"}, set: {A: b}'
+    given = {} if key is None else {"Id": key}
+    (lost,) = made(tmp_path, row, **given).unplanned
+    assert (lost.reason, "Id has no value" in lost.detail) == (Reason.MISSING_KEY, True)
+    wanted = made(tmp_path, row + ", if_missing: skip", **given)
+    assert (wanted.operations, wanted.unplanned) == ((), ())
+
+
+def test_a_row_whose_key_cannot_be_computed_is_a_dead_letter(tmp_path):
+    row = "row: Results, key: {Id: {from: properties.Id, round: 2}}"
+    (lost,) = made(tmp_path, row, Id="soon").unplanned
+    assert lost.reason is Reason.BAD_VALUE
+
+
 def test_two_calls_of_one_event_with_one_target_have_different_keys(tmp_path):
     first, second = made(tmp_path, f"{POST}}}, {{{POST}").operations
     assert first.key != second.key

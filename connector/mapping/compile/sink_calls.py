@@ -15,7 +15,6 @@ from connector.mapping.compile.fields import (
     compile_field,
     compile_fields,
     fill,
-    required,
 )
 from connector.mapping.compile.items import Active, Skipped, Unfit
 from connector.mapping.language.paths import Reading
@@ -45,9 +44,9 @@ class SinkCallItem:
     to: FieldValue | None = None  # the value by which the event names the sink
     sinks: Mapping[str, str] | None = None  # folded name → sink
     keys: tuple[FieldValue, ...] = ()  # of a row
-    events: Mapping[str, str] | None = (
-        None  # folded name or key of a journey event → its key; None: the target is fixed
-    )
+    # Folded name or key of a journey event → its key; None: the target is fixed.
+    events: Mapping[str, str] | None = None
+    events_of: str = ""  # the sink of the config that names the journey events
     any_event: bool = False  # a key that is not listed may be used
     contact: FieldValue | None = None  # of an `event:`: who goes on in the journey
     delay: timedelta = timedelta()  # from the event's arrival to the call
@@ -90,7 +89,7 @@ class SinkCallItem:
     def _sink(self, reading: Reading) -> str:
         if self.to is None or self.sinks is None:
             return self.sink
-        sink = self.sinks.get(fold(self._needed(self.to, reading)))
+        sink = self.sinks.get(_name(self._needed(self.to, reading)))
         if sink is None:
             raise Unfit(
                 Reason.UNKNOWN_NAME,
@@ -102,11 +101,12 @@ class SinkCallItem:
         name = self._needed(self.target, reading)
         if self.events is None:
             return name
-        key = self.events.get(fold(name), name if self.any_event else None)
+        key = self.events.get(_name(name), name if self.any_event else None)
         if key is None:
             raise Unfit(
                 Reason.UNKNOWN_NAME,
-                f"{self.target.source} names a journey event that the config does not have: add it under `events:` of {self.sink}",
+                f"{self.target.source} names a journey event that the config does not have: "
+                f"add it under `events:` of {self.events_of}",
             )
         return key
 
@@ -126,6 +126,11 @@ class SinkCallItem:
                 raise Skipped(f"{one.name} has no value")
             raise Unfit(Reason.MISSING_KEY, f"{one.name} has no value ({one.source})")
         return text(value)
+
+
+def _name(written: str) -> str:
+    """A name as it is compared: people write it in any letter case, and with more blanks."""
+    return fold(" ".join(written.split()))
 
 
 def _iso(moment: datetime) -> str:
@@ -167,8 +172,8 @@ def compile_sink_call(item: Post | Row | JourneyEvent, label: str, where: Where,
     if traits is not None and isinstance(item, JourneyEvent) and traits.question:
         findings.add((*where, "event"), "ask-first", "journey events are off", traits.question)
     if traits is not None and isinstance(item, JourneyEvent):
-        events = {fold(name): key for name, key in traits.events.items()} | {
-            fold(key): key for key in traits.events.values()
+        events = {_name(name): key for name, key in traits.events.items()} | {
+            _name(key): key for key in traits.events.values()
         }
     return SinkCallItem(
         label=f"{action} {written}",
@@ -180,11 +185,10 @@ def compile_sink_call(item: Post | Row | JourneyEvent, label: str, where: Where,
         set=values,
         skip_missing=item.if_missing == "skip",
         to=to,
-        sinks={fold(word): name for name in takers for word in known[name].names} if to is not None else None,
-        keys=tuple(required(one) for one in compile_fields(item.key, (*where, "key"), findings))
-        if isinstance(item, Row)
-        else (),
+        sinks={_name(word): name for name in takers for word in known[name].names} if to is not None else None,
+        keys=compile_fields(item.key, (*where, "key"), findings) if isinstance(item, Row) else (),
         events=events,
+        events_of=sink,
         any_event=bool(traits and traits.accepts_keys),
         contact=compile_field("contact", item.contact, (*where, "contact"), findings)
         if isinstance(item, JourneyEvent)

@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 import orjson
 
-from connector.delivery.call_failures import SOMETHING_ELSE, outcome_of, retry_after
+from connector.delivery.call_failures import MAX_RETRY_AFTER, SOMETHING_ELSE, outcome_of, retry_after
 from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
+from connector.sinks.marketing_cloud.settings import is_safe_address
 
 TOKEN_LIFE = 1200.0  # seconds: a token lives 20 minutes, and one is to be asked for no more often than that
 ANSWER_LIMIT = 2**20  # bytes
@@ -53,22 +54,24 @@ class Package:
 
         After a 401 the token is renewed once, and the refused calls are repeated: they have done nothing.
         """
+        if not calls:
+            return []
         token = await self._authorized(http, stale=None)
         if isinstance(token, Retry):
             return [token] * len(calls)
         replies = list(await http.call_all([_signed(call, token) for call in calls]))
-        refused = [place for place, one in enumerate(replies) if _is_unauthorized(one)]
-        if refused:
+        unauthorized = [index for index, one in enumerate(replies) if _is_unauthorized(one)]
+        if unauthorized:
             token = await self._authorized(http, stale=token)
             again = (
-                [token] * len(refused)
+                [token] * len(unauthorized)
                 if isinstance(token, Retry)
-                else await http.call_all([_signed(calls[place], token) for place in refused])
+                else await http.call_all([_signed(calls[index], token) for index in unauthorized])
             )
-            answers: dict[int, HttpReply | HttpError | Retry] = dict(zip(refused, again, strict=True))
+            answers: dict[int, HttpReply | HttpError | Retry] = dict(zip(unauthorized, again, strict=True))
         else:
             answers = {}
-        final = [answers.get(place, one) for place, one in enumerate(replies)]
+        final = [answers.get(index, one) for index, one in enumerate(replies)]
         return [outcome_of(one) if isinstance(one, HttpError) else one for one in final]
 
     async def _authorized(self, http: Http, *, stale: TokenReply | None) -> TokenReply | Retry:
@@ -95,22 +98,30 @@ class Package:
                 reply = await http.call(call)
             except HttpError as failed:
                 return msgspec.structs.replace(outcome_of(failed), in_doubt=False)
-            if reply.status in REFUSES_SIGN_IN and isinstance(document(reply), dict):
+            if reply.status in REFUSES_SIGN_IN and isinstance(parse_json(reply), dict):
                 return Retry(
                     reason=Reason.CREDENTIALS,
-                    detail=f"Marketing Cloud refuses the sign-in (HTTP {reply.status}): {words(reply)}",
+                    detail=f"Marketing Cloud refuses the sign-in (HTTP {reply.status}): {message_of(reply)}",
                     cure="check client_id, client_secret, account_id and auth_url against the installed package",
                 )
             if reply.status != HTTPStatus.OK:
-                return msgspec.structs.replace(not_done(reply), in_doubt=False)
-            try:
-                token = msgspec.json.decode(reply.body, type=TokenReply)
-            except msgspec.DecodeError:
-                return Retry(
-                    reason=Reason.UNEXPECTED_ANSWER, detail="the sign-in's answer has no token", cure=SOMETHING_ELSE
-                )
+                return msgspec.structs.replace(failure_of(reply), in_doubt=False)
+            token = _token_of(reply)
+            if token is None:
+                detail = "the sign-in's answer has no token, or no safe address to use it at"
+                return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE)
             self._token, self._asked_at = token, self.clock()
             return token
+
+
+def _token_of(reply: HttpReply) -> TokenReply | None:
+    """The token of a sign-in's answer; None if it cannot be used. It is sent in a header, and over HTTPS only."""
+    try:
+        token = msgspec.json.decode(reply.body, type=TokenReply)
+    except msgspec.DecodeError:
+        return None
+    usable = token.access_token.isascii() and token.access_token.isprintable() and token.access_token.strip()
+    return token if usable and is_safe_address(token.rest_instance_url) else None
 
 
 def _is_unauthorized(reply: HttpReply | HttpError) -> bool:
@@ -126,7 +137,7 @@ def _signed(call: HttpCall, token: TokenReply) -> HttpCall:
     )
 
 
-def document(reply: HttpReply) -> Any:
+def parse_json(reply: HttpReply) -> Any:
     """The answer's JSON; None if it is not JSON."""
     try:
         return orjson.loads(reply.body)
@@ -134,39 +145,40 @@ def document(reply: HttpReply) -> Any:
         return None
 
 
-def words(reply: HttpReply) -> str:
+def message_of(reply: HttpReply) -> str:
     """Marketing Cloud's message, without numbers."""
-    found = document(reply)
+    found = parse_json(reply)
     named = found if isinstance(found, dict) else {}
     message = next((named[name] for name in ("message", "error_description", "error") if name in named), None)
     return DIGITS.sub("…", message)[:DETAIL_LENGTH] if isinstance(message, str) else f"HTTP {reply.status}"
 
 
-def not_done(reply: HttpReply) -> Retry:
+def failure_of(reply: HttpReply) -> Retry:
     """An answer that is neither a success nor about the values that were sent."""
-    found = document(reply)
+    found = parse_json(reply)
     code = found.get("errorcode") if isinstance(found, dict) else None
     match reply.status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return Retry(
                 reason=Reason.CREDENTIALS,
-                detail=f"HTTP {reply.status}: {words(reply)}",
+                detail=f"HTTP {reply.status}: {message_of(reply)}",
                 cure="give the installed package the scopes for journeys (execute) and data extensions (write)",
             )
         case HTTPStatus.TOO_MANY_REQUESTS if code == BLOCKED:
             return Retry(
                 reason=Reason.RATE_LIMITED,
-                detail=words(reply),
+                detail=message_of(reply),
                 not_before=LONG_PAUSE,
                 code=str(code),
                 cure="Marketing Cloud blocks the account for a while: find out which integration makes so many calls",
             )
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply.headers))
+            wait = retry_after(reply.headers) or _wait_in(found)
+            return Retry(reason=Reason.RATE_LIMITED, detail=message_of(reply), not_before=wait)
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply.headers))
+            return Retry(reason=Reason.UNAVAILABLE, detail=message_of(reply), not_before=retry_after(reply.headers))
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Retry(reason=Reason.SERVER_ERROR, detail=words(reply), in_doubt=True)
+            return Retry(reason=Reason.SERVER_ERROR, detail=message_of(reply), in_doubt=True)
         case status:
             # A refusal in no form of theirs, such as a proxy's page, has done nothing.
             in_doubt = status < HTTPStatus.MULTIPLE_CHOICES
@@ -175,9 +187,17 @@ def not_done(reply: HttpReply) -> Retry:
             )
 
 
-def refused(reply: HttpReply) -> Rejected | None:
+def _wait_in(found: Any) -> timedelta | None:
+    """`retryAfter` of an error document, in seconds; it repeats the header ("Rate limiting errors")."""
+    seconds = found.get("retryAfter") if isinstance(found, dict) else None
+    if type(seconds) is not int or seconds < 0:
+        return None
+    return timedelta(seconds=min(seconds, MAX_RETRY_AFTER.total_seconds()))
+
+
+def rejection_of(reply: HttpReply) -> Rejected | None:
     """The outcome of a 400 or 404 about one row or event; None for any other answer, such as a page with that status."""
-    found = document(reply)
+    found = parse_json(reply)
     if reply.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND} or not isinstance(found, dict):
         return None
-    return Rejected(reason=Reason.VALIDATION, detail=words(reply)) if "message" in found else None
+    return Rejected(reason=Reason.VALIDATION, detail=message_of(reply)) if "message" in found else None

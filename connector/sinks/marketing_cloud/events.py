@@ -6,7 +6,7 @@ REST reference, "postEvent".
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 import orjson
@@ -17,7 +17,8 @@ from connector.model.http import Http, HttpCall, HttpReply
 from connector.model.operation import SinkCall
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.ports import Task
-from connector.sinks.marketing_cloud.client import Package, document, not_done, refused
+from connector.sinks.marketing_cloud.client import Package, failure_of, parse_json, rejection_of
+from connector.sinks.marketing_cloud.settings import MAX_EVENT_DELAY
 
 BATCH = 8  # events at once
 
@@ -36,19 +37,24 @@ class EventSink:
         """Fire the events that are due; the others come back with the time that is left."""
         outcomes: dict[int, Outcome] = {}
         calls: dict[int, HttpCall] = {}
-        for place, task in enumerate(tasks):
+        for index, task in enumerate(tasks):
             event = task.operation
             if not isinstance(event, SinkCall) or event.action != "event":
-                outcomes[place] = Rejected(reason=Reason.BAD_COMMAND, detail="this sink takes `event:` only")
-            elif (
-                event.not_before and (left := datetime.fromisoformat(event.not_before) - self.now()).total_seconds() > 0
-            ):
-                outcomes[place] = Retry(reason=Reason.HALTED, detail="its time has not come", not_before=left)
+                outcomes[index] = Rejected(reason=Reason.BAD_COMMAND, detail="this sink takes `event:` only")
+            elif (left := self._time_left(event)) > timedelta():
+                outcomes[index] = Retry(reason=Reason.HALTED, detail="its time has not come", not_before=left)
             else:
-                calls[place] = _call(event)
-        for place, reply in zip(calls, await self.package.call_all(http, list(calls.values())), strict=True):
-            outcomes[place] = _outcome(reply)
-        return [outcomes[place] for place in range(len(tasks))]
+                calls[index] = _call(event)
+        for index, reply in zip(calls, await self.package.call_all(http, list(calls.values())), strict=True):
+            outcomes[index] = _outcome(reply)
+        return [outcomes[index] for index in range(len(tasks))]
+
+    def _time_left(self, event: SinkCall) -> timedelta:
+        if not event.not_before:
+            return timedelta()
+        left = datetime.fromisoformat(event.not_before) - self.now()
+        # No delay is longer: the clock was set back since the event was planned.
+        return left if left <= MAX_EVENT_DELAY else timedelta()
 
 
 def _call(event: SinkCall) -> HttpCall:
@@ -64,11 +70,11 @@ def _call(event: SinkCall) -> HttpCall:
 def _outcome(reply: HttpReply | Retry) -> Outcome:
     if isinstance(reply, Retry):
         return reply
-    if (rejected := refused(reply)) is not None:
+    if (rejected := rejection_of(reply)) is not None:
         return rejected
     if not HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return not_done(reply)
-    found = document(reply)
+        return failure_of(reply)
+    found = parse_json(reply)
     if not isinstance(found, dict) or not found.get("eventInstanceId"):
         return Retry(
             reason=Reason.UNEXPECTED_ANSWER,
