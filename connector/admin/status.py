@@ -148,7 +148,7 @@ def _failure(breaker: CircuitBreaker, now: datetime) -> dict[str, Any] | None:
 
 
 def _batch(channel: SinkChannel | None) -> dict[str, int] | None:
-    return None if channel is None else {"size": channel.batch_size.size, "most": channel.batch_size.most}
+    return None if channel is None else {"size": channel.batch_size.size, "most": channel.batch_size.maximum}
 
 
 def _calls(context: AdminContext, now: datetime) -> list[dict[str, Any]]:

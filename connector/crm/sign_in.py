@@ -89,10 +89,10 @@ def read_body(response: requests.Response, *, limit: int, seconds: float) -> byt
     try:
         body = AnswerBody(response.headers.get("Content-Encoding", ""), limit)
         for piece in response.raw.stream(2**16, decode_content=False):
-            body.take(piece)
+            body.feed(piece)
             if time.monotonic() > until:
                 raise requests.Timeout("the answer does not end")
-        return body.whole()
+        return body.complete()
     except BodyRefused as error:
         raise requests.exceptions.ContentDecodingError(str(error)) from error
     except HTTPError as error:

@@ -1,4 +1,4 @@
-"""The meaning of a call without a usable answer, and of Retry-After, for all peers."""
+"""The outcome of a call without a usable reply, and the meaning of Retry-After, for all peers."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,7 +10,7 @@ from connector.model.http import Failure, HttpError
 from connector.model.outcome import Reason, Retry
 
 MAX_RETRY_AFTER = timedelta(hours=1)  # a longer Retry-After is shortened to this: opt-outs have a deadline
-DIGITS = 9  # of a number of seconds that are read: a larger number is far above the maximum anyway
+DIGITS = 9  # of the seconds in Retry-After that are read: a larger number is above the maximum anyway
 SOMETHING_ELSE = (
     "something else seems to answer at its address: look at its `url:` in the config, a proxy or a firewall"
 )
@@ -27,7 +27,7 @@ NETWORK = frozenset({Failure.REFUSED, Failure.TIMEOUT, Failure.LOST, Failure.UNR
 
 
 def outcome_of(failed: HttpError) -> Retry:
-    """The outcome, with what failed: name resolution, TLS, connection, time-out."""
+    """The outcome. Its `network` says what failed: name resolution, TLS, connection or time-out."""
     network = failed.detail if failed.failure in NETWORK else ""
     return replace(FAILURES[failed.failure], detail=failed.detail, network=network)
 

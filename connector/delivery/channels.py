@@ -20,7 +20,7 @@ from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed,
 
 
 class OpenAlarms:
-    """The alarms that are raised now: one for each cause, even if several sinks and feeds meet it.
+    """The raised alarms: one for each cause, even if several sinks and feeds meet it.
 
     A holder (a sink, a feed) has at most one. An alarm is cleared when no holder meets its cause any more.
     """
@@ -51,7 +51,7 @@ class OpenAlarms:
 
 NOTHING_LOST = "nothing is lost; the connector continues automatically when this is fixed"
 # Faults of a CRM as a whole: its sink and its feeds have the same one, and raise one alarm for it.
-CONCERNS_CRM = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
+CRM_WIDE = frozenset({reason for reason, policy in POLICIES.items() if policy.waits})
 FEED_FAILING = "feed_failing"
 # The pause between two polls of a backlog: pages that are half full would cost as many calls as full ones.
 FULL_PAGES = timedelta(seconds=5)
@@ -59,34 +59,34 @@ FULL_PAGES = timedelta(seconds=5)
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Whether calls to a peer are paused: why, since when, and how often in a row for this reason."""
+    """Pauses calls to a peer that fails: the reason, since when, and how often in a row for this reason."""
 
     name: str
-    about: str = ""  # of a feed: its CRM, which may have the fault as a whole
+    about: str = ""  # of a feed: its CRM, because the fault may be of the whole CRM
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
     deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
-    longest: timedelta = MAX_PAUSE  # longest pause that a peer may ask for
+    max_pause: timedelta = MAX_PAUSE  # longest pause that a peer may ask for
     calls: str = ""  # what it pauses, in words for the log: `deliveries to my-crm`
     cause: Retry | None = None  # None while the peer works
     failures: int = 0  # in a row, for this reason
     since: datetime | None = None
-    began: float = 0.0  # the same in monotonic seconds
+    began: float = 0.0  # `since` in monotonic seconds
     open_until: float = 0.0  # monotonic seconds
     failed_at: float = 0.0  # monotonic seconds
 
-    def open(self, answer: Retry, *, now: float, at: datetime, emit: Emit, known: bool = False) -> None:
+    def open(self, answer: Retry, *, now: float, at: datetime, emit: Emit, alerted: bool = False) -> None:
         """Pause calls to the peer; `now` is monotonic, `at` the same time by the clock.
 
         The pauses grow while the reason stays the same, up to a minute, or to what the peer asks for. A person is
-        alerted at once if waiting alone does not help and nobody else has alerted one (`known`), and for any fault that
+        alerted at once if waiting alone does not help and nobody has been alerted (`alerted`), and for any fault that
         lasts.
         """
         if self.cause is None:
             self.began, self.since = now, at
         if self.cause is None or self.cause.reason is not answer.reason:
             self.failures = 0
-        own = min(backoff(POLICIES[answer.reason], self.failures), MINUTE)
-        pause = max(own, min(answer.not_before or timedelta(), self.longest))
+        own_pause = min(backoff(POLICIES[answer.reason], self.failures), MINUTE)
+        pause = max(own_pause, min(answer.not_before or timedelta(), self.max_pause))
         self.cause = answer
         self.failures += 1
         self.failed_at, self.open_until = now, now + pause.total_seconds()
@@ -95,8 +95,8 @@ class CircuitBreaker:
             ChannelPaused(name=self.name, reason=answer.reason, detail=answer.detail, seconds=seconds, calls=self.calls)
         )
         lasts = now - self.began >= self.deadline.total_seconds()
-        doubted = CURES[answer.reason].alert is Alert.IF_IT_COMES_AGAIN and self.failures > 1
-        if not known and (_alerts_at_once(answer) or doubted or lasts):
+        came_again = CURES[answer.reason].alert is Alert.IF_IT_COMES_AGAIN and self.failures > 1
+        if not alerted and (_alerts_at_once(answer) or came_again or lasts):
             self.raise_alarm(emit)
 
     def close(self, emit: Emit) -> None:
@@ -112,11 +112,11 @@ class CircuitBreaker:
         return cure_of(self.cause) if self.cause is not None else ""
 
     def raise_alarm(self, emit: Emit) -> None:
-        """Alert a person to the fault, unless that was done."""
+        """Alert a person to the fault, unless a person has been alerted."""
         answer = self.cause
         if answer is None:
             return
-        if answer.reason in CONCERNS_CRM or not self.about:
+        if answer.reason in CRM_WIDE or not self.about:
             alarm = fault_alarm(answer, self.about or self.name)
         else:
             message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
@@ -168,7 +168,7 @@ class SinkChannel:
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
     deadline: timedelta = 5 * MINUTE  # a person is alerted to a fault that lasts longer
     closing: bool = False  # the daemon stops: nothing more is sent
-    sent: float = -math.inf  # when the last batch went out, monotonic seconds
+    sent: float = -math.inf  # when the last batch was sent, monotonic seconds
     send_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
     suspect: Suspect | None = None  # the last record that was refused with an unknown code
     probed: bool = False  # one record has been tried since the last pause, and failed too
@@ -187,7 +187,7 @@ class SinkChannel:
         )
 
     async def prepare(self) -> None:
-        """Once, while idle: let the sink look up what its first batch would have to ask."""
+        """Once, while idle: let the sink look up what its first batch needs."""
         if self.warm_up is not None:
             warm_up, self.warm_up = self.warm_up, None
             await warm_up(self.client)
@@ -207,8 +207,7 @@ class SinkChannel:
             waited = now >= self.breaker.failed_at + MINUTE.total_seconds()
             return SendAllowance(1, only_opt_outs=True) if waited else None
         if self.breaker.cause.reason is Reason.UNAVAILABLE:
-            # If nothing reaches the sink, nothing of a batch is done, and a batch costs no more calls than a single
-            # record.
+            # If the sink is unreachable, a batch does no harm and needs no more calls than a single record.
             return SendAllowance(self.batch_size.size, opt_out_first=True)
         return SendAllowance(self.batch_size.size if self.probed else 1)
 
@@ -218,30 +217,30 @@ class SinkChannel:
         return allowance is not None and not allowance.only_opt_outs and operations <= allowance.size
 
     def mark_failed(self, fault: Retry, allowance: SendAllowance, *, now: float, at: datetime, emit: Emit) -> None:
-        """A whole batch came back because of a fault of the sink: pause it.
+        """Pause the sink: a whole batch failed because of it.
 
-        If the record of a test may itself be the cause, the others are tried before the next pause.
+        If the record of a probe may itself be the cause, other records are tried before the next pause.
         """
         if self.breaker.cause is not None and allowance.size == 1 and not self.probed and fault.reason in DOUBTFUL:
             self.probed = True
             self.breaker.open_until = now
             return
         self.probed = False
-        known = fault.reason is Reason.QUOTA_EXHAUSTED and self.quota_exhausted(emit)
-        self.breaker.open(fault, now=now, at=at, emit=emit, known=known)
+        alerted = fault.reason is Reason.QUOTA_EXHAUSTED and self.quota_exhausted(emit)
+        self.breaker.open(fault, now=now, at=at, emit=emit, alerted=alerted)
 
     def note_refused(self, outcomes: Sequence[Outcome], refused_for: Callable[[str, Reason], bool], emit: Emit) -> None:
-        """Alert a person to records that are refused for a reason that is not a record's fault, although others succeed.
+        """Alert a person to records that are refused because of the org, although others succeed.
 
-        `refused_for` tells whether anything that was refused for a reason is still open.
+        `refused_for` says whether a unit that was refused for a reason is still open.
         """
         name = self.sink.name
-        met = {one.reason: one for one in outcomes if isinstance(one, Retry) and _alerts_at_once(one)}
-        for reason, one in met.items():
+        refused_now = {one.reason: one for one in outcomes if isinstance(one, Retry) and _alerts_at_once(one)}
+        for reason, one in refused_now.items():
             if self.breaker.cause is None:
                 self.alarms.start(fault_alarm(one, name), f"{name}: {reason}", emit)
                 self.refused.add(reason)
-        for reason in self.refused - met.keys():
+        for reason in self.refused - refused_now.keys():
             if not refused_for(name, reason):
                 self.alarms.clear(f"{name}: {reason}", emit)
                 self.refused.discard(reason)
@@ -258,17 +257,17 @@ class SinkChannel:
 
 @dataclass(slots=True)
 class FeedChannel:
-    """A feed, and which of its fields hold consent."""
+    """A feed with its client, consent fields and state."""
 
     feed: Feed
     client: Client
     consent: ConsentFields | None = None
     budget: ApiBudget | None = None  # of API calls, if they are counted
     alarms: OpenAlarms = field(default_factory=OpenAlarms)
-    deadline: timedelta = 5 * MINUTE  # from when a poll is due until it must have ended
+    deadline: timedelta = 5 * MINUTE  # time from a poll's due time to its end; then a person is alerted
     idle_until: float = -math.inf  # idle until then, between two polls; monotonic seconds
     poll: str | None = None  # id of the poll that is under way
-    between: str = field(default_factory=lambda: uuid4().hex)  # the poll id of what is read between two polls
+    between: str = field(default_factory=lambda: uuid4().hex)  # poll id of records that are read between two polls
     due: float = 0.0  # when the next poll is due, monotonic seconds
     started: float = math.inf  # when the feed was begun, monotonic seconds
     opted_out_at: float = -math.inf  # when opted-out records were last asked for, monotonic seconds
@@ -285,40 +284,40 @@ class FeedChannel:
         )
 
     def wants_opted_out(self, now: float) -> bool:
-        """Whether opted-out records are asked for separately: before a poll that is probably long, and repeatedly during one."""
+        """Whether to query opted-out records separately: before a poll that is probably long, and repeatedly during one."""
         return (self.poll is not None or self.backlog) and now >= self.opted_out_at + self.feed.every.total_seconds()
 
     def finish_round(self, now: float, emit: Emit) -> None:
-        """A poll has ended: the next one comes on time, or later if the budget is short."""
+        """Schedule the next poll: on time, or later if the API budget is short."""
         every = self.feed.every
         pause = every if self.budget is None else self.budget.limits(emit).poll(every)
         self.due = now + pause.total_seconds()
         self.idle_until = self.due if pause > every else -math.inf
         self.pages_at = now + FULL_PAGES.total_seconds() if self.backlog else -math.inf
-        self.alarms.clear(self._late, emit)
+        self.alarms.clear(self._lateness, emit)
 
     def check(self, now: float, emit: Emit) -> None:
         """Alert a person when a poll has not ended in time, unless its fault has alerted one."""
         if now - max(self.due, self.started) <= self.deadline.total_seconds() or self.alarms.holds(self.breaker.name):
             return
         if self.breaker.cause is not None:
-            self.alarms.clear(self._late, emit)
+            self.alarms.clear(self._lateness, emit)
             self.breaker.raise_alarm(emit)
         else:
             minutes = round(self.deadline / MINUTE)
             message = f"no poll of {self.feed.name} has finished for {minutes} minutes"
             cure = f"see `connector status`: the backlog is long, or the CRM is slow; {NOTHING_LOST}"
             self.alarms.start(
-                Alarm(kind=FEED_FAILING, about=self.feed.name, message=message, cure=cure), self._late, emit
+                Alarm(kind=FEED_FAILING, about=self.feed.name, message=message, cure=cure), self._lateness, emit
             )
 
     def end(self, emit: Emit) -> None:
         """The feed is no longer followed."""
         self.breaker.close(emit)
-        self.alarms.clear(self._late, emit)
+        self.alarms.clear(self._lateness, emit)
 
     @property
-    def _late(self) -> str:
+    def _lateness(self) -> str:
         return f"{self.feed.name} is late"
 
 
@@ -333,6 +332,6 @@ class EnricherChannel:
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(
             f"{self.enricher.provider} (questions)",
-            longest=MAX_REQUESTED_PAUSE,
+            max_pause=MAX_REQUESTED_PAUSE,
             calls=f"look-ups at {self.enricher.provider}",
         )

@@ -27,13 +27,13 @@ TIMEOUT = timedelta(seconds=60)  # 200 records with the triggers of a nonprofit 
 CONNECT_TIMEOUT = 5.0  # seconds
 ANSWER_LIMIT = 32 * 2**20  # bytes of an answer, decompressed: a page of 2,000 wide records is a tenth of it
 LARGE = 4 * 2**20  # bytes; answers larger than this are read one at a time
-PIECE = 64 * 2**10  # bytes that are read at once
+CHUNK = 64 * 2**10  # bytes that are read at once
 HEADER_LENGTH = 16 * 2**10  # bytes of the status line or of one header; there may be 128 headers
 UNAUTHORIZED = 401
 # What a new sign-in may fix: an expired session, and an address that the peer has left (the sign-in names the new one).
 RENEWING = frozenset({UNAUTHORIZED, 301, 302, 307, 308})
 TRIES = 3  # of a call that is safe to repeat; longer waits belong to the outbox
-FAULTS: Mapping[type[BaseException], str] = {
+ERROR_TEXTS: Mapping[type[BaseException], str] = {
     aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
     aiohttp.ClientPayloadError: "the connection was closed in the middle of the answer",
     aiohttp.InvalidURL: "the address in the config is none",
@@ -105,15 +105,15 @@ class Client:
         """Send one call. Raises HttpError if it got no reply."""
         async with self._free:
             if call.base is not None:
-                return await self._repeatedly(call, call.base, {})
+                return await self._send_with_retries(call, call.base, {})
             try:
-                base, headers = await _signing_in(self._credentials.authorization())
-                reply = await self._repeatedly(call, base, headers)
+                base, headers = await _sign_in(self._credentials.authorization())
+                reply = await self._send_with_retries(call, base, headers)
                 if reply.status in RENEWING:
-                    await _signing_in(self._credentials.refresh(headers))
-                    new_base, renewed = await _signing_in(self._credentials.authorization())
+                    await _sign_in(self._credentials.refresh(headers))
+                    new_base, renewed = await _sign_in(self._credentials.authorization())
                     if renewed != headers and (reply.status == UNAUTHORIZED or new_base != base):
-                        reply = await self._repeatedly(call, new_base, renewed)
+                        reply = await self._send_with_retries(call, new_base, renewed)
             except PeerUnavailable as error:
                 raise HttpError(Failure.REFUSED, str(error)) from error
             except PeerMoved as error:
@@ -123,18 +123,18 @@ class Client:
             return reply
 
     async def call_all(self, calls: Sequence[HttpCall]) -> Sequence[HttpReply | HttpError]:
-        """Send several calls together; their results in the same order. All of them have ended by then."""
+        """Send several calls at the same time; their results are in the same order. All calls have ended by then."""
         if len(calls) == 1:
-            return [await self._result(calls[0])]
-        # An error in one is raised only when all have ended, so that a new batch meets no call that is still under way.
+            return [await self._reply_or_error(calls[0])]
+        # An error in one call is raised after all have ended, so that none is still under way during the next batch.
         results: list[HttpReply | HttpError] = []
-        for result in await asyncio.gather(*(self._result(call) for call in calls), return_exceptions=True):
+        for result in await asyncio.gather(*(self._reply_or_error(call) for call in calls), return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, HttpError):
                 raise result
             results.append(result)
         return results
 
-    async def _result(self, call: HttpCall) -> HttpReply | HttpError:
+    async def _reply_or_error(self, call: HttpCall) -> HttpReply | HttpError:
         try:
             return await self.call(call)
         except HttpError as error:
@@ -145,7 +145,7 @@ class Client:
         longest, self._longest = self._longest, 0.0
         return timedelta(seconds=longest)
 
-    async def _repeatedly(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply:
+    async def _send_with_retries(self, call: HttpCall, base: str, headers: Mapping[str, str]) -> HttpReply:
         if not call.repeatable:
             return await self._send(call, base, headers)
         repeat = AsyncRetrying(
@@ -197,26 +197,26 @@ class Client:
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
             if isinstance(getattr(error, "os_error", None), NotPublic):
                 return HttpError(Failure.NOT_PUBLIC, "the address is private or local")
-            return HttpError(Failure.REFUSED, _words(error))
+            return HttpError(Failure.REFUSED, _describe_error(error))
         except aiohttp.ClientResponseError:
             return HttpError(Failure.UNREADABLE, "the answer is not HTTP, or its headers are too large")
         except (aiohttp.ClientError, OSError) as error:
             lost = error.args[0] if isinstance(error, _ConnectionLost) else error
-            return HttpError(Failure.LOST, _words(lost))
+            return HttpError(Failure.LOST, _describe_error(lost))
 
     async def _body(self, call: HttpCall, response: aiohttp.ClientResponse) -> bytes:
         """The body, decompressed. Raises BodyRefused; then the connection is closed and not used again."""
         limit = self._answer_limit if call.answer_limit is None else call.answer_limit
-        async with AsyncExitStack() as alone:
+        async with AsyncExitStack() as one_at_a_time:
             try:
                 body = AnswerBody(response.headers.get("Content-Encoding", ""), limit, counted=not call.table)
-                async for piece in response.content.iter_chunked(PIECE):
+                async for piece in response.content.iter_chunked(CHUNK):
                     before = body.size
-                    body.take(piece)
+                    body.feed(piece)
                     if before <= LARGE < body.size:
-                        # One at a time, so that memory holds one answer that proves to be too large, and not eight.
-                        await alone.enter_async_context(self._large)
-                return body.whole()
+                        # One at a time, so that memory never holds several answers that are too large.
+                        await one_at_a_time.enter_async_context(self._large)
+                return body.complete()
             except BodyRefused:
                 response.close()
                 raise
@@ -226,7 +226,7 @@ class _ConnectionLost(aiohttp.ClientError):
     """A connection was lost; its argument is aiohttp's own error."""
 
 
-async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+async def _no_resend(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keep aiohttp from resending a GET, PUT or DELETE after a lost connection: only `repeatable` decides that."""
     try:
         return await handler(request)
@@ -236,7 +236,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
         raise _ConnectionLost(error) from error
 
 
-async def _signing_in(step: Awaitable[T]) -> T:
+async def _sign_in(step: Awaitable[T]) -> T:
     """Sign in. A bug counts as a failed sign-in, so that operations are retried and none becomes a dead letter."""
     try:
         return await step
@@ -250,11 +250,11 @@ def _worth_repeating(error: BaseException) -> bool:
     return isinstance(error, HttpError) and error.failure in {Failure.REFUSED, Failure.LOST}
 
 
-def _words(error: BaseException) -> str:
-    """What failed, in our own words: an error's text may hold the address with its query."""
+def _describe_error(error: BaseException) -> str:
+    """What failed, in our own words, because an error's text may contain the address with its query."""
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return f"the host name cannot be resolved (DNS: {_system(error)})"
+            return f"the host name cannot be resolved (DNS: {_system_error(error)})"
         case aiohttp.ClientConnectorCertificateError():
             cause = error.certificate_error
             why = cause.verify_message if isinstance(cause, SSLCertVerificationError) else "it does not fit"
@@ -264,15 +264,15 @@ def _words(error: BaseException) -> str:
             why = cause.reason if isinstance(cause, SSLError) and cause.reason else "handshake failed"
             return f"TLS failed ({why})"
         case aiohttp.ClientConnectorError():
-            return f"no connection ({_system(error)})"
+            return f"no connection ({_system_error(error)})"
         case aiohttp.ClientOSError() | OSError():
-            return f"the connection was lost ({_system(error)})"
+            return f"the connection was lost ({_system_error(error)})"
         case _:
-            return next((words for kind, words in FAULTS.items() if isinstance(error, kind)), type(error).__name__)
+            return next((text for kind, text in ERROR_TEXTS.items() if isinstance(error, kind)), type(error).__name__)
 
 
-def _system(error: BaseException) -> str:
-    """The system's word for a fault; if several addresses were tried, none is named."""
+def _system_error(error: BaseException) -> str:
+    """The system's text for an error. If several addresses were tried, none is named."""
     cause = getattr(error, "os_error", error)
     number = getattr(cause, "errno", None)
     if isinstance(cause, socket.gaierror):
@@ -288,7 +288,7 @@ class Transport:
         self._answer_limit = answer_limit
         self._large = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
-        self._public: aiohttp.ClientSession | None = None  # reaches public addresses alone
+        self._public: aiohttp.ClientSession | None = None  # reaches only public addresses
 
     async def __aenter__(self) -> Self:
         self._session = _session(aiohttp.TCPConnector(limit=32))
@@ -332,7 +332,7 @@ def _session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         connector=connector,
         trust_env=False,  # proxies of the environment are not used: a donor's data is sent only where the config says
         cookie_jar=aiohttp.DummyCookieJar(),
-        middlewares=(_once,),
+        middlewares=(_no_resend,),
         auto_decompress=False,
         max_line_size=HEADER_LENGTH,
         max_field_size=HEADER_LENGTH,

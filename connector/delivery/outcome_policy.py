@@ -25,8 +25,7 @@ from connector.model.states import UnitState
 # A child is rejected because of its parent: the parent's own reason says more.
 DERIVED = frozenset({Reason.PARENT_FAILED, Reason.PARENT_WAITING, Reason.HALTED})
 
-# When a whole batch comes back with one of these, one of its records may still be at fault. The other reasons concern
-# the whole batch.
+# If a whole batch fails with one of these, a single record may still be the cause. With other reasons the sink is.
 DOUBTFUL = frozenset(
     {
         Reason.TIMEOUT,
@@ -40,7 +39,7 @@ DOUBTFUL = frozenset(
 )
 # For a whole batch, these count no attempt.
 SINK_WIDE = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE})
-# The same if the sink already had a fault: what fails then is not a record's fault.
+# During an outage these count no attempt either: then the sink is the cause, and not a record.
 SINK_WIDE_DURING_OUTAGE = SINK_WIDE | OUTAGE_REASONS
 
 
@@ -62,59 +61,59 @@ class Conclusion(Struct, frozen=True, kw_only=True):
     counts_attempt: bool = False
     in_doubt: bool = False
     done: tuple[int, ...] = ()
-    rule: str = ""  # of a dead letter: whose operation it is
-    code: str = ""  # of a dead letter: the sink's own word
+    rule: str = ""  # of a dead letter: the rule of the operation
+    code: str = ""  # of a dead letter: the sink's own code
 
 
 def conclude(
-    attempts: Sequence[Attempt], spent: int, *, not_counted: Collection[Reason] = (), urgent: bool = False
+    attempts: Sequence[Attempt], counted_attempts: int, *, not_counted: Collection[Reason] = (), urgent: bool = False
 ) -> Conclusion:
-    """Decide a unit by its worst outcome. It is retried while one of its operations must be, even if another is refused already.
+    """Decide a unit by its worst outcome. It is retried while one of its operations must be, even if another is refused.
 
-    `not_counted` are the reasons that are the whole sink's fault now. An `urgent` unit waits at most a minute when a
+    `not_counted` are the reasons for which the whole sink is the cause now. An `urgent` unit waits at most a minute when a
     sink asks for a pause.
     """
     if all(isinstance(one.outcome, Delivered) for one in attempts):
         return _delivered(attempts)
     longest_wait = MINUTE if urgent else MAX_REQUESTED_PAUSE
     done: list[int] = []
-    again: list[RetryLater] = []
-    dead: list[tuple[GiveUp, str]] = []
+    retries: list[RetryLater] = []
+    given_up: list[tuple[GiveUp, str]] = []
     for attempt in attempts:
         if attempt.operation is None:
             done.append(attempt.index)
             continue
         match decide(
-            _waiting(attempt),
+            _wait_for_configuration(attempt),
             repeat=attempt.operation.repeat,
-            attempts=spent,
+            attempts=counted_attempts,
             not_counted=not_counted,
             longest_wait=longest_wait,
         ):
             case Deliver():
                 done.append(attempt.index)
             case RetryLater() as one:
-                again.append(one)
+                retries.append(one)
             case GiveUp() as one:
-                dead.append((one, attempt.operation.rule))
-    # An operation that a person must decide about is not sent again because others of its unit must be.
-    parked = any(one.reason is Reason.NEEDS_PERSON for one, _ in dead)
-    if again and not parked:
+                given_up.append((one, attempt.operation.rule))
+    # A unit that waits for a person is not retried, although others of its operations could be.
+    parked = any(one.reason is Reason.NEEDS_PERSON for one, _ in given_up)
+    if retries and not parked:
         # An operation that waits for something else must not delay one that will probably succeed soon.
-        pressing = [one for one in again if one.reason not in NOT_COUNTED] or again
-        telling = next((one for one in pressing if one.reason not in DERIVED), pressing[0])
+        not_waiting = [one for one in retries if one.reason not in NOT_COUNTED] or retries
+        deciding = next((one for one in not_waiting if one.reason not in DERIVED), not_waiting[0])
         return Conclusion(
             state=UnitState.RESTING,
-            reason=telling.reason,
-            detail=telling.detail or None,
-            delay=max(one.delay for one in pressing),
-            counts_attempt=any(one.counts_attempt for one in again),
-            in_doubt=any(one.in_doubt for one in again),
+            reason=deciding.reason,
+            detail=deciding.detail or None,
+            delay=max(one.delay for one in not_waiting),
+            counts_attempt=any(one.counts_attempt for one in retries),
+            in_doubt=any(one.in_doubt for one in retries),
             done=tuple(done),
         )
-    if dead:
-        # Before a person sends the unit again, they must know what may then be done twice.
-        end, rule = max(dead, key=lambda one: (one[0].reason is Reason.NEEDS_PERSON, one[0].reason not in DERIVED))
+    if given_up:
+        # The person must know first what may be done twice when the unit is released.
+        end, rule = max(given_up, key=lambda one: (one[0].reason is Reason.NEEDS_PERSON, one[0].reason not in DERIVED))
         return Conclusion(
             state=UnitState.DEAD,
             reason=end.reason,
@@ -132,8 +131,8 @@ def _delivered(attempts: Sequence[Attempt]) -> Conclusion:
     return Conclusion(state=UnitState.DELIVERED, detail="; ".join(details) or None, done=done)
 
 
-def _waiting(attempt: Attempt) -> Outcome:
-    """The outcome; a fault of a CRM's set-up concerns no single record, and waits until it is corrected."""
+def _wait_for_configuration(attempt: Attempt) -> Outcome:
+    """The outcome. A configuration error of the CRM is not a record's fault: the operation waits until it is corrected."""
     outcome = attempt.outcome
     if not isinstance(outcome, Rejected) or outcome.reason is not Reason.CONFIGURATION:
         return outcome
@@ -153,14 +152,14 @@ def suspected(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> S
     """The records of a batch that was refused as a whole with one unknown code; none if there was any other outcome."""
     if not all(isinstance(one, Retry) for one in outcomes):
         return []
-    judged = [
+    own_outcomes = [
         (one, outcome) for one, outcome in zip(operations, outcomes, strict=True) if not _waits_for_others(outcome)
     ]
-    codes = {outcome.code for _, outcome in judged if _unknown(outcome)}
-    if len(codes) != 1 or not all(_unknown(outcome) for _, outcome in judged):
+    codes = {outcome.code for _, outcome in own_outcomes if _has_unknown_code(outcome)}
+    if len(codes) != 1 or not all(_has_unknown_code(outcome) for _, outcome in own_outcomes):
         return []
     code = codes.pop()
-    return [Suspect(code, one) for one in dict.fromkeys(_identity(one) for one, _ in judged)]
+    return [Suspect(code, one) for one in dict.fromkeys(_identity(one) for one, _ in own_outcomes)]
 
 
 def sink_outage(
@@ -170,7 +169,7 @@ def sink_outage(
     cause: Retry | None = None,
     suspect: Suspect | None = None,
 ) -> Retry | None:
-    """The fault of the sink as a whole, by the outcomes of a batch; None if it has none.
+    """The outage of the sink that the outcomes of a batch show; None if there is none.
 
     An unknown code is the sink's fault if two different records are refused with it, or a single record while the sink
     has that fault already. `cause` is its earlier fault, `suspect` the last record that was refused with an unknown
@@ -182,8 +181,8 @@ def sink_outage(
         records = {one.record for one in suspects} | ({suspect.record} if suspect and suspect.code == code else set())
         if len(records) < 2 and (cause is None or cause.code != code):  # noqa: PLR2004 - two different ones.
             return None
-        telling = next(one for one in outcomes if isinstance(one, Retry) and one.code == code)
-        return replace(telling, reason=Reason.SINK_REFUSES)
+        deciding = next(one for one in outcomes if isinstance(one, Retry) and one.code == code)
+        return replace(deciding, reason=Reason.SINK_REFUSES)
     outages: list[Retry] = []
     for outcome in outcomes:
         if not isinstance(outcome, Retry):
@@ -208,7 +207,7 @@ def _waits_for_others(outcome: Outcome) -> bool:
     return isinstance(outcome, Retry) and outcome.reason in NOT_COUNTED
 
 
-def _unknown(outcome: Outcome) -> TypeGuard[Retry]:
+def _has_unknown_code(outcome: Outcome) -> TypeGuard[Retry]:
     return isinstance(outcome, Retry) and outcome.reason is Reason.UNKNOWN_CODE
 
 

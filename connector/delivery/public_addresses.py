@@ -1,4 +1,4 @@
-"""Keeps calls to public addresses: the address is checked when the socket is made, after every name resolution."""
+"""Restricts calls to public addresses: checks the address when the socket is made, after every name resolution."""
 
 import errno
 import socket
@@ -9,12 +9,12 @@ NAT64 = ip_network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 add
 LAST_32_BITS = 0xFFFFFFFF
 
 
-class NotPublic(OSError):  # noqa: N818 - it reads as the state it tells of.
+class NotPublic(OSError):  # noqa: N818 - named after the state that it reports.
     """The address is private, local or reserved."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is reachable on the public internet, also one that an IPv6 address contains."""
+    """Whether an IP address, and any IPv4 address inside an IPv6 address, is public."""
     try:
         given = ip_address(address.partition("%")[0])
     except ValueError:

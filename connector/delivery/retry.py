@@ -1,4 +1,4 @@
-"""Pure: what an outcome leads to. The only table of retries: minutes to days, across restarts."""
+"""Pure: decides what follows from an outcome. The only table of retries; their delays last across restarts."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ from connector.model.outcome import Outcome, Reason, Rejected, Retry
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-# The longest pause of one unit that a sink may ask for: a longer one would look like a lost event to those who wait.
+# The longest pause of one unit that a sink may ask for: after a longer one the event would seem to be lost.
 MAX_REQUESTED_PAUSE = 6 * HOUR
 # The longest pause of a whole sink that it may ask for. Without such a request it is a minute, so that a CRM that works
 # again is used soon.
 MAX_PAUSE = 15 * MINUTE
-PROBE_EVERY = 3 * MINUTE  # the pause before a suspended mapping is tried again: one call, while it is not fixed
+PROBE_EVERY = 3 * MINUTE  # between the probes of a suspended rule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """How a reason is retried: `first`, doubled each time up to `cap`, at most `attempts` times (None: for ever).
 
-    `waits`: the fault is the sink's and not the operation's, so waiting counts no attempt and the whole sink pauses.
+    `waits`: the sink is the cause, and not the operation. Waiting counts no attempt, and the whole sink is paused.
     """
 
     first: timedelta
@@ -48,13 +48,13 @@ POLICIES: dict[Reason, Policy] = {
     Reason.SERVER_ERROR: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.UNEXPECTED_ANSWER: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.ROW_LOCKED: Policy(first=SECOND, cap=MINUTE, attempts=30),
-    # It is sent again in smaller requests, and what fails alone is refused for good by the adapter.
+    # It is sent again in smaller requests; the adapter rejects a record that fails alone.
     Reason.TRIGGER_LIMIT: Policy(first=5 * SECOND, cap=MINUTE, attempts=None),
     Reason.RACE: Policy(first=SECOND, cap=10 * SECOND, attempts=5),
     Reason.PARENT_MISSING: Policy(first=5 * SECOND, cap=5 * MINUTE, attempts=8),
     Reason.PARENT_WAITING: Policy(first=SECOND, cap=MINUTE, attempts=None),
     Reason.HALTED: Policy(first=SECOND, cap=MINUTE, attempts=None),
-    # What affects a whole mapping waits until the CRM's set-up is corrected: see suspended_rules.py.
+    # The rule waits until the CRM is configured correctly: see suspended_rules.py.
     Reason.CONFIGURATION: Policy(first=PROBE_EVERY, cap=HOUR, attempts=None),
     # The table of Standard Webhooks 1.0, "Retry schedule": about three days.
     Reason.NOT_ACCEPTED: Policy(
@@ -67,9 +67,9 @@ POLICIES: dict[Reason, Policy] = {
     # The meaning of such a code is unknown: a day gives time to a person, who is alerted at the first one.
     Reason.UNKNOWN_CODE: Policy(first=10 * SECOND, cap=MINUTE, attempts=24 * 60),
 }
-# These wait for another operation or for a person's set-up, or were sent with too many others: they count no attempts.
+# These wait for another operation or a corrected configuration, or were sent with too many others: no attempt counts.
 NOT_COUNTED = frozenset({Reason.PARENT_WAITING, Reason.HALTED, Reason.CONFIGURATION, Reason.TRIGGER_LIMIT})
-# When a whole batch comes back with one of these the sink itself has a fault, and is paused.
+# If a whole batch fails with one of these, the sink is the cause and is paused.
 OUTAGE_REASONS = frozenset(
     {reason for reason, policy in POLICIES.items() if policy.waits}
     | {Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.SERVER_ERROR, Reason.UNEXPECTED_ANSWER}
@@ -87,7 +87,7 @@ class RetryLater:
 
     reason: Reason
     delay: timedelta
-    counts_attempt: bool  # as an attempt
+    counts_attempt: bool
     in_doubt: bool
     detail: str = ""
 
@@ -114,7 +114,7 @@ def decide(
 ) -> RetryDecision:
     """Decide what follows from one outcome, after so many counted attempts (without this one).
 
-    `not_counted` are the reasons that are the whole sink's fault now and count no attempt. `longest_wait` is the
+    `not_counted` are the reasons for which the whole sink is the cause now; they count no attempt. `longest_wait` is the
     longest pause that a sink may ask for.
     """
     if isinstance(outcome, Rejected):

@@ -12,7 +12,7 @@ from connector.ports import Sink, Task
 
 
 class Fold(Struct, frozen=True):
-    """One operation to send, and the indexes of those that it stands for, in order.
+    """One operation to send, and the indexes of the operations that it combines, in order.
 
     A CRM may refuse every row of a request whose key occurs in it twice, so a batch never holds a record twice.
     """
@@ -37,11 +37,11 @@ def fold(operations: Sequence[Operation]) -> list[Fold]:
             continue
         earlier = folds[place]
         assert isinstance(earlier.operation, RecordWrite)  # noqa: S101 - only record writes have a place.
-        folds[place] = Fold(together(earlier.operation, operation), (*earlier.parts, index))
+        folds[place] = Fold(merge_writes(earlier.operation, operation), (*earlier.parts, index))
     return folds
 
 
-def together(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
+def merge_writes(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
     """Two writes of one record as one.
 
     A field that the earlier write sets always and the later one only at creation stays set always: on a new record the
@@ -61,13 +61,13 @@ def together(earlier: RecordWrite, later: RecordWrite) -> RecordWrite:
     )
 
 
-def rounds(broken: Iterable[Fold]) -> list[list[tuple[Fold, int]]]:
-    """The parts of rejected folds, to be sent again singly so that only the part at fault becomes a dead letter.
+def rounds(refused: Iterable[Fold]) -> list[list[tuple[Fold, int]]]:
+    """The parts of rejected folds, to be sent one by one, so that only the failing part becomes a dead letter.
 
     First the first parts of all folds, then the second parts. So no round holds a record twice and each record keeps
     its order.
     """
-    several = [one for one in broken if len(one.parts) > 1]
+    several = [one for one in refused if len(one.parts) > 1]
     longest = max((len(one.parts) for one in several), default=0)
     return [[(one, one.parts[turn]) for one in several if turn < len(one.parts)] for turn in range(longest)]
 
@@ -97,7 +97,7 @@ class ConsentSentAlone(Struct, frozen=True):
 
 
 # Reasons that may come from a field or a parent that has nothing to do with consent.
-PERHAPS_ANOTHER_FIELD = frozenset(
+MAY_CONCERN_ANOTHER_FIELD = frozenset(
     {
         Reason.FIELD_REQUIRED,
         Reason.VALIDATION,
@@ -155,8 +155,8 @@ class _Batch:
         self.outcomes: list[Outcome | None] = [None] * len(operations)
         self.written: list[Written] = []
         self.consent_sent_alone: list[ConsentSentAlone] = []
-        # Operations with only consent fields that are done, although the fold that they were part of is not.
-        self._done_alone: dict[int, Delivered] = {}
+        # Consent-only operations that are delivered although their fold is not.
+        self._consent_done: dict[int, Delivered] = {}
         self.also_updated: list[AlsoUpdated] = []
         self._sink = sink
         self._client = client
@@ -165,72 +165,72 @@ class _Batch:
 
     async def send(self) -> None:
         folds = fold(self._operations)
-        broken: list[Fold] = []
-        orphans: list[Fold] = []
+        refused: list[Fold] = []
+        refused_children: list[Fold] = []
         for one, outcome in zip(folds, await self._write_with_consent_first(folds), strict=True):
-            # What a person must decide about the record concerns all its parts.
-            to_blame = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
-            if to_blame and len(one.parts) > 1:
-                broken.append(one)
+            # A decision by a person concerns all parts of the record.
+            may_be_split = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
+            if may_be_split and len(one.parts) > 1:
+                refused.append(one)
                 continue
-            self._note(one, outcome)
+            self._record(one, outcome)
             if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
-                orphans.append(one)
-        if broken:
-            await self._send_parts(rounds(broken), orphans)
-        for part, answer in self._done_alone.items():
+                refused_children.append(one)
+        if refused:
+            await self._send_parts(rounds(refused), refused_children)
+        for part, answer in self._consent_done.items():
             self.outcomes[part] = answer
 
-    async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]) -> None:
-        children = _children(turns, orphans)
-        stuck: set[int] = set()  # folds with a part to retry: no later part may take effect before it
-        held: set[int] = set()  # operations that wait for another one
+    async def _send_parts(self, turns: Sequence[Sequence[tuple[Fold, int]]], refused_children: Sequence[Fold]) -> None:
+        children = _children(turns, refused_children)
+        folds_to_retry: set[int] = set()  # folds with a part to retry: no later part may take effect before it
+        waiting: set[int] = set()  # operations that wait for another one
         for number, turn in enumerate(turns):
-            held.update(part for whole, part in turn if id(whole) in stuck)
-            ready = [(whole, Fold(self._operations[part], (part,))) for whole, part in turn if part not in held]
+            waiting.update(part for whole, part in turn if id(whole) in folds_to_retry)
+            ready = [(whole, Fold(self._operations[part], (part,))) for whole, part in turn if part not in waiting]
             for child, parent in children.get(number, ()):
-                if parent in held:
-                    held.update(child.parts)
-                    self._note(
+                if parent in waiting:
+                    waiting.update(child.parts)
+                    self._record(
                         child, Retry(reason=Reason.PARENT_WAITING, detail="an earlier write of its parent waits")
                     )
                 else:
                     ready.append((child, child))
             answers = await self._write_with_consent_first([single for _, single in ready])
             for (whole, single), outcome in zip(ready, answers, strict=True):
-                self._note(single, outcome)
+                self._record(single, outcome)
                 if isinstance(outcome, Retry):
-                    stuck.add(id(whole))
+                    folds_to_retry.add(id(whole))
 
     async def _write_with_consent_first(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
-        """Write them; if one with consent fields fails, perhaps for another field, send its consent fields alone at once.
+        """Write them. If a write with consent fields fails, send its consent fields alone at once: another field may be the cause.
 
-        If one of these is at fault, the opt-out flag is sent alone.
+        If the consent fields are refused too, send the opt-out flag alone.
         """
         outcomes = list(await self._write(folds))
         failed = [
             (place, (folds[place], outcome))
             for place, outcome in enumerate(outcomes)
-            # Of a refused fold, the parts are sent singly first.
+            # The parts of a refused fold are sent one by one first.
             if isinstance(outcome, Retry) or (isinstance(outcome, Rejected) and len(folds[place].parts) == 1)
         ]
         if not failed:
             return outcomes
-        refused = _narrowed(failed)
+        refused = _consent_folds(failed)
         alone: dict[int, Outcome] = {}
         while refused:
             answers = await self._write(list(refused.values()))
             alone |= zip(refused, answers, strict=True)
             for place, one in refused.items():
                 if isinstance(answer := alone[place], Delivered):
-                    self._note(one, answer)
-                    self._note_consent_alone(one, answer)
-            refused = _narrowed((place, (one, alone[place])) for place, one in refused.items())
+                    self._record(one, answer)
+                    self._record_consent_alone(one, answer)
+            refused = _consent_folds((place, (one, alone[place])) for place, one in refused.items())
         for place, answer in alone.items():
-            outcomes[place] = together_with(outcomes[place], answer)
+            outcomes[place] = with_consent_outcome(outcomes[place], answer)
         return outcomes
 
-    def _note_consent_alone(self, one: Fold, answer: Delivered) -> None:
+    def _record_consent_alone(self, one: Fold, answer: Delivered) -> None:
         """Record that these consent fields of all parts of a write are delivered."""
         assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else holds consent.
         done = set(one.operation.consent)
@@ -243,11 +243,11 @@ class _Batch:
             ):
                 write = write.narrowed()
             if write is operation:
-                self._done_alone[part] = answer
+                self._consent_done[part] = answer
             elif write is not None:
                 self.consent_sent_alone.append(ConsentSentAlone(part, write, answer))
 
-    def _note(self, one: Fold, outcome: Outcome) -> None:
+    def _record(self, one: Fold, outcome: Outcome) -> None:
         for part in one.parts:
             self.outcomes[part] = outcome
         if not isinstance(one.operation, RecordWrite) or isinstance(outcome, Retry):
@@ -258,23 +258,23 @@ class _Batch:
             self.written.append(Written(one.parts[-1], one.operation, outcome))
 
     def _tasks(self, folds: Sequence[Fold]) -> list[Task]:
-        """The tasks. What an earlier part has just written must not be taken for another person's change."""
+        """The tasks, whose shadows have the values that this batch has just written: they are not a person's changes."""
         tasks = [self._task(one.operation) for one in folds]
-        return [self._with_ours(task) for task in tasks] if self.written else tasks
+        return [self._with_own_values(task) for task in tasks] if self.written else tasks
 
-    def _with_ours(self, task: Task) -> Task:
-        """The task with what this batch has already written to its record."""
+    def _with_own_values(self, task: Task) -> Task:
+        """The task, with the values that this batch has written to its record added to the shadow."""
         write = task.operation
         if not isinstance(write, RecordWrite) or not write.clears_flag:
             return task
-        ours = [one for one in self.written if one.write.record == write.record]
+        own_writes = [one for one in self.written if one.write.record == write.record]
         fields = {
             name: value
-            for one in ours
+            for one in own_writes
             for name, value in {**(one.write.create if one.outcome.created else {}), **one.write.set}.items()
             if name not in one.outcome.left_out
         }
-        return replace(task, shadow={**(task.shadow or {}), **fields}) if ours else task
+        return replace(task, shadow={**(task.shadow or {}), **fields}) if own_writes else task
 
     async def _write(self, folds: Sequence[Fold]) -> Sequence[Outcome]:
         if not folds:
@@ -289,7 +289,7 @@ class _Batch:
         return outcomes
 
     async def _bisect(self, folds: Sequence[Fold], bug: str) -> Sequence[Outcome]:
-        """Halve the operations on which an adapter has failed until the one that makes it fail is alone."""
+        """Bisect the operations for which an adapter has raised, until the failing one is alone."""
         detail = f"{bug} in the adapter of {self._sink.name}: please report this bug"
         answers: dict[int, Outcome] = {}
         again: list[int] = []
@@ -306,11 +306,11 @@ class _Batch:
         return [answers[index] for index in range(len(folds))]
 
 
-def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
-    """Of refused writes (by position), the consent fields that are sent without the rest."""
+def _consent_folds(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
+    """The consent fields of refused writes (by position), to be sent without their other fields."""
     narrowed: dict[int, Fold] = {}
     for place, (one, outcome) in answered:
-        if isinstance(outcome, Delivered) or outcome.reason not in PERHAPS_ANOTHER_FIELD:
+        if isinstance(outcome, Delivered) or outcome.reason not in MAY_CONCERN_ANOTHER_FIELD:
             continue
         if isinstance(one.operation, RecordWrite):
             write = one.operation.narrowed()
@@ -319,13 +319,13 @@ def _narrowed(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int,
     return narrowed
 
 
-def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
+def with_consent_outcome(outcome: Outcome, alone: Outcome) -> Outcome:
     """The outcome of an operation that was refused, when its consent fields were sent alone."""
     assert isinstance(outcome, Rejected | Retry)  # noqa: S101 - nothing else is sent again.
     if isinstance(alone, Retry):
         return alone
     if outcome.reason is Reason.CONFIGURATION and isinstance(alone, Delivered):
-        return outcome  # its words belong to a suspension, which concerns more than this operation
+        return outcome  # its detail becomes that of a suspension, which concerns more than this operation
     described = (
         f"{outcome.field}: {outcome.detail}" if isinstance(outcome, Rejected) and outcome.field else outcome.detail
     )
@@ -335,11 +335,11 @@ def together_with(outcome: Outcome, alone: Outcome) -> Outcome:
 
 
 def _children(
-    turns: Sequence[Sequence[tuple[Fold, int]]], orphans: Sequence[Fold]
+    turns: Sequence[Sequence[tuple[Fold, int]]], refused_children: Sequence[Fold]
 ) -> Mapping[int, Sequence[tuple[Fold, int]]]:
-    """For each turn the children to send with it, each with its parent's part (an index).
+    """For each turn the children to send with it, each with the part of its parent (an index).
 
-    They were rejected because of a fold, of which perhaps only another event's part is at fault.
+    They were rejected because of a refused fold, although perhaps only a part of another event failed.
     """
     parents: dict[tuple[str, str], list[tuple[int, int]]] = {}  # key → the parts of it: index, turn
 
@@ -351,16 +351,16 @@ def _children(
         for whole, part in turn:
             add(whole.operation, part, number)
     children: dict[int, list[tuple[Fold, int]]] = {}
-    for child in orphans:
+    for child in refused_children:
         assert isinstance(child.operation, RecordWrite)  # noqa: S101 - commands have no parents.
-        here = child.parts[0]
-        own: list[tuple[int, int]] = []
+        position = child.parts[0]
+        own_parts: list[tuple[int, int]] = []
         for parent in child.operation.parents:
             parts = parents.get((parent.key_field.casefold(), parent.key.lower()), [])
             if parts:
-                own.append(max((one for one in parts if one[0] < here), default=min(parts)))
-        if own:
-            index, number = max(own, key=lambda one: one[1])
+                own_parts.append(max((one for one in parts if one[0] < position), default=min(parts)))
+        if own_parts:
+            index, number = max(own_parts, key=lambda one: one[1])
             children.setdefault(number, []).append((child, index))
-            add(child.operation, here, number)
+            add(child.operation, position, number)
     return children

@@ -17,8 +17,8 @@ from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.telemetry.log_events import Alarm, Cleared, Emit
 
-# A single record that somebody else has locked is not a reason for small batches.
-LOCKED_SHARE = 20  # one in so many
+# One locked record in so many makes the next batch smaller: a single lock is no reason for small batches.
+LOCKED_SHARE = 20
 MIN_BATCH = 10  # operations: smaller batches are slow for reasons other than their size
 STEPS = 20  # batches from the minimum to the maximum
 
@@ -26,13 +26,13 @@ STEPS = 20  # batches from the minimum to the maximum
 class BatchSize(Struct, frozen=True):
     """The size of the next batch, in operations, and the largest size that the config allows."""
 
-    most: int
+    maximum: int
     size: int
 
     @classmethod
-    def of(cls, most: int) -> Self:
+    def of(cls, maximum: int) -> Self:
         """The size at the start."""
-        return cls(most, most)
+        return cls(maximum, maximum)
 
     def after(self, outcomes: Sequence[Outcome], took: timedelta, slow: timedelta) -> "BatchSize":
         """The size after a batch whose longest call `took` this long; a call of `slow` is too long (CrmTraits.slow_request).
@@ -41,24 +41,26 @@ class BatchSize(Struct, frozen=True):
         """
         if len(outcomes) <= MIN_BATCH:
             return self
-        crowded = sum(one.was_split if isinstance(one, Delivered) else _crowded(one) for one in outcomes)
-        if took > slow or crowded * LOCKED_SHARE >= len(outcomes):
+        limited = sum(
+            one.was_split if isinstance(one, Delivered) else _may_succeed_in_smaller_batch(one) for one in outcomes
+        )
+        if took > slow or limited * LOCKED_SHARE >= len(outcomes):
             return replace(self, size=min(self.size, max(MIN_BATCH, self.size // 2)))
         if 2 * len(outcomes) >= self.size:
-            return replace(self, size=min(self.most, self.size + max(1, self.most // STEPS)))
+            return replace(self, size=min(self.maximum, self.size + max(1, self.maximum // STEPS)))
         return self
 
 
-def _crowded(failed: Retry | Rejected) -> bool:
-    """Whether the operation might have gone through among fewer others."""
+def _may_succeed_in_smaller_batch(failed: Retry | Rejected) -> bool:
+    """Whether the operation might succeed in a smaller batch."""
     return isinstance(failed, Retry) and failed.reason in {Reason.ROW_LOCKED, Reason.TRIGGER_LIMIT}
 
 
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
 DAY = DAY_HOURS * HOUR
-EASY = 0.5  # of the budget: while this much is left, nothing waits
-CALLS = 2  # of a batch, usually
+RELAXED_SHARE = 0.5  # of the budget: while this much is left, nothing waits
+CALLS = 2  # that a batch usually needs
 MAX_GAP = timedelta(minutes=15)
 MAX_POLL = timedelta(minutes=5)  # the deadline of an opt-out, because people make opt-outs in the CRM
 MAX_RESERVE = 5  # at most a fifth of the budget, so that a small org has something left for everything else
@@ -128,9 +130,9 @@ class BudgetState:
             return UsageLimits()
         if left <= 0:
             return UsageLimits(gap=MAX_GAP, only_opt_outs=True)
-        if left >= EASY * (budget - self.reserve):
+        if left >= RELAXED_SHARE * (budget - self.reserve):
             return UsageLimits()
-        # So that the rest is enough for a day: a call becomes available again only when it is a day old.
+        # The calls left must be enough for a day: a call becomes available again only when it is a day old.
         return UsageLimits(gap=min(MAX_GAP, DAY * CALLS / left))
 
     @property
@@ -181,7 +183,7 @@ class ApiBudget:
         self, crm: str, quota: Quota, read: Callable[[Mapping[str, str]], Usage | None], now: Callable[[], datetime]
     ) -> None:
         self.crm = crm
-        self.spent = False  # a person has been alerted
+        self.exhausted = False  # only the reserve is left, and a person has been alerted
         self._quota = quota
         self._read = read
         self._now = now
@@ -226,12 +228,12 @@ class ApiBudget:
     def limits(self, emit: Emit) -> UsageLimits:
         """The limits for calls to the CRM now. Alerts a person once when only the reserve is left, and reports when that ends."""
         limits = self.state().limits
-        if limits.only_opt_outs and not self.spent:
+        if limits.only_opt_outs and not self.exhausted:
             message = f"{self.crm}: the API calls of the last 24 hours are used up, except for the reserve"
             emit(Alarm(kind=Reason.QUOTA_EXHAUSTED, about=self.crm, message=message, cure=CURE))
-        elif self.spent and not limits.only_opt_outs:
+        elif self.exhausted and not limits.only_opt_outs:
             emit(Cleared(kind=Reason.QUOTA_EXHAUSTED, about=self.crm))
-        self.spent = limits.only_opt_outs
+        self.exhausted = limits.only_opt_outs
         return limits
 
     def _hour(self) -> int:

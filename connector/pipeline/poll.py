@@ -37,7 +37,7 @@ class PollState:
 
     def __post_init__(self) -> None:
         self.breaker = CircuitBreaker(
-            self.poller.name, longest=MAX_REQUESTED_PAUSE, calls=f"polls of {self.poller.name}"
+            self.poller.name, max_pause=MAX_REQUESTED_PAUSE, calls=f"polls of {self.poller.name}"
         )
 
     @property

@@ -14,7 +14,7 @@ from aiohttp.client_reqrep import ConnectionKey
 from aioresponses import aioresponses
 from delivery.mocked import MockedResponse
 
-from connector.delivery.http_client import TRIES, FixedCredentials, Transport, _words
+from connector.delivery.http_client import TRIES, FixedCredentials, Transport, _describe_error
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
 from connector.model.http import Failure, HttpCall, HttpError, HttpReply
 
@@ -646,14 +646,14 @@ class TestWords:
         untrusted = ssl.SSLCertVerificationError(1, "failed")
         untrusted.verify_message = "certificate has expired"
         error = ClientConnectorCertificateError(self.PEER, untrusted)
-        assert _words(error) == "its TLS certificate is not trusted (certificate has expired)"
+        assert _describe_error(error) == "its TLS certificate is not trusted (certificate has expired)"
 
     def test_a_failed_handshake_is_reported_with_the_message_of_the_library(self):
         failed = ssl.SSLError(1, "text with an address")
         failed.reason = "WRONG_VERSION_NUMBER"
-        assert _words(ClientConnectorSSLError(self.PEER, failed)) == "TLS failed (WRONG_VERSION_NUMBER)"
-        assert _words(ClientConnectorSSLError(self.PEER, OSError(5, "x"))) == "TLS failed (handshake failed)"
+        assert _describe_error(ClientConnectorSSLError(self.PEER, failed)) == "TLS failed (WRONG_VERSION_NUMBER)"
+        assert _describe_error(ClientConnectorSSLError(self.PEER, OSError(5, "x"))) == "TLS failed (handshake failed)"
 
     def test_a_lost_connection_is_reported_with_the_message_of_the_system(self):
-        assert _words(ClientOSError(104, "x")) == "the connection was lost (connection reset by peer)"
-        assert _words(OSError("x")) == "the connection was lost (OSError)"
+        assert _describe_error(ClientOSError(104, "x")) == "the connection was lost (connection reset by peer)"
+        assert _describe_error(OSError("x")) == "the connection was lost (OSError)"

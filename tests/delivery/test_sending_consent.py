@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from connector.delivery.http_client import FixedCredentials, Transport
-from connector.delivery.send import PERHAPS_ANOTHER_FIELD, send
+from connector.delivery.send import MAY_CONCERN_ANOTHER_FIELD, send
 from connector.model.operation import Parent, RecordWrite
 from connector.model.outcome import Delivered, Reason, Rejected, Retry
 
@@ -153,7 +153,7 @@ WRITES = st.lists(
     min_size=1,
     max_size=6,
 )
-OUTCOMES = st.sampled_from(sorted(PERHAPS_ANOTHER_FIELD)).map(
+OUTCOMES = st.sampled_from(sorted(MAY_CONCERN_ANOTHER_FIELD)).map(
     lambda reason: Retry(reason=reason) if reason.startswith("parent_m") else Rejected(reason=reason, detail="no")
 )
 

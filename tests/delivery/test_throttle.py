@@ -39,7 +39,7 @@ def test_a_configured_size_below_the_minimum_is_kept():
 
 def test_the_batch_size_recovers_within_twenty_good_batches():
     pace, batches = BatchSize(3000, MIN_BATCH), 0
-    while pace.size < pace.most:
+    while pace.size < pace.maximum:
         pace = pace.after([DONE] * pace.size if pace.size > MIN_BATCH else [DONE] * (MIN_BATCH + 1), QUICK, QUICK)
         batches += 1
     assert batches == 20

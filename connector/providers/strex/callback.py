@@ -24,12 +24,12 @@ class Reader:
     region: str = REGION  # region of numbers without a country code
 
     def message(self, body: bytes, received_at: datetime) -> Event:
-        """The event of what came to the endpoint for messages; raises Unreadable."""
+        """The event of a request to the endpoint for messages; raises Unreadable."""
         forward = open_forward(body)
         return self._delivery_report(forward, received_at) if forward.is_report else self._message(forward, received_at)
 
     def delivery_report(self, body: bytes, received_at: datetime) -> Event:
-        """The event of what came to the endpoint for delivery reports; raises Unreadable."""
+        """The event of a request to the endpoint for delivery reports; raises Unreadable."""
         forward = open_forward(body)
         return (
             self._message(forward, received_at) if forward.is_message else self._delivery_report(forward, received_at)
@@ -38,7 +38,7 @@ class Reader:
     def _message(self, forward: Forward, received_at: datetime) -> Event:
         """The event of a MasterMOForward.
 
-        The provider's own verdict (`isStopMessage`) goes before ours. Ours only counts if the whole text is a stop.
+        It is an opt-out if the whole text is a stop, or if Strex says so (`isStopMessage`).
         """
         transaction = forward.message_id(received_at)
         text = forward.text("content")
@@ -46,14 +46,14 @@ class Reader:
         keyword_id = forward.text("keywordId")
         action = forward.system("SystemAction")
         # Strex knows whether a word next to a stop word is a keyword: if it is, Strex matched the message to it.
-        said = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
-        verdict = said.verdict
+        reading = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
+        verdict = reading.verdict
         if verdict is not Verdict.OPT_OUT and _strex_says_stop(forward, action):
-            verdict, said = Verdict.OPT_OUT, NOTHING
+            verdict, reading = Verdict.OPT_OUT, NOTHING
         if verdict is not Verdict.OPT_OUT and (why := forward.misplaced_text) is not None:
             raise Unreadable(why)
-        meant = self._named_keyword(said)
-        if meant is not None and keyword is not None and normalized(meant) != normalized(keyword):
+        named_keyword = self._named_keyword(reading)
+        if named_keyword is not None and keyword is not None and normalized(named_keyword) != normalized(keyword):
             keyword, keyword_id = None, None
         return Event(
             key=event_key(self.provider, "mo", transaction),
@@ -63,7 +63,7 @@ class Reader:
             verdict=verdict,
             action=action,
             msisdn=as_phone(forward.members.get("sender"), self.region),
-            keyword=keyword or meant,
+            keyword=keyword or named_keyword,
             keyword_id=keyword_id,
             service_id=forward.system("ServiceId"),
             short_number=forward.text("recipient"),
@@ -76,7 +76,7 @@ class Reader:
             service_command=forward.by_command,
             properties=forward.properties,
             lookup=forward.lookup,
-            opt_out_scope=said.scope,
+            opt_out_scope=reading.scope,
             known_to_provider=None if verdict is Verdict.NONE else _strex_says_stop(forward, action),
         )
 
@@ -107,7 +107,7 @@ class Reader:
             status_detail=detail,
             result=result,
             final=final,
-            # A reversal belongs to the transaction that it takes back: both are one gift in the CRM.
+            # A reversal has the id of the transaction that it reverses: both are one gift in the CRM.
             transaction_id=transaction.removeprefix(REVERSAL) if result is Result.REVERSED else transaction,
             subscription_id=forward.system("SubscriberTransactionId"),
             occurred_at=as_time(forward.members.get("received")),
@@ -116,9 +116,9 @@ class Reader:
             lookup=forward.lookup,
         )
 
-    def _named_keyword(self, said: Reading) -> str | None:
+    def _named_keyword(self, reading: Reading) -> str | None:
         """The configured keyword that a text names."""
-        return None if said.keyword is None else self.keywords.get(normalized(said.keyword))
+        return None if reading.keyword is None else self.keywords.get(normalized(reading.keyword))
 
 
 def _strex_says_stop(forward: Forward, action: str | None) -> bool | None:

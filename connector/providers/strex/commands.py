@@ -1,4 +1,4 @@
-"""Service commands: how to ask Strex to stop, unsubscribe or change a price. Other modules decide when.
+"""Service commands: asks Strex to stop, unsubscribe or change a price. Other modules decide when.
 
 Source: "Use services in StrexConnect and get your CRM automatically updated", section "Service commands". It names the
 answers 200, 204 and 404; other answers are read as HTTP defines them. It does not show the body of a 200.
@@ -21,10 +21,10 @@ from connector.providers.strex.responses import (
     REDIRECTS,
     SuccessForm,
     answers_ping,
+    message_of,
     not_strex,
     redirected,
     success_form,
-    words,
 )
 
 PATH = "/api/services/command"
@@ -42,27 +42,27 @@ class StrexCommands:
     traits: CrmTraits = PLAIN
 
     async def write(self, http: Http, tasks: Sequence[Task]) -> Sequence[Outcome]:
-        """Send the commands concurrently; those for one subscription one after another, in the order given."""
+        """Send the commands concurrently, but those for one subscription one after another, in order."""
         outcomes: dict[int, Outcome] = {}
         valid: dict[int, ServiceCommand] = {}
-        for place, task in enumerate(tasks):
+        for index, task in enumerate(tasks):
             command = task.operation
-            fault = _fault(command)
+            fault = _why_invalid(command)
             if fault or not isinstance(command, ServiceCommand):
-                outcomes[place] = Rejected(reason=Reason.BAD_COMMAND, detail=fault)
+                outcomes[index] = Rejected(reason=Reason.BAD_COMMAND, detail=fault)
             else:
-                valid[place] = command
+                valid[index] = command
         pong: bool | None = None
-        for places in _rounds(valid):
-            replies = await http.call_all([_call(valid[place]) for place in places])
-            if pong is None and any(_is_doubtful(reply) for reply in replies):
+        for indexes in _rounds(valid):
+            replies = await http.call_all([_call(valid[index]) for index in indexes])
+            if pong is None and any(_needs_ping(reply) for reply in replies):
                 pong = await answers_ping(http)
-            for place, reply in zip(places, replies, strict=True):
-                outcomes[place] = _outcome(valid[place], reply, pong=pong)
-        return [outcomes[place] for place in range(len(tasks))]
+            for index, reply in zip(indexes, replies, strict=True):
+                outcomes[index] = _outcome(valid[index], reply, pong=pong)
+        return [outcomes[index] for index in range(len(tasks))]
 
 
-def _fault(command: object) -> str:
+def _why_invalid(command: object) -> str:
     if not isinstance(command, ServiceCommand):
         return "Strex takes service commands only; name the CRM in the mapping's operation"
     if command.action not in ACTIONS:
@@ -72,7 +72,7 @@ def _fault(command: object) -> str:
     return ""
 
 
-def _is_doubtful(reply: HttpReply | HttpError) -> bool:
+def _needs_ping(reply: HttpReply | HttpError) -> bool:
     """Whether the answer may come from another server. It is trusted only if Strex itself answers the ping."""
     if isinstance(reply, HttpError):
         return False
@@ -83,18 +83,18 @@ def _is_doubtful(reply: HttpReply | HttpError) -> bool:
 
 def _rounds(commands: dict[int, ServiceCommand]) -> Iterator[list[int]]:
     """Positions of commands that may be sent together: no subscription occurs twice."""
-    left = list(commands)
-    while left:
+    remaining = list(commands)
+    while remaining:
         seen = set()
         now: list[int] = []
         later: list[int] = []
-        for place in left:
-            command = commands[place]
+        for index in remaining:
+            command = commands[index]
             subscription = (command.phone, command.short_number, command.keyword.casefold())
-            (later if subscription in seen else now).append(place)
+            (later if subscription in seen else now).append(index)
             seen.add(subscription)
         yield now
-        left = later
+        remaining = later
 
 
 def _call(command: ServiceCommand) -> HttpCall:
@@ -128,7 +128,7 @@ def _outcome(command: ServiceCommand, reply: HttpReply | HttpError, *, pong: boo
         case HTTPStatus.NOT_FOUND:
             return _unknown_to_strex(command, pong=pong is True)
         case _:
-            return _not_done(reply)
+            return _failure(reply)
 
 
 def _success(reply: HttpReply, *, pong: bool | None) -> Outcome:
@@ -138,23 +138,23 @@ def _success(reply: HttpReply, *, pong: bool | None) -> Outcome:
     return not_strex(reply, pong=pong)
 
 
-def _not_done(reply: HttpReply) -> Outcome:
+def _failure(reply: HttpReply) -> Outcome:
     match reply.status:
         case HTTPStatus.BAD_REQUEST:
-            return Rejected(reason=Reason.BAD_COMMAND, detail=words(reply))
+            return Rejected(reason=Reason.BAD_COMMAND, detail=message_of(reply))
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             detail = (
                 f"Strex refuses the API key ({reply.status}): make a new one in Strex Connect and put it into api.key"
             )
             return Retry(reason=Reason.CREDENTIALS, detail=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply.headers))
+            return Retry(reason=Reason.RATE_LIMITED, detail=message_of(reply), not_before=retry_after(reply.headers))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply.headers))
+            return Retry(reason=Reason.UNAVAILABLE, detail=message_of(reply), not_before=retry_after(reply.headers))
         case status if status in REDIRECTS:
             return redirected(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Retry(reason=Reason.SERVER_ERROR, detail=words(reply), in_doubt=True)
+            return Retry(reason=Reason.SERVER_ERROR, detail=message_of(reply), in_doubt=True)
         case status:
             detail = f"HTTP {status}, which Strex does not document for commands"
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=status < HTTPStatus.MULTIPLE_CHOICES)
@@ -175,5 +175,5 @@ def _unknown_to_strex(command: ServiceCommand, *, pong: bool) -> Outcome:
 
 
 def _price_not_changed(why: str) -> Rejected:
-    """What "Service commands" says of 204 and 404: there is no active subscriber, so no price was changed."""
+    """The outcome of 204 and 404: there is no active subscriber, so no price was changed (source: "Service commands")."""
     return Rejected(reason=Reason.PRICE_NOT_CHANGED, detail=f"{why}, so the price was not changed")

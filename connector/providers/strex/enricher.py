@@ -15,15 +15,15 @@ from connector.model.phone import Phone
 from connector.ports import Enriched, Pending
 from connector.providers.strex.number_lookup import StrexLookups
 
-REMEMBERED = 10_000  # numbers, the newest; some megabytes at most
+REMEMBERED = 10_000  # the newest numbers; some megabytes at most
 
 
 @dataclass(slots=True, kw_only=True)
 class StrexEnricher:
     """Looks each number up once (ports.py, Enricher). Answers are remembered in memory for `keep`.
 
-    A number that nobody has registered is remembered too. Without an answer at the deadline the event is planned as it
-    came: a name is worth waiting minutes for, but an opt-out never waits.
+    A number that is not registered is remembered too. At the deadline an event without an answer is planned as it is.
+    An opt-out never waits.
     """
 
     provider: str
@@ -45,7 +45,7 @@ class StrexEnricher:
         )
 
     async def ask(self, http: Http, event: Event) -> Enriched | Pending:
-        """Look the number up, unless another event of the person has done so meanwhile."""
+        """Look the number up, unless that was done for another event of the person meanwhile."""
         assert event.msisdn is not None  # noqa: S101 - wants() has checked it.
         found = self._remembered(event.msisdn, event.received_at)
         if found is None:

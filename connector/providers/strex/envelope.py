@@ -18,9 +18,9 @@ from connector.model.timestamp import read_time
 from connector.providers.missing_id import made_up_id
 from connector.providers.strict_json import as_map, holds_words, parse_object
 
-# The fields of Target365's Lookup model that tell something about a person. `msisdn` and `created` are fields of it
-# too, but they prove nothing, because other objects have them as well.
-TELLING = (
+# The fields of Target365's Lookup model that describe a person. Its `msisdn` and `created` prove nothing, because other
+# objects have them too.
+PERSON_FIELDS = (
     "landline",
     "firstName",
     "middleName",
@@ -37,20 +37,20 @@ TELLING = (
     "age",
     "deceasedDate",
 )
-_TELLING = {name.lower(): name for name in TELLING}
-_NAMES = _TELLING | {"msisdn": "msisdn", "created": "created"}
-ENOUGH = 2  # this many such fields: a single one may be a custom property that happens to be called `city`
+_PERSON_FIELDS = {name.lower(): name for name in PERSON_FIELDS}
+_NAMES = _PERSON_FIELDS | {"msisdn": "msisdn", "created": "created"}
+MIN_PERSON_FIELDS = 2  # fewer may be custom properties that happen to be called `city`
 
 
-def telling(names: Mapping[str, Any]) -> bool:
-    """Whether a field of a look-up is among the names, which are in lower case."""
-    return not _TELLING.keys().isdisjoint(names)
+def has_person_field(names: Mapping[str, Any]) -> bool:
+    """Whether one of these names (in lower case) is a field of a look-up."""
+    return not _PERSON_FIELDS.keys().isdisjoint(names)
 
 
 def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> dict[str, Any]:
     """The look-up result under Target365's names; empty if there is none.
 
-    A nested object goes before JSON text in a property, and that before flat keys.
+    Nested objects are read first, then JSON texts in properties, then flat keys.
     """
     texts = []
     for value in properties.values():
@@ -67,11 +67,11 @@ def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> d
         if found := _from_text(text):
             return found
     # A flat `msisdn` or `created` is left out: it may be a property of the service.
-    flat = _canonical(properties, _TELLING)
-    return flat if len(flat) >= ENOUGH else {}
+    flat = _canonical(properties, _PERSON_FIELDS)
+    return flat if len(flat) >= MIN_PERSON_FIELDS else {}
 
 
-def by_models_names(value: Mapping[str, Any]) -> dict[str, Any]:
+def with_model_names(value: Mapping[str, Any]) -> dict[str, Any]:
     """A look-up's fields under the names of Target365's model, read without regard to case. Fields that are null are left out."""
     return {name: member for name, member in _canonical(value, _NAMES).items() if member is not None}
 
@@ -84,16 +84,16 @@ def _from_text(text: str) -> dict[str, Any]:
 
 
 def _as_lookup(value: Mapping[str, Any]) -> dict[str, Any]:
-    telling = sum(1 for name in value if name.lower() in _TELLING)
-    return _canonical(value, _NAMES) if telling >= ENOUGH else {}
+    count = sum(1 for name in value if name.lower() in _PERSON_FIELDS)
+    return _canonical(value, _NAMES) if count >= MIN_PERSON_FIELDS else {}
 
 
 def _canonical(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
     return {names[low]: member for name, member in value.items() if (low := name.lower()) in names}
 
 
-MARK = "servicecommand"
-MARK_LENGTH = len(MARK)
+COMMAND_MARK = "servicecommand"
+COMMAND_MARK_LENGTH = len(COMMAND_MARK)
 TRUE = frozenset({"true", "1"})
 NOT_MARKED = (None, False, "", "false", "False")
 # Names in the InMessage and DeliveryReport models of Target365's SDKs. The keywordId of a report is from the document's
@@ -132,7 +132,7 @@ _ENVELOPE = {name.lower(): name for name in ENVELOPE}
 
 @dataclass(slots=True)
 class Forward:
-    """What a forward holds: the envelope by the models' names, the properties verbatim and with lower-case names.
+    """A parsed forward: the envelope by the names of the models, the properties as sent and with lower-case names.
 
     `by_command` marks the result of our own service commands. The document says "a property stating ServiceCommand",
     and not whether that is its name or its value: both are accepted. Values count only in properties, because `content`
@@ -151,7 +151,7 @@ class Forward:
 
     @property
     def misplaced_text(self) -> str | None:
-        """Why a message without a text in `content` may have one elsewhere, which may be a stop; None if it has none."""
+        """Why a message without a text in `content` may have a text elsewhere, perhaps a stop; None if it has none."""
         content = self.members.get("content")
         if as_text(content) is not None:
             return None
@@ -163,13 +163,13 @@ class Forward:
         return None
 
     def system(self, name: str) -> str | None:
-        """A system property as text. The documented name goes first, because a custom property may differ from it only in case."""
+        """A system property as text. The documented spelling goes first: a custom property may differ only in letter case."""
         value = self.properties.get(name)
         return as_text(self.lowered.get(name.lower()) if value is None else value)
 
     @property
     def transaction_id(self) -> str:
-        """Without this id a repeat cannot be recognised. The document's bare Properties block has none."""
+        """The transaction id; raises Unreadable without one, because a repeat could not be recognised."""
         transaction = as_text(self.members.get("transactionId"))
         if transaction is None:
             raise Unreadable("no transactionId")
@@ -177,55 +177,55 @@ class Forward:
 
     @property
     def is_message(self) -> bool:
-        """Whether it is a message, whichever endpoint it came to. Only messages have a text, and only reports a status."""
+        """Whether it is a message, at whichever endpoint. Only messages have a text, and only reports have a status."""
         return self.members.get("content") is not None and self.members.get("statusCode") is None
 
     @property
     def is_report(self) -> bool:
-        """Whether it is a delivery report, whichever endpoint it came to."""
+        """Whether it is a delivery report, at whichever endpoint."""
         return self.members.get("statusCode") is not None and self.members.get("content") is None
 
     def message_id(self, received_at: datetime) -> str:
-        """The transaction id of a message. Without it, a message with sender and text has a made-up id: a stop must count.
+        """The transaction id of a message. A message with sender and text but no id gets an id, because it may be a stop.
 
-        A repeat is recognised by sender, text and `created`. A message that has no time either is never taken for a repeat.
+        Its repeat is recognised by sender, text and `created`; without `created` it is never a repeat.
         """
         sender, content = self.text("sender"), self.text("content")
-        says_something = content is not None or as_flag(self.members.get("isStopMessage"))
-        if self.text("transactionId") is not None or sender is None or not says_something:
+        is_text_or_stop = content is not None or as_flag(self.members.get("isStopMessage"))
+        if self.text("transactionId") is not None or sender is None or not is_text_or_stop:
             return self.transaction_id
         return made_up_id(sender, content, self.text("recipient"), self.text("created") or received_at.isoformat())
 
     def report_id(self, received_at: datetime, *, opts_out: bool) -> str:
-        """The transaction id of a delivery report. Without it only an opt-out has a made-up id: a charge would count twice."""
+        """The transaction id of a delivery report. Without it only an opt-out gets an id: a repeated charge would count twice."""
         recipient = self.text("recipient")
         if self.text("transactionId") is not None or recipient is None or not opts_out:
             return self.transaction_id
-        said = (self.text("sender"), *(self.system(name) for name in ("SystemAction", "Keyword")))
-        return made_up_id(recipient, *said, self.text("received") or received_at.isoformat())
+        parts = (self.text("sender"), *(self.system(name) for name in ("SystemAction", "Keyword")))
+        return made_up_id(recipient, *parts, self.text("received") or received_at.isoformat())
 
 
 def open_forward(body: bytes) -> Forward:
-    """Parse the body; raises Unreadable. One pass over the properties, because every callback comes through here."""
+    """Parse the body; raises Unreadable. It passes over the properties only once, because it runs for every callback."""
     members = parse_object(body)
     foreign = not ENVELOPE.issuperset(members)
     if foreign:
-        members = _by_models_names(members)
+        members = _with_model_names(members)
     properties = _properties(members, foreign=foreign)
     lowered = {}
     marked = nested = False
     for name, value in properties.items():
         lowered[name.lower()] = value
         if type(value) is str:
-            if len(value) == MARK_LENGTH and value.lower() == MARK:
+            if len(value) == COMMAND_MARK_LENGTH and value.lower() == COMMAND_MARK:
                 marked = True
             elif value[:1] == "{":
                 nested = True
         elif type(value) is dict:
             nested = True
-    if MARK in lowered and lowered[MARK] not in NOT_MARKED:
+    if COMMAND_MARK in lowered and lowered[COMMAND_MARK] not in NOT_MARKED:
         marked = True
-    lookup = find_lookup(members, properties) if nested or foreign or telling(lowered) else {}
+    lookup = find_lookup(members, properties) if nested or foreign or has_person_field(lowered) else {}
     return Forward(members, properties, lowered, marked, lookup)
 
 
@@ -243,7 +243,7 @@ def _properties(members: dict[str, Any], *, foreign: bool) -> dict[str, Any]:
     return outside | properties
 
 
-def _by_models_names(members: dict[str, Any]) -> dict[str, Any]:
+def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
     named = {_ENVELOPE.get(name.lower(), name): member for name, member in members.items()}
     if len(named) != len(members):
         raise Unreadable("a name occurs twice")
@@ -251,14 +251,14 @@ def _by_models_names(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """Ids are opaque, and some are sent as numbers; a blank id gives None."""
+    """The value as text: some ids are sent as numbers. None for a blank text or any other type."""
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
 
 
 def as_flag(value: Any) -> bool:
-    """True in any form: a text, or a number."""
+    """Whether the value is true, in any form: true, 1, or a text such as `true`."""
     return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
@@ -274,7 +274,7 @@ def as_phone(value: Any, region: str) -> Phone | None:
 def read_price(value: Any, *, reversal: bool) -> tuple[Decimal | None, str | None]:
     """The amount, and the text of an amount that is unreadable, ambiguous or impossible (model/amount.py).
 
-    Neither if none is named. The amount of a reversal may be below zero.
+    Both are None without an amount. The amount of a reversal may be below zero.
     """
     price = read_amount(value)
     if price is not None and can_be_paid(abs(price) if reversal else price):

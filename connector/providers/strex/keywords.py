@@ -1,4 +1,4 @@
-"""The account's keywords at Strex (ports.py, KeywordApi): list, create, switch on and off, delete, and set where messages go.
+"""The account's keywords at Strex (ports.py, KeywordApi): list, reserve, deactivate, reactivate, delete, set the forward address.
 
 Source: Target365 REST USERGUIDE, "Keywords" and the list of errors; sdk-for-net, IKeywordClient, Model/Keyword and
 KeywordModes.
@@ -16,7 +16,7 @@ from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.keyword import Keyword
 from connector.providers.strex.envelope import as_flag, as_text, as_time
-from connector.providers.strex.responses import SuccessForm, answers_ping, success_form, words
+from connector.providers.strex.responses import SuccessForm, answers_ping, message_of, success_form
 from connector.providers.strex.rest import RestApi
 
 PATH = "/api/keywords"
@@ -41,18 +41,18 @@ class StrexKeywords:
     endpoint: str
     secret: str | None = field(default=None, repr=False)
     own: tuple[str, ...] = ()
-    addressed: bool = False  # MasterMOForward brings the messages of all keywords
+    addressed: bool = False  # no: MasterMOForward brings the messages of all keywords
 
     async def listing(self, http: Http) -> tuple[Keyword, ...]:
         """GET /api/keywords."""
-        answer = _content(await _order(http, self.api.call("GET", PATH, repeatable=True)))
+        answer = _content(await _send(http, self.api.call("GET", PATH, repeatable=True)))
         if not isinstance(answer, list):
-            return _not_understood()
-        return tuple(as_keyword(one) or _not_understood() for one in answer)
+            return _undocumented()
+        return tuple(as_keyword(one) or _undocumented() for one in answer)
 
     async def show(self, http: Http, keyword_id: str) -> Keyword:
         """GET /api/keywords/{keywordId}."""
-        return as_keyword(await self._whole(http, keyword_id)) or _not_understood()
+        return as_keyword(await self._read(http, keyword_id)) or _undocumented()
 
     async def subkeywords(self, http: Http, keyword_id: str) -> tuple[Keyword, ...]:  # noqa: ARG002 - there is no such call.
         """Not available at Strex."""
@@ -79,60 +79,60 @@ class StrexKeywords:
                 "Strex wants to know where the messages of a keyword go: write listen: public_url into the config"
             )
         address = self._address(hook)
-        asked = {
+        body = {
             "shortNumberId": short_number if "-" in short_number else f"{COUNTRY}-{short_number}",
             "keywordText": word,
             "mode": MODE,
             "forwardUrl": address,
             "enabled": True,
         }
-        reply = await _order(http, self.api.call("POST", PATH, asked))
+        reply = await _send(http, self.api.call("POST", PATH, body))
         keyword_id = urlsplit(reply.headers.get("location", "")).path.rpartition("/")[2]
         if not keyword_id:
             raise ConnectorError(
                 "Strex has taken the keyword, but does not say under which id: see `connector keywords list`"
             )
-        return as_keyword(asked | {"keywordId": keyword_id}) or _not_understood()
+        return as_keyword(body | {"keywordId": keyword_id}) or _undocumented()
 
     async def deactivate(self, http: Http, keyword_id: str) -> None:
         """GET and PUT /api/keywords/{keywordId} with `enabled` off."""
         await self._change(http, keyword_id, "enabled", False)
 
     async def reactivate(self, http: Http, keyword_id: str) -> None:
-        """The same with `enabled` on."""
+        """GET and PUT /api/keywords/{keywordId} with `enabled` on."""
         await self._change(http, keyword_id, "enabled", True)
 
     async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:
-        """The same with another `forwardUrl`."""
+        """GET and PUT /api/keywords/{keywordId} with another `forwardUrl`."""
         await self._change(http, keyword_id, "forwardUrl", self._address(hook))
 
     async def delete(self, http: Http, keyword_id: str) -> None:
         """DELETE /api/keywords/{keywordId}."""
-        await self._order_about(http, keyword_id, "DELETE")
+        await self._send_for_keyword(http, keyword_id, "DELETE")
 
     def _address(self, hook: str) -> str:
         return f"{hook}/{quote(self.secret, safe='')}" if self.secret else hook
 
     async def _change(self, http: Http, keyword_id: str, name: str, value: object) -> None:
-        """Write the keyword back with one member changed: PUT replaces the whole keyword, with members that we do not know."""
-        whole = await self._whole(http, keyword_id)
-        described = next((as_text(whole[key]) for key in whole if key.lower() == "keywordid"), None)
+        """Write the keyword back with one member changed: PUT replaces all members, also those that we do not know."""
+        keyword = await self._read(http, keyword_id)
+        described = next((as_text(keyword[key]) for key in keyword if key.lower() == "keywordid"), None)
         if described is None or described.casefold() != keyword_id.casefold():
-            _not_understood()  # another keyword would be overwritten
-        own = next((key for key in whole if key.lower() == name.lower()), name)
-        await self._order_about(http, keyword_id, "PUT", {**whole, own: value})
+            _undocumented()  # another keyword would be overwritten
+        member = next((key for key in keyword if key.lower() == name.lower()), name)
+        await self._send_for_keyword(http, keyword_id, "PUT", {**keyword, member: value})
 
-    async def _whole(self, http: Http, keyword_id: str) -> dict[str, Any]:
-        answer = _content(await self._order_about(http, keyword_id, "GET"))
-        return answer if isinstance(answer, dict) else _not_understood()
+    async def _read(self, http: Http, keyword_id: str) -> dict[str, Any]:
+        answer = _content(await self._send_for_keyword(http, keyword_id, "GET"))
+        return answer if isinstance(answer, dict) else _undocumented()
 
-    async def _order_about(
+    async def _send_for_keyword(
         self, http: Http, keyword_id: str, method: str, content: Mapping[str, Any] | None = None
     ) -> HttpReply:
         if not keyword_id.strip("."):
             raise ConnectorError("this is not an id of a keyword: see `connector keywords list`")
         call = self.api.call(method, f"{PATH}/{quote(keyword_id, safe='')}", content, repeatable=method == "GET")
-        return await _order(http, call, keyword_id)
+        return await _send(http, call, keyword_id)
 
 
 def as_keyword(members: Any) -> Keyword | None:
@@ -157,13 +157,13 @@ def as_keyword(members: Any) -> Keyword | None:
     )
 
 
-async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> HttpReply:
+async def _send(http: Http, call: HttpCall, keyword_id: str | None = None) -> HttpReply:
     try:
         reply = await http.call(call)
     except HttpError as error:
-        raise _unanswered(error.detail or error.failure, call) from None
+        raise _no_reply(error.detail or error.failure, call) from None
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return reply if success_form(reply) is SuccessForm.PLAIN else _not_understood(reply)
+        return reply if success_form(reply) is SuccessForm.PLAIN else _undocumented(reply)
     # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
     if reply.status == HTTPStatus.NOT_FOUND and keyword_id is not None and await answers_ping(http):
         raise ConnectorError(f"Strex has no keyword with the id {keyword_id} (404): see `connector keywords list`")
@@ -171,24 +171,24 @@ async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> H
 
 
 def _refusal(reply: HttpReply, call: HttpCall) -> ConnectorError:
-    """What went wrong, and how to fix it."""
-    said = words(reply)
+    """The error for a refused call, with its cure."""
+    message = message_of(reply)
     match reply.status:
         case HTTPStatus.BAD_REQUEST:
-            return ConnectorError(f"Strex rejects this (400): {said}; {BODY_CURE}")
+            return ConnectorError(f"Strex rejects this (400): {message}; {BODY_CURE}")
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
-            return ConnectorError(f"Strex refuses the API key for keywords ({reply.status}): {said}; {KEY_CURE}")
+            return ConnectorError(f"Strex refuses the API key for keywords ({reply.status}): {message}; {KEY_CURE}")
         case HTTPStatus.NOT_FOUND:
             return ConnectorError(f"Strex has nothing at this address (404): {ADDRESS_CURE}")
         case HTTPStatus.CONFLICT:
-            return ConnectorError(f"Strex calls this a conflict (409): {said}; {CONFLICT_CURE}")
+            return ConnectorError(f"Strex calls this a conflict (409): {message}; {CONFLICT_CURE}")
         case status if status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return _unanswered(f"HTTP {status}", call)
+            return _no_reply(f"HTTP {status}", call)
         case status:
             return ConnectorError(f"Strex gives an undocumented answer (HTTP {status}): {ADDRESS_CURE}")
 
 
-def _unanswered(why: str, call: HttpCall) -> PeerUnavailable:
+def _no_reply(why: str, call: HttpCall) -> PeerUnavailable:
     cure = "try again later" if call.method == "GET" else "it may be done or not: see `connector keywords list` later"
     return PeerUnavailable(f"Strex does not answer ({why}): {cure}, or {ADDRESS_CURE}")
 
@@ -197,10 +197,10 @@ def _content(reply: HttpReply) -> Any:
     try:
         return orjson.loads(reply.body)
     except orjson.JSONDecodeError:
-        return _not_understood()
+        return _undocumented()
 
 
-def _not_understood(reply: HttpReply | None = None) -> NoReturn:
+def _undocumented(reply: HttpReply | None = None) -> NoReturn:
     page = reply is not None and success_form(reply) is SuccessForm.PAGE
     what = "a web page, and not what it documents" if page else "not what it documents"
     raise ConnectorError(f"Strex's answer is {what}: {ADDRESS_CURE}, a proxy or a firewall")

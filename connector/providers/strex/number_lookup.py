@@ -1,7 +1,7 @@
-"""The number look-up: asks Strex who has a phone number. It costs money; other modules decide when and how often to ask.
+"""The number look-up: asks Strex who has a phone number. It costs money, so enricher.py decides when to ask.
 
 Source: Target365 REST USERGUIDE, "Address lookup for mobile number" (200, 400, 401 and 404); sdk-for-net, Model/Lookup.
-subscriber.py reads a look-up that came in a forward.
+envelope.py reads a look-up that came in a forward.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ from connector.model.errors import Unreadable
 from connector.model.http import Http, HttpError, HttpReply
 from connector.model.outcome import Reason, Rejected, Retry
 from connector.model.phone import Phone
-from connector.providers.strex.envelope import as_text, by_models_names, telling
+from connector.providers.strex.envelope import as_text, has_person_field, with_model_names
 from connector.providers.strex.responses import (
     REDIRECTS,
     SuccessForm,
     answers_ping,
+    message_of,
     not_strex,
     redirected,
     success_form,
-    words,
 )
 from connector.providers.strex.rest import RestApi
 from connector.providers.strict_json import parse_object
@@ -35,7 +35,7 @@ PATH = "/api/lookup"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrexLookups:
-    """Calls to the look-up."""
+    """Calls the number look-up."""
 
     api: RestApi
 
@@ -66,9 +66,9 @@ def _found(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
         answer = parse_object(reply.body)
     except Unreadable:
         return _unexpected("the look-up's answer is not a JSON object")
-    found = by_models_names(answer)
+    found = with_model_names(answer)
     described = as_text(found.get("msisdn"))
-    if not described and not telling({name.lower(): None for name in answer}):
+    if not described and not has_person_field({name.lower(): None for name in answer}):
         return _unexpected("the look-up's answer has none of the documented names")
     # The document shows the number without its country code, the SDK's tests show it with one.
     if described and not phone.e164.endswith("".join(filter(str.isdigit, described)) or "?"):
@@ -83,18 +83,18 @@ def _unexpected(detail: str) -> Retry:
 def _failure(reply: HttpReply) -> Retry | Rejected:
     match reply.status:
         case HTTPStatus.BAD_REQUEST:
-            return Rejected(reason=Reason.BAD_VALUE, detail=words(reply))
+            return Rejected(reason=Reason.BAD_VALUE, detail=message_of(reply))
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             detail = f"Strex refuses the API key for look-ups ({reply.status}): see api.key and api.rest_header in the config"
             return Retry(reason=Reason.CREDENTIALS, detail=detail)
         case HTTPStatus.TOO_MANY_REQUESTS:
-            return Retry(reason=Reason.RATE_LIMITED, detail=words(reply), not_before=retry_after(reply.headers))
+            return Retry(reason=Reason.RATE_LIMITED, detail=message_of(reply), not_before=retry_after(reply.headers))
         case HTTPStatus.SERVICE_UNAVAILABLE:
-            return Retry(reason=Reason.UNAVAILABLE, detail=words(reply), not_before=retry_after(reply.headers))
+            return Retry(reason=Reason.UNAVAILABLE, detail=message_of(reply), not_before=retry_after(reply.headers))
         case status if status in REDIRECTS:
             return redirected(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Retry(reason=Reason.SERVER_ERROR, detail=words(reply))
+            return Retry(reason=Reason.SERVER_ERROR, detail=message_of(reply))
         case status:
             return Retry(
                 reason=Reason.UNEXPECTED_ANSWER, detail=f"HTTP {status}, which Strex does not document for look-ups"

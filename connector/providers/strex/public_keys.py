@@ -41,7 +41,7 @@ class _Key:
 
 @dataclass(slots=True)
 class PublicKeys:
-    """The keys that have been requested, and for a short while the names for which there is no key."""
+    """The keys that have been requested, and for a short time the names without a key."""
 
     _known: OrderedDict[str, _Key] = field(default_factory=OrderedDict)
     _refused: dict[str, tuple[datetime, HttpRejected]] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class PublicKeys:
         raise self._remember(name, now + UNKNOWN, HttpRejected(401, "unknown signing key"))
 
     def _no_answer(self, name: str, now: datetime) -> HttpRejected:
-        """Our fault or Strex's, but not the caller's: it may try again."""
+        """The rejection if Strex gave no usable reply: the caller may try again."""
         return self._remember(name, now + FAILED, HttpRejected(503, "no answer about a signing key"))
 
     def _remember(self, name: str, until: datetime, refused: HttpRejected) -> HttpRejected:
@@ -96,7 +96,7 @@ class PublicKeys:
 
 
 def _read(body: bytes, now: datetime) -> _Key | None:
-    """A key as Strex gives it; None if it must not be used."""
+    """Parse a key; None if it must not be used."""
     try:
         value = orjson.loads(body)
         if value["signAlgo"] != ALGORITHM:

@@ -1,7 +1,4 @@
-"""Parses Strex's answers to any of our calls: its words, its Retry-After; and sends the ping.
-
-The module of each call interprets its answer.
-"""
+"""Parses Strex's replies to any of our calls, and sends the ping. The module of each call interprets its reply."""
 
 import re
 from datetime import timedelta
@@ -20,9 +17,9 @@ PING = HttpCall(
     method="GET", path="/api/ping", timeout=timedelta(seconds=10), repeatable=True, answer_limit=ANSWER_LIMIT
 )
 PONG = b"pong"  # as a JSON string, so in quotes
-READ_FOR_WORDS = 2**16  # bytes of an answer that are searched for the provider's words
-DETAIL_LENGTH = 200  # characters of the provider's words that are kept
-DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's words may be a person's
+READ_FOR_WORDS = 2**16  # bytes of a reply that are searched for the provider's message
+DETAIL_LENGTH = 200  # characters of the provider's message that are kept
+DIGITS = re.compile(r"\+?\d{5,}")  # a number in the provider's message may be a person's
 PLAIN_KINDS = frozenset({"", "application/json", "text/json", "text/plain", "application/octet-stream"})
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -75,8 +72,8 @@ def redirected(reply: HttpReply) -> Retry:
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
 
 
-def words(reply: HttpReply) -> str:
-    """The words of Strex, from `Message` (sdk-for-net, Target365Client) or else the start of the body, without numbers."""
+def message_of(reply: HttpReply) -> str:
+    """The error message of Strex, without numbers: `Message` (sdk-for-net, Target365Client), or the start of the body."""
     beginning = reply.body[:READ_FOR_WORDS]
     try:
         value = orjson.loads(beginning)

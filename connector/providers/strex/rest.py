@@ -1,7 +1,7 @@
-"""Calls to Target365's REST API, with the key in the header that it requires. keywords.py and number_lookup.py define the calls.
+"""Builds calls to Target365's REST API, with the key in its header. keywords.py and number_lookup.py define the calls.
 
 Source: Target365 REST USERGUIDE, "Authorization": a header `X-ApiKey` with the key. Service commands use another header
-(the CRM document). The channel's credentials are for them, and these calls have their own.
+(the CRM document): the credentials of the channel are for them, and the calls here have their own.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class RestApi:
     def call(
         self, method: str, path: str, content: Mapping[str, Any] | None = None, *, repeatable: bool = False
     ) -> HttpCall:
-        """A call; with a content it is JSON. It names the base address, so that the client adds no other credentials."""
+        """A call, with `content` as JSON. It names the base address, so that the client adds no other credentials."""
         headers = {self.header: self.key}
         body = None
         if content is not None:

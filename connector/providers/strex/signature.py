@@ -1,4 +1,4 @@
-"""The signature on Strex's forwards: `X-ECDSA-Signature`, verified as the Target365 SDKs do. No other kind of signature is here.
+"""Verifies the signature on Strex's forwards (`X-ECDSA-Signature`) as the Target365 SDKs do.
 
 Source: sdk-for-net, Target365Client.VerifyRequestSignatureAsync; no user guide describes it. Replay protection and the
 check of the keys' dates are our additions: the SDKs have neither.

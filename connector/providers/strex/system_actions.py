@@ -7,7 +7,7 @@ from connector.model.event import Result, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A SystemAction: what it says about consent, whether that needs a success, and whether the action itself reports a failure."""
+    """A SystemAction: its verdict, whether the verdict needs a success, and whether the action reports a failure."""
 
     verdict: Verdict = Verdict.NONE
     only_when_ok: bool = False
@@ -19,7 +19,7 @@ class Action:
 ACTIONS: dict[str, Action] = {
     "subscribe": Action(Verdict.OPT_IN, only_when_ok=True),
     "signup": Action(Verdict.OPT_IN, only_when_ok=True),
-    "unsubscribe": Action(Verdict.OPT_OUT),  # it counts whatever happened to the SMS that confirms it
+    "unsubscribe": Action(Verdict.OPT_OUT),  # whatever the status of the SMS that confirms it
     "recurring": Action(),
     "alterprice": Action(),
     "alterpriceinvalid": Action(failed=True),
@@ -80,7 +80,7 @@ RESULTS: dict[str, tuple[Result, bool]] = {
 }
 STATUS_CODES = ("Queued", "Sent", "Ok", "Rebilled", "Failed", "Reversed")  # spelled as in the USERGUIDE
 UNKNOWN_STATUS = (Result.PENDING, False)
-REVERSAL = "-"  # first character of the id of a transaction that takes another one back (USERGUIDE, reversing)
+REVERSAL = "-"  # first character of the id of a reversal (USERGUIDE, reversing)
 
 
 def action_of(name: str | None) -> Action:
@@ -92,7 +92,7 @@ def action_of(name: str | None) -> Action:
 
 
 def _by_letters(letters: str) -> Action:
-    """The action of a name without its other characters. An undocumented one that sounds like an opt-out may be one."""
+    """The action by the letters of its name. An undocumented name that contains a word for opting out may be an opt-out."""
     known = ACTIONS.get(letters, NO_ACTION)
     return MAY_BE_OUT if known is NO_ACTION and any(part in letters for part in OPT_OUT_PARTS) else known
 
@@ -100,7 +100,7 @@ def _by_letters(letters: str) -> Action:
 def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:
     """Verdict, result and whether the status is final, of a delivery report.
 
-    An action that reports a failure has failed, even if the SMS that tells the subscriber was delivered. A reversal
+    An action that reports a failure has failed, even if the SMS about it was delivered. A reversal
     that succeeded is `reversed`. An opt-in counts only after its SMS or charge has succeeded.
     """
     known = action_of(action)
