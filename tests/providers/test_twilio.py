@@ -134,6 +134,17 @@ class TestSignature:
         ):
             assert rejected(lambda wrong=wrong: valid.check(wrong)) == 403
 
+    @pytest.mark.parametrize("address", ["https://twilio:pass@example.com/x", "https://example.com/x"])
+    def test_name_and_password_in_the_address_may_be_signed(self, address):
+        signature = base64.b64encode(hmac.digest(b"12345", f"{address}a1".encode(), "sha1")).decode()
+        credentials = {"authorization": "Basic " + base64.b64encode(b"twilio:pass").decode()}
+        valid = Signature([b"12345"])
+        asked = {"url": "https://example.com/x", HEADER: signature}
+        valid.check(request({"a": 1}, **asked, **credentials))
+        for other in ({}, {"authorization": "Basic ?"}, {"authorization": credentials["authorization"][:-4]}):
+            if "@" in address:
+                assert rejected(lambda other=other: valid.check(request({"a": 1}, **asked, **other))) == 403
+
     def test_another_token_is_refused(self):
         assert rejected(lambda: Signature([b"123456"]).check(signed())) == 403
 

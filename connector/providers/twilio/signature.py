@@ -3,7 +3,8 @@
 Sources: twilio.com/docs/usage/security, "Validating requests" (the signed text, and the example of the tests);
 twilio.com/docs/api/errors/57012 (JSON: `bodySHA256` in the query is the hash of the body, and the body is not signed);
 twilio-node, examples/WebhookSignatureValidation.md (another key and algorithm by a webhook rule); twilio-python,
-RequestValidator (addresses with and without a port, several values of one parameter).
+RequestValidator (addresses with and without a port, several values of one parameter); twilio-node,
+buildUrlWithStandardPort (name and password in the address).
 """
 
 import base64
@@ -74,7 +75,23 @@ def signed_texts(request: HttpRequest) -> list[bytes]:
         parameters = ""
     else:
         return []
-    return [(address + parameters).encode("utf-8", "surrogateescape") for address in _addresses(request.url)]
+    name_and_password = _name_and_password(request.headers.get("authorization", ""))
+    return [
+        (address + parameters).encode("utf-8", "surrogateescape")
+        for plain in _addresses(request.url)
+        for address in (plain, plain.replace("://", f"://{name_and_password}@", 1) if name_and_password else plain)
+    ]
+
+
+def _name_and_password(authorization: str) -> str:
+    """What stands before the host in the address that Twilio was given, if it has a name and a password. They are signed too."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+    except ValueError:
+        return ""
 
 
 def _addresses(url: str) -> Iterator[str]:
