@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import uuid4
 
+from msgspec.structs import replace
+
 from connector.delivery.cures import CURES, Alert, cure_of
 from connector.delivery.http_client import Client
 from connector.delivery.outcome_policy import DOUBTFUL, Suspect
@@ -118,6 +120,10 @@ class CircuitBreaker:
             return
         if answer.reason in CRM_WIDE or not self.about:
             alarm = fault_alarm(answer, self.about or self.name)
+        elif answer.reason is Reason.UNKNOWN_CODE:
+            # The sink may be refused with it too, and then has the same alarm. If the feed alone is, this names it.
+            message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
+            alarm = replace(fault_alarm(answer, self.about), message=message)
         else:
             message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
             cure = f"{cure_of(answer)}; {NOTHING_LOST}"

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from connector.delivery.channels import CircuitBreaker, FeedChannel, OpenAlarms, SendAllowance, SinkChannel
 from connector.delivery.retry import OUTAGE_REASONS, POLICIES
@@ -124,6 +125,22 @@ def test_a_refused_feed_raises_an_alarm_at_once(facts):
     one.check(10_000.0, facts)
     assert len(facts.of(Alarm)) == 1
     one.breaker.close(facts)
+    assert len(facts.of(Cleared)) == 1
+
+
+def test_an_unknown_code_for_feed_and_sink_raises_one_alarm(facts):
+    feed, alarms = feed_channel(), OpenAlarms()
+    sink = CircuitBreaker("sf", alarms=alarms)
+    feed.breaker.alarms = alarms
+    unknown = Retry(reason=Reason.UNKNOWN_CODE, code="0x8000beef", cure="look")
+    fail(feed.breaker, facts, unknown)
+    fail(sink, facts, replace(unknown, reason=Reason.SINK_REFUSES))
+    (alarm,) = facts.of(Alarm)
+    assert (alarm.kind, alarm.about) == (Reason.SINK_REFUSES, "sf")
+    assert "sf.Contact cannot be polled" in alarm.message
+    feed.breaker.close(facts)
+    assert facts.of(Cleared) == []
+    sink.close(facts)
     assert len(facts.of(Cleared)) == 1
 
 

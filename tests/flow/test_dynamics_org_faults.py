@@ -19,6 +19,7 @@ FAULTS = {
     "a disabled environment": ({"status": 400, "code": "0x8004a104"}, Reason.SINK_REFUSES, "enable the environment"),
     "a full database": ({"status": 400, "code": "0x80072325", **RECORDS}, Reason.STORAGE_FULL, "storage"),
     "a code nobody knows": ({"status": 400, "code": "0x8000beef", "only": "writes"}, Reason.SINK_REFUSES, USER),
+    "a code nobody knows, for each call": ({"status": 400, "code": "0x8000beef"}, Reason.SINK_REFUSES, USER),
     "a code nobody knows, told of each record": (
         {"status": 400, "code": "0x8000beef", **RECORDS},
         Reason.SINK_REFUSES,
