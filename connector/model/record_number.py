@@ -31,7 +31,8 @@ NO_NUMBER = RecordNumber()
 # The text for a person. The feed reads the record again, which may take as long as the feed's pause.
 UNCLEAR_NUMBER = (
     "the number of the record may mean several people: write one number there, with its country code, or fill in the field "
-    "that `country:` of consent_fields names, then release this"
+    "that `country:` of consent_fields names, then release this. If the record was deleted, restore it first; if it cannot be "
+    "restored, end the donor's subscriptions at the provider yourself, then discard this"
 )
 
 

@@ -228,6 +228,39 @@ async def test_an_opt_out_of_a_danish_contact_does_not_end_a_norwegian_subscript
     assert await active(two, NORWEGIAN) == ["KATT"]
 
 
+async def test_an_opt_out_of_a_contact_that_was_deleted_meanwhile_is_carried_out_after_its_cure(two):
+    await sends(two, NORWEGIAN, "KATT")
+    dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME)
+    await two.poll()
+    await two.person(Id=dane, SMS_Opt_Out__c=True)
+    await two.poll()
+    await two.bin(dane)
+    await two.poll()
+    ((_, detail),) = letters(two)
+    assert "If the record was deleted, restore it first" in detail
+    await two.unbin(dane)
+    await two.poll()
+    await two.person(Id=dane, MobilePhone="+45 90 00 06 77")
+    await released(two)
+    assert letters(two) == []
+    assert await commanded(two) == [DANE]
+    assert await active(two, NORWEGIAN) == ["KATT"]
+
+
+async def test_a_question_about_a_deleted_contact_can_be_discarded(two):
+    dane = await two.person(LastName="Ditte", MobilePhone=AT_HOME)
+    await two.poll()
+    await two.person(Id=dane, SMS_Opt_Out__c=True)
+    await two.poll()
+    await two.bin(dane)
+    await two.poll()
+    assert "then discard this" in letters(two)[0][1]
+    assert await two.app.store.dead_letters.discard(None, now=two.clock.now())
+    await two.settled()
+    assert letters(two) == []
+    assert await commanded(two) == []
+
+
 async def test_an_opt_out_is_written_to_the_certain_contact_and_a_person_decides_about_the_other(two):
     certain = await two.person(LastName="Ås", MobilePhone="+47 90 00 06 77")
     perhaps = await two.person(LastName="Bø", MobilePhone=AT_HOME)
