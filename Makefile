@@ -74,19 +74,20 @@ lock: setup  ## Pin all requirements anew, within the ranges of pyproject.toml.
 	@$(COMPILE) -c requirements.txt -o requirements-run.txt pyproject.toml
 
 # For a server: the program without development tools, its unit, its user, and `connector` on the path. Run it as root.
+# The service's user reads all of it, also where root has a strict umask.
 PREFIX ?= /opt/connector
 DESTDIR ?=
 install:  ## Install the program, the unit and the user on this machine (as root).
-	@$(PYTHON) -m venv $(DESTDIR)$(PREFIX) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	@$(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.txt
-	@$(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	@umask 022; $(PYTHON) -m venv $(DESTDIR)$(PREFIX) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
+	@umask 022; $(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.txt
+	@umask 022; $(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps .
 	@install -d $(DESTDIR)/usr/local/bin $(DESTDIR)/etc/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
 	  $(DESTDIR)/etc/bash_completion.d $(DESTDIR)/usr/local/share/man/man1
 	@ln -sf $(PREFIX)/bin/connector $(DESTDIR)/usr/local/bin/connector
 	@install -m 644 systemd/connector.service $(DESTDIR)/etc/systemd/system/connector.service
 	@install -m 644 systemd/connector.sysusers $(DESTDIR)/usr/lib/sysusers.d/connector.conf
-	@$(DESTDIR)$(PREFIX)/bin/connector completion bash > $(DESTDIR)/etc/bash_completion.d/connector
-	@$(DESTDIR)$(PREFIX)/bin/connector manual > $(DESTDIR)/usr/local/share/man/man1/connector.1
+	@umask 022; $(DESTDIR)$(PREFIX)/bin/connector completion bash > $(DESTDIR)/etc/bash_completion.d/connector
+	@umask 022; $(DESTDIR)$(PREFIX)/bin/connector manual > $(DESTDIR)/usr/local/share/man/man1/connector.1
 	@test -n "$(DESTDIR)" || { systemd-sysusers connector.conf && install -d -o connector -g connector -m 700 /var/lib/connector; }
 	@echo "Installed. Next: connector init"
 

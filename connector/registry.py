@@ -111,12 +111,13 @@ def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CR
     `crm_types` are the CRMs that it may name: the tests bring one more, which is made up.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ProblemsFound([_whole(path, "there is no such file", "copy config.example.yaml and edit it")]) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ProblemsFound([_whole(path, f"it cannot be read: {error}", "it must be a text file in UTF-8")]) from None
-    settings = load(yaml_document.parse(text, str(path)), _config_model(tuple(crm_types)))
+        document = yaml_document.read(path)
+    except ProblemsFound as found:
+        if isinstance(found.__cause__, FileNotFoundError) and not path.is_symlink():
+            cure = "`connector init` writes one; name another file by --config or $CONNECTOR_CONFIG"
+            raise ProblemsFound([_whole(path, "there is no such file", cure)]) from None
+        raise
+    settings = load(document, _config_model(tuple(crm_types)))
     loaded = Loaded(path=path.resolve(), settings=settings, crm_types=crm_types)
     names = [*loaded.providers, *loaded.crms, *loaded.sinks]
     if twice := sorted({name for name in names if names.count(name) > 1}):

@@ -6,7 +6,7 @@ from typing import Any
 
 from connector.admin.context import AdminContext, reject_unknown
 from connector.admin.masking import when
-from connector.config.validation import duration_text
+from connector.config.units import duration_text
 from connector.delivery.channels import OpenAlarms
 from connector.model.crm_traits import PLAIN
 from connector.registry import Loaded

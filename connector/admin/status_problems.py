@@ -53,7 +53,7 @@ def _of_mappings(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for one in document["stopped"]:
         field = f".{one['field']}" if one["field"] else ""
         where = f" ({one['place']})" if one["place"] else ""
-        message = f"stopped: {one['rule']}{where}: {one['sink']} {one['object']}{field}: {one['detail']}"
+        message = f"suspended: {one['rule']}{where}: {one['sink']} {one['object']}{field}: {one['detail']}"
         yield _problem("error", message, one["cure"], one["since"])
 
 

@@ -102,7 +102,7 @@ class Messenger:
             await self._try(one, now)
 
     async def tell_all(self, message: Message, *, digest: bool = False) -> list[tuple[Target, bool]]:
-        """Send a message to every recipient at once, as a test or as the digest does; who has taken it."""
+        """Send a message to every recipient at once, as a test or as the digest does; to whom it was sent."""
         targets = [one for one in self._targets if one.digest or not digest]
         return [(one, await self._send(one.address, message)) for one in targets]
 

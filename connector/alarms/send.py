@@ -21,7 +21,7 @@ def is_address(address: str) -> bool:
 
 
 async def send(address: str, message: Message) -> bool:
-    """Send the message; whether the receiver has taken it. It waits a few seconds at most for an answer."""
+    """Send the message; whether the service of the recipient accepted it. It waits a few seconds at most for an answer."""
     target = apprise.Apprise()
     if not target.add(address):
         return False

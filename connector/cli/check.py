@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from connector.model.crm_schema import CrmSchema
     from connector.registry import Loaded
 
+LIVE = "live"  # the code of what a CRM or a provider does not have, or of why it could not be asked
+CONFIG = "config"  # the place of such a problem that concerns no org, such as a secret that cannot be used
+SECRET_MISSING = "secret-missing"  # noqa: S105 - the code of a problem.
 NAMED = re.compile(r"`(\w+)`")
 LACKS = frozenset({"no-such-object", "no-such-field"})  # codes for what is missing in the CRM, or hidden from us
 
@@ -74,7 +77,8 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
                 all_problems += asyncio.run(_ask_crms(loaded, rules))
             with waiting("asking the providers"):
                 all_problems += asyncio.run(_ask_providers(loaded))
-        found += all_problems
+        said = {one.message for one in found}
+        found += [one for one in all_problems if one.code != LIVE or one.message not in said]
         if rules is not None and not _bad_consent_fields(loaded, all_problems):
             found += lost_opt_outs(loaded, rules)
         if rules is not None and not any(one.severity is Severity.ERROR for one in found):
@@ -124,20 +128,25 @@ def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, 
     problems = list(document.warnings)
     consent = {name: one.consent for name, one in loaded.crms.items()}
     problems += unclear_numbers(document, consent, number_reader(loaded))
-    for where, message in _missing_secrets(loaded):
-        problem = document.problem(where, "secret-missing", message)
-        problems.append(problem if strict else replace(problem, severity=Severity.WARNING))
+    missing = Severity.ERROR if strict else Severity.WARNING
+    for where, code, message in _faulty_secrets(loaded):
+        severity = missing if code == SECRET_MISSING else Severity.WARNING
+        problems.append(document.problem(where, code, message, severity=severity))
     return loaded, problems
 
 
-def _missing_secrets(loaded: "Loaded") -> Iterable[tuple[tuple[str | int, ...], str]]:
-    from connector.config.secrets import SecretMissing, resolve  # noqa: PLC0415 - see the package's docstring.
+def _faulty_secrets(loaded: "Loaded") -> Iterable[tuple[tuple[str | int, ...], str, str]]:
+    """The place of each secret that is missing or odd, the code of the problem, and the message."""
+    from connector.config.secrets import SecretMissing, oddities, resolve  # noqa: PLC0415 - see the package's docstring.
 
     for where, ref in _secrets(loaded.settings, ()):
         try:
-            resolve(ref, loaded.base)
+            secret = resolve(ref, loaded.base).get_secret_value()
         except SecretMissing as missing:
-            yield where, str(missing)
+            yield where, SECRET_MISSING, str(missing)
+            continue
+        for odd in oddities(secret, in_path="path_secrets" in where):
+            yield where, "odd-secret", f"the {ref} {odd}"
 
 
 def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], Any]]:
@@ -172,7 +181,7 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
     try:
         crms = build_crms(loaded)
     except ConnectorError as error:
-        return [_lack("config", str(error))]
+        return [_lack(CONFIG, str(error))]
     wanted, document = needs(rules), read(loaded.path, str(short(loaded.path)))
     found: list[Problem] = []
     async with Transport() as transport:
@@ -233,7 +242,7 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
     try:
         providers = build_providers(loaded)
     except ConnectorError as error:
-        return [_lack("config", str(error))]
+        return [_lack(CONFIG, str(error))]
     found: list[Problem] = []
     async with Transport() as transport:
         for name, provider in providers.items():
@@ -258,7 +267,7 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
 
 
 def _lack(crm: str, sentence: str) -> Problem:
-    return Problem(file=crm, position=None, code="live", message=sentence)
+    return Problem(file=crm, position=None, code=LIVE, message=sentence)
 
 
 def _schema_of(loaded: "Loaded", crm: str, locks: "Mapping[str, CrmSchema]", *, live: bool) -> str | None:

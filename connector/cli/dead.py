@@ -153,4 +153,4 @@ def _show_retried(paper: Paper, document: dict[str, Any]) -> None:
             style="yellow",
         )
     if document["stops_tried"]:
-        paper.line(f"{document['stops_tried']} stopped rule(s) will be retried")
+        paper.line(f"{document['stops_tried']} suspended rule(s) will be retried")

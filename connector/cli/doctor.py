@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from connector.cli.check import LACKS, examine, is_shipped, set_up
+from connector.cli.check import CONFIG, LACKS, LIVE, examine, is_shipped, set_up
 from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, load_rules
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from connector.registry import Loaded
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
-LIVE = "live"  # the code for findings that need a live check
 DAEMON = "daemon"
-CONFIG = "config"  # the place of a live finding that concerns no org, such as a missing secret
 SHOWN = 3  # places shown per problem; `check` lists them all
 
 
@@ -80,7 +78,7 @@ def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str)
         places.setdefault((one["code"], one["severity"], one["message"], one["hint"]), []).append(place)
     findings = [
         Finding(
-            area="fields" if code in {LIVE, *LACKS} else "files",
+            area="fields" if code in {LIVE, *LACKS} and CONFIG not in where else "files",
             level=Level.FAIL if severity == Severity.ERROR.value else Level.WARN,
             text=f"{message} ({_listed(where)})",
             cure=f"{set_up}; or {hint}"

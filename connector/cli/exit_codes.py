@@ -27,8 +27,21 @@ HELP = """Exit codes: 0 done; 1 problems found, tests failed, or nothing matched
 3 the daemon or the store cannot be reached; 4 a bug in the connector."""
 
 
-OCCUPIED = frozenset({errno.EADDRINUSE, errno.EADDRNOTAVAIL, errno.EACCES})  # for an address to listen on
-FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})  # for a file
+# Cures for an address to listen on.
+ADDRESS_CURES = {
+    errno.EADDRINUSE: "the port is in use: stop the other program, or set another `port` in the config",
+    errno.EADDRNOTAVAIL: "this machine has no such address: set `host` in the config to one that it has, such as 127.0.0.1",
+    errno.EACCES: "ports below 1024 are for root: set a `port` above them in the config, such as 8080",
+}
+# Cures for a file, or for the output where no file is named.
+FILE_CURES = {
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "run this as root, or as a user who may use this file"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space on the disk, and run this again"),
+    **dict.fromkeys(
+        (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP), "check the path of this file"
+    ),
+    errno.EIO: "check the disk and the system's log (`dmesg`)",
+}
 
 
 class Unreachable(ConnectorError):  # noqa: N818 - named after the state that it reports.
@@ -76,16 +89,24 @@ def exit_on_error() -> Iterator[None]:
         raise Ended(str(error), code) from error
     except (click.ClickException, click.Abort, click.exceptions.Exit):
         raise
+    except BrokenPipeError:  # as of `| head`: click ends quietly
+        raise
     except OSError as error:
-        if error.filename is not None and error.errno in FORBIDDEN:
-            said = f"{error.filename}: {error.strerror}: run this as root, or as a user who may use this file"
-            raise Ended(said, Exit.USAGE) from error
-        if error.errno not in OCCUPIED:
-            raise Ended(_bug(error), Exit.INTERNAL) from error
-        cure = "the port is in use, or needs root: stop the other program, or set another `port` in the config"
-        raise Ended(f"{error}: {cure}", Exit.USAGE) from error
+        raise _ended(error) from error
     except Exception as error:
         raise Ended(_bug(error), Exit.INTERNAL) from error
+
+
+def _ended(error: OSError) -> Ended:
+    """The end of a command that the operating system has refused something."""
+    number = error.errno or 0
+    if error.filename is not None and number in FILE_CURES:
+        return Ended(f"{error.filename}: {error.strerror}: {FILE_CURES[number]}", Exit.USAGE)
+    if number in ADDRESS_CURES:
+        return Ended(f"{error}: {ADDRESS_CURES[number]}", Exit.USAGE)
+    if number in {errno.ENOSPC, errno.EDQUOT, errno.EIO}:
+        return Ended(f"the output cannot be written: {error.strerror}: {FILE_CURES[number]}", Exit.USAGE)
+    return Ended(_bug(error), Exit.INTERNAL)
 
 
 def _bug(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -82,4 +83,10 @@ def json_wanted(args: list[str]) -> bool:
 def print_error(error: click.ClickException) -> None:
     """The error as the one JSON document on standard output; standard error has it for people."""
     document = {"ok": False, "error": error.format_message(), "exit_code": error.exit_code}
-    click.echo(escaped(json.dumps(document, ensure_ascii=False, indent=2)))
+    click.echo(json_text(document))
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """The document as JSON: letters as they are where the output is in UTF-8, escaped elsewhere."""
+    in_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return escaped(json.dumps(document, ensure_ascii=not in_utf8, indent=2))

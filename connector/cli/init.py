@@ -103,10 +103,16 @@ def _files(answers: Answers, target: Path, *, system: bool) -> dict[Path, str]:
 def _write(files: Mapping[Path, str], target: Path) -> None:
     for path, text in files.items():
         private = path.parent == target / "credentials"
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+        new = [one for one in path.parents if not one.exists()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The service's user must be able to read what root writes under a strict umask.
+        for one in new:
+            one.chmod(0o755)
         if private:
             path.parent.chmod(0o700)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600 if private else 0o644)
+        mode = 0o600 if private else 0o644
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
     if target.resolve() == SYSTEM:
@@ -120,7 +126,7 @@ def _write(files: Mapping[Path, str], target: Path) -> None:
 
 def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
     from connector.admin.parse_stored import unlocked  # noqa: PLC0415 - see the package's docstring.
-    from connector.cli.check import examine  # noqa: PLC0415 - the same.
+    from connector.cli.check import SECRET_MISSING, examine  # noqa: PLC0415 - the same.
     from connector.registry import load_config  # noqa: PLC0415 - the same.
 
     config = target / "config.yaml"
@@ -150,7 +156,7 @@ def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
             for number, line in enumerate(config.read_text(encoding="utf-8").splitlines(), start=1)
             if any(word in line for word in MADE_UP)
         ],
-        "problems": [one["text"] for one in checked["problems"] if one["code"] != "secret-missing"],
+        "problems": [one["text"] for one in checked["problems"] if one["code"] != SECRET_MISSING],
     }
 
 

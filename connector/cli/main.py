@@ -1,7 +1,11 @@
 """The command `connector`: its subcommands by name, each imported when it is called."""
 
 import gc
+import os
+import sys
+from contextlib import suppress
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 
 import click
@@ -45,6 +49,9 @@ COMMANDS = {
 }
 
 
+NO_ANSWER = (
+    "no answer, so nothing was changed: answer at a terminal, or add --yes if the command's --help has that option"
+)
 CRMS = Path(__file__).parents[1] / "crm"
 
 
@@ -94,9 +101,18 @@ class LazyGroup(Group):
             with exit_codes.exit_on_error():
                 result: object = super().invoke(ctx)
                 return result
+        except click.Abort as error:
+            if sys.stdin is not None and sys.stdin.isatty():
+                raise
+            click.echo(err=True)  # the question is without an end of its line
+            ended = exit_codes.Ended(NO_ANSWER, exit_codes.Exit.NO)
+            if ctx.meta[JSON]:
+                print_error(ended)
+            raise ended from error
         except click.ClickException as error:
             if ctx.meta[JSON]:
-                print_error(error)
+                with suppress(OSError):  # the error may be that nothing can be written
+                    print_error(error)
             raise
 
 
@@ -122,4 +138,26 @@ def main() -> None:
     """The entry point."""
     # Imports make many objects that stay: searching them for cycles would take a tenth of each start.
     gc.set_threshold(20_000)
-    cli(prog_name="connector")
+    make_streams_writable()
+    try:
+        cli(prog_name="connector")
+    finally:
+        discard_unwritten()
+
+
+def make_streams_writable() -> None:
+    """Let every text be printed: with a stream that the caller has closed, and in an encoding that lacks some letters."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - it stays open.
+        elif isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def discard_unwritten() -> None:
+    """Drop what could not be written, as to a full disk: Python would report it once more at its end, as a bug."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

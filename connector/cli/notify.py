@@ -30,7 +30,7 @@ def notify() -> None:
 @as_json
 @click.pass_context
 def test(ctx: click.Context, *, severity: str, as_json: bool) -> None:
-    """Send a test message to every recipient, and show who has taken it. Ends with 1 if one has not."""
+    """Send a test message to every recipient, and show to whom it was sent. Ends with 1 if it could not be sent to one."""
     from connector.alarms.policy import Message  # noqa: PLC0415 - see the package's docstring.
 
     setup: Setup = ctx.obj
@@ -100,10 +100,10 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             paper.line(line)
     for one in document["recipients"]:
         state = (
-            "has taken it"
+            "the message was sent"
             if one["taken"]
-            else "has NOT taken it: check the address, and that this machine may reach it"
+            else "the message was NOT sent: check the address, and that this machine may reach it"
         )
-        paper.line(f"recipient {one['number']} ({one['service']}) {state}", style="green" if one["taken"] else "red")
+        paper.line(f"recipient {one['number']} ({one['service']}): {state}", style="green" if one["taken"] else "red")
     for fault in document.get("faults", ()):
         paper.line(fault, style="red")

@@ -38,7 +38,7 @@ LOW = (
     "--events", "file", type=click.Path(path_type=Path), help="Instead: a file of callbacks, one JSON object a line."
 )
 @click.option("--against", type=click.Path(path_type=Path), help="A folder of mappings, instead of those in use.")
-@click.option("--strict", is_flag=True, help="End with 1 if any event would be treated otherwise.")
+@click.option("--strict", is_flag=True, help="End with 1 if any event would have another result.")
 @revealing
 @as_json
 @click.pass_context
@@ -57,7 +57,7 @@ def preview(
     Nothing is sent or written, and the daemon goes on working. Changes that concern opt-outs come first. A line of a
     file of events is {"endpoint": "strex/dlr", "body": …}: the body as the provider sends it, as JSON or as a text.
 
-    Ends with 1 if an opt-out would be treated otherwise, or if an event that led to something would lead to nothing or
+    Ends with 1 if an opt-out would have another result, or if an event that led to something would lead to nothing or
     to a dead letter; with --strict for any change.
     """
     setup: Setup = ctx.obj
@@ -105,7 +105,7 @@ def _compare(
             total = store.events.count(wanted)
             for page in store.events.pages(wanted):
                 backtest.take_stored(store, page)
-                say(f"compared {summary.events} of {total} events: {summary.changed} would be treated otherwise")
+                say(f"compared {summary.events} of {total} events: {summary.changed} would have another result")
     return {
         **summary.document(),
         "rules_differ": bool(rule_changes(before, after)),
@@ -181,7 +181,7 @@ def _callbacks(loaded: "Loaded", path: Path) -> Iterator[tuple[int, "Event"]]:
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
     paper.line(
-        f"{document['changed']} of {document['events']} events would be treated otherwise by the edited mappings"
+        f"{document['changed']} of {document['events']} events would have another result with the edited mappings"
     )
     if document["opt_outs"]:
         paper.line(f"{document['opt_outs']} of them concern an opt-out", style="red")

@@ -29,8 +29,9 @@ CHANGES = (("added", "+"), ("changed", "~"), ("removed", "-"))
 def reload(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
     """Let the running daemon reload the mappings. If any file has an error, none is reloaded.
 
-    Shows the rules that are added, changed and removed, and how many events of the last week the new rules treat otherwise. Ends
-    with 1, and names file, line and column, if the files have errors: the daemon then keeps the mappings in use.
+    Shows the rules that are added, changed and removed, and how many events of the last week have another result with
+    the new rules. Ends with 1, and names file, line and column, if the files have errors: the daemon then keeps the
+    mappings in use.
     """
     setup: Setup = ctx.obj
     loaded = setup.config()
@@ -116,6 +117,6 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
     events = document.get("events")
     if events is not None:
         paper.line(
-            f"{events['differing']} of the last week's {events['compared']} events are treated otherwise by the new rules"
+            f"{events['differing']} of the last week's {events['compared']} events have another result with the new rules"
             + (f", {events['opt_outs']} of them opt-outs" if events["opt_outs"] else "")
         )

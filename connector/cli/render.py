@@ -1,6 +1,5 @@
 """Output of results: one JSON document, or lines and tables for people; and a progress line if it takes long."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -13,10 +12,11 @@ from zoneinfo import ZoneInfo
 
 import click
 
+from connector.cli.group import json_text
 from connector.cli.setup import Setup
 from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
-from connector.model.terminal_text import escaped, on_one_line
+from connector.model.terminal_text import on_one_line
 
 GAP = 3  # columns between two of a table
 PIPE_WIDTH = 160  # columns if the output is not a terminal, and COLUMNS is not set
@@ -128,7 +128,7 @@ def _cell(value: object) -> str:
 def answer(document: Mapping[str, Any], show: Callable[[Paper, Any], None], *, json_wanted: bool) -> None:
     """Print a result as JSON, or as text with times in the config's time zone."""
     if json_wanted:
-        click.echo(escaped(json.dumps(document, ensure_ascii=False, indent=2)))
+        click.echo(json_text(document))
     else:
         show(Paper(), document)
 

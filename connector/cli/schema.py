@@ -77,12 +77,18 @@ def own_text(locks: Sequence[Path]) -> str | None:
 
 
 def put(files: Mapping[Path, str]) -> None:
-    """Write the files, each completely or not at all. Raises Misused if that is not possible."""
+    """Write the files, each completely or not at all. Raises Misused if that is not possible.
+
+    The service's user must be able to read them when root writes them under a strict umask.
+    """
     for path, text in files.items():
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
+                path.parent.chmod(0o755)
             beside = path.with_name(f".{path.name}.new")
             beside.write_text(text, encoding="utf-8")
+            beside.chmod(0o644)
             beside.replace(path)
         except OSError as error:
             raise Misused(f"cannot write {path}: {error.strerror}") from error

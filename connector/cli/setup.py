@@ -38,7 +38,7 @@ class Setup:
                 return place
         places = ", ".join(str(place) for place in PLACES)
         raise Misused(
-            f"there is no config (looked for {places}): copy config.example.yaml, or give yours with --config"
+            f"there is no config (looked for {places}): `connector init` writes one; name another file by --config"
         )
 
     def config(self) -> "Loaded":

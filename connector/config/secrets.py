@@ -2,6 +2,7 @@
 
 import hmac
 import os
+import re
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,17 +11,21 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, SecretStr, model_validator
 
 from connector.config.validation import Strict, wrong
+from connector.config.validation_errors import CREDENTIAL, VARIABLE
 from connector.model.errors import ConnectorError
 
 MAX_BYTES = 64 * 1024  # a private key has 3 KiB; more is the wrong file
 CREDENTIALS = "CREDENTIALS_DIRECTORY"  # systemd.exec(5): where LoadCredential= puts its files
 BESIDE = "credentials"  # the folder beside the config from which the unit loads them: for commands outside the service
-NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+QUOTES = "\"'\u201c\u201d\u00ab\u00bb"
+PEM = "-----BEGIN"  # of a private key, which has many lines
+IN_PATH = re.compile(r"[A-Za-z0-9._~-]+")  # needs no escape in an address (RFC 3986, section 2.3)
+MIN_IN_PATH = 8  # characters (NIST SP 800-63B, section 5.1.1.2)
 FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class SecretMissing(ConnectorError):  # noqa: N818 - it reads as the state it tells of.
-    """A secret that cannot be read. The message says where it was searched and what to do, never its value."""
+    """A secret that cannot be read or used. The message says where it was searched and what to do, never its value."""
 
 
 class SecretRef(Strict):
@@ -28,11 +33,11 @@ class SecretRef(Strict):
 
     example: ClassVar[str] = "{credential: name}"
 
-    credential: Annotated[str, Field(pattern=NAME)] | None = None
+    credential: Annotated[str, Field(pattern=CREDENTIAL)] | None = None
     """The name of a systemd credential (`LoadCredential=` in the unit). The safest."""
     file: str | None = None
     """A file that only the service's user may read; relative to the config file."""
-    env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    env: Annotated[str, Field(pattern=VARIABLE)] | None = None
     """The name of an environment variable. Other processes of the same user can read it."""
 
     @model_validator(mode="before")
@@ -95,6 +100,26 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
     return _plain(value, ref)
 
 
+def oddities(secret: str, *, in_path: bool) -> list[str]:
+    """What is odd about a secret that can be read, each with its cure; `in_path` if it is the last part of an address."""
+    if PEM in secret:
+        return []
+    found = []
+    if secret != secret.strip():
+        found.append("begins or ends with a blank, which is a part of it: delete the blank")
+    if secret[0] in QUOTES and secret[-1] in QUOTES:
+        found.append("has quotes around it, which are a part of it: delete the quotes")
+    if "\n" in secret.strip():
+        found.append("has several lines: write it on one line")
+    if in_path and not IN_PATH.fullmatch(secret):
+        found.append(
+            "cannot be a part of an address: use letters, digits, `-` and `_`, such as those of `openssl rand -hex 16`"
+        )
+    elif in_path and len(secret) < MIN_IN_PATH:
+        found.append(f"can be guessed: use at least {MIN_IN_PATH} characters, such as those of `openssl rand -hex 16`")
+    return found
+
+
 def _exists(path: Path) -> bool:
     """Whether this is a file, or one in a folder that only another user may open: reading it says so."""
     try:
@@ -132,6 +157,6 @@ def _read(path: Path, ref: SecretRef, *, private: bool) -> str:
     if len(data) > MAX_BYTES:
         raise SecretMissing(f"the {ref} is larger than {MAX_BYTES // 1024} KiB: this is not the secret's file")
     try:
-        return data.decode("utf-8")
+        return data.decode("utf-8-sig")  # Notepad can save it with a mark at its beginning
     except UnicodeDecodeError:
         raise SecretMissing(f"the {ref} is not text in UTF-8: save it as text") from None

@@ -1,5 +1,6 @@
 """The settings that belong to no adapter, and the model that joins them with the adapters' own settings."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -19,6 +20,9 @@ from connector.model.country import region_of
 
 KIB = 1024
 MIB = 1024 * KIB
+HOST = re.compile(
+    r"[A-Za-z0-9.-]*|[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*:[0-9A-Fa-f.:]*(%[A-Za-z0-9]+)?"
+)  # a name or IPv4, or IPv6
 ALL_ADDRESSES = ("0.0.0.0", "::", "")  # noqa: S104 - compared with, and never listened on.
 NAME = r"^[a-z][a-z0-9_]{0,31}$"  # of a provider or CRM; used in URLs, metrics and `on:`
 
@@ -63,12 +67,24 @@ def _region_cure(written: str) -> str:
 
 
 def _public_url(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or parts.username:
+    parts, message = urlsplit(text), "this is not an address under which a provider can call"
+    odd = parts.query or parts.fragment or parts.username or any(letter.isspace() for letter in text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or odd:
+        raise wrong("bad-url", message, "write it like https://sms.example.org")
+    plain = text.rstrip("/")
+    if "hooks" in parts.path.split("/"):
+        raise wrong("bad-url", message, "leave out /hooks and what follows: the connector adds it")
+    return plain
+
+
+def _host(text: str) -> str:
+    if not HOST.fullmatch(text):
         raise wrong(
-            "bad-url", "this is not an address under which a provider can call", "write it like https://sms.example.org"
+            "bad-host",
+            "this is not an address to listen on",
+            "write the address alone, without http:// and port, such as 127.0.0.1",
         )
-    return text.rstrip("/")
+    return text
 
 
 def _proxy(text: str) -> str:
@@ -165,7 +181,7 @@ class Listen(Strict):
         **dict.fromkeys(("bind", "ip"), "host"),
     }
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     """The address to listen on; 127.0.0.1 behind a proxy."""
     port: Port = 8080
     """The port to listen on."""

@@ -25,7 +25,10 @@ def unreadable(path: Path, error: OSError) -> tuple[str, str]:
     if error.errno == errno.EISDIR:
         return "this is a folder, and its name is that of a file", "rename it, or move it to another place"
     if error.errno == errno.EACCES:
-        return "the file cannot be read: Permission denied", "let the service's user read it: chown or chmod it"
+        return (
+            "the file cannot be read: Permission denied",
+            "let the service's user read it (chown or chmod); a command also reads it under sudo",
+        )
     return (
         f"the file cannot be read: {error.strerror or type(error).__name__}",
         "check that it exists and that the service's user may read it",

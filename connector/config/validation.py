@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Va
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import PydanticCustomError, core_schema
 
+from connector.config.units import SIZE_UNITS, duration_text, size_text
 from connector.config.validation_errors import OwnField, problems_of
 from connector.config.yaml_document import Document
 from connector.model.problem import Problem, ProblemsFound
@@ -23,7 +24,6 @@ SHORT, CLOSE_IF_SHORT = 4, 0.65  # the same for known words of so few letters: `
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"([0-9]{1,6})([smhd])")
 SPELLED_OUT = re.compile(r"([0-9]{1,6})\s*(s|m(?!o|nd)|h|d)[a-z]*\.?", re.IGNORECASE)  # 90 days, 5 Min.; not 6 months
-SIZE_UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 SIZE = re.compile(r"([0-9]{1,6}) ?(B|KiB|MiB|GiB)")
 
 M = TypeVar("M", bound=BaseModel)
@@ -69,15 +69,6 @@ def _duration_cure(value: object) -> str:
     return "write a number and s, m, h or d: 30s, 5m, 2h, 7d"
 
 
-def duration_text(span: timedelta) -> str:
-    """A time span as a person writes it: `90d`, `5m`, `30s`."""
-    seconds = int(span.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
 def _size(value: object) -> object:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -85,14 +76,6 @@ def _size(value: object) -> object:
     if found is None:
         raise wrong("bad-size", "a size is expected here", "write a number and its unit: 64KiB, 64MiB, 2GiB")
     return int(found[1]) * SIZE_UNITS[found[2]]
-
-
-def size_text(size: int) -> str:
-    """Bytes as a person writes them: `64KiB`."""
-    for unit in ("GiB", "MiB", "KiB"):
-        if size and size % SIZE_UNITS[unit] == 0:
-            return f"{size // SIZE_UNITS[unit]}{unit}"
-    return f"{size}B"
 
 
 Duration = Annotated[

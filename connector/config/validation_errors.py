@@ -1,13 +1,16 @@
 """Validation errors of a document in plain words and with their place. Values are never repeated: one may be a secret."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Tag, ValidationError
 from pydantic.fields import FieldInfo
 
+from connector.config.units import duration_text
 from connector.config.yaml_document import Document
 from connector.model.problem import Problem
 
@@ -16,9 +19,13 @@ FIELD = r"^[A-Za-z][A-Za-z0-9_]{0,79}$"
 LABEL = "SMS Opt Out"  # of the field in examples
 # Text formats in words, because patterns are for programs.
 NAME = r"^[a-z][a-z0-9_]{0,31}$"
+CREDENTIAL = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"  # of systemd
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"  # of the environment
 FORMS = {
     NAME: "use small letters, digits and _, such as strex",
     FIELD: "write the API name, of letters, digits and _",
+    CREDENTIAL: "write the credential's name alone, such as strex-api-key; {file: path} names a file",
+    VARIABLE: "write the variable's name alone, without `$` and braces, such as STREX_API_KEY",
 }
 # pydantic's name of an error → what is expected instead.
 EXPECTED = {
@@ -51,11 +58,13 @@ LIMITS = {
     "string_too_long": "takes at most {max_length} characters",
 }
 QUOTED = re.compile(r"'([^']*)'")
+CLOSE = 0.75  # the similarity above which a name counts as a misspelt type
 UNKNOWN = "unknown-key"
 MEANT = re.compile(r"did you mean `(\w+)")
 NUMBERS = frozenset(
     {"int_type", "int_parsing", "int_from_float", "float_type", "float_parsing", "decimal_type", "decimal_parsing"}
 )
+SPAN = re.compile(r"(\w+)=(\d+)")
 DIGITS = re.compile(r"\d+(?:[.,]\d+)?")
 
 Hint = Callable[[str, Iterable[str]], str]
@@ -158,15 +167,26 @@ def _words(
         word = str(error["input"])
         return "unknown-word", f"`{word}` is not known here", hint(word, QUOTED.findall(context.get("expected", "")))
     if kind == "union_tag_invalid":
-        known = QUOTED.findall(context["expected_tags"])
-        return "unknown-type", f"`{context['tag']}` is not a known type", f"write `type:` and one of {', '.join(known)}"
+        known, tag = QUOTED.findall(context["expected_tags"]), str(context["tag"])
+        cure = f"write `type:` and one of {', '.join(known)}"
+        if close := difflib.get_close_matches(tag.casefold(), known, n=1, cutoff=CLOSE):
+            cure = f"did you mean `{close[0]}`? Otherwise {cure}"
+        return "unknown-type", f"`{tag}` is not a known type", cure
     if kind in LIMITS:
         example = _example_of_key(model, error["loc"])
-        return "out-of-range", f"`{last}` {LIMITS[kind].format(**context)}", f"such as {example}" if example else ""
+        limits = {name: _limit(one) for name, one in context.items()}
+        return "out-of-range", f"`{last}` {LIMITS[kind].format(**limits)}", f"such as {example}" if example else ""
     if kind == "string_pattern_mismatch":
         return "wrong-form", *_form(context["pattern"], error["loc"], own_field)
     said = str(context["error"]) if kind == "value_error" else "this is not one of the allowed forms"
     return "wrong-value", said, "see the documentation of this key"
+
+
+def _limit(value: object) -> object:
+    """A limit as a person writes it. pydantic tells that of a time span as `datetime.timedelta(seconds=10)`."""
+    if isinstance(value, str) and value.startswith("datetime.timedelta("):
+        return duration_text(timedelta(**{unit: int(number) for unit, number in SPAN.findall(value)}))
+    return value
 
 
 def _meant_key(word: str, model: type[BaseModel], loc: Loc, hint: Hint) -> str:

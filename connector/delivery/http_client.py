@@ -15,6 +15,7 @@ from typing import Protocol, Self, TypeVar
 import aiohttp
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
+from connector.config.secrets import SecretMissing
 from connector.delivery.public_addresses import NotPublic, public_socket
 from connector.delivery.response_body import ACCEPTED, AnswerBody, BodyRefused
 from connector.model.errors import ConnectorError, PeerMoved, PeerUnavailable
@@ -51,15 +52,15 @@ class Credentials(Protocol):
 
 
 def safe_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """The headers. Raises ConnectorError for one that HTTP cannot carry."""
+    """The headers. Raises SecretMissing for one that HTTP cannot carry."""
     for name, value in headers.items():
         if {"\r", "\n", "\0"} & set(value):
-            raise ConnectorError(f"the header {name} holds a line break: write the secret it is made of on one line")
+            raise SecretMissing(f"the header {name} holds a line break: write the secret it is made of on one line")
     return dict(headers)
 
 
 class FixedCredentials:
-    """A base address, and headers that never change. Raises ConnectorError for a header that HTTP cannot carry."""
+    """A base address, and headers that never change. Raises SecretMissing for a header that HTTP cannot carry."""
 
     def __init__(self, base: str, headers: Mapping[str, str] | None = None) -> None:
         self._base = base.rstrip("/")

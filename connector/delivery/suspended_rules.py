@@ -59,7 +59,7 @@ class Suspension(Struct, frozen=True, kw_only=True):
         return Alarm(
             kind=KIND,
             about=self.about,
-            message=f"{self.rule} is stopped: {self.sink} does not have {what}, or the integration user may not write it",
+            message=f"{self.rule} is suspended: {self.sink} does not have {what}, or the integration user may not write it",
             cure=CURE,
         )
 
@@ -158,7 +158,7 @@ def filter_suspended(
         if applying and not probed and (consent is not None or not operation.consent or operation.clears_flag):
             held_back[place] = _wait(Reason.CONFIGURATION, applying[0].detail)
         elif any(_key_of(parent) in parents for parent in operation.parents):
-            held_back[place] = _wait(Reason.PARENT_WAITING, "its parent is written by a mapping that is stopped")
+            held_back[place] = _wait(Reason.PARENT_WAITING, "its parent is written by a rule that is suspended")
         tried |= probed
         if place in held_back and consent is not None:
             consent_alone[place] = consent

@@ -1,6 +1,7 @@
 """A listener: a socket, aiohttp's protocol, and a shutdown that loses no request. The handler is passed in."""
 
 import asyncio
+import errno
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -190,7 +191,10 @@ def _base(address: object) -> str:
 async def _bound(host: str, port: int) -> list[socket.socket]:
     """Sockets at all addresses of the host, or at all of this machine if it is blank; raises OSError."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise OSError(errno.EADDRNOTAVAIL, f"`{host}` is no address ({error.strerror})") from error
     sockets: list[socket.socket] = []
     try:
         for family, _, _, _, address in dict.fromkeys(found):

@@ -569,7 +569,7 @@ CASES = [
             (
                 "mappings/strex-subscription.yaml:94:67",
                 "bad-path",
-                "did you mean `properties`? A property is written properties.property",
+                "did you mean `properties`? A property is written properties.NewPrice",
             )
         ],
     ),
@@ -1166,7 +1166,7 @@ CASES = [
         "cfg missing",
         CFG,
         lambda p: p.unlink(),
-        [("config.yaml", "unreadable-file", "copy config.example.yaml and edit it")],
+        [("config.yaml", "unreadable-file", "`connector init` writes one; name another file by --config")],
     ),
     Case(
         "cfg pasted list",
@@ -1951,5 +1951,133 @@ CASES = [
         CFG,
         swap("  strex:\n", "  my strex:\n"),
         [("config.yaml:41:3", "wrong-form", "use small letters, digits and _, such as strex; perhaps my_strex")],
+    ),
+    Case(
+        "cfg in UTF-16",
+        CFG,
+        lambda p: p.write_bytes(p.read_text().encode("utf-16")),
+        [
+            (
+                "config.yaml:1:1",
+                "encoding",
+                "the file is in UTF-16 (save it with the encoding UTF-8: in Notepad under Save as, Encoding)",
+            )
+        ],
+    ),
+    Case(
+        "cfg in UTF-16 without a mark",
+        CFG,
+        lambda p: p.write_bytes(p.read_text().encode("utf-16-le")),
+        [
+            (
+                "config.yaml:1:1",
+                "encoding",
+                "the file is in UTF-16 (save it with the encoding UTF-8: in Notepad under Save as, Encoding)",
+            )
+        ],
+    ),
+    Case(
+        "cfg in Latin-1",
+        CFG,
+        lambda p: p.write_bytes(("# på norsk\n" + p.read_text()).encode("latin-1")),
+        [
+            (
+                "config.yaml:1:4",
+                "encoding",
+                "the file is not in UTF-8 (save it with the encoding UTF-8: in Notepad under Save as, Encoding)",
+            )
+        ],
+    ),
+    Case(
+        "cfg is a Word document",
+        CFG,
+        lambda p: p.write_bytes(b"PK\x03\x04 rest"),
+        [("config.yaml:1:1", "encoding", "copy the text into a text editor")],
+    ),
+    Case(
+        "cfg is a folder",
+        CFG,
+        lambda p: (p.unlink(), p.mkdir()),
+        [("config.yaml", "unreadable-file", "rename it, or move it to another place")],
+    ),
+    Case(
+        "cfg is a link to nothing",
+        CFG,
+        lambda p: (p.unlink(), p.symlink_to("nothing.yaml")),
+        [("config.yaml", "unreadable-file", "remove the link, or let it lead to a file")],
+    ),
+    Case(
+        "cfg host with a scheme",
+        CFG,
+        swap("  host: 127.0.0.1", '  host: "http://127.0.0.1"'),
+        [("config.yaml:15:9", "bad-host", "write the address alone, without http:// and port, such as 127.0.0.1")],
+    ),
+    Case(
+        "cfg host with a port",
+        CFG,
+        swap("  host: 127.0.0.1", '  host: "127.0.0.1:8080"'),
+        [("config.yaml:15:9", "bad-host", "write the address alone, without http:// and port, such as 127.0.0.1")],
+    ),
+    Case(
+        "cfg host with a blank",
+        CFG,
+        swap("  host: 127.0.0.1", '  host: "127.0.0.1 "'),
+        [("config.yaml:15:9", "bad-host", "write the address alone, without http:// and port, such as 127.0.0.1")],
+    ),
+    Case(
+        "cfg host in brackets",
+        CFG,
+        swap("  host: 127.0.0.1", '  host: "[::1]"'),
+        [("config.yaml:15:9", "bad-host", "write the address alone, without http:// and port, such as 127.0.0.1")],
+    ),
+    Case("cfg host of this machine", CFG, swap("  host: 127.0.0.1", '  host: "::1"'), []),
+    Case("cfg host blank: all addresses", CFG, swap("  host: 127.0.0.1", '  host: ""'), []),
+    Case(
+        "cfg public_url with hooks",
+        CFG,
+        swap("  # public_url: https://sms.example.org", "  public_url: https://sms.example.org/hooks/"),
+        [("config.yaml:17:15", "bad-url", "leave out /hooks and what follows: the connector adds it")],
+    ),
+    Case(
+        "cfg public_url with a blank",
+        CFG,
+        swap("  # public_url: https://sms.example.org", '  public_url: "https://sms.example.org "'),
+        [("config.yaml:17:15", "bad-url", "write it like https://sms.example.org")],
+    ),
+    Case(
+        "cfg deadline too short",
+        CFG,
+        swap("deadline: 5m", "deadline: 0s"),
+        [("config.yaml:31:13", "out-of-range", "`deadline` must be at least 10s")],
+    ),
+    Case(
+        "cfg retention too short",
+        CFG,
+        swap("  # retention: {delivered: 90d}", "  retention: {delivered: 1d}"),
+        [("config.yaml:9:26", "out-of-range", "`delivered` must be at least 4d")],
+    ),
+    Case(
+        "cfg crm misspelt",
+        CFG,
+        swap("  salesforce:\n", "  saleforce:\n"),
+        [("config.yaml:62:3", "unknown-type", "did you mean `salesforce`? Otherwise write `type:` and one of")],
+    ),
+    Case(
+        "cfg variable with a dollar",
+        CFG,
+        swap("      - env: HOOK", "      - env: $HOOK"),
+        [("config.yaml:45:14", "wrong-form", "write the variable's name alone, without `$` and braces")],
+    ),
+    Case(
+        "cfg credential with a path",
+        CFG,
+        swap("      - env: HOOK", "      - credential: /etc/connector/credentials/hook"),
+        [
+            (
+                "config.yaml:45:21",
+                "wrong-form",
+                "write the credential's name alone, such as strex-api-key; {file: path} names a file",
+            )
+        ],
     ),
 ]

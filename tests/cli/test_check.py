@@ -74,7 +74,7 @@ def at_org(home, org, monkeypatch, *, secret="sandbox"):
     text = home.config.read_text().replace("https://acme.my.salesforce.com", org)
     home.config.write_text(text.replace("client_id: app", "client_id: sandbox"))
     for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY"):
-        monkeypatch.setenv(name, "made-up")
+        monkeypatch.setenv(name, "made-up-secret")
     monkeypatch.setenv("SCENE_SF_SECRET", secret)
 
 

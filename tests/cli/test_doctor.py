@@ -43,7 +43,7 @@ def at(home, monkeypatch, url):
     text = text.replace("client_id: app", "client_id: sandbox")
     home.config.write_text('listen: {public_url: "https://sms.example.org"}\n' + text)
     for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY"):
-        monkeypatch.setenv(name, "made-up")
+        monkeypatch.setenv(name, "made-up-secret")
     monkeypatch.setenv("SCENE_SF_SECRET", "sandbox")
 
 
@@ -76,9 +76,16 @@ def test_a_healthy_installation_has_no_failure(home, org):
 def test_the_setup_command_is_not_the_cure_for_missing_secrets(home, org, monkeypatch):
     monkeypatch.delenv("SCENE_STREX_KEY")
     said = home.json("doctor", code=1)
-    missing = [one for one in said["findings"] if "SCENE_STREX_KEY" in one["text"]]
-    assert missing
-    assert not [one for one in missing if "salesforce setup" in one["cure"]]
+    (missing,) = [one for one in said["findings"] if "SCENE_STREX_KEY" in one["text"]]  # told once
+    assert (missing["area"], "salesforce setup" in missing["cure"]) == ("files", False)
+
+
+def test_a_secret_that_cannot_be_used_is_told_once_among_the_files(home, org, monkeypatch):
+    monkeypatch.setenv("SCENE_STREX_KEY", "the-key\nof last year")
+    said = home.json("doctor", code=1)
+    (failed,) = [one for one in said["findings"] if one["level"] == "fail"]
+    assert failed["area"] == "files"
+    assert "write the secret it is made of on one line" in failed["text"]
 
 
 def test_the_doctor_changes_nothing_in_the_org(home, org):

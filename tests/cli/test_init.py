@@ -1,6 +1,7 @@
 """`connector init` writes an installation that `check` accepts, and writes nothing over."""
 
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -224,3 +225,22 @@ def test_a_wrong_option_writes_nothing(tmp_path, words, message):
     done = init(tmp_path / "home", *words, "--yes")
     assert (done.exit_code, message in done.output) == (2, True), done.output
     assert not (tmp_path / "home").exists()
+
+
+def test_the_service_can_read_what_root_writes_under_a_strict_umask(tmp_path):
+    before = os.umask(0o077)
+    try:
+        init(tmp_path / "etc" / "connector", "--keyword", KEYWORD, "--yes")
+    finally:
+        os.umask(before)
+    made = [one for one in (tmp_path / "etc").rglob("*") if one.parent.name != "credentials"]
+    shut = {one.name for one in made if not one.stat().st_mode & 0o004}
+    assert shut == {"credentials"}
+    assert (tmp_path / "etc").stat().st_mode & 0o005 == 0o005
+
+
+def test_the_service_can_read_the_program_that_root_installs_under_a_strict_umask():
+    recipe = (ROOT / "Makefile").read_text().partition("\ninstall:")[2].partition("\n\n")[0]
+    writing = [line for line in recipe.splitlines() if "venv" in line or "/pip " in line or " > " in line]
+    assert len(writing) == 5
+    assert all(line.startswith("\t@umask 022; ") for line in writing)

@@ -35,8 +35,8 @@ def test_a_test_message_reaches_every_recipient(home, receiver):
     tell(home, f"{url}/alarms", f"{url}/broken")
     done = home.run("notify", "test", "--severity", "critical")
     assert done.exit_code == 1, (done.output, done.exc_info)
-    assert "recipient 1 (json) has taken it" in done.stdout
-    assert "recipient 2 (json) has NOT taken it" in done.stdout
+    assert "recipient 1 (json): the message was sent" in done.stdout
+    assert "recipient 2 (json): the message was NOT sent" in done.stdout
     assert [one["title"] for one in taken] == ["[critical] connector: test"] * 2
     assert url.partition("//")[2] not in done.output
 

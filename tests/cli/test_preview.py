@@ -64,7 +64,7 @@ def test_opt_outs_come_first_with_rule_field_and_masked_examples(used):
     assert DONOR not in json.dumps(said)
     shown = used.run("preview", "--since", "2026-01-01")
     assert shown.exit_code == 1
-    assert "2 of 3 events would be treated otherwise" in shown.stdout
+    assert "2 of 3 events would have another result" in shown.stdout
     assert "1 of them concern an opt-out" in shown.stdout
     assert "nothing was sent or written" in shown.stdout
 
@@ -158,14 +158,14 @@ def test_a_preview_says_that_a_reload_would_refuse_the_files(used):
 
 
 def test_a_field_that_no_event_fills_is_reported(used):
-    """As a property whose name is misspelt: no event is treated otherwise."""
+    """As a property whose name is misspelt: no event has another result."""
     used.edit(
         "strex-subscription.yaml",
         "          SMS_Keywords__c: {",
         "          Title: {from: properties.titel}\n          SMS_Keywords__c: {",
     )
     done = used.run("preview", "--since", "2026-01-01").stdout
-    assert "0 of 3 events would be treated otherwise" in done
+    assert "0 of 3 events would have another result" in done
     assert "rules differ, but no event shows it; `connector test --coverage`" in done
     said = used.json("reload", "--dry-run")
     assert said["changes"]["changed"]

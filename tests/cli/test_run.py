@@ -103,6 +103,34 @@ def test_a_port_in_use_is_reported_with_its_cure(ready):
     assert "the port is in use" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("host", "cure"),
+    [
+        ("no-such-host.invalid", "no-such-host.invalid` is no address"),
+        ("192.0.2.77", "set `host` in the config to one"),
+    ],
+)
+def test_a_host_that_this_machine_does_not_have_is_told_with_its_cure(ready, host, cure):
+    ready.config.write_text(ready.config.read_text().replace("listen: {port: 0}", f"listen: {{host: {host}, port: 0}}"))
+    done = subprocess.run(
+        [sys.executable, "-m", "connector", "--config", str(ready.config), "run"],
+        capture_output=True,
+        text=True,
+        env=os.environ | SECRETS,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, cure in done.stderr, "bug" in done.stderr) == (2, True, False), done.stderr
+
+
+def test_a_secret_with_a_line_break_is_a_config_that_cannot_be_used(home, monkeypatch):
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SCENE_STREX_KEY", "two\nlines")
+    done = home.run("run")
+    assert (done.exit_code, "write the secret it is made of on one line" in done.stderr) == (2, True)
+
+
 def test_the_daemon_does_not_start_without_its_secrets(home):
     done = home.run("run")
     assert done.exit_code == 2

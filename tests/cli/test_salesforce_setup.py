@@ -50,7 +50,7 @@ def org(threaded, home, monkeypatch):
         text = home.config.read_text().replace("https://acme.my.salesforce.com", url)
         home.config.write_text(text.replace("client_id: app", "client_id: sandbox"))
         for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY"):
-            monkeypatch.setenv(name, "made-up")
+            monkeypatch.setenv(name, "made-up-secret")
         monkeypatch.setenv("SCENE_SF_SECRET", "sandbox")
         yield Org(url)
 

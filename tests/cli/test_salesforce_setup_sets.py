@@ -27,7 +27,7 @@ def used(request, threaded, home, monkeypatch):
         for file in (ROOT / "mappings" / request.param).glob("*.yaml"):
             shutil.copy(file, home.mappings)
         for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY"):
-            monkeypatch.setenv(name, "made-up")
+            monkeypatch.setenv(name, "made-up-secret")
         monkeypatch.setenv("SCENE_SF_SECRET", "sandbox")
         yield request.param
 

@@ -21,7 +21,7 @@ def changed(org, path, body=None):
 @pytest.fixture
 def org(home, threaded, monkeypatch):
     for name in ("SCENE_STREX_SECRET", "SCENE_STREX_KEY"):
-        monkeypatch.setenv(name, "made-up")
+        monkeypatch.setenv(name, "made-up-secret")
     monkeypatch.setenv("SCENE_SF_SECRET", "sandbox")
     with threaded(build()) as url:
         text = home.config.read_text().replace("https://acme.my.salesforce.com", url)

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
-from connector.config.validation import DRAFT, Duration, Size, Strict, did_you_mean, duration_text, load, schema, wrong
+from connector.config.units import duration_text
+from connector.config.validation import DRAFT, Duration, Size, Strict, did_you_mean, load, schema, wrong
 from connector.config.yaml_document import parse
 from connector.model.problem import ProblemsFound
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from connector.config.secrets import SecretMissing, SecretRef, resolve
+from connector.config.secrets import SecretMissing, SecretRef, oddities, resolve
 from connector.config.validation import load
 from connector.config.yaml_document import parse
 from connector.model.problem import ProblemsFound
@@ -14,7 +14,7 @@ def private(path, data: bytes, mode: int = 0o600):
     return path
 
 
-@pytest.mark.parametrize("data", [b"s3cret", b"s3cret\n", b"s3cret\r\n"])
+@pytest.mark.parametrize("data", [b"s3cret", b"s3cret\n", b"s3cret\r\n", b"\xef\xbb\xbfs3cret\r\n"])
 def test_a_file_gives_its_secret_without_one_newline(tmp_path, data):
     private(tmp_path / "key", data)
     assert resolve(SecretRef(file="key"), tmp_path).get_secret_value() == "s3cret"
@@ -80,3 +80,38 @@ def test_a_secret_is_named_by_exactly_one_place_and_never_inline(text):
     with pytest.raises(ProblemsFound) as caught:
         load(parse(text, "f.yaml"), SecretRef)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        (" s3cret", "begins or ends with a blank"),
+        ("s3cret\t", "begins or ends with a blank"),
+        ('"s3cret"', "has quotes around it"),
+        ("\u201ds3cret\u201d", "has quotes around it"),
+        ("s3cret\nof last year", "has several lines"),
+    ],
+)
+def test_what_people_save_with_a_secret_by_mistake_is_told(secret, words):
+    (told,) = oddities(secret, in_path=False)
+    assert words in told
+    assert "s3cret" not in told
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "a b", "blåbær", "-----BEGIN PRIVATE KEY-----\nabc\n-----END-----\n"])
+def test_nothing_is_odd_about_other_secrets(secret):
+    assert oddities(secret, in_path=False) == []
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        ("abc/def/abc/def/abc", "cannot be a part of an address"),
+        ("blåbærsyltetøy og kaffe", "cannot be a part of an address"),
+        ("katt", "can be guessed"),
+    ],
+)
+def test_a_secret_in_an_address_needs_letters_that_an_address_can_have_and_enough_of_them(secret, words):
+    (told,) = oddities(secret, in_path=True)
+    assert words in told
+    assert oddities("0123456789abcdef", in_path=True) == []

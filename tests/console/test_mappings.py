@@ -82,7 +82,7 @@ async def test_an_edited_file_is_previewed_on_the_last_month_and_then_used(visit
     await checked(page)
     shown = await main_text(page)
     assert "No errors. 36 tests pass." in shown
-    assert "1 of 2 events would be treated otherwise; 1 of them concern an opt-out" in shown
+    assert "1 of 2 events would have another result; 1 of them concern an opt-out" in shown
     assert "Event 2: SMS → Text" in shown
     assert on_disk(past) == before
     await page.get_by_role("textbox", name="Why").fill("a new word")

@@ -83,7 +83,7 @@ def parse_path(written: str) -> Path:
             hint = "write it without braces: they are for texts"
         raise BadPath(f"`{written}` is not a path", hint)
     steps = tuple(int(place) if place else dotted or bracketed for dotted, bracketed, place in STEP.findall(found[2]))
-    root = _root(found[1])
+    root = _root(found[1], found[2])
     if root == "consent":
         if len(steps) != 1 or steps[0] not in CONSENT:
             raise BadPath(f"`{written}` is not known", "there are consent.remaining, consent.verdict and consent.scope")
@@ -95,7 +95,8 @@ def parse_path(written: str) -> Path:
     return Path(root, steps)
 
 
-def _root(written: str) -> str:
+def _root(written: str, below: str) -> str:
+    """The field at the beginning of a path; `below` is the rest of the path, such as `.price`."""
     known = (*EVENT_FIELDS, "consent")
     if written in known:
         return written
@@ -105,7 +106,7 @@ def _root(written: str) -> str:
     meant = OTHER_NAMES.get(written.casefold())
     if meant is not None:
         raise BadPath(f"an event has no field `{written}`", f"did you mean `{meant}`?")
-    hint = f"{did_you_mean(written, known)} A property is written properties.{written}".strip()
+    hint = f"{did_you_mean(written, known)} A property is written properties{below or f'.{written}'}".strip()
     raise BadPath(f"an event has no field `{written}`", hint)
 
 
