@@ -75,7 +75,7 @@ class Account:
 
 @pytest.fixture
 def account(home, threaded, monkeypatch):
-    for name, value in {"OF_KEY": "sandbox-key", "OF_SECRET": "made-up", "OF_CRM": "sandbox"}.items():
+    for name, value in {"OF_KEY": "sandbox-key", "OF_SECRET": "made-up-secret", "OF_CRM": "sandbox"}.items():
         monkeypatch.setenv(name, value)
     with threaded(onlinefundraising.build()) as url:
         made = Account(home, url)
