@@ -93,9 +93,9 @@ def test_a_secret_is_named_by_exactly_one_place_and_never_inline(text):
     ],
 )
 def test_what_people_save_with_a_secret_by_mistake_is_told(secret, words):
-    (told,) = oddities(secret, in_path=False)
-    assert words in told
-    assert "s3cret" not in told
+    (oddity,) = oddities(secret, in_path=False)
+    assert words in oddity
+    assert "s3cret" not in oddity
 
 
 @pytest.mark.parametrize("secret", ["s3cret", "a b", "blåbær", "-----BEGIN PRIVATE KEY-----\nabc\n-----END-----\n"])
@@ -112,6 +112,6 @@ def test_nothing_is_odd_about_other_secrets(secret):
     ],
 )
 def test_a_secret_in_an_address_needs_letters_that_an_address_can_have_and_enough_of_them(secret, words):
-    (told,) = oddities(secret, in_path=True)
-    assert words in told
+    (oddity,) = oddities(secret, in_path=True)
+    assert words in oddity
     assert oddities("0123456789abcdef", in_path=True) == []
