@@ -36,7 +36,7 @@ def conclude(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: date
 def _change(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datetime) -> ChargeChange:
     match answer.verdict:
         case Verdict.TAKEN:
-            event = _event(charge, answer, rules, now, CHARGED)
+            event = _event(charge, answer, rules, now, CHARGED, next_charge=_next_due(charge, rules))
             return ChargeChange(
                 state=ChargeState.TAKEN,
                 detail=answer.detail or f"{charge.amount} {rules.currency} taken",
@@ -69,7 +69,7 @@ def _failed(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datet
             due_day=retry,
             last_day=min(retry + rules.late, limit),
             failure=True,
-            events=(_event(charge, answer, rules, now, CHARGED, retry=retry),),
+            events=(_event(charge, answer, rules, now, CHARGED, retry=retry, next_charge=retry),),
         )
     agreement, recurring = charge.agreement, rules.offers.get(charge.agreement.service_id)
     # Only the provider's own status counts against the donor.
@@ -77,7 +77,8 @@ def _failed(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datet
     ended_why = None
     if recurring is not None and answer.status is not None and periods >= recurring.stop_after:
         ended_why = f"{periods} periods in a row were not paid; the last status was {status}"
-    events = [_event(charge, answer, rules, now, CHARGED, periods=periods)]
+    following = None if ended_why else _next_due(charge, rules)
+    events = [_event(charge, answer, rules, now, CHARGED, periods=periods, next_charge=following)]
     if ended_why is not None:
         events.append(_event(charge, answer, rules, now, ENDED, periods=periods))
     return ChargeChange(
@@ -99,10 +100,8 @@ def try_again(rules: ChargeRules, now: datetime) -> ChargeChange:
 
 def _limit(charge: Charge, rules: ChargeRules) -> date:
     """The last day before the next period is due."""
-    recurring = rules.offers.get(charge.agreement.service_id)
-    if recurring is None:
-        return charge.last_day
-    return due_day(next_period(charge.period), began_on(charge.agreement, rules), recurring) - DAY
+    following = _next_due(charge, rules)
+    return charge.last_day if following is None else following - DAY
 
 
 def _event(
@@ -114,6 +113,7 @@ def _event(
     *,
     retry: date | None = None,
     periods: int | None = None,
+    next_charge: date | None = None,
 ) -> Event:
     agreement = charge.agreement
     amount = answer.price if answer.price is not None else charge.amount
@@ -123,7 +123,7 @@ def _event(
         "period": charge.period,
         "due_day": charge.due_day.isoformat(),
         "attempt": charge.attempt,
-        "next_charge": _next_charge(charge, agreement, rules),
+        "next_charge": next_charge.isoformat() if next_charge else None,
         "retry_on": retry.isoformat() if retry else None,
         "failed_periods": periods,
         "offer": rules.offers[agreement.service_id].offer if agreement.service_id in rules.offers else None,
@@ -152,8 +152,9 @@ def _event(
     )
 
 
-def _next_charge(charge: Charge, agreement: Agreement, rules: ChargeRules) -> str | None:
-    recurring = rules.offers.get(agreement.service_id)
-    if recurring is None:
+def _next_due(charge: Charge, rules: ChargeRules) -> date | None:
+    """The day of the next period; None if the subscription has ended, or the offer is not charged any more."""
+    agreement, recurring = charge.agreement, rules.offers.get(charge.agreement.service_id)
+    if recurring is None or agreement.ended_at is not None:
         return None
-    return due_day(next_period(charge.period), began_on(agreement, rules), recurring).isoformat()
+    return due_day(next_period(charge.period), began_on(agreement, rules), recurring)

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,9 @@ from connector.store.writer import Writer
 AGREEMENT = """agreement.id, agreement.provider, agreement.msisdn, agreement.service_id, agreement.short_number,
     agreement.keyword, agreement.subscription_id, agreement.amount, agreement.event_id, agreement.began_at,
     agreement.last_period, agreement.failed_periods, agreement.ended_at, agreement.ended_why"""
+MAX_AGE = timedelta(
+    days=1
+)  # of a payment when its event arrives: the event of a window is stored when the window is made
 PAGE = 500  # agreements that are read at once, so that callbacks are answered in between
 RUNNING = "provider = ? AND ended_at IS NULL"
 PUT = """INSERT INTO agreements (provider, msisdn, service_id, short_number, keyword, subscription_id, amount,
@@ -70,8 +73,10 @@ class NewAmount(Struct, frozen=True, kw_only=True):
 
 def begun_by(event: Event, event_id: int, decisions: Iterable[Decision]) -> Iterator[NewAgreement]:
     """The agreements that an event begins. Only a subscription that the provider names by an id was begun by a payment."""
+    # The first payment counts for its month, so that an older time, which only a mistake can give, would charge too early.
+    began_at = max(event.occurred_at or event.received_at, event.received_at - MAX_AGE)
     for decision in decisions:
-        made = _made(decision, event_id, event.price, event.occurred_at or event.received_at)
+        made = _made(decision, event_id, event.price, began_at)
         if made is not None:
             yield made
 

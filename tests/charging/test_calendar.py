@@ -7,11 +7,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from connector.charging.calendar import due, due_day, next_period
+from connector.charging.calendar import began_on, due, due_day, next_period
 from connector.charging.checks import is_open
 from connector.model.charge import Agreement, ChargeRules, Recurring
+from connector.model.consent import Decision, Scope, Subscription
+from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
+from connector.store.agreements import begun_by
 
 OSLO = ZoneInfo("Europe/Oslo")
 
@@ -63,6 +67,18 @@ def found(began, today, *, since=date(2000, 1, 1), day=None, **more):
         ("2026-04", date(2026, 1, 31), date(2026, 4, 30)),
         ("2026-05", date(2026, 1, 31), date(2026, 5, 31)),
         ("2026-03", date(2026, 1, 5), date(2026, 3, 5)),
+        ("2026-02", date(2025, 12, 30), date(2026, 2, 28)),
+        ("2026-02", date(2025, 12, 29), date(2026, 2, 28)),
+        ("2026-02", date(2025, 12, 28), date(2026, 2, 28)),
+        ("2028-02", date(2027, 12, 30), date(2028, 2, 29)),
+        ("2028-02", date(2027, 12, 29), date(2028, 2, 29)),
+        ("2025-02", date(2024, 2, 29), date(2025, 2, 28)),
+        ("2028-02", date(2024, 2, 29), date(2028, 2, 29)),
+        ("2025-03", date(2024, 2, 29), date(2025, 3, 29)),
+        ("2100-02", date(2099, 12, 31), date(2100, 2, 28)),
+        ("2026-06", date(2026, 5, 31), date(2026, 6, 30)),
+        ("2026-12", date(2026, 8, 31), date(2026, 12, 31)),
+        ("2027-01", date(2026, 12, 31), date(2027, 1, 31)),
     ],
 )
 def test_the_due_day_in_a_short_month_is_its_last_day(period, began, expected):
@@ -79,6 +95,74 @@ def test_the_due_day_is_a_day_of_the_donors_time_zone():
     (charge,) = due(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 10))
     assert charge.due_day == date(2026, 2, 10)
     assert list(due(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 9))) == []
+
+
+@pytest.mark.parametrize(
+    ("began", "day", "first"),
+    [
+        (date(2026, 1, 18), 1, date(2026, 2, 1)),  # 14 days
+        (date(2026, 1, 19), 1, date(2026, 3, 1)),  # 13 days
+        (date(2026, 1, 31), 14, date(2026, 2, 14)),
+        (date(2026, 1, 31), 13, date(2026, 3, 13)),
+        (date(2026, 1, 31), None, date(2026, 2, 28)),
+        (date(2026, 2, 28), None, date(2026, 3, 28)),
+        (date(2024, 2, 29), None, date(2024, 3, 29)),
+        (date(2026, 12, 31), 1, date(2027, 2, 1)),
+        (date(2026, 1, 1), 28, date(2026, 2, 28)),  # not on 28 January: that month is paid
+    ],
+)
+def test_the_first_charge_is_two_weeks_after_the_payment_and_in_another_month(began, day, first):
+    days = (began + timedelta(days=number) for number in range(100))
+    assert next(each for each in days if any(not one.skipped for one in found(began, each, day=day))) == first
+
+
+@pytest.mark.parametrize(
+    ("zone", "moment", "day"),
+    [
+        ("Europe/Oslo", datetime(2026, 3, 28, 23, 30, tzinfo=UTC), date(2026, 3, 29)),  # before the clock goes forward
+        ("Europe/Oslo", datetime(2026, 3, 29, 21, 59, tzinfo=UTC), date(2026, 3, 29)),
+        ("Europe/Oslo", datetime(2026, 3, 29, 22, 0, tzinfo=UTC), date(2026, 3, 30)),
+        ("Europe/Oslo", datetime(2026, 10, 25, 22, 30, tzinfo=UTC), date(2026, 10, 25)),  # after it went back
+        ("Europe/Oslo", datetime(2026, 10, 25, 23, 0, tzinfo=UTC), date(2026, 10, 26)),
+        ("Pacific/Auckland", datetime(2026, 1, 30, 11, 0, tzinfo=UTC), date(2026, 1, 31)),
+        ("America/St_Johns", datetime(2026, 2, 1, 3, 29, tzinfo=UTC), date(2026, 1, 31)),
+        ("Pacific/Kiritimati", datetime(2026, 12, 31, 10, 0, tzinfo=UTC), date(2027, 1, 1)),
+    ],
+)
+def test_the_day_on_which_a_subscription_began_is_the_donors(zone, moment, day):
+    assert began_on(agreement(moment), structs.replace(rules(), zone=ZoneInfo(zone))) == day
+
+
+@pytest.mark.parametrize(
+    ("occurred", "began"),
+    [
+        (timedelta(), timedelta()),
+        (timedelta(hours=-20), timedelta(hours=-20)),
+        (timedelta(days=-40), timedelta(days=-1)),  # the provider's clock is wrong
+        (timedelta(days=40), timedelta()),
+        (None, timedelta()),
+    ],
+)
+def test_a_subscription_began_about_when_its_window_was_made(occurred, began):
+    arrival = noon(date(2026, 2, 20))
+    event = Event(
+        key="w",
+        provider="messagecloud",
+        shape="subscription",
+        received_at=arrival,
+        occurred_at=None if occurred is None else arrival + occurred,
+    )
+    bound = Subscription(provider="messagecloud", service_id="s-1", subscription_id="w-1")
+    decision = Decision(
+        phone=Phone("+4790000001"),
+        word=Verdict.OPT_IN,
+        scope=Scope.SUBSCRIPTION,
+        subscription=bound,
+        origin="messagecloud",
+        occurred_at=arrival,
+    )
+    (begun,) = begun_by(event, 1, [decision])
+    assert begun.began_at == arrival + began
 
 
 def test_charging_hours_follow_the_donors_clock_when_daylight_saving_changes():

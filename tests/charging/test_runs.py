@@ -138,6 +138,8 @@ async def test_a_charge_without_credit_is_tried_again_after_three_and_seven_days
     days = [entry.at.date() for entry in scene.store.charges.log(charge.id) if entry.state == "sending"]
     assert days == [date(2026, 3, 1), date(2026, 3, 4), date(2026, 3, 8)]
     assert [one.properties.get("retry_on") for one in scene.reported[1:]] == ["2026-03-04", "2026-03-08", None]
+    following = [one.properties.get("next_charge") for one in scene.reported]
+    assert following == ["2026-03-01", "2026-03-04", "2026-03-08", "2026-04-01"]
 
 
 async def test_three_failed_months_end_the_subscription_and_make_an_event(scene):
@@ -151,6 +153,8 @@ async def test_three_failed_months_end_the_subscription_and_make_an_event(scene)
     assert [one.action for one in scene.reported] == ["charge"] * 4 + ["ended"]
     ended = scene.reported[-1]
     assert (ended.status, ended.properties["failed_periods"]) == ("REJECTED", 3)
+    following = [one.properties.get("next_charge") for one in scene.reported]
+    assert following == ["2026-03-01", "2026-04-01", "2026-05-01", None, None]
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, model_validator
 
 from connector.config.secrets import SecretRef
-from connector.config.settings import Region
+from connector.config.settings import Region, TimeZone
 from connector.config.time_of_day import TimeOfDay
 from connector.config.validation import Duration, Strict, wrong
 from connector.providers.auth_settings import AuthSettings
@@ -34,17 +33,6 @@ Page = Annotated[str, AfterValidator(_page)]
 Word = Annotated[str, Field(min_length=1)]
 RetryStatus = Literal["NO_CREDIT", "FAILED", "VALIDITY_EXPIRED"]  # the failures that may pass ("Status Codes")
 RetryPause = Annotated[Duration, Field(ge=timedelta(days=1), le=timedelta(days=21))]
-
-
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ValueError, ZoneInfoNotFoundError):
-        raise wrong("bad-timezone", "there is no such time zone", "write it like Europe/Oslo") from None
-    return name
-
-
-Zone = Annotated[str, AfterValidator(_zone)]
 
 
 class ApiSettings(Strict):
@@ -116,7 +104,7 @@ class ChargesSettings(Strict):
     """Whether donors are charged. Before this is true, nothing is sent."""
     hours: HoursSettings = HoursSettings()
     """When charges are sent. Nobody is charged at night."""
-    timezone: Zone = ZONE
+    timezone: TimeZone = ZONE
     """The time zone of the donors: their days and hours."""
     max_amount: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """The largest charge, in NOK. A larger one is skipped and shown."""
@@ -168,6 +156,20 @@ class MessageCloudSettings(AuthSettings):
         if twice := sorted({one for one in recurring if recurring.count(one) > 1}):
             message = f"two offers with `recurring:` have the service_id {twice[0]}: their donors cannot be told apart"
             raise wrong("same-service", message, "remove `recurring:` from one of them")
+        for name, one in self.offers.items():
+            self._check_amount(name, one)
         if self.charges.enabled and not recurring:
             raise wrong("no-recurring", "no offer has `recurring:`, so nobody can be charged", "add it to an offer")
         return self
+
+    def _check_amount(self, name: str, offer: OfferSettings) -> None:
+        if offer.recurring is None:
+            return
+        fixed = offer.recurring.amount
+        field, amount = ("price", offer.price) if fixed == "from_subscription" else ("amount", Decimal(fixed))
+        if amount > self.charges.max_amount:
+            message = f"no donor of the offer {name} would be charged: `{field}` is more than `charges: max_amount`"
+            raise wrong("above-max-amount", message, f"lower it, or set `max_amount` to {amount:f} or more")
+        if amount != amount.to_integral_value():
+            message = f"no donor of the offer {name} would be charged: `{field}` is not a whole amount in NOK"
+            raise wrong("not-whole", message, "MessageCloud charges whole amounts only")
