@@ -10,7 +10,6 @@ from connector.model.charge import (
     CHARGE,
     CHARGED,
     ENDED,
-    Agreement,
     Charge,
     ChargeAnswer,
     ChargeChange,
