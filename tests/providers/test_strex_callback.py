@@ -17,6 +17,8 @@ SAMPLES = Path(__file__).parent.parent / "samples" / "strex"
 NOW = datetime(2026, 1, 2, 3, 5, tzinfo=UTC)
 READER = Reader(provider="strex", keywords={"katt": "KATT"})
 PERSON = Phone("+4798079008")
+# The members of the sample report that have no field of their own in an event.
+MEMBERS = {"operatorId": "no.telenor", "delivered": True, "smscTransactionId": "16976c7448d", "smscMessageParts": 1}
 
 
 def sample(name):
@@ -582,4 +584,11 @@ def test_properties_may_stand_beside_the_other_members():
     assert READER.delivery_report(json.dumps(flat).encode(), NOW) == report()
     both = report({"Keyword": "HUND"}, SystemAction="Unsubscribe", Keyword="KATT", myproperty="x")
     assert (both.verdict, both.keyword) == (Verdict.OPT_OUT, "HUND")
-    assert both.properties == {"SystemAction": "Unsubscribe", "Keyword": "HUND", "myproperty": "x"}
+    own = {"SystemAction": "Unsubscribe", "Keyword": "HUND", "myproperty": "x"}
+    assert both.properties == own | MEMBERS
+
+
+def test_members_without_a_field_of_their_own_are_properties():
+    assert report({}).properties == MEMBERS
+    assert report({"OperatorId": "x", "operatorId": 1}).properties == {**MEMBERS, "OperatorId": "x", "operatorId": 1}
+    assert message(processAttempts=2, tags=["a"]).properties == {"processAttempts": 2, "tags": ["a"]}

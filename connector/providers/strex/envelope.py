@@ -59,9 +59,9 @@ def find_lookup(envelope: Mapping[str, Any], properties: Mapping[str, Any]) -> d
                 return found
         elif type(value) is str and value.startswith("{"):
             texts.append(value)
-    for value in envelope.values():
+    for name, value in envelope.items():
         # Text is not parsed here: `content` is what a subscriber wrote, and it does not name the subscriber.
-        if type(value) is dict and value is not properties and (found := _as_lookup(value)):
+        if type(value) is dict and name != "properties" and (found := _as_lookup(value)):
             return found
     for text in texts:
         if found := _from_text(text):
@@ -128,6 +128,22 @@ ENVELOPE = frozenset(
     }
 )
 _ENVELOPE = {name.lower(): name for name in ENVELOPE}
+# Those with a field of their own in an event. All others are properties of it, so that rules can name them.
+PLACED = frozenset(
+    {
+        "transactionId",
+        "keywordId",
+        "sender",
+        "recipient",
+        "content",
+        "created",
+        "properties",
+        "price",
+        "statusCode",
+        "detailedStatusCode",
+        "received",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -211,7 +227,7 @@ def open_forward(body: bytes) -> Forward:
     foreign = not ENVELOPE.issuperset(members)
     if foreign:
         members = _with_model_names(members)
-    properties = _properties(members, foreign=foreign)
+    properties = _properties(members)
     lowered = {}
     marked = nested = False
     for name, value in properties.items():
@@ -229,17 +245,19 @@ def open_forward(body: bytes) -> Forward:
     return Forward(members, properties, lowered, marked, lookup)
 
 
-def _properties(members: dict[str, Any], *, foreign: bool) -> dict[str, Any]:
-    """The properties. The envelope is not documented, so they may also stand in it, among its `foreign` members."""
+def _properties(members: dict[str, Any]) -> dict[str, Any]:
+    """The properties, and the other members of the envelope, which is not documented: properties may stand in it too."""
     properties = members.get("properties")
     if type(properties) is not dict:
         try:
             properties = as_map(properties)
         except Unreadable:
             raise Unreadable("properties is not an object") from None
-    if not foreign:
-        return properties
-    outside = {name: value for name, value in members.items() if name not in ENVELOPE and type(value) is not dict}
+    outside = {
+        name: value
+        for name, value in members.items()
+        if name not in PLACED and value is not None and type(value) is not dict
+    }
     return outside | properties
 
 
