@@ -228,7 +228,7 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
     commands: dict[str, Command] = {
         **commands_for(context),
         "reload": app.reload_for_a_person,
-        "reconcile": app.reconciler.for_a_person,
+        "reconcile": app.reconciler.admin_command,
     }
     editor = Editor(context, app.reload_for_a_person)
     stack.push_async_callback(editor.close)
@@ -263,7 +263,7 @@ def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> Ni
         Job(name="backup", at=settings.store.backup.at, work=backup.make),
         Job(name="retention", at="03:17", work=app.sweep),
         Job(name="drift", at="04:41", work=drift.look),
-        Job(name="reconcile", at=settings.reconcile.at, work=app.reconciler.for_calendar),
+        Job(name="reconcile", at=settings.reconcile.at, work=app.reconciler.start_nightly),
     ]
     scheduler = Scheduler(jobs, timezone=settings.timezone, monotonic=clock.monotonic, emit=app.emit)
     scheduler.start()

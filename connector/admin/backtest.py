@@ -10,7 +10,7 @@ from connector.model.event import Event, Verdict
 from connector.model.plan import Known, Plan
 from connector.model.states import EventState
 from connector.pipeline.known import known_before
-from connector.pipeline.plan import made_clear
+from connector.pipeline.plan import with_known_number
 from connector.pipeline.plan_changes import Change, Kind, compare
 from connector.pipeline.planning import plan
 from connector.store.inbox import StoredEvent
@@ -37,7 +37,7 @@ class Backtest:
 
     def take_stored(self, store: Store, page: Sequence[StoredEvent]) -> None:
         """Compare the plans of stored events."""
-        readable = [(one.id, made_clear(one.event, store)) for one in page if one.event is not None]
+        readable = [(one.id, with_known_number(one.event, store)) for one in page if one.event is not None]
         self.unreadable += len(page) - len(readable)
         concerned = [(event_id, event) for event_id, event in readable if event.source in self._differing]
         ledgers = self._ledgers_of(store, {event.msisdn.e164 for _, event in concerned if event.msisdn})

@@ -11,7 +11,7 @@ from connector.model.errors import ConnectorError
 from connector.model.event import Event
 from connector.model.operation import Operation, RecordWrite
 from connector.pipeline.known import known_before
-from connector.pipeline.plan import made_clear
+from connector.pipeline.plan import with_known_number
 from connector.registry import record_address
 from connector.store.inbox import StoredEvent
 from connector.store.overview import UnitNow
@@ -102,7 +102,7 @@ def _test(context: AdminContext, stored: StoredEvent, rules: Ruleset) -> dict[st
     """The event as a test of the mapping file, its personal data replaced; or why there is none."""
     if stored.event is None:
         return {"file": None, "text": None, "why": "it could not be read"}
-    event = made_clear(stored.event, context.store)
+    event = with_known_number(stored.event, context.store)
     ledger = context.store.consents.of(event.msisdn.e164) if event.msisdn is not None else ()
     known = known_before(context.store, stored.id, event, ledger, context.configured)
     try:

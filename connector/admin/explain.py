@@ -15,7 +15,7 @@ from connector.model.event import Event
 from connector.model.phone import Phone
 from connector.model.plan import Known, Plan
 from connector.pipeline.known import known_before
-from connector.pipeline.plan import made_clear
+from connector.pipeline.plan import with_known_number
 from connector.pipeline.planning import plan
 from connector.store.inbox import StoredEvent
 
@@ -66,7 +66,7 @@ def explain_by(context: AdminContext, stored: StoredEvent, rules: Ruleset, *, re
     )
     if event is None:
         return {"event": _unread(stored), "plan": None, "became": became}
-    done = _plan_again(context, stored.id, made_clear(event, context.store), rules)
+    done = _plan_again(context, stored.id, with_known_number(event, context.store), rules)
     return {
         "event": event_document(event, masked),
         "plan": plan_document(done, event, rules, masked),

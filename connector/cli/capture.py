@@ -21,7 +21,7 @@ def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
     from connector.admin.capture import capture  # noqa: PLC0415 - see the package's docstring.
     from connector.admin.context import stored_id  # noqa: PLC0415 - the same.
     from connector.pipeline.known import known_before  # noqa: PLC0415 - the same.
-    from connector.pipeline.plan import made_clear  # noqa: PLC0415 - the same.
+    from connector.pipeline.plan import with_known_number  # noqa: PLC0415 - the same.
     from connector.registry import opt_outs  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
@@ -31,7 +31,7 @@ def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
     if stored is None or stored.event is None:
         why = "there is no such event" if stored is None else f"event {stored.id} cannot be read"
         raise ConnectorError(f"{why}: see `connector events`")
-    event = made_clear(stored.event, store)
+    event = with_known_number(stored.event, store)
     ledger = store.consents.of(event.msisdn.e164) if event.msisdn is not None else ()
     known = known_before(store, stored.id, event, ledger, opt_outs(loaded).subscriptions)
     name, test = capture(read_rules(loaded), event, known, event_id=stored.id, file=file)

@@ -89,7 +89,7 @@ class ChargeRunner:
         self._store = store
         self._runtime = runtime
         self._alarms = alarms
-        self._answered: tuple[Charge, ChargeAnswer] | None = None  # its answer is not stored yet
+        self._unstored: tuple[Charge, ChargeAnswer] | None = None  # its answer is not stored yet
         self._clocks: tuple[datetime, float] | None = None  # at the last step
         self._failures = 0  # calls in a row that could not be made
         self._paused_until = 0.0  # monotonic seconds
@@ -124,7 +124,7 @@ class ChargeRunner:
         if not self._adopted:
             await self._store.agreements.adopt(self._provider)
             self._adopted = True
-        if self._answered is not None:
+        if self._unstored is not None:
             await self._finish()
         lost = await self._store.charges.doubt_sending(self._provider, now=self._runtime.now())
         for charge_id in lost:
@@ -138,7 +138,7 @@ class ChargeRunner:
         self._report_doubt()
 
     async def _control(self, today: date, now: datetime) -> Control:
-        """What holds the provider's charges. The first time, charging is switched on from this day."""
+        """What stops or limits the provider's charges. The first time, charging is switched on from this day."""
         await self._hold_after_jump(now)
         runs = self._store.charge_runs
         control = runs.control(self._provider)
@@ -148,7 +148,7 @@ class ChargeRunner:
         return control
 
     async def _hold_after_jump(self, now: datetime) -> None:
-        """Hold the next run if the clock has jumped since the last step. It is seen again until the hold is stored."""
+        """Hold the next run if the clock has jumped since the last step. The jump is found again until the hold is stored."""
         monotonic = self._runtime.monotonic()
         if self._clocks is not None:
             before, monotonic_before = self._clocks
@@ -174,7 +174,7 @@ class ChargeRunner:
         if run.state is not RunState.APPROVED or runs.is_planned(self._provider, today):
             return run
         new = await self._due_charges(today, control)
-        # A run that was approved before its day may have grown since.
+        # A run that was approved before its day may have more charges now.
         size = sum(not one.skipped for one in new)
         if size > run.size or control.hold:
             why = control.hold or f"it was approved with {run.size} charges and has {size} now"
@@ -200,7 +200,7 @@ class ChargeRunner:
         begun = await self._store.charges.begin(charge, partial(judge, self._rules), today=today, now=now)
         if begun is None:
             return 1
-        self._answered = begun, await self._call(begun)
+        self._unstored = begun, await self._call(begun)
         await self._finish()
         return 1
 
@@ -208,14 +208,14 @@ class ChargeRunner:
         """Charge the donor. After a bug it is in doubt whether money was taken."""
         try:
             answer = await self._charger.send(self._http, charge)
-        except Exception as error:  # noqa: BLE001 - what became of the charge must be stored in any case.
+        except Exception as error:  # noqa: BLE001 - the state of the charge must be stored in any case.
             self._report_bug(error)
             return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail="a bug while the call was made: please report it")
-        if answer.transaction_id and (reason := self._used(charge, answer.transaction_id)):
+        if answer.transaction_id and (reason := self._why_not_new(charge, answer.transaction_id)):
             return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail=reason)
         return answer
 
-    def _used(self, charge: Charge, transaction_id: str) -> str | None:
+    def _why_not_new(self, charge: Charge, transaction_id: str) -> str | None:
         """Why a transaction says nothing about this charge; None if it is a new one."""
         if (other := self._store.charges.another_of(charge, transaction_id)) is not None:
             return f"the answer names the transaction of charge {other}"
@@ -237,10 +237,10 @@ class ChargeRunner:
 
     async def _finish(self) -> None:
         """Store the answer. If that fails, the next step tries again before it sends anything else."""
-        assert self._answered is not None  # noqa: S101 - the callers have just seen it.
-        charge, answer = self._answered
+        assert self._unstored is not None  # noqa: S101 - the callers have just seen it.
+        charge, answer = self._unstored
         await self._store_change(charge, conclude(charge, answer, self._rules, self._runtime.now()))
-        self._answered = None
+        self._unstored = None
         self._pause_after(answer)
 
     async def _store_change(self, charge: Charge, change: ChargeChange, *, asked: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""The position of a feed in its CRM's changes, and what is compared there."""
+"""The position of a feed in its CRM's changes, and which fields are compared."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -13,20 +13,20 @@ from connector.ports import Feed, Page, Shadow
 class Cursor:
     """The position of a feed, and whether it still reads all records.
 
-    It reads all records at first, and again when it watches more fields. Then only the added fields are new, and the
-    others are compared as usual.
+    It reads all records at first, and again when fields are added. Added fields are only stored; the others are compared
+    as usual.
     """
 
     fields: tuple[str, ...]
-    consent: tuple[str, ...] = ()  # which fields say what about consent, as the config has it
+    consent: tuple[str, ...] = ()  # the consent fields and values of the config
     position: str | None = None
     baseline: bool = True  # all records are read
-    # Of a baseline: the fields that were read before it; None: those that each shadow holds.
+    # During a baseline: the fields that were read before it. None: the fields of each shadow.
     known: tuple[str, ...] | None = ()
 
     @classmethod
     def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
-        """The stored cursor. It begins with all records again if there is none, or if more is watched than before."""
+        """The stored cursor. All records are read again if there is none, or if fields were added."""
         fields = tuple(sorted({*feed.fields, *feed.key_fields}))
         declared = _declared(consent)
         new = cls(fields=fields, consent=declared)
@@ -67,7 +67,7 @@ class Cursor:
 
 
 def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
-    """The consent fields as the config has them. When they change, all records are read once more."""
+    """The consent fields of the config. When they change, all records are read again."""
     if consent is None:
         return ()
     return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))

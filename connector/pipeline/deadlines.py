@@ -1,6 +1,6 @@
 """Alarms for opt-outs that a CRM or provider has not confirmed: at the deadline, after an hour and after a day.
 
-An opt-out that no rule sends to the CRM or the provider raises an alarm at once, because waiting cannot help.
+An opt-out without a rule for the CRM or the provider raises an alarm at once, because waiting does not help.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Deliver: claim units, leave out what is superseded or suspended, send the rest, and settle every outcome."""
+"""Deliver: claims units, leaves out superseded and suspended operations, sends the others, and settles all outcomes."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -33,8 +33,8 @@ from connector.store.units import Confirmation, Settlement, Unit
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import BatchSent, Emit
 
-# After this many dead letters in a row without a delivery, the fault is not in single units: no more become dead letters.
-MOST_GIVEN_UP = 3
+# After so many dead letters in a row no more are made: the bug is not in single units.
+MAX_GIVEN_UP = 3
 
 
 class Deliverer:
@@ -58,11 +58,11 @@ class Deliverer:
         self._consent = config.consent
 
     async def deliver(self, channel: SinkChannel, worker: "DeliveryWorker") -> int:
-        """Claim a batch, send it, judge every outcome, and settle all in one transaction. An error leaves no claim behind.
+        """Claim a batch, send it, and settle all its outcomes in one transaction. After an error no claim is left.
 
-        Each CRM has two workers. While one sends, the other settles what was delivered, and claims if a whole batch waits.
+        Each CRM has two workers. While one sends, the other settles its last batch, and claims the next if a full one waits.
         """
-        async with worker.at_work(self._store.outbox, self._emit, self._runtime.now):
+        async with worker.step(self._store.outbox, self._emit, self._runtime.now):
             ahead = await self._claim_ahead(channel, worker)
             async with channel.send_lock:
                 units, allowance = await self._claim(channel, worker, ahead)
@@ -72,29 +72,29 @@ class Deliverer:
                 pending = drop_superseded(units, self._store, channel.sink.traits, consent)
                 batch = self._drop_suspended(pending, channel.sink)
                 result = await self._send(channel, allowance, batch)
-                if not result.well:
-                    # Settled under the lock, because what the next batch may send depends on it.
+                if not result.all_delivered:
+                    # Settled under the lock, because the next batch depends on the result.
                     await self._settle(channel, units, pending, result)
-            if result.well:
+            if result.all_delivered:
                 await self._settle(channel, units, pending, result)
             return len(units)
 
     async def _claim_ahead(self, channel: SinkChannel, worker: "DeliveryWorker") -> list[Unit]:
-        """Claim a whole batch while another one is being sent. Claim nothing while the sink fails: it is probed first."""
+        """Claim a full batch while another one is being sent. Claim nothing while the sink fails: it is probed first."""
         if not channel.send_lock.locked():
             return []
         allowance = channel.allowance(self._runtime.monotonic())
-        if allowance is None or channel.breaker.cause is not None or worker.singly:
+        if allowance is None or channel.breaker.cause is not None or worker.one_by_one:
             return []
         return await self._claim_units(channel, allowance, worker, whole=True)
 
     async def _claim(
         self, channel: SinkChannel, worker: "DeliveryWorker", ahead: list[Unit]
     ) -> tuple[list[Unit], SendAllowance | None]:
-        """The batch to send now: the one claimed ahead if the sink still accepts that many, otherwise a new claim."""
+        """The batch to send now: the one claimed ahead if the sink still accepts its size, otherwise a new claim."""
         if ahead and not channel.accepts(sum(len(unit.operations) for unit in ahead), self._runtime.monotonic()):
             await self._store.outbox.give_back(ahead, self._runtime.now())
-            ahead, worker.held = [], ()
+            ahead, worker.claimed = [], ()
         allowance = channel.allowance(self._runtime.monotonic())
         if allowance is None:
             return [], None
@@ -108,7 +108,7 @@ class Deliverer:
     ) -> list[Unit]:
         """Claim the next batch, or nothing. When API calls are scarce a batch waits until it is full or holds an opt-out.
 
-        `allowance` is what may be sent now; with `whole` nothing is claimed unless a full batch waits.
+        `allowance` is what may be sent now. With `whole` only a full batch is claimed.
         """
         allowance = worker.limit(allowance)
         name, size, now = channel.sink.name, allowance.size, self._runtime.now()
@@ -127,13 +127,13 @@ class Deliverer:
         units = units or await outbox.claim(name, size, worker.claim, now, only_urgent=only_urgent)
         if units:
             channel.sent = self._runtime.monotonic()
-            worker.held = units
+            worker.claimed = units
         elif not whole:
             await channel.prepare()
         return units
 
     def _drop_suspended(self, pending: Sequence[PendingWrite], sink: Sink) -> Filtered:
-        """The operations that are left, without those of suspended rules."""
+        """The pending operations without those of suspended rules."""
         operations = [one.operation for one in pending if one.operation is not None]
         suspensions = self._store.suspensions.of(sink.name)
         if not suspensions:
@@ -141,7 +141,7 @@ class Deliverer:
         return filter_suspended(operations, suspensions, self._runtime.now(), sink.traits)
 
     async def _send(self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered) -> SendResult:
-        """Send the batch, and adapt the pace and the circuit breaker to the outcomes."""
+        """Send the batch, and adapt batch size and circuit breaker to the outcomes."""
         sink, client, operations = channel.sink, channel.client, batch.to_send
         began, sent_at, calls = self._runtime.monotonic(), self._runtime.now(), client.calls
         answered = await send(sink, client, operations, self._store.known_records(operations).task)
@@ -155,7 +155,7 @@ class Deliverer:
             answered=answered,
             sent_at=sent_at,
             sent=batch.with_suspended(answered) if batch.held_back else answered,
-            well=not batch.suspensions and all(isinstance(one, Delivered) for one in answered.outcomes),
+            all_delivered=not batch.suspensions and all(isinstance(one, Delivered) for one in answered.outcomes),
         )
         return self._update_breaker(channel, allowance, result)
 
@@ -189,15 +189,15 @@ class Deliverer:
         await self._store.outbox.settle(settled, now=self._runtime.now())
         for fact in settled_events(units, settled, now=self._runtime.now()):
             self._emit(fact)
-        if not result.well:
+        if not result.all_delivered:
             await self._suspend(channel, units, settled, result)
-        if not result.well or channel.refused:
+        if not result.all_delivered or channel.refused:
             channel.note_refused(result.answered.outcomes, self._store.overview.refused_for, self._emit)
 
     async def _suspend(
         self, channel: SinkChannel, units: Sequence[Unit], settled: Sequence[Settlement], result: SendResult
     ) -> None:
-        """Record which rules this batch suspends or resumes. Units that older mappings planned are planned again."""
+        """Record which rules this batch suspends or resumes. Suspended units of older mappings are planned again."""
         rules, now = self._rules(), self._runtime.now()
         for fact in await record_suspensions(self._store, channel.sink.name, result, rules, now=now):
             self._emit(fact)
@@ -222,23 +222,23 @@ async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
 
 @dataclasses.dataclass(slots=True)
 class DeliveryWorker:
-    """The claims of one worker. It does one step at a time, so that between two steps nothing is claimed in its name."""
+    """The claims of one worker. Between two of its steps it has no claim."""
 
-    claim: str  # its name in the claims; it begins with the id of this start of the process
-    held: Sequence[Unit] = ()
-    returns: bool = False  # a step has raised, so that units may still be claimed in its name
-    singly: int = 0  # units that are still taken one at a time, after a bug in a batch
-    given_up: int = 0  # dead letters of bugs in a row
+    claim: str  # the name of its claims; it begins with the id of this start of the process
+    claimed: Sequence[Unit] = ()
+    must_release: bool = False  # a step has raised, so that it may still have claims
+    one_by_one: int = 0  # units that are still claimed one at a time, after a bug in a batch
+    given_up: int = 0  # dead letters because of bugs, in a row
 
     @asynccontextmanager
-    async def at_work(self, outbox: Outbox, emit: Emit, now: Callable[[], datetime]) -> AsyncIterator[None]:
-        """One step. If it raises, what it has claimed is put back in doubt: now, or before the next claim.
+    async def step(self, outbox: Outbox, emit: Emit, now: Callable[[], datetime]) -> AsyncIterator[None]:
+        """One step. If it raises, its claims are released in doubt: now, or before the next claim.
 
-        After a bug the units are claimed one at a time. One that fails alone becomes a dead letter, so that the others continue.
+        After a bug the units are claimed one at a time. A unit that fails alone becomes a dead letter; the others continue.
         """
-        if self.returns:
-            await self._give_back(outbox, now())
-        self.held, self.returns = [], True
+        if self.must_release:
+            await self._release(outbox, now())
+        self.claimed, self.must_release = [], True
         try:
             yield
         except StoreUnavailable:
@@ -246,32 +246,32 @@ class DeliveryWorker:
         except Exception as error:
             await self._after_bug(outbox, emit, now(), place(error))
             raise
-        self.returns = False
-        if self.held:
-            self.singly, self.given_up = max(0, self.singly - len(self.held)), 0
+        self.must_release = False
+        if self.claimed:
+            self.one_by_one, self.given_up = max(0, self.one_by_one - len(self.claimed)), 0
 
     def limit(self, allowance: SendAllowance) -> SendAllowance:
         """The allowance, reduced to one unit after a bug."""
-        return dataclasses.replace(allowance, size=1) if self.singly else allowance
+        return dataclasses.replace(allowance, size=1) if self.one_by_one else allowance
 
-    async def _give_back(self, outbox: Outbox, now: datetime) -> None:
+    async def _release(self, outbox: Outbox, now: datetime) -> None:
         await outbox.release(self.claim, now)
-        self.returns = False
+        self.must_release = False
 
     async def _after_bug(self, outbox: Outbox, emit: Emit, now: datetime, bug: str) -> None:
-        # Read from the store: a unit that cannot be read is claimed, but not in `held`.
-        claimed = outbox.claimed_by(self.claim)
-        if len(claimed) > 1 and not self.singly:
-            self.singly = len(claimed)
-        elif claimed and self.given_up < MOST_GIVEN_UP:
-            # Units of one person that are in doubt are claimed together: the first of them becomes the dead letter.
-            unit = next((one for one in self.held if one.id == claimed[0]), None)
-            end = _given_up(claimed[0], unit, bug)
+        # Read from the store: a unit that cannot be read is claimed, but not in `claimed`.
+        claimed_ids = outbox.claimed_by(self.claim)
+        if len(claimed_ids) > 1 and not self.one_by_one:
+            self.one_by_one = len(claimed_ids)
+        elif claimed_ids and self.given_up < MAX_GIVEN_UP:
+            # Units in doubt of one person are claimed together: the first of them becomes the dead letter.
+            unit = next((one for one in self.claimed if one.id == claimed_ids[0]), None)
+            end = _given_up(claimed_ids[0], unit, bug)
             await outbox.settle([end], now=now)
             if unit is not None:
                 emit(settled_event(unit, end, now))
             self.given_up += 1
-        await self._give_back(outbox, now)
+        await self._release(outbox, now)
 
 
 def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
@@ -293,18 +293,18 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
 def drop_superseded(
     units: Sequence[Unit], store: Store, traits: CrmTraits, consent_fields: Mapping[str, ConsentFields]
 ) -> list[PendingWrite]:
-    """Leave out what newer decisions and writes have superseded since the plan was made.
+    """Leave out operations and fields that newer decisions and writes have superseded since the plan was made.
 
-    A plan of an earlier version may name a record by another form of its id than the full one. `consent_fields` are those
+    A plan of an earlier version may name a record by a short form of its id. `consent_fields` are those
     of the sink, by object.
     """
     flagged = {name.casefold(): fields for name, fields in consent_fields.items()}
     creating = {unit.lane for unit in units if flagged and any(_may_create(one, flagged) for one in unit.operations)}
-    out = set(store.consents.opted_out(sorted(creating))) if creating else set()
+    opted_out = set(store.consents.opted_out(sorted(creating))) if creating else set()
     consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
-    ledgers = store.consents.of_many(sorted(out | {unit.lane for unit in units if unit.id in consent}))
-    out = {lane for lane in out if fold_ledger(ledgers[lane]).out}
-    # Opt-outs that were made in the CRM, and that nobody has judged yet: by number, the latest one's event.
+    ledgers = store.consents.of_many(sorted(opted_out | {unit.lane for unit in units if unit.id in consent}))
+    opted_out = {lane for lane in opted_out if fold_ledger(ledgers[lane]).out}
+    # Opt-outs in the CRM that are not planned yet: the event of the latest one, by number.
     undecided: Mapping[str, int] = {}
     if clearing := [unit for unit in units if any(map(_clears_flag, unit.operations))]:
         crm, numbers = clearing[0].operations[0].sink, sorted({unit.lane for unit in clearing})
@@ -328,7 +328,7 @@ def drop_superseded(
                     newer=newer,
                     ledger=ledgers.get(unit.lane, ()),
                 )
-            if operation is not None and unit.lane in out:
+            if operation is not None and unit.lane in opted_out:
                 (operation,) = out_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
             pending.append(PendingWrite(number, index, operation))
     return pending

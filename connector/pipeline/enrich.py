@@ -14,9 +14,7 @@ from connector.store.store import Store
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Alarm, Emit, EnricherCalled, WorkerFailed
 
-ASK_BATCH = (
-    4  # at once: half of what a client sends in parallel, so that an endpoint that must ask before it answers can do so
-)
+ASK_BATCH = 4  # at once: half of the parallel calls of a client; the others are for endpoints that make a call before they answer
 # The first answers come within seconds, the last ones after hours.
 GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
 
@@ -29,15 +27,15 @@ def enrich_worker(provider: str) -> str:
 async def enrich_due(
     channel: EnricherChannel, store: Store, emit: Emit, now: Callable[[], datetime], monotonic: Callable[[], float]
 ) -> tuple[int, int]:
-    """Ask what is due, and store the answers; returns how many were asked, and how many events may be planned now.
+    """Make the look-ups that are due, and store the answers; returns how many were made, and how many events can be planned.
 
-    After a crash in between the questions are still open, and are asked again.
+    After a crash the questions are still open, and are asked again.
     """
-    due = _one_each(store.questions.due(channel.enricher.provider, ASK_BATCH, now()))
+    due = _one_for_each_person(store.questions.due(channel.enricher.provider, ASK_BATCH, now()))
     if not due:
         return 0, 0
     answers = await asyncio.gather(*(_ask(channel, one, emit) for one in due))
-    at, moment = now(), monotonic()  # of the answers: pauses count from here
+    at, moment = now(), monotonic()  # pauses count from the answers
     closed = await asyncio.gather(
         *(_store(channel, one, answer, store, emit, at) for one, answer in zip(due, answers, strict=True))
     )
@@ -45,8 +43,8 @@ async def enrich_due(
     return len(due), sum(closed)
 
 
-def _one_each(due: Sequence[OpenQuestion]) -> list[OpenQuestion]:
-    """One question of each person at a time: its answer may spare the others."""
+def _one_for_each_person(due: Sequence[OpenQuestion]) -> list[OpenQuestion]:
+    """One question of each person at a time: its answer may make the others unnecessary."""
     first: dict[str, OpenQuestion] = {}
     for one in due:
         phone = one.event.msisdn
@@ -57,7 +55,7 @@ def _one_each(due: Sequence[OpenQuestion]) -> list[OpenQuestion]:
 async def _ask(channel: EnricherChannel, question: OpenQuestion, emit: Emit) -> Enriched | Pending:
     try:
         return await channel.enricher.ask(channel.client, question.event)
-    except Exception as error:  # noqa: BLE001 - a bug about one event must not hold up the questions about others.
+    except Exception as error:  # noqa: BLE001 - a bug in one look-up must not stop the others.
         emit(WorkerFailed(worker=enrich_worker(channel.enricher.provider), error=place(error), seconds=0.0))
         return Pending(problem=Rejected(reason=Reason.BUG))
 
@@ -71,17 +69,17 @@ async def _store(
     now: datetime,
 ) -> bool:
     try:
-        return await _take(channel, question, answer, store, emit, now)
+        return await _apply_answer(channel, question, answer, store, emit, now)
     except StoreUnavailable:
         raise
-    except Exception as error:  # noqa: BLE001 - an answer that cannot be stored must not be asked for again at once, for ever.
+    except Exception as error:  # noqa: BLE001 - else an answer that cannot be stored would be asked for again and again.
         if not isinstance(error, Unreadable):
             emit(WorkerFailed(worker=enrich_worker(channel.enricher.provider), error=place(error), seconds=0.0))
         unstorable = Pending(problem=Rejected(reason=Reason.BUG, detail="the answer cannot be stored"))
-        return await _take(channel, question, unstorable, store, emit, now)
+        return await _apply_answer(channel, question, unstorable, store, emit, now)
 
 
-async def _take(
+async def _apply_answer(
     channel: EnricherChannel,
     question: OpenQuestion,
     answer: Enriched | Pending,
@@ -102,7 +100,7 @@ async def _take(
     closed = await store.questions.answer(question.event_id, answer.event or question.event)
     emit(EnricherCalled(provider=provider, event=event_id, outcome="gave_up", reason=reason))
     if answer.problem:
-        # No alarm if the provider did answer, only not finally: the donor may have broken off the payment.
+        # No alarm if the provider answered without a final status: the donor may have cancelled the payment.
         emit(
             Alarm(
                 kind="unanswered",

@@ -1,4 +1,4 @@
-"""Judges a page of a feed, and stores its shadows, its events and the cursor in one transaction."""
+"""Compares a page of a feed with the shadows, and stores new shadows, events and the cursor in one transaction."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,9 +38,11 @@ class FeedQuery:
     channel: FeedChannel
     cursor: Cursor
     asked: datetime  # by our clock
-    pointers: tuple[Pointer, ...] = ()  # the records it was about; without any, about what comes after the cursor
-    poll: str | None = None  # set if it was about opted-out or differing records: the poll that counts their changes
-    only_known: bool = False  # a record of which nothing is known is only stored
+    pointers: tuple[
+        Pointer, ...
+    ] = ()  # the records that were queried; if empty, the query was for changes after the cursor
+    poll: str | None = None  # the poll that counts the changes, if the query was for opted-out or differing records
+    only_known: bool = False  # records without a shadow are only stored
     numbers: NumberReader = field(default_factory=NumberReader)  # of the CRM's phone fields
 
     @property
@@ -53,7 +55,9 @@ class FeedQuery:
         return () if self.only_known and shadow is None else self.cursor.compared(self.channel.feed, shadow)
 
 
-Rewritten = Mapping[Verdict, Sequence[str]]  # by what automation made of flags that we wrote: the ids of the records
+Rewritten = Mapping[
+    Verdict, Sequence[str]
+]  # ids of records whose flag automation changed after our write, by new verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +74,12 @@ class PageKept:
 
 
 async def keep_page(store: Store, asked: FeedQuery, page: Page, *, now: datetime) -> PageKept:
-    """Judge the page, and store the result."""
+    """Compare the page with the shadows, and store the result."""
     feed = asked.channel.feed
     rewritten: Rewritten = {}
     entries: tuple[Entry, ...] = ()
 
-    def judge(seen: Seen) -> FollowStep:
+    def process(seen: Seen) -> FollowStep:
         nonlocal rewritten, entries
         step, rewritten = read_page(asked, page, seen, now=now, restored=store.restored)
         entries = step.entries
@@ -83,7 +87,7 @@ async def keep_page(store: Store, asked: FeedQuery, page: Page, *, now: datetime
 
     kept = await store.following.follow(
         feed.name,
-        judge,
+        process,
         crm=feed.crm,
         object=feed.object,
         record_ids=[record_id for row in page.rows for record_id in (row.record_id, row.merged_into) if record_id],
@@ -100,82 +104,82 @@ def read_page(
     """Compare each row with its shadow. Runs inside the transaction that stores the result."""
     cursor = asked.cursor
     feed, consent = asked.channel.feed, asked.channel.consent
-    later = _later(asked, page, seen, now)
-    rows = [row for row in page.rows if row.record_id not in later]
-    living = [row for row in rows if not row.deleted]
+    deferred = _deferred_rows(asked, page, seen, now)
+    rows = [row for row in page.rows if row.record_id not in deferred]
+    existing = [row for row in rows if not row.deleted]
     known = {record_id: one.fields for record_id, one in seen.records.items()}
-    gone = [row for row in rows if row.deleted and not _known_gone(row, seen)]
-    # The flag of a record that others were merged into may be theirs, and they are judged themselves.
+    gone = [row for row in rows if row.deleted and not _is_known_deleted(row, seen)]
+    # The flag of a kept record may come from a merged one, which is compared by itself.
     kept = {row.merged_into for row in gone}
     seen_before = [row for row in gone if row.record_id in known and not (row.merged_into and row.record_id in kept)]
     deleted = [row for row in seen_before if row.merged_into is None]
-    merges = merges_of(gone, living, known)
-    lost = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
+    merges = merges_of(gone, existing, known)
+    lost_opt_outs = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
     found = _Found(asked, seen, now)
     for merge in merges:
-        # A record that was opted out itself needs no second opt-out.
+        # A kept record that was opted out itself needs no second opt-out.
         if consent and not merge.was_out(consent):
-            found.merged.setdefault(merge.kept_id, []).extend(found.of_merged(merge))
+            found.merged.setdefault(merge.kept_id, []).extend(found.numbers_of_merged(merge))
     last_writes = {record_id: one.last_write for record_id, one in seen.records.items() if one.last_write}
-    forgotten = _forgotten_writes(rows, seen, restored) if restored else ()
-    last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in forgotten}
+    missing_writes = _writes_missing_from_backup(rows, seen, restored) if restored else ()
+    last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in missing_writes}
     readings = read_rows(
-        living + seen_before,
+        existing + seen_before,
         feed=feed,
         consent=consent,
         shadows=known,
         under_way=seen.in_doubt,
         numbers=asked.numbers,
         unchanged_values={**taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
-        in_review={merge.kept_id for merge, _ in lost}
-        | {row.record_id for row in forgotten if consent and not is_out(row.fields, consent)},
+        in_review={merge.kept_id for merge, _ in lost_opt_outs}
+        | {row.record_id for row in missing_writes if consent and not is_out(row.fields, consent)},
         last_writes=last_writes,
         compared=asked.compared,
     )
     for one in readings:
         if one.row.deleted:
-            found.take_deleted(one)
+            found.add_deleted_row(one)
         else:
-            found.take(one)
+            found.add_row(one)
     found.events += [
         review_event(merge, party, crm=feed.crm, object_name=feed.object, msisdn=found.number(party), received_at=now)
-        for merge, party in lost
+        for merge, party in lost_opt_outs
     ]
     found.events += [
         question
         for merge in merges
         if consent and merge.joins_opted_out(consent)
         for question in subscriber_questions(
-            merge, found.of_merged(merge), feed=feed, consent=consent, poll=found.poll, at=now
+            merge, found.numbers_of_merged(merge), feed=feed, consent=consent, poll=found.poll, at=now
         )
     ]
     if cursor.baseline:
-        # What we wrote meanwhile is newer than the page, so only fields of which nothing is known are stored.
+        # Our own writes since the query are newer than the page, so only unknown fields are stored.
         found.shadows += [
-            _unknown_of(row, feed, cursor, known.get(row.record_id))
+            _shadow_of_unknown_fields(row, feed, cursor, known.get(row.record_id))
             for row in page.rows
-            if row.record_id in later and not row.deleted
+            if row.record_id in deferred and not row.deleted
         ]
     if cursor.first:
-        found.events, later = [], {}
+        found.events, deferred = [], {}
     step = FollowStep(
         entries=tuple(entry(event, b"") for event in found.events),
         shadows=tuple(found.shadows),
-        unlink=tuple(found.moved),
+        unlink=tuple(found.renumbered),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
-        look_again=tuple(sorted(set(later.values()) - (frozenset() if asked.pointers else seen.pointed))),
+        look_again=tuple(sorted(set(deferred.values()) - (frozenset() if asked.pointers else seen.pointed))),
         cursor=cursor.after(page) if asked.moves_cursor else None,
         taken_back=found.taken_back,
-        out=_e164(found.out),
-        deleted=_e164(phone for row in deleted for phone in found.had(row)),
+        out=_e164(found.opted_out),
+        deleted=_e164(phone for row in deleted for phone in found.former_numbers(row)),
     )
     return step, found.rewritten
 
 
-def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> list[Row]:
-    """Rows that we wrote last, after the backup from which the database was restored: it knows nothing of these writes.
+def _writes_missing_from_backup(rows: Iterable[Row], seen: Seen, restored: Restored) -> list[Row]:
+    """Rows that we wrote last, after the backup that was restored: the database has no record of these writes.
 
-    They are no person's changes. An opt-out among them counts nevertheless, because the backup may lack the donor's STOP.
+    They are no changes by a person. An opt-out among them still counts, because the backup may lack the donor's STOP.
     """
     first, last = restored.taken_at - CLOCK_TOLERANCE, restored.restored_at + CLOCK_TOLERANCE
     return [
@@ -188,7 +192,7 @@ def _forgotten_writes(rows: Iterable[Row], seen: Seen, restored: Restored) -> li
 
 
 def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None) -> dict[str, dict[str, list[Any]]]:
-    """Rows whose person was forgotten: their fields are no change. A flag that was set since then counts nevertheless."""
+    """Values of rows whose person was forgotten: they are no change, except a flag that was set since then."""
     flag = None if consent is None else consent.flag
     again = {row.record_id: row.fields for row in rows if row.record_id in seen.erased}
     return {
@@ -202,14 +206,14 @@ def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:
 
 
 class _Found:
-    """Collects what the rows of a page lead to."""
+    """Collects the events and shadows of a page's rows."""
 
     def __init__(self, asked: FeedQuery, seen: Seen, now: datetime) -> None:
         self.events: list[Event] = []
         self.shadows: list[ShadowWrite] = []
-        # Ids of records with another number than before: a write by the old number is matched again.
-        self.moved: list[str] = []
-        self.out: list[Phone] = []
+        # Ids of records with a changed number: a write by the old number is matched again.
+        self.renumbered: list[str] = []
+        self.opted_out: list[Phone] = []
         self.taken_back: dict[str, str] = {}
         self.rewritten: dict[Verdict, list[str]] = {}
         self.merged: dict[str, list[Phone]] = {}  # by kept record: numbers of records that this page shows merged
@@ -220,15 +224,15 @@ class _Found:
         self._merged_before = seen.merged_numbers
         self._now = now
 
-    def take(self, one: Reading) -> None:
-        """Take a row that exists."""
+    def add_row(self, one: Reading) -> None:
+        """Add a row of an existing record."""
         row, change = one.row, one.change
-        number = self._whose(row.fields)
+        number = self._number_of(row.fields)
         self.shadows += _known(one, self._feed, number.phone)
         if self._consent and self._consent.phone in change.fields:
-            self.moved.append(row.record_id)
+            self.renumbered.append(row.record_id)
         if one.out and number.phone:
-            self.out.append(number.phone)
+            self.opted_out.append(number.phone)
         if change.rewritten is not Verdict.NONE:
             self.rewritten.setdefault(change.rewritten, []).append(row.record_id)
             if change.rewritten is Verdict.OPT_IN:
@@ -237,14 +241,14 @@ class _Found:
         if change:
             self.events += self._change_events(one, number)
 
-    def take_deleted(self, one: Reading) -> None:
-        """Take a row that was deleted or merged away since it was last seen.
+    def add_deleted_row(self, one: Reading) -> None:
+        """Add a row of a record that was deleted or merged since we last read it.
 
-        If a person set its flag before that, the donor is opted out. Nothing else of such a record counts. Some CRMs let
-        us write to a merged record: then the flag is ours, and stands on the kept record too.
+        If a person set its flag before that, the donor is opted out. Its other changes do not count. Some CRMs accept
+        writes to a merged record: then the flag is ours, and is on the kept record too.
         """
         row = one.row
-        number = self._whose(row.fields)
+        number = self._number_of(row.fields)
         if one.change.verdict is Verdict.OPT_OUT and not (row.merged_into and row.by_us):
             self.events += self._change_events(one, number)
         elif row.merged_into is None and not self._records[row.record_id].opted_out:
@@ -259,12 +263,12 @@ class _Found:
 
     def number(self, fields: Mapping[str, Any]) -> Phone | None:
         """The number of a record, if it is clear."""
-        return self._whose(fields).phone
+        return self._number_of(fields).phone
 
-    def had(self, row: Row) -> list[Phone]:
-        """The numbers that a record had: by its shadow, by the person of our last write to it, and by its keys.
+    def former_numbers(self, row: Row) -> list[Phone]:
+        """The former numbers of a record: of its shadow, of the person of our last write, and in its keys.
 
-        Those of the records that were merged into it are its own.
+        Numbers of records that were merged into it are included.
         """
         before = self._records.get(row.record_id)
         known = [] if before is None else [before.phone, before.last_write.person if before.last_write else None]
@@ -272,14 +276,14 @@ class _Found:
         merged = [Phone(one) for one in self._merged_before.get(row.record_id, ())]
         return [*(Phone(one) for one in known if one), *keys, *merged, *self.merged.get(row.record_id, ())]
 
-    def of_merged(self, merge: Merge) -> list[Phone]:
-        """The numbers of a record that was merged away."""
-        return self._all_numbers(merge.merged_away, self._whose(merge.before or merge.merged_away.fields))
+    def numbers_of_merged(self, merge: Merge) -> list[Phone]:
+        """The numbers of a merged record."""
+        return self._all_numbers(merge.merged_away, self._number_of(merge.before or merge.merged_away.fields))
 
     def _all_numbers(self, row: Row, number: RecordNumber) -> list[Phone]:
-        return [*((number.phone,) if number.phone else ()), *self.had(row)]
+        return [*((number.phone,) if number.phone else ()), *self.former_numbers(row)]
 
-    def _whose(self, fields: Mapping[str, Any]) -> RecordNumber:
+    def _number_of(self, fields: Mapping[str, Any]) -> RecordNumber:
         keys = [fields.get(name) for name in self._feed.key_fields]
         return self._numbers.of(fields, self._consent, keys) if self._consent else NO_NUMBER
 
@@ -290,7 +294,7 @@ class _Found:
             object_name=self._feed.object,
             consent=self._consent,
             number=number,
-            others=self.had(one.row),
+            others=self.former_numbers(one.row),
             poll=self.poll,
             unique=uuid4().hex,
             received_at=self._now,
@@ -301,40 +305,40 @@ def _e164(phones: Iterable[Phone]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(phone.e164 for phone in phones))
 
 
-def _unknown_of(row: Row, feed: Feed, cursor: Cursor, shadow: Shadow) -> ShadowWrite:
-    """The fields of which nothing is known yet, of a row that cannot be judged now."""
+def _shadow_of_unknown_fields(row: Row, feed: Feed, cursor: Cursor, shadow: Shadow) -> ShadowWrite:
+    """The shadow of a row that is read again later: only its unknown fields."""
     compared = cursor.compared(feed, shadow)
     unseen = {name: value for name, value in _watched(row, feed).items() if name not in compared}
     return ShadowWrite(crm=feed.crm, object=feed.object, record_id=row.record_id, otherwise=unseen)
 
 
-def _later(asked: FeedQuery, page: Page, seen: Seen, now: datetime) -> dict[str, str]:
-    """Rows that cannot be judged by this page: record id → the record to read again instead."""
-    # The page may not show what we have written since the query: it would look as if a person had undone it.
-    here = {row.record_id for row in page.rows}
-    later = {
+def _deferred_rows(asked: FeedQuery, page: Page, seen: Seen, now: datetime) -> dict[str, str]:
+    """Rows that this page cannot decide: record id → the record to read again instead."""
+    # The page may lack our writes since the query: it would seem that a person had reverted them.
+    on_page = {row.record_id for row in page.rows}
+    deferred = {
         record_id: record_id
         for record_id, one in seen.records.items()
-        if record_id in here and micros(asked.asked) <= one.seen_at <= micros(now)
+        if record_id in on_page and micros(asked.asked) <= one.seen_at <= micros(now)
     }
     if asked.cursor.first:
-        return later
+        return deferred
     if not asked.pointers:
-        # Reading a kept record also shows what was merged into it; a page may show only one of them.
-        later |= {
+        # Reading a kept record also returns the records merged into it; a page may have only one of them.
+        deferred |= {
             row.record_id: row.merged_into
             for row in page.rows
-            if row.merged_into and row.merged_into not in here and not _known_gone(row, seen)
+            if row.merged_into and row.merged_into not in on_page and not _is_known_deleted(row, seen)
         }
-        later |= {record_id: record_id for record_id in seen.pointed & here}
-    # The parties of a merge are judged together.
+        deferred |= {record_id: record_id for record_id in seen.pointed & on_page}
+    # The records of a merge are compared together.
     for row in page.rows:
-        if row.merged_into and (row.record_id in later or row.merged_into in later):
-            later |= {row.record_id: row.merged_into, row.merged_into: row.merged_into}
-    return later
+        if row.merged_into and (row.record_id in deferred or row.merged_into in deferred):
+            deferred |= {row.record_id: row.merged_into, row.merged_into: row.merged_into}
+    return deferred
 
 
-def _known_gone(row: Row, seen: Seen) -> bool:
+def _is_known_deleted(row: Row, seen: Seen) -> bool:
     one = seen.records.get(row.record_id)
     return one is not None and one.gone_at is not None
 

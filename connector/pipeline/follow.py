@@ -31,15 +31,15 @@ class Follower:
     async def follow(self, channel: FeedChannel) -> int:
         """Ask for changes after the cursor, page by page; their events and the new cursor are one transaction.
 
-        The first poll (a new feed, a lost cursor) only stores the shadows. If more fields are watched, it does so for these.
-        Between two polls, records that the CRM has sent a notice about are read by id.
+        The first poll (of a new feed, or after a lost cursor) only stores shadows; so does the first one after a field was
+        added, for this field. Between two polls, records named in notices of the CRM are read by id.
         """
         try:
             return await self._follow(channel)
         except StoreUnavailable:
             raise
         except Exception:
-            # What the round has found is planned. The next round reads the records of the notices anyway.
+            # The changes found so far are planned. The next round also reads the records of the notices.
             self.end_round(channel)
             await self._store.pointers.drop(
                 self._store.pointers.waiting(channel.feed.crm, channel.feed.object, channel.feed.traits.lookup_limit)
@@ -77,21 +77,21 @@ class Follower:
         return int(bool(more) or self._runtime.monotonic() >= channel.due)
 
     async def _noticed_records(self, query: FeedQuery) -> Page | None:
-        """The records that the CRM has sent a notice about; None if the call failed."""
+        """The records named in notices of the CRM; None if the call failed."""
         channel = query.channel
         page = await channel.feed.look(channel.client, [one.record_id for one in query.pointers])
         if isinstance(page, Retry) and page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
-            # The CRM may be unable to read one of them. The next round reads them all anyway.
+            # One of them may be unreadable. The next round reads them all again.
             await self._store.pointers.drop(query.pointers)
-        return self._answered(channel, page)
+        return self._handle_reply(channel, page)
 
     async def _next_page(self, query: FeedQuery) -> Page | None:
         """The next page of a round; None if a call failed.
 
-        If a round has more than one page, opted-out records are also asked for separately, so that no backlog delays an opt-out.
+        In a round of several pages opted-out records are also queried separately, so that no backlog delays an opt-out.
         """
         channel, cursor = query.channel, query.cursor
-        page = self._answered(channel, await channel.feed.ask(channel.client, cursor.position))
+        page = self._handle_reply(channel, await channel.feed.ask(channel.client, cursor.position))
         if page is not None and channel.poll is None:
             read: Collection[str] | None = ()
             channel.backlog = not page.last
@@ -103,26 +103,28 @@ class Follower:
                 return None
             channel.poll = uuid4().hex
             self.open_polls.add(channel.poll)
-            # The page was asked for before the opted-out records, so that its rows of them are older.
+            # The page was read before the opted-out records, so its rows of these are older.
             page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in read)) if read else page
         return page
 
     async def _follow_opted_out(self, channel: FeedChannel, cursor: Cursor) -> Collection[str] | None:
-        """Ask for opted-out records, the latest first, and store the page; returns their ids. None if the call failed."""
+        """Query opted-out records, latest first, and store the page; returns their ids, or None if the call failed."""
         if channel.consent is None or cursor.first or cursor.position is None:
             return ()
         query = FeedQuery(
             channel=channel, cursor=cursor, asked=self._runtime.now(), poll=uuid4().hex, numbers=self._numbers
         )
-        if (page := self._answered(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))) is None:
+        if (
+            page := self._handle_reply(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))
+        ) is None:
             return None
         channel.opted_out_at = self._runtime.monotonic()
         await self._keep_page(query, page, last=False)
         self._runtime.wake("plan")
         return [row.record_id for row in page.rows]
 
-    def _answered(self, channel: FeedChannel, page: Page | Retry) -> Page | None:
-        """The feed's answer. If the call failed, the round ends, the feed is paused, and the answer is None."""
+    def _handle_reply(self, channel: FeedChannel, page: Page | Retry) -> Page | None:
+        """The page. If the call failed: None, and the round ends and the feed is paused."""
         if isinstance(page, Retry):
             back_off(self._runtime, channel.breaker, page)
             self.end_round(channel)
@@ -138,7 +140,7 @@ class Follower:
             self._emit(alarm)
 
     def end_round(self, channel: FeedChannel) -> None:
-        """Release the round's changes to the planner: it must know how many commands the whole round makes."""
+        """Release the changes of the round to the planner, which must count the people of the whole round."""
         if channel.poll is not None:
             self.open_polls.discard(channel.poll)
             channel.poll, channel.between = None, uuid4().hex

@@ -1,4 +1,4 @@
-"""Finishes requests to forget a person: erases the rest of the data when nothing about them is under way any more."""
+"""Finishes requests to forget a person: erases the remaining data when no event of the person is open any more."""
 
 from datetime import timedelta
 

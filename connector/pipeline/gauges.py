@@ -11,7 +11,7 @@ from connector.store.store import Store
 from connector.telemetry.metrics import Reading, Values
 
 
-def _of_calls(budgets: Iterable[ApiBudget]) -> list[Reading]:
+def _api_call_readings(budgets: Iterable[ApiBudget]) -> list[Reading]:
     """The gauges of the API budgets."""
 
     def read(value: Callable[[BudgetState], float | None]) -> Callable[[], Values]:
@@ -67,7 +67,7 @@ def gauges(
     def units() -> Values:
         return {(name, state.value): n for name in names for state, n in store.outbox.counts(name).items()}
 
-    def troubles() -> Values:
+    def outages() -> Values:
         peers = [one.breaker for one in sink_channels.values()] + [
             one.breaker for one in (feed_channels or {}).values()
         ]
@@ -125,7 +125,7 @@ def gauges(
             name="connector_trouble_seconds",
             help="How long a sink or feed has been failing; no series for one that works",
             labels=("name", "reason"),
-            read=troubles,
+            read=outages,
         ),
         Reading(
             name="connector_reconciled_seconds",
@@ -141,7 +141,7 @@ def gauges(
                 (name, state.value): count for name in charging for state, count in store.charges.counts(name).items()
             },
         ),
-        *_of_calls(tuple(budgets)),
+        *_api_call_readings(tuple(budgets)),
         Reading(
             name="connector_last_backup_age_seconds",
             help="Age of the newest nightly backup; no series if there is none",

@@ -14,9 +14,9 @@ from connector.store.store import Store
 def known_before(
     store: Store, event_id: int, event: Event, ledger: Sequence[LedgerEntry], configured: Sequence[Subscription]
 ) -> Known:
-    """What was known before a stored event: with it, the event is planned as it was when it came.
+    """What was known before a stored event, so that it is planned as when it arrived.
 
-    `ledger` is the person's, oldest first. Of other records with the number, what is known now counts.
+    `ledger` is that of the person, oldest first. Other records with the number are as they are now.
     """
     return Known(
         ledger=tuple(one for one in ledger if one.event_id < event_id),

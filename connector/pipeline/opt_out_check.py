@@ -1,7 +1,7 @@
-"""Runs every kind of opt-out through the mappings before they are used: which rule would lose it, and the cure.
+"""Plans every kind of opt-out by the mappings before they are used, and reports rules that would lose one.
 
-A donor's STOP must set the flag in the CRM, and a flag that is set in the CRM must end the donor's subscriptions. Both are
-checked with the function that plans real events.
+A STOP of a donor must set the flag in the CRM, and a flag that is set in the CRM must end the donor's subscriptions. Both
+are checked with the function that plans real events.
 """
 
 import re
@@ -32,14 +32,14 @@ PERSON = Phone("+4790000001")
 RECORD_ID = "003000000000001AAA"
 READ_OF_RECORD = re.compile(r"record\.(\w+)")
 
-Takes = Callable[[CompiledRule], bool]  # whether a rule is meant for the opt-out
+RuleTest = Callable[[CompiledRule], bool]  # whether a rule is meant for the opt-out
 # A file that sees an event, and its first rule that matches.
 FollowedRule = tuple[CompiledFile, CompiledRule | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptOuts:
-    """What the config says about the opt-outs that may arrive."""
+    """The opt-outs that may arrive, by the config."""
 
     samples: Sequence[OptOutSample] = ()  # of all configured providers
     subscriptions: Sequence[Subscription] = ()  # `subscriptions:` of all of them
@@ -57,8 +57,8 @@ def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
 def lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> list[Problem]:
     """One problem for each rule or file that would lose opt-outs.
 
-    A CRM's opt-out that reaches one provider and not another is a warning. If a subscription runs there, an alarm is raised
-    when it happens.
+    An opt-out in a CRM that reaches only some providers is a warning. If a subscription is active at another one, an alarm
+    is raised when it happens.
     """
     found: dict[tuple[str, Position | None, str], list[tuple[str, Problem]]] = {}
     for sample in opt_outs.samples:
@@ -81,21 +81,25 @@ def _of_several(several: Sequence[tuple[str, Problem]]) -> Problem:
 
 
 def _lost_at_provider(sample: OptOutSample, rules: Ruleset, opt_outs: OptOuts) -> Problem | None:
-    """Why the mappings would lose a provider's opt-out of somebody who has no other subscription."""
+    """The problem if the mappings would lose this opt-out of a person without other subscriptions."""
     event, context = sample.event, rules.context
     done = plan(event, rules, Known(configured=tuple(opt_outs.subscriptions)))
     flags = bool(rules.flags)
     if flags and not done.not_reached:
         return None
-    takes = _sets_flag if flags else _has_opt_out_verdict
+    is_meant = _sets_flag if flags else _has_opt_out_verdict
     followed = _followed(event, rules)
-    meant = [rule for _, rule in followed if rule is not None and takes(rule)]
-    if not flags and _writes_something(done) and (meant or not any(_candidates(file, takes) for file, _ in followed)):
+    meant = [rule for _, rule in followed if rule is not None and is_meant(rule)]
+    if (
+        not flags
+        and _writes_something(done)
+        and (meant or not any(_candidates(file, is_meant) for file, _ in followed))
+    ):
         return None
-    if meant and _cannot_be_known(done):
+    if meant and _depends_on_real_values(done):
         return None
     effect = "would not set the opt-out flag" if flags else "would be lost"
-    return _swallowed(sample.name, effect, event, followed, takes, fields=_flags(context.consent_fields))
+    return _lost_to_rule(sample.name, effect, event, followed, is_meant, fields=_flags(context.consent_fields))
 
 
 def _lost_in_crms(rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
@@ -107,20 +111,20 @@ def _lost_in_crms(rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
             continue
         declared = context.consent_fields.get(crm, {})
         if not declared:
-            yield from _unread(crm, providers, rules, opt_outs)
+            yield from _without_flag_setting(crm, providers, rules, opt_outs)
         for object_name, consent in declared.items():
             yield from _lost_in_object(crm, object_name, consent, providers, rules, opt_outs)
 
 
-def _unread(crm: str, providers: Sequence[str], rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
-    """The opt-outs of a CRM whose config names no flag: only a rule that ends subscriptions shows that they are sent."""
+def _without_flag_setting(crm: str, providers: Sequence[str], rules: Ruleset, opt_outs: OptOuts) -> Iterator[Problem]:
+    """The problem of a CRM without a flag in the config, unless a rule ends subscriptions."""
     for provider in providers:
-        takes = _ends_at(provider)
-        if not any(_candidates(file, takes) for file in rules.files if f"{crm}.{CHANGE}" in file.sources):
+        is_meant = _ends_at(provider)
+        if not any(_candidates(file, is_meant) for file in rules.files if f"{crm}.{CHANGE}" in file.sources):
             message = (
                 f"an opt-out that is made in {crm} would not be sent to {provider}: no `consent_fields` name its flag"
             )
-            cure = f"name them in the config and {_copy(provider, opt_outs)}; {_one_way(crm)}"
+            cure = f"name them in the config and {_copy_cure(provider, opt_outs)}; {_one_way_cure(crm)}"
             yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
 
 
@@ -129,35 +133,37 @@ def _lost_in_object(
 ) -> Iterator[Problem]:
     flag = f"{object_name}.{consent.flag}"
     if consent.phone is None:
-        return  # The config names no field for the number, so that nobody can be found by such a record.
+        return  # without a phone field in the config such a record belongs to nobody
     feed = next((one for name, one in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None)
     read = {fold(name): name for name in feed.fields} if feed else {}
     lacking = [name for name in (consent.flag, consent.phone) if fold(name) not in read]
     effect = f"would not be sent to {' or '.join(providers)}"
     name = f"an opt-out that is made in {crm} ({flag})"
     if feed is None:
-        cure = f"{'; '.join(_copy(one, opt_outs) for one in providers)}; {_one_way(crm)}"
+        cure = f"{'; '.join(_copy_cure(one, opt_outs) for one in providers)}; {_one_way_cure(crm)}"
         message = f"{name} {effect}: no file watches {object_name}"
         yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
         return
     if lacking:
         file = next(one for one in rules.files if one.feed and fold(one.feed.object) == fold(object_name))
         message = f"{name} {effect}: the feed does not read {' and '.join(lacking)}"
-        cure = f"add {', '.join(lacking)} to `feed: fields`; {_one_way(crm)}"
+        cure = f"add {', '.join(lacking)} to `feed: fields`; {_one_way_cure(crm)}"
         yield Problem(file=file.name, position=None, code=CODE, message=message, hint=cure)
         return
     event = _set_in_crm(crm, object_name, consent, feed, rules)
-    ledger = tuple(_joined(number, one) for number, one in enumerate(_one_each(providers, opt_outs), 1))
+    ledger = tuple(
+        _opt_in_entry(number, one) for number, one in enumerate(_one_subscription_each(providers, opt_outs), 1)
+    )
     done = plan(event, rules, Known(ledger=ledger, configured=tuple(opt_outs.subscriptions)))
     followed = _followed(event, rules)
     for provider in done.not_reached:
-        takes = _ends_at(provider)
-        if any(rule is not None and takes(rule) for _, rule in followed) and _cannot_be_known(done):
+        is_meant = _ends_at(provider)
+        if any(rule is not None and is_meant(rule) for _, rule in followed) and _depends_on_real_values(done):
             continue
-        problem = _swallowed(name, f"would not be sent to {provider}", event, followed, takes, fields=())
-        cure = f"{_copy(provider, opt_outs)}, or fix the rule; {_one_way(crm)}"
+        problem = _lost_to_rule(name, f"would not be sent to {provider}", event, followed, is_meant, fields=())
+        cure = f"{_copy_cure(provider, opt_outs)}, or fix the rule; {_one_way_cure(crm)}"
         if len(done.not_reached) < len(providers):
-            yield replace(problem, hint=_copy(provider, opt_outs), severity=Severity.WARNING)
+            yield replace(problem, hint=_copy_cure(provider, opt_outs), severity=Severity.WARNING)
         else:
             yield problem if problem.position else replace(problem, hint=cure)
 
@@ -187,14 +193,14 @@ def _set_in_crm(crm: str, object_name: str, consent: ConsentFields, feed: FeedPl
     )
 
 
-def _one_each(providers: Sequence[str], opt_outs: OptOuts) -> Iterator[Subscription]:
+def _one_subscription_each(providers: Sequence[str], opt_outs: OptOuts) -> Iterator[Subscription]:
     """A subscription of each provider: a configured one, else any."""
     for provider in providers:
         known = (one for one in opt_outs.subscriptions if one.provider == provider)
         yield next(known, Subscription(provider=provider, short_number="2002", keyword="KEYWORD"))
 
 
-def _joined(number: int, subscription: Subscription) -> LedgerEntry:
+def _opt_in_entry(number: int, subscription: Subscription) -> LedgerEntry:
     decision = Decision(
         phone=PERSON,
         word=Verdict.OPT_IN,
@@ -209,7 +215,7 @@ def _joined(number: int, subscription: Subscription) -> LedgerEntry:
 
 
 def _followed(event: Event, rules: Ruleset) -> list[FollowedRule]:
-    """The files that see the event, and the rule that each of them follows."""
+    """The files for the event, and the first matching rule of each."""
     reading, changed = _read(event)
     return [(file, first_match(file, reading, changed)) for file in rules.asked(event)]
 
@@ -219,8 +225,8 @@ def _read(event: Event) -> tuple[Reading, frozenset[str] | None]:
     return Reading(event, consent), frozenset(map(fold, event.changed)) if event.shape == CHANGE else None
 
 
-def _candidates(file: CompiledFile, takes: Takes) -> list[CompiledRule]:
-    return [rule for rule in file.rules if takes(rule)]
+def _candidates(file: CompiledFile, is_meant: RuleTest) -> list[CompiledRule]:
+    return [rule for rule in file.rules if is_meant(rule)]
 
 
 def _sets_flag(rule: CompiledRule) -> bool:
@@ -233,7 +239,7 @@ def _has_opt_out_verdict(rule: CompiledRule) -> bool:
     return rule.consent == Verdict.OPT_OUT
 
 
-def _ends_at(provider: str) -> Takes:
+def _ends_at(provider: str) -> RuleTest:
     return lambda rule: any(
         isinstance(item, CommandItem) and item.sink == provider and item.action in ENDING for item in rule.items
     )
@@ -243,17 +249,17 @@ def _writes_something(done: Plan) -> bool:
     return any(isinstance(one, RecordWrite) for one in done.operations)
 
 
-def _cannot_be_known(done: Plan) -> bool:
-    """Whether only a value is missing that real events may have: no sample has all properties."""
+def _depends_on_real_values(done: Plan) -> bool:
+    """Whether only a value is missing that real events may have, because no sample has all properties."""
     return done.state is EventState.DEAD or bool(done.unplanned)
 
 
-def _swallowed(
+def _lost_to_rule(
     name: str,
     effect: str,
     event: Event,
     followed: Sequence[FollowedRule],
-    takes: Takes,
+    is_meant: RuleTest,
     *,
     fields: Sequence[str],
 ) -> Problem:
@@ -263,15 +269,17 @@ def _swallowed(
         cure = f"copy a shipped file with `on: {event.source}`, or give one of yours a rule for it"
         return Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
 
-    # Of several files, name the one that has a rule for opt-outs; otherwise one whose rule was followed.
+    # Name a file that has a rule for opt-outs; otherwise one with a matching rule.
     def meant(rule: CompiledRule) -> bool:
-        return takes(rule) or _has_opt_out_verdict(rule)
+        return is_meant(rule) or _has_opt_out_verdict(rule)
 
     in_order = sorted(followed, key=lambda one: (not _candidates(one[0], meant), one[1] is None))
     file, rule = in_order[0]
-    candidates = _candidates(file, takes) or _candidates(file, meant)
+    candidates = _candidates(file, is_meant) or _candidates(file, meant)
     if rule is not None and meant(rule):
-        return _problem(file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", _unwritten(rule, fields))
+        return _problem(
+            file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", _why_without_effect(rule, fields)
+        )
     why = "; ".join(f"`{one.name}` in line {one.line}: {_why_not(file, one, rule, event)}" for one in candidates[:2])
     cure = (
         f"fix the rule that is meant for it: {why}"
@@ -299,7 +307,7 @@ def _why_not(file: CompiledFile, meant: CompiledRule, followed: CompiledRule | N
     return when.why(reading)
 
 
-def _unwritten(rule: CompiledRule, fields: Sequence[str]) -> str:
+def _why_without_effect(rule: CompiledRule, fields: Sequence[str]) -> str:
     """Why the rule that is meant for the opt-out lacks the effect that it should have."""
     writes = [item for item in rule.items if isinstance(item, WriteItem) and item.flag is not None]
     for item in writes:
@@ -321,10 +329,10 @@ def _flags(consent_fields: Mapping[str, Mapping[str, ConsentFields]]) -> list[st
     return [one.flag for objects in consent_fields.values() for one in objects.values()]
 
 
-def _copy(provider: str, opt_outs: OptOuts) -> str:
+def _copy_cure(provider: str, opt_outs: OptOuts) -> str:
     file = opt_outs.ways_back.get(provider)
     return f"copy the shipped {file} into your mappings" if file else f"add a rule with `command:` to {provider}"
 
 
-def _one_way(crm: str) -> str:
+def _one_way_cure(crm: str) -> str:
     return f"or, where nobody opts a donor out in {crm}, write `consent: one_way` under `crm: {crm}:` in the config"

@@ -1,6 +1,6 @@
 """The pipeline: one method per stage, in the order of the flow. Each stage is a file of this folder.
 
-Each method returns how many things it moved. Its worker goes on at once while there is work, and otherwise waits.
+Each method returns how many items it processed. Its worker continues at once while there is work, and otherwise waits.
 """
 
 from uuid import uuid4
@@ -54,7 +54,7 @@ class Pipeline:
         return await self._follower.follow(channel)
 
     def end_round(self, channel: FeedChannel) -> None:
-        """Let the planner have the changes of a feed's round."""
+        """Release the changes of a feed's round to the planner."""
         self._follower.end_round(channel)
 
     async def enrich(self, channel: EnricherChannel) -> int:

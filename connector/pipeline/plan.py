@@ -1,4 +1,4 @@
-"""Plan: turns a batch of stored events into stored plans, with their units by sink and lane, and what is parked."""
+"""Plan: turns a batch of stored events into stored plans, with units by sink and lane, and parks what needs a person."""
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
@@ -35,7 +35,7 @@ from connector.telemetry.log_events import Alarm
 PLAN_BATCH = 500  # events in one transaction: many share one fsync, and an opt-out does not wait long behind them
 REMEMBERED_POLLS = 100  # polls whose people are remembered: the changes of one poll may come in several batches
 ASKED_ABOUT = frozenset({CHANGE, DELETED, MERGED})  # shapes of events of a CRM about which a person may be asked
-TAKES_BACK = (
+REVERTS_MANY_OPT_OUTS = (
     "an opt-out was undone in the CRM, together with many others: release this if the donors agree, else discard it"
 )
 
@@ -58,19 +58,19 @@ class Planner:
         self._parked: set[str] = set()
 
     def waiting(self, limit: int, open_polls: Collection[str]) -> list[tuple[int, Event]]:
-        """The events to plan next: opt-outs if there are any, otherwise the oldest; of either up to `limit`.
+        """The events to plan next, up to `limit`: opt-outs if there are any, otherwise the oldest events.
 
         The changes of a poll that is under way wait for its end.
         """
         inbox = self._store.inbox
         urgent = _plannable(inbox.urgent(limit), open_polls)
         people = {event.msisdn.e164 for _, event in urgent if event.msisdn}
-        # With an opt-out everything older of its person is planned, so that it is compared with what they have joined.
+        # An opt-out is planned after the older events of its person, so that it ends the subscriptions in them.
         return _plannable(inbox.pending_of(sorted(people)) if people else inbox.pending(limit), open_polls)
 
     def plan(self, batch: Sequence[tuple[int, Event]], rules: Ruleset) -> tuple[list[Planned], frozenset[str]]:
-        """The plans, in the order of the events, and the polls that are newly parked."""
-        batch = [(event_id, made_clear(event, self._store)) for event_id, event in batch]
+        """The plans in the order of the events, and the polls that this batch parks."""
+        batch = [(event_id, with_known_number(event, self._store)) for event_id, event in batch]
         people = {event.msisdn.e164 for _, event in batch if event.msisdn}
         planned = plan_in_order(
             batch,
@@ -81,32 +81,36 @@ class Planner:
             answer=self._store.stop_answers.verdict_of,
             others_have_number=partial(others_have_number, self._store),
         )
-        flooding = self._flooding(planned)
+        oversized = self._find_oversized_polls(planned)
         return [self._plan_of(event_id, event, done, rules.version) for event_id, event, done in planned], frozenset(
-            flooding
+            oversized
         )
 
-    def _flooding(self, planned: Sequence[tuple[int, Event, Plan]]) -> set[str]:
-        """The polls of which this batch shows that they concern too many people."""
-        flooding = set()
+    def _find_oversized_polls(self, planned: Sequence[tuple[int, Event, Plan]]) -> set[str]:
+        """The polls that concern too many people, as this batch shows."""
+        oversized = set()
         for poll, people in people_by_poll(planned).items():
             known = self._people[poll] = self._people.pop(poll, set()) | people
             if len(known) > self._max_people and poll not in self._parked:
-                flooding.add(poll)
+                oversized.add(poll)
         while len(self._people) > REMEMBERED_POLLS:
             old = next(iter(self._people))
             del self._people[old]
             self._parked.discard(old)
-        self._parked |= flooding
-        return flooding
+        self._parked |= oversized
+        return oversized
 
     def _plan_of(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
         parked = event.batch in self._parked
-        if parked and takes_back(done):
+        if parked and reverts_opt_out(done):
             return Planned(
-                event_id=event_id, state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=TAKES_BACK, mapping=version
+                event_id=event_id,
+                state=EventState.DEAD,
+                reason=Reason.NEEDS_PERSON,
+                detail=REVERTS_MANY_OPT_OUTS,
+                mapping=version,
             )
-        # Of several for one sink the first counts, but one that owes consent comes before all others.
+        # The first for each sink counts. One that concerns consent goes before all others.
         unplanned: dict[str, Unplanned] = {}
         for one in sorted(done.unplanned, key=lambda one: not one.owes):
             unplanned.setdefault(one.sink, one)
@@ -123,23 +127,23 @@ class Planner:
             )
             for sink, operations in (dict.fromkeys(unplanned, ()) | units_of(done.operations)).items()
         )
-        lost = next((one.unplanned for one in units if one.unplanned and not one.operations), None)
+        unplannable = next((one.unplanned for one in units if one.unplanned and not one.operations), None)
         return Planned(
             event_id=event_id,
-            state=EventState.DEAD if lost else done.state,
+            state=EventState.DEAD if unplannable else done.state,
             detail="; ".join(filter(None, (done.detail, *done.notes))) or None,
-            reason=lost.reason if lost else done.reason,
+            reason=unplannable.reason if unplannable else done.reason,
             mapping=version,
             units=units,
             decisions=done.decisions,
             not_reached=done.not_reached,
-            answers=(*self._is_origin(event, done), *_refused(units, done)),
+            answers=(*self._confirmation_of_origin(event, done), *_failures(units, done)),
             left_out=done.left_out,
             agreements=tuple(begun_by(event, event_id, done.decisions)) if event.provider in self._charging else (),
         )
 
     def _may_be_done(self, event_id: int, event: Event) -> bool:
-        """Whether the event may have taken effect already: it came, or was made in the CRM, before a restore of the database."""
+        """Whether the event may have taken effect already: it is older than a restore of the database."""
         restored = self._store.restored
         if restored is None:
             return False
@@ -148,8 +152,8 @@ class Planner:
         return event.shape == CHANGE and event.occurred_at is not None and event.occurred_at <= restored.restored_at
 
     @staticmethod
-    def _is_origin(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
-        """The confirmation of the side that the opt-out came from. It does not know one that only a person has recognised."""
+    def _confirmation_of_origin(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
+        """The confirmation of the system that sent the opt-out; none if only a person has recognised it as one."""
         if event.verdict is Verdict.MAYBE_STOP or not any(
             decision.word is Verdict.OPT_OUT for decision in done.decisions
         ):
@@ -158,12 +162,12 @@ class Planner:
 
 
 async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> None:
-    """Store the plans in one transaction. One that cannot be stored becomes a dead letter, so that the others are stored."""
+    """Store the plans in one transaction. A plan that cannot be stored becomes a dead letter, and the others are stored."""
     try:
         await store.plans.commit(planned, now=now)
     except StoreUnavailable:
         raise
-    except Exception:  # noqa: BLE001 - one plan must not hold up the others.
+    except Exception:  # noqa: BLE001 - one plan must not stop the others.
         if len(planned) > 1:
             for one in planned:
                 await commit([one], store, now=now)
@@ -179,16 +183,16 @@ def _without_clearing(operations: tuple[Operation, ...]) -> tuple[Operation, ...
     )
 
 
-def made_clear(event: Event, store: Store) -> Event:
-    """The event with the number that a person has made clear in its record since; otherwise the event unchanged."""
+def with_known_number(event: Event, store: Store) -> Event:
+    """The event with the number that its record has now, if its own number is unclear; else the event unchanged."""
     if not event.number_is_unclear or event.object is None:
         return event
     number = store.records.number(event.provider, event.object, str(event.record.get(ID_FIELD)))
     return replace(event, msisdn=Phone(number), number_is_unclear=False) if number else event
 
 
-def _refused(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
-    """The failures of sinks for which a part of an opt-out could not be planned: it stays open, and the ledger says why."""
+def _failures(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
+    """The failures of sinks for which a part of an opt-out could not be planned: it stays open, with the reason in the ledger."""
     if not done.unplanned or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
         return
     for unit in units:
@@ -212,12 +216,12 @@ def parked_poll_alarm(poll: str, max_people: int) -> Alarm:
 
 
 def decision_alarms(batch: Sequence[tuple[int, Event]], planned: Sequence[Planned]) -> Iterator[Alarm]:
-    """One alarm for each CRM that has changes which wait for a person's decision."""
+    """One alarm for each CRM with changes that wait for a person."""
     waiting = Counter(
         event.provider
         for (_, event), one in zip(batch, planned, strict=True)
-        # A poll that concerns too many people has an alarm of its own.
-        if one.reason is Reason.NEEDS_PERSON and one.detail != TAKES_BACK and event.shape in ASKED_ABOUT
+        # A poll that concerns too many people has its own alarm.
+        if one.reason is Reason.NEEDS_PERSON and one.detail != REVERTS_MANY_OPT_OUTS and event.shape in ASKED_ABOUT
     )
     for crm, count in waiting.items():
         yield Alarm(
@@ -246,8 +250,8 @@ async def plan_batch(
     batch = planner.waiting(PLAN_BATCH, open_polls)
     if not batch:
         return 0
-    planned, flooding = planner.plan(batch, rules)
-    for poll in flooding:
+    planned, oversized = planner.plan(batch, rules)
+    for poll in oversized:
         runtime.emit(parked_poll_alarm(poll, max_people))
     await commit(planned, store, now=runtime.now())
     for one, (event_id, event) in zip(planned, batch, strict=True):
@@ -275,16 +279,16 @@ async def plan_batch(
 
 
 def people_by_poll(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
-    """By poll of a CRM: the people to whom it sends commands, or whose opt-out it takes back."""
+    """By poll of a CRM: the people who get commands, or whose opt-out is reverted."""
     people: dict[str, set[str]] = {}
     for _, event, done in planned:
         if event.batch is not None and (
-            takes_back(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
+            reverts_opt_out(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
         ):
             people.setdefault(event.batch, set()).add(lane_of(event))
     return people
 
 
-def takes_back(done: Plan) -> bool:
-    """Whether the plan takes an opt-out back."""
+def reverts_opt_out(done: Plan) -> bool:
+    """Whether the plan reverts an opt-out."""
     return any(decision.word is Verdict.OPT_IN for decision in done.decisions)

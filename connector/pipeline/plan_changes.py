@@ -1,4 +1,4 @@
-"""Pure: what differs between two plans of one event, field by field, with the rule that is the cause."""
+"""Pure: compares two plans of one event field by field, and names the rule of each difference."""
 
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -40,7 +40,7 @@ class _Written(Struct):
 
 
 def compare(before: Sequence[Operation], after: Sequence[Operation]) -> list[Change]:
-    """The differences, those that concern an opt-out first."""
+    """The differences; those that concern consent come first."""
     found = [*_of_records(before, after), *_of_commands(before, after)]
     return sorted(found, key=lambda one: not one.consent)
 
@@ -106,19 +106,19 @@ def _of_commands(before: Sequence[Operation], after: Sequence[Operation]) -> Ite
         mine, theirs = old.get(target), new.get(target)
         if mine is not None and theirs is not None:
             if mine.price != theirs.price:
-                what = f"{_words(theirs)} price"
+                what = f"{_describe(theirs)} price"
                 yield Change(kind=Kind.CHANGED, rule=theirs.rule, what=what, before=mine.price, after=theirs.price)
         elif theirs is not None:
             yield Change(
                 kind=Kind.ADDED,
                 rule=theirs.rule,
-                what=_words(theirs),
+                what=_describe(theirs),
                 after=_to(theirs),
                 consent=theirs.action in ENDING,
             )
         elif mine is not None:
             yield Change(
-                kind=Kind.REMOVED, rule=mine.rule, what=_words(mine), before=_to(mine), consent=mine.action in ENDING
+                kind=Kind.REMOVED, rule=mine.rule, what=_describe(mine), before=_to(mine), consent=mine.action in ENDING
             )
 
 
@@ -126,7 +126,7 @@ def _target(one: ServiceCommand) -> tuple[str, ...]:
     return one.sink, one.action, one.phone.e164, one.short_number, one.keyword
 
 
-def _words(one: ServiceCommand) -> str:
+def _describe(one: ServiceCommand) -> str:
     return f"{one.sink} {one.action}"
 
 

@@ -1,6 +1,6 @@
-"""Pure: plans one event by the mappings and by consent, with what is known about its person.
+"""Pure: plans one event by the mappings, consent, and what is known about its person.
 
-Run, explain, test and replay call the same function. Nothing here reads a clock, a file or the store.
+Run, explain, test and replay call the same function. It reads no clock, file or store.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ ANSWERED = {
 
 
 def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -> Plan:
-    """What the event leads to. `tracing` adds why, for a person who asks."""
+    """Plan the event. `tracing` adds the reasons, for `explain`."""
     if event.object is not None and event.batch is None:
         event = as_released(event)
     if event.object is not None or event.unread_price is not None or event.verdict is Verdict.MAYBE_STOP:
@@ -70,16 +70,16 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
 
 
 class _Case(Struct, frozen=True):
-    """An event, and everything that its plan depends on."""
+    """An event, and all data that its plan depends on."""
 
     event: Event
     rules: Ruleset
     known: Known
     ledger: Sequence[LedgerEntry]  # the decisions in `known.ledger`
-    ledger_state: LedgerState  # what they amount to
+    ledger_state: LedgerState  # the state that they lead to
 
     def decide(self, word: Verdict) -> Ruling:
-        """What the word means for the person's consent."""
+        """What the verdict means for the person's consent."""
         return decide(
             self.event,
             word,
@@ -94,10 +94,10 @@ class _Case(Struct, frozen=True):
         )
 
     def apply_rules(self, ruling: Ruling, word: Verdict, *, tracing: bool) -> Intents:
-        """What the rules want done."""
+        """The operations that the rules make."""
 
         def active(provider: str) -> Sequence[Candidate]:
-            return to_whom(provider, self.ledger_state, self.known.configured)
+            return command_candidates(provider, self.ledger_state, self.known.configured)
 
         consent = {
             "remaining": ruling.remaining,
@@ -107,7 +107,7 @@ class _Case(Struct, frozen=True):
         return intents(self.event, self.rules, consent=consent, active=active, tracing=tracing)
 
     def not_reached(self, ruling: Ruling, operations: Sequence[Operation]) -> Sequence[str]:
-        """The CRMs and providers that this opt-out must reach, but that no operation tells of it."""
+        """The CRMs and providers that this opt-out must reach, but that no operation reaches."""
         context = self.rules.context
         crms: Sequence[str] = ()
         if self.event.object is None:
@@ -123,13 +123,13 @@ class _Case(Struct, frozen=True):
         can_end = [
             (name, any(one.active for one in found))
             for name in names
-            if (found := to_whom(name, self.ledger_state, self.known.configured))
+            if (found := command_candidates(name, self.ledger_state, self.known.configured))
         ]
         return (*crms, *providers_not_notified(ruling, operations, providers=can_end))
 
 
 def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
-    """The plan for a person who has opted out: records that are created for the event get the flag."""
+    """The plan for an opted-out person: records that are created for the event get the flag."""
     operations = out_at_creation(done.operations, rules.context.consent_of)
     return (
         done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
@@ -137,8 +137,8 @@ def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
 
 
 def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
-    """The plan of an opt-out, with the systems that no rule sends it to."""
-    # If a rule for the system exists but its operation cannot be made, that is a dead letter already.
+    """The plan of an opt-out, with the systems that it does not reach."""
+    # A system whose operation cannot be made has a dead letter already.
     unplanned = {one.sink for one in done.unplanned}
     missed = [one for one in not_reached if one not in unplanned]
     notes = [f"no rule sends this opt-out to {system}" for system in missed]
@@ -146,7 +146,7 @@ def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
 
 
 def _plan_special(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
-    """The plan of an event that is not planned by its verdict and the rules alone; None for all others."""
+    """The plan of a special event; None if the verdict and the rules alone decide."""
     if event.action == NUMBER_CHANGED and MERGED_AWAY in event.properties and not fold_ledger(known.ledger).active:
         return Plan(state=EventState.IGNORED, detail="a record was merged, and no subscription depends on its number")
     for_a_person = _for_a_person(event)
@@ -162,7 +162,7 @@ def _plan_special(event: Event, rules: Ruleset, known: Known, *, tracing: bool) 
 
 
 def _for_a_person(event: Event) -> Plan | None:
-    """The plan of an event that only a person can decide about, whatever the rules say; None for all others."""
+    """The plan of an event that waits for a person, whatever the rules say; None for all others."""
     if event.number_is_unclear and event.verdict is Verdict.OPT_OUT:
         return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=UNCLEAR_NUMBER)
     if event.action == NUMBER_CHANGED:
@@ -184,7 +184,7 @@ def _for_a_person(event: Event) -> Plan | None:
 
 
 def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
-    """The plan of a change that a person or automation may have made. A person is asked, if it leads to anything."""
+    """The plan of a change that a person or automation may have made. It waits for a person if it has operations."""
     done = plan(replace(event, action=CHANGED), rules, known, tracing=tracing)
     if not done.operations:
         return done
@@ -192,9 +192,9 @@ def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool)
 
 
 def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
-    """The plan of an event whose text may be a stop: by a person's answer, or a dead letter until there is one.
+    """The plan of an event whose text may be a stop: by a person's answer, or a dead letter until then.
 
-    Nobody is asked if the mappings take the event for an opt-out themselves.
+    No answer is needed if the mappings make the event an opt-out.
     """
     if known.answer is not None:
         done = plan(replace(event, verdict=known.answer), rules, known, tracing=tracing)
@@ -206,7 +206,7 @@ def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) 
 
 
 def _plan_deleted(event: Event, known: Known) -> Plan:
-    """The plan of a deleted record. A person is asked if its donor's subscription can no longer be stopped in the CRM."""
+    """The plan of a deleted record. It waits for a person if its donor can no longer be opted out in the CRM."""
     ledger_state = fold_ledger(known.ledger)
     if not ledger_state.active or known.others_have_number:
         return Plan(state=EventState.IGNORED, detail="a record was deleted, and no subscription depends on it")
@@ -222,10 +222,12 @@ def _plan_deleted(event: Event, known: Known) -> Plan:
     )
 
 
-def to_whom(provider: str, ledger_state: LedgerState, configured: Sequence[Subscription]) -> Sequence[Candidate]:
+def command_candidates(
+    provider: str, ledger_state: LedgerState, configured: Sequence[Subscription]
+) -> Sequence[Candidate]:
     """The subscriptions to which a command for all active ones is sent.
 
-    If the ledger knows no active one, these are those that have ended and those of the config: a 404 for them is harmless.
+    Without an active one in the ledger, these are ended ones and those of the config: a 404 for them does no harm.
     """
     active = [one for one in ledger_state.active if one.provider == provider]
     if active:
@@ -261,13 +263,13 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
             operations.append(operation)
             continue
         allowed, note = permit(operation, ruling, word)
-        # A write of the consent fields alone is left out if no consent field of it is allowed.
+        # A consent-only write is left out if none of its consent fields is allowed.
         if not unplanned or allowed.consent or not allowed.consent_only:
             operations.append(allowed)
         if note and note not in notes:
             notes.append(note)
     decision = ruling.decision
-    state, reason, detail = _state_of(wanted, goes_out=bool(operations))
+    state, reason, detail = _state_of(wanted, has_operations=bool(operations))
     return Plan(
         state=state,
         operations=tuple(operations),
@@ -292,11 +294,11 @@ def _concerns_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
     )
 
 
-def _state_of(wanted: Intents, *, goes_out: bool) -> tuple[EventState, Reason | None, str | None]:
-    """The state of the event by the rules, a dead letter's reason, and the detail."""
+def _state_of(wanted: Intents, *, has_operations: bool) -> tuple[EventState, Reason | None, str | None]:
+    """The state of the event, the reason if it is a dead letter, and the detail."""
     if wanted.problem is not None:
         reason, detail = wanted.problem
-        return (EventState.DELIVERING, None, detail) if goes_out else (EventState.DEAD, reason, detail)
+        return (EventState.DELIVERING, None, detail) if has_operations else (EventState.DEAD, reason, detail)
     if wanted.operations:
         return EventState.DELIVERING, None, None
     if wanted.ignored_by is not None:
@@ -337,10 +339,10 @@ def plan_in_order(
     answer: Callable[[Event], Verdict | None] = nobody_answered,
     others_have_number: Callable[[Event], bool] = lambda _: False,
 ) -> list[tuple[int, Event, Plan]]:
-    """Plan stored events (id and event), each with what earlier events of the batch decided for its person.
+    """Plan stored events (id and event), each with the decisions of earlier events of the batch for its person.
 
     `answer` gives a person's verdict on a text that may be a stop.
-    An event that cannot be planned becomes a dead letter alone.
+    An event that cannot be planned becomes a dead letter, and the others are planned.
     """
     now: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
     planned: list[tuple[int, Event, Plan]] = []
@@ -371,7 +373,7 @@ def failed_plan(error: Exception) -> Plan:
 
 
 def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
-    """The plan's decisions as ledger entries, which the next event of the same person needs before they are stored."""
+    """The decisions as ledger entries before they are stored: the next event of the same person needs them."""
     return [
         LedgerEntry(
             id=0,

@@ -20,13 +20,13 @@ from connector.store.inbox import Entry
 from connector.store.store import Store
 from connector.telemetry.log_events import CallbackReceived, FeedPolled
 
-TOGETHER = 500  # entries in one transaction, so that callbacks do not wait behind a whole day's messages
+BATCH = 500  # entries in one transaction, so that callbacks do not wait behind the messages of a whole day
 NO_TIME = datetime.min.replace(tzinfo=UTC)  # of an event without a time: it is sorted first
 
 
 @dataclass(slots=True)
 class PollState:
-    """A poller, and what its current round has brought so far."""
+    """A poller, and the parts that its current round has read so far."""
 
     poller: Poller
     client: Client
@@ -45,14 +45,14 @@ class PollState:
         """What a mapping's `on:` names."""
         return f"{self.poller.provider}.{self.poller.shape}"
 
-    def take(self, page: PollPage) -> None:
-        """Remember a page until its round is over."""
+    def add_page(self, page: PollPage) -> None:
+        """Keep a page until its round ends."""
         self.parts += page.parts
         self.position = page.position
 
-    def end(self, received_at: datetime) -> list[Entry]:
-        """All that the round has brought, oldest first."""
-        # Most providers list the newest first. Reversed, two events of the same second are in their order too.
+    def finish_round(self, received_at: datetime) -> list[Entry]:
+        """End the round: all its parts as inbox entries, oldest first."""
+        # Most providers list the newest first, so reversing puts events of the same second in order.
         parts = self.parts[::-1]
         parts.sort(key=_time)
         self.parts, self.position = [], None
@@ -62,10 +62,10 @@ class PollState:
         ]
 
 
-def portions(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
-    """The entries in parts of one transaction each."""
-    for start in range(0, len(entries), TOGETHER):
-        yield entries[start : start + TOGETHER]
+def batches(entries: Sequence[Entry]) -> Iterator[Sequence[Entry]]:
+    """The entries in batches of one transaction each."""
+    for start in range(0, len(entries), BATCH):
+        yield entries[start : start + BATCH]
 
 
 def _time(part: Part) -> datetime:
@@ -84,21 +84,21 @@ async def poll(poll_state: PollState, store: Store, rules: Ruleset, runtime: Run
         back_off(runtime, poll_state.breaker, page)
         return 0
     poll_state.breaker.close(runtime.emit)
-    poll_state.take(page)
+    poll_state.add_page(page)
     if not page.last:
         return 1
-    brought = poll_state.end(now)
-    fresh: list[CallbackReceived] = []
-    for some in portions(brought):
-        kept = [*zip(some, await store.inbox.keep(some), strict=True)]
-        new = [received(entry, one) for entry, one in kept if not one.known]
+    entries = poll_state.finish_round(now)
+    new_callbacks: list[CallbackReceived] = []
+    for batch in batches(entries):
+        kept = [*zip(batch, await store.inbox.keep(batch), strict=True)]
+        new = [received(stored, one) for stored, one in kept if not one.known]
         for fact in new:
             runtime.emit(fact)
-        fresh += new
-    if (unreadable := next((fact for fact in fresh if fact.unreadable), None)) is not None:
+        new_callbacks += new
+    if (unreadable := next((fact for fact in new_callbacks if fact.unreadable), None)) is not None:
         runtime.emit(unreadable_alarm(unreadable))
     await store.following.set_cursor(name, page.position)
     poll_state.due = monotonic + poll_state.poller.every.total_seconds()
-    runtime.emit(FeedPolled(feed=name, rows=len(brought), changes=len(fresh)))
+    runtime.emit(FeedPolled(feed=name, rows=len(entries), changes=len(new_callbacks)))
     runtime.wake("plan")
     return 0

@@ -24,13 +24,13 @@ NONCE_LIFE = timedelta(days=1)  # far beyond any drift that an endpoint may allo
 UNREADABLE_AGAIN = timedelta(hours=1)  # between two alarms of one endpoint about callbacks that cannot be read
 NOT_STORED = HttpResponse(status=503, body=b"not stored, please repeat", headers={"Retry-After": "30"})  # seconds
 
-NO_DETAILS = AuthResult()  # of most requests
+NO_DETAILS = AuthResult()
 
 
 def entries(
     endpoint: WebhookEndpoint, request: HttpRequest, auth: AuthResult = NO_DETAILS, enricher: Enricher | None = None
 ) -> tuple[Entry, ...]:
-    """The events of the request. What cannot be read, all of it or a part, becomes an entry with its bytes."""
+    """The events of the request. An unreadable request or part becomes an entry with its bytes."""
     body = request.body or request.query.encode()
     try:
         return tuple(
@@ -69,12 +69,12 @@ def part_entry(
 
 
 def entry(event: Event, raw: bytes, enricher: Enricher | None = None) -> Entry:
-    """An event as an inbox entry, with its question if `enricher` has one about it."""
+    """An event as an inbox entry, with its question if it needs a look-up by `enricher`."""
     return Entry.of(event, raw, question(event, enricher))
 
 
 def question(event: Event, enricher: Enricher | None) -> Question | None:
-    """The question that must be answered before the event is planned; None if there is none."""
+    """The look-up that the event needs before it is planned; None if it needs none."""
     if enricher is None or not enricher.wants(event):
         return None
     return Question(first=enricher.first, deadline=enricher.deadline)
@@ -148,7 +148,7 @@ class Receiver:
         return endpoint.answer(request, auth)
 
     def _warn_of_reused_ids(self, provider: str, shape: str) -> None:
-        """Warn once for each kind of callback that its ids are not unique. Nothing is lost by it."""
+        """Warn once for each kind of callback that its ids are not unique. No event is lost."""
         if (provider, shape) not in self._reused_ids:
             self._reused_ids.add((provider, shape))
             message = f"{provider}.{shape}: an id was sent again with another person or meaning; such events are stored as new ones"

@@ -1,7 +1,7 @@
-"""Reconciliation: compares all records of each feed's object with what is known of them, to find what no poll could see.
+"""Reconciliation: compares all records of each feed's object with their shadows, to find changes that no poll could read.
 
-Reading all records only finds which of them differ. Each of these is then read again as it is now, and judged like any
-change. So it does no harm that the answer to a long query is old. An interrupted run begins again.
+Reading all records only finds which of them differ. Each of these is read again, and handled like any change, so that an
+old reply to a long query does no harm. An interrupted run begins again.
 """
 
 import asyncio
@@ -36,8 +36,8 @@ from connector.telemetry.mask import mask
 T = TypeVar("T")
 A = TypeVar("A")
 
-CHUNK = 500  # records that are compared in one go: callbacks are answered in between
-TRIES = 6  # of a call in a row
+CHUNK = 500  # records that are compared at once: callbacks are answered in between
+TRIES = 6  # of one call
 FIRST_GAP, GROWTH, MAX_GAP = 0.25, 1.5, 30.0  # seconds between two questions for a job, or two tries
 # An unknown record that was modified within this time is left to the feed, which may be about to read it.
 LEFT_TO_FEED = timedelta(days=1)
@@ -54,13 +54,13 @@ class Comparison:
     total: int | None = None  # records, deleted ones among them, as the CRM counts them
     compared: int = 0
     differing: int = 0  # records that were read again
-    changes: int = 0  # events that this has led to
-    people: int = 0  # whom these concern
+    changes: int = 0  # events that were made
+    people: int = 0  # with such an event
     many_people: bool = False  # more people than one poll may concern without a person's decision
     noted: int = 0  # records that were not known
     noted_out: int = 0  # those of them that are opted out: nothing was sent for them
     missing: int = 0  # known records that the CRM no longer has
-    missing_untouched: bool = False  # they were too many to be taken for deleted
+    missing_untouched: bool = False  # they were too many to be treated as deleted
     why: str = ""  # why it did not finish; empty if it did
 
     def as_json(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Reconciler:
     nightly: bool = True  # whether the calendar starts it, so that it can be overdue
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     dry_run: bool = False  # the run that is under way, or the last one, stores no changes
-    accept_missing: bool = False  # it takes whatever is missing for deleted
+    accept_missing: bool = False  # all missing records are treated as deleted
     comparisons: list[Comparison] = field(default_factory=list)  # of this run, or of the last one
     _task: asyncio.Task[None] | None = None
     _started: float = field(default=0.0, init=False)
@@ -104,8 +104,8 @@ class Reconciler:
     def start(self, *, dry_run: bool = False, accept_missing: bool = False) -> None:
         """Begin a run, unless one is under way.
 
-        With `dry_run` it stores no changes. With `accept_missing` it takes all known records that the CRM no longer has for
-        deleted, however many they are.
+        With `dry_run` it stores no changes. With `accept_missing` all known records that the CRM no longer has are treated
+        as deleted, however many they are.
         """
         if self.running:
             return
@@ -119,12 +119,12 @@ class Reconciler:
             with suppress(asyncio.CancelledError):
                 await self._task
 
-    async def for_calendar(self) -> None:
-        """Begin a run, unless the config forbids it. Its end is not awaited, because the CRM's job may take hours."""
+    async def start_nightly(self) -> None:
+        """Begin a run, unless the config forbids it. Its end is not awaited, because it may take hours."""
         if self.nightly:
             self.start()
 
-    async def for_a_person(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+    async def admin_command(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The command of the admin listener: begins a run with `start`, and returns its progress."""
         if payload.get("start"):
             dry_run, accept_missing = bool(payload.get("dry_run")), bool(payload.get("accept_missing"))
@@ -163,7 +163,7 @@ class Reconciler:
                     await self._keep_result(comparison)
 
     def _report(self, channel: FeedChannel, comparison: Comparison) -> None:
-        """Log the result. Why it failed is in the CRM's words, so only `connector status` shows that."""
+        """Log the result. Only `connector status` shows why it failed, because that quotes the CRM."""
         level = Level.WARNING if comparison.why else Level.INFO
         numbers = {key: str(value) for key, value in comparison.as_json().items() if key != "why" and value}
         message = (
@@ -197,7 +197,7 @@ class Reconciler:
             await run.read_all()
             await run.find_missing()
         finally:
-            # The planner waits until now, because it must know how many people are concerned.
+            # The planner waits until now, because it must count the people of the whole run.
             self.open_polls.discard(run.poll)
             self.wake("plan")
         if run.comparison.noted_out and not self.dry_run:
@@ -221,7 +221,7 @@ class _Run:
         self._people: set[str] = set()
 
     async def read_all(self) -> None:
-        """Compare each record. Those that may differ are read again and judged."""
+        """Compare each record. Those that may differ are read again."""
         position: str | None = None
         last, waits = False, 0
         while not last:
@@ -235,7 +235,7 @@ class _Run:
         await self._judge_differing(all_of_them=True)
 
     async def find_missing(self) -> None:
-        """Find known records that were not shown: deleted for good, or hidden from our user. Too many raise an error."""
+        """Find known records that were not read: permanently deleted, or hidden from our user. Raises NotComparedError for many."""
         crm, name = self._feed.crm, self._feed.object
         missing: list[str] = []
         after = ""
@@ -243,8 +243,8 @@ class _Run:
             after = ids[-1]
             ids = [one for one in ids if one not in self._read_again]
             if ids:
-                there = {row.record_id for row in await self._judge(ids)}
-                missing += [one for one in ids if one not in there]
+                existing = {row.record_id for row in await self._judge(ids)}
+                missing += [one for one in ids if one not in existing]
         self.comparison.missing = len(missing)
         if len(missing) > self._reconciler.max_people and not self._reconciler.accept_missing:
             self.comparison.missing_untouched = True
@@ -283,7 +283,7 @@ class _Run:
             self._read_again.update(ids)
 
     async def _judge(self, ids: Sequence[str]) -> Sequence[Row]:
-        """Read these records as they are now, and take differences for changes. Returns the rows of those that exist."""
+        """Read these records again, and handle differences as changes. Returns the rows of existing records."""
         asked = self._reconciler.now()
         page = await self._ask(self._feed.look, ids)
         known = self._store.records.known(
@@ -346,7 +346,7 @@ class _Run:
         raise NotComparedError(why)
 
     def _working_cursor(self) -> Cursor:
-        """The feed's cursor. Raises NotComparedError while the feed does not work: what it has yet to read is left to it."""
+        """The feed's cursor. Raises NotComparedError while the feed does not work."""
         feed, channel = self._feed, self._channel
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
         if cursor.baseline:
@@ -379,7 +379,7 @@ def _gap(number: int) -> float:
 
 
 def run_name(feed: str) -> str:
-    """The name under which a feed's last run is stored in `cursors`, and the holder of its alarm."""
+    """The name of a feed's last run in `cursors`, and of the holder of its alarm."""
     return f"{feed} (reconcile)"
 
 

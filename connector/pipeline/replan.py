@@ -1,7 +1,6 @@
-"""Plans again what waits for suspended rules when the mappings have changed.
+"""Plans the units of suspended rules again when the mappings have changed.
 
-Only what is left of a unit is planned again, from the same event: what was delivered stays delivered, and what the
-event decided stays decided.
+Only the undelivered operations of a unit are planned again, from the same event. Its decisions stay.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -13,7 +12,7 @@ from connector.model.operation import Operation, RecordWrite, ServiceCommand, Si
 from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
 from connector.pipeline.known import known_before
-from connector.pipeline.plan import made_clear
+from connector.pipeline.plan import with_known_number
 from connector.pipeline.planning import failed_plan, plan
 from connector.store.store import Store
 from connector.store.suspended_units import PlannedUnit, Replacement
@@ -24,9 +23,9 @@ EVENTS = 200  # events that are planned again in one transaction
 async def replan_suspended(
     store: Store, rules: Ruleset, configured: Sequence[Subscription], now: Callable[[], datetime]
 ) -> set[str]:
-    """Plan again what waits for suspended rules and was planned by other mappings than these; returns its sinks.
+    """Plan suspended units of other mappings than these again; returns their sinks.
 
-    It goes batch by batch. After a crash the next start does the rest.
+    Each batch is one transaction. After a crash the next start continues.
     """
     sinks: set[str] = set()
     after = 0
@@ -39,9 +38,9 @@ async def replan_suspended(
 
 
 def not_delivered(planned: Sequence[Operation], delivered: Sequence[Operation]) -> list[Operation]:
-    """The operations of a plan that are not among the delivered ones; of a record that these wrote, the other fields.
+    """The undelivered operations of a plan; of a partly written record, the other fields.
 
-    A delivered write of the consent fields alone holds in `create` what it wrote to a record that it created: see as_done().
+    A delivered consent-only write has in `create` the fields that it wrote to a record that it created: see as_done().
     """
     commands = {_command(one) for one in delivered if isinstance(one, ServiceCommand)}
     calls = {(one.sink, one.action, one.key) for one in delivered if isinstance(one, SinkCall)}
@@ -70,19 +69,19 @@ def _command(one: ServiceCommand) -> tuple[str, str, str, str]:
 
 
 def _replan(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Sequence[Subscription]) -> Replacement:
-    """What is left of a unit that waits for suspended rules, as the rules make it now."""
-    wanted = _plan_again(unit, rules, store, configured)
+    """The undelivered operations of a suspended unit, by the current rules."""
+    new_plan = _plan_again(unit, rules, store, configured)
     left = {one.rule for one in unit.left}
     # A rule that no longer exists may have been renamed: then all operations for the sink count as its own.
     kept = left <= {rule.label for file in rules.files for rule in file.rules}
-    mine = [one for one in wanted.operations if one.sink == unit.sink and (one.rule in left or not kept)]
-    unplanned = _unplanned(unit, wanted, left if kept else None) or unit.unplanned
+    own_operations = [one for one in new_plan.operations if one.sink == unit.sink and (one.rule in left or not kept)]
+    unplanned = _unplanned(unit, new_plan, left if kept else None) or unit.unplanned
     return Replacement(
         unit=unit,
         mapping=rules.version,
-        operations=not_delivered(mine, unit.delivered),
+        operations=not_delivered(own_operations, unit.delivered),
         unplanned=unplanned,
-        left_out=wanted.left_out,
+        left_out=new_plan.left_out,
     )
 
 
@@ -91,18 +90,18 @@ def _plan_again(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Seq
     stored = store.inbox.get(unit.event_id)
     assert stored is not None  # noqa: S101 - an event outlives its units.
     assert stored.event is not None  # noqa: S101 - an event without content has no units.
-    event = made_clear(stored.event, store)
+    event = with_known_number(stored.event, store)
     ledger = store.consents.of(event.msisdn.e164) if event.msisdn else ()
     try:
         return plan(event, rules, known_before(store, unit.event_id, event, ledger, configured))
-    except Exception as error:  # noqa: BLE001 - a bug must cost one event, and not hold up the others.
+    except Exception as error:  # noqa: BLE001 - a bug must cost one event, and not stop the others.
         return failed_plan(error)
 
 
-def _unplanned(unit: PlannedUnit, wanted: Plan, rules: Collection[str] | None) -> Unplanned | None:
-    """What of the event cannot be planned for the unit's sink by these rules; None for any rule."""
-    if wanted.state is EventState.DEAD and wanted.reason is not None and not wanted.unplanned:
-        return Unplanned(sink=unit.sink, rule="", reason=wanted.reason, detail=wanted.detail or "")
+def _unplanned(unit: PlannedUnit, new_plan: Plan, rules: Collection[str] | None) -> Unplanned | None:
+    """What cannot be planned for the unit's sink by these rules; `rules` None means any rule."""
+    if new_plan.state is EventState.DEAD and new_plan.reason is not None and not new_plan.unplanned:
+        return Unplanned(sink=unit.sink, rule="", reason=new_plan.reason, detail=new_plan.detail or "")
     return next(
-        (one for one in wanted.unplanned if one.sink == unit.sink and (rules is None or one.rule in rules)), None
+        (one for one in new_plan.unplanned if one.sink == unit.sink and (rules is None or one.rule in rules)), None
     )

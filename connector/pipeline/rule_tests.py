@@ -12,7 +12,7 @@ from connector.pipeline.planning import plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
-    """One case, and how the plan differs from what it expects: nothing when it passes."""
+    """One test case, and how the plan differs from its expectation: empty if it passes."""
 
     file: str
     name: str
@@ -22,7 +22,7 @@ class TestResult:
 
 
 def run_rule_tests(rules: Ruleset) -> Iterator[TestResult]:
-    """Run every case, each against its own file alone."""
+    """Run every case against its own file."""
     for file in rules.files:
         alone = rules.only(file.name)
         for number, case in enumerate(file.cases):

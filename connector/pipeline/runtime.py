@@ -1,4 +1,4 @@
-"""What the pipeline is given: its settings, and time, wake-ups and log events from outside."""
+"""Settings of the pipeline, and what it needs from outside: time, wake-ups, clients and log events."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from connector.telemetry.log_events import Emit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineConfig:
-    """What the config says about the pipeline."""
+    """The settings of the pipeline."""
 
     configured: tuple[Subscription, ...] = ()  # `subscriptions:` of all providers
     max_people: int = 50  # how many people one poll of a CRM may concern without a person's decision
@@ -29,7 +29,7 @@ class PipelineConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """What the pipeline needs from outside. It is passed in, so that a test can control it."""
+    """What the pipeline needs from outside. A test passes its own."""
 
     emit: Emit
     now: Callable[[], datetime]
@@ -39,5 +39,5 @@ class Runtime:
 
 
 def back_off(runtime: Runtime, breaker: CircuitBreaker, answer: Retry) -> None:
-    """Pause calls to a remote system for as long as its answer says."""
+    """Pause calls to a remote system after a failed call."""
     breaker.open(answer, now=runtime.monotonic(), at=runtime.now(), emit=runtime.emit)

@@ -1,4 +1,4 @@
-"""Settle: computes from the outcomes each unit's new state, what is now known of its records, and the log events."""
+"""Settle: computes from the outcomes each unit's new state, the shadows of its records, and the log events."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ class PendingWrite(Struct, frozen=True):
 
 def settle_units(
     units: Sequence[Unit],
-    going: Sequence[PendingWrite],
+    pending_writes: Sequence[PendingWrite],
     sent: Sent,
     *,
     feeds: Mapping[str, FeedPlan],
@@ -45,15 +45,15 @@ def settle_units(
     numbers: NumberReader = NO_REGION,
     not_counted: Collection[Reason] = (),
 ) -> list[Settlement]:
-    """Judge every unit by the outcomes of its operations. What was written of a feed's fields becomes the record's shadow.
+    """Settle every unit by the outcomes of its operations. Written fields that a feed watches are added to the shadow.
 
     `feeds` and `consent` are those of the sink, by object. `sent_at` is when sending began. `not_counted` are the reasons
-    that are the whole sink's fault now, and count no attempt.
+    for which the whole sink is the cause now; they count no attempt.
     """
     results = [_UnitResult(unit) for unit in units]
     outcomes = iter(sent.outcomes)
-    sent_as: list[PendingWrite] = []  # by the index of an operation in what was sent
-    for pending in going:
+    sent_as: list[PendingWrite] = []  # by the index of an operation in the sent batch
+    for pending in pending_writes:
         outcome: Outcome = SUPERSEDED
         if pending.operation is not None:
             outcome = next(outcomes)
@@ -91,7 +91,7 @@ class _UnitResult:
         self.partly_delivered: list[PartlyDelivered] = []
 
     def add(self, pending: PendingWrite, outcome: Outcome) -> None:
-        """Note the outcome of one operation."""
+        """Add the outcome of one operation."""
         write = pending.operation
         self.attempts.append(Attempt(pending.index, write, outcome))
         if not isinstance(write, RecordWrite):
@@ -105,7 +105,7 @@ class _UnitResult:
 
 
 def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDelivered:
-    """The rest of an operation of which the consent fields were written alone."""
+    """The other fields of an operation whose consent fields were written alone."""
     assert isinstance(pending.operation, RecordWrite)  # noqa: S101 - nothing else carries consent.
     done = consent_alone.write.as_done(created=consent_alone.outcome.created, left_out=consent_alone.outcome.left_out)
     rest = replace(pending.operation.without(done), consent=(), clears_flag=False)
@@ -116,34 +116,36 @@ def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDe
 
 def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
     unit = result.unit
-    end = conclude(result.attempts, unit.attempts, not_counted=not_counted, urgent=unit.urgent)
-    left = unit.unplanned
-    if end.state is UnitState.DELIVERED and left is not None:
-        end = replace(end, state=UnitState.DEAD, reason=left.reason, detail=left.detail, rule=left.rule)
-    confirmations = _confirmations(unit, end, {one.index for one in result.partly_delivered})
+    conclusion = conclude(result.attempts, unit.attempts, not_counted=not_counted, urgent=unit.urgent)
+    unplanned = unit.unplanned
+    if conclusion.state is UnitState.DELIVERED and unplanned is not None:
+        conclusion = replace(
+            conclusion, state=UnitState.DEAD, reason=unplanned.reason, detail=unplanned.detail, rule=unplanned.rule
+        )
+    confirmations = _confirmations(unit, conclusion, {one.index for one in result.partly_delivered})
     return Settlement(
         unit_id=unit.id,
-        state=end.state,
-        reason=end.reason,
-        detail=end.detail,
-        delay=end.delay,
-        counts_attempt=end.counts_attempt,
-        done=end.done,
-        in_doubt=end.in_doubt,
+        state=conclusion.state,
+        reason=conclusion.reason,
+        detail=conclusion.detail,
+        delay=conclusion.delay,
+        counts_attempt=conclusion.counts_attempt,
+        done=conclusion.done,
+        in_doubt=conclusion.in_doubt,
         shadows=tuple(result.shadows),
         links=tuple(result.links),
         unlinked=tuple(result.unlinked),
         confirmations=confirmations,
-        rule=end.rule,
-        code=end.code,
+        rule=conclusion.rule,
+        code=conclusion.code,
         partly_delivered=tuple(result.partly_delivered),
         amounts=tuple(_amounts(unit, result.attempts)),
     )
 
 
-def _amounts(unit: Unit, tries: Sequence[Attempt]) -> Iterator[NewAmount]:
-    """The new monthly amounts, by delivered price commands. They matter only where we charge the donors."""
-    for one in tries:
+def _amounts(unit: Unit, attempts: Sequence[Attempt]) -> Iterator[NewAmount]:
+    """The new monthly amounts of delivered price commands, for donors whom we charge."""
+    for one in attempts:
         command = one.operation
         if isinstance(command, ServiceCommand) and command.price is not None and isinstance(one.outcome, Delivered):
             yield NewAmount(
@@ -156,10 +158,10 @@ def _amounts(unit: Unit, tries: Sequence[Attempt]) -> Iterator[NewAmount]:
             )
 
 
-def _confirmations(unit: Unit, end: Conclusion, consent_alone: Collection[int]) -> tuple[Confirmation, ...]:
-    """The unit's answers for the ledger, if an operation of it carries consent.
+def _confirmations(unit: Unit, conclusion: Conclusion, consent_alone: Collection[int]) -> tuple[Confirmation, ...]:
+    """The unit's confirmations for the ledger, if an operation of it concerns consent.
 
-    `consent_alone` are the places of operations whose consent fields were delivered alone.
+    `consent_alone` are the indexes of operations whose consent fields were delivered alone.
     """
     with_consent = {
         index
@@ -169,13 +171,19 @@ def _confirmations(unit: Unit, end: Conclusion, consent_alone: Collection[int]) 
     concerns_consent = unit.unplanned is not None and unit.unplanned.owes
     if not with_consent and not concerns_consent:
         return ()
-    if not concerns_consent and (end.state is UnitState.DELIVERED or with_consent <= {*end.done, *consent_alone}):
-        return (Confirmation(phase=Phase.CONFIRMED, detail=end.detail if end.state is UnitState.DELIVERED else None),)
-    return (Confirmation(phase=Phase.FAILED, detail=end.detail),) if end.state is UnitState.DEAD else ()
+    if not concerns_consent and (
+        conclusion.state is UnitState.DELIVERED or with_consent <= {*conclusion.done, *consent_alone}
+    ):
+        return (
+            Confirmation(
+                phase=Phase.CONFIRMED, detail=conclusion.detail if conclusion.state is UnitState.DELIVERED else None
+            ),
+        )
+    return (Confirmation(phase=Phase.FAILED, detail=conclusion.detail),) if conclusion.state is UnitState.DEAD else ()
 
 
 def _link(written: Written) -> Link | None:
-    """Which record a key names, if the write has fields for new records: the next such write then needs no look-up."""
+    """The record of a key, if the write has create fields: the next such write then needs no look-up."""
     write, record_id = written.write, written.outcome.record_id
     if not write.create or record_id is None or write.key_field == ID_FIELD:
         return None
@@ -191,11 +199,11 @@ def _shadow(
     *,
     person: str,
 ) -> ShadowWrite:
-    """What was written of the watched fields. An unclear number is the write's person's, if it may be theirs."""
+    """The shadow of the written fields that are watched. An unclear number is that of the write's person, if it may be."""
     write, outcome = written.write, written.outcome
     values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
     fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
-    # An earlier attempt, whose answer was lost, may have created the record with these.
+    # An earlier attempt without a reply may have created the record with these.
     phone = numbers.of(fields, consent, [person]).phone if consent and consent.phone in fields else None
     otherwise = {
         name: value
@@ -219,9 +227,9 @@ def _shadow(
 
 
 def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan], *, person: str) -> list[ShadowWrite]:
-    """The shadows of other records that got the opt-out too, so that the feed does not show it as a person's change.
+    """The shadows of other records that got the opt-out too, so that the feed does not read it as a person's change.
 
-    They were found by the number of the `person`.
+    The records were found by the number of the `person`.
     """
     write = also_updated.write
     watched = feeds.get(write.object)
@@ -251,23 +259,23 @@ def unlinked_key(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
     return Unlinked(crm=operation.sink, object=operation.object, key_field=operation.key_field, key=operation.key)
 
 
-def settled_event(unit: Unit, end: Settlement, now: datetime) -> Settled:
+def settled_event(unit: Unit, conclusion: Settlement, now: datetime) -> Settled:
     """The log event of a settled unit."""
     return Settled(
         event=unit.event_id,
         sink=unit.sink,
-        state=end.state,
-        reason=end.reason,
-        attempts=unit.attempts + end.counts_attempt,
+        state=conclusion.state,
+        reason=conclusion.reason,
+        attempts=unit.attempts + conclusion.counts_attempt,
         seconds=(now - unit.received_at).total_seconds(),
     )
 
 
 def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[LogEvent]:
     """A log event for each unit, and alarms if the provider disagrees with the ledger or has not changed a price."""
-    for unit, end in zip(units, settled, strict=True):
-        yield settled_event(unit, end, now)
-        if end.reason is Reason.PROVIDER_DISAGREES:
+    for unit, conclusion in zip(units, settled, strict=True):
+        yield settled_event(unit, conclusion, now)
+        if conclusion.reason is Reason.PROVIDER_DISAGREES:
             yield Alarm(
                 kind="provider_disagrees",
                 about=f"event {unit.event_id}",
@@ -275,7 +283,7 @@ def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now:
                 message=f"{unit.sink} does not know a subscription that is active in our ledger",
                 cure=f"see `connector explain {unit.event_id}`, and look up the subscriber at the provider",
             )
-        if end.reason is Reason.PRICE_NOT_CHANGED:
+        if conclusion.reason is Reason.PRICE_NOT_CHANGED:
             yield Alarm(
                 kind="price_not_changed",
                 about=f"event {unit.event_id}",

@@ -1,4 +1,4 @@
-"""Texts that may be stops: raises one alarm for each question, and plans again what was answered meanwhile."""
+"""Texts that may be stops: raises one alarm for each question, and plans events that were answered meanwhile again."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ class StopQuestions:
         self._asked: set[StopQuestion] = set()
 
     def waiting(self) -> list[Alarm]:
-        """What waits since an earlier start."""
+        """The alarms for questions of an earlier start."""
         return self._ask(self._store.stop_answers.waiting())
 
     async def after(self, batch: Iterable[tuple[int, Event]], planned: Iterable[Planned]) -> list[Alarm]:
@@ -33,7 +33,7 @@ class StopQuestions:
         ]
         if not unclear:
             return []
-        # An answer that came while they were planned did not find them among the waiting events.
+        # An answer that was given while they were planned did not find them among the waiting events.
         answered = {event_id for event_id, event in unclear if self._store.stop_answers.of(event) is not None}
         if answered:
             await self._store.stop_answers.plan_answered(sorted(answered))

@@ -1,4 +1,4 @@
-"""Suspended rules: records what a batch shows about them, and tries them again after a reload."""
+"""Suspended rules: records which rules a batch suspends or resumes, and probes them again after a reload."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -26,14 +26,14 @@ class SendResult(Struct, frozen=True, kw_only=True):
     answered: Sent  # by the sink
     sent: Sent  # the whole batch
     sent_at: datetime  # when sending began
-    well: bool  # all of it was delivered, and no rule is suspended: the next batch need not wait for its result
-    not_counted: frozenset[Reason] = frozenset()  # these spend no attempt: they are the whole sink's fault
+    all_delivered: bool  # and no rule is suspended: the next batch need not wait for the result
+    not_counted: frozenset[Reason] = frozenset()  # they count no attempt: the whole sink is the cause
 
 
 async def record_suspensions(
     store: Store, sink: str, result: SendResult, rules: Ruleset, *, now: datetime
 ) -> list[LogEvent]:
-    """Store which suspensions the batch has begun, confirmed or ended; returns their alarms."""
+    """Store which suspensions the batch began, confirmed or ended; returns their alarms."""
     batch, traits = result.batch, rules.context.traits_of(sink)
     changes = learn(sink, batch, result.sent.outcomes, now, traits)
     if not changes:
@@ -45,10 +45,10 @@ async def record_suspensions(
 
 
 class SuspendedRules:
-    """Plans again what waits for suspended rules when the mappings have changed, and then tries these rules again."""
+    """Plans the units of suspended rules again when the mappings have changed, and then probes these rules."""
 
     def __init__(self, store: Store, config: PipelineConfig, runtime: Runtime, rules: Callable[[], Ruleset]) -> None:
-        """`rules` returns the rules in force. A start begins with both: it may have other mappings, or follow a crash."""
+        """`rules` returns the rules in force. Both are due at a start: mappings may differ, and a crash may have come before."""
         self.retry_due = True
         self._replan_due = True
         self._store = store
@@ -58,16 +58,16 @@ class SuspendedRules:
         self._lock = asyncio.Lock()
 
     def begin_again(self) -> None:
-        """Plan and try everything again at the next retry(), because the mappings were reloaded."""
+        """Plan again and probe all rules at the next retry(), because the mappings were reloaded."""
         self._replan_due = self.retry_due = True
 
     def ask_replan(self) -> None:
-        """Let the worker plan again what older mappings have planned."""
+        """Let the worker plan suspended units of older mappings again."""
         self._replan_due = True
         self._runtime.wake(SUSPENDED_RULES_WORKER)
 
     async def retry(self) -> int:
-        """Do what is due. Planning comes first, so that nothing goes out as older mappings have planned it."""
+        """Plan again and probe, as far as due. Planning comes first, so that no plan of older mappings is sent."""
         async with self._lock:
             if not self._rules().usable:
                 return 0  # without mappings the rules stay suspended
@@ -85,7 +85,7 @@ class SuspendedRules:
         return 0
 
     async def _try_rules(self) -> None:
-        """Try all suspended rules at once. One that no longer writes what was refused is no longer suspended."""
+        """Probe all suspended rules now. A rule that no longer writes the refused field is no longer suspended."""
         suspensions, rules, now = self._store.suspensions.all(), self._rules(), self._runtime.now()
         ended = [suspension for suspension in suspensions if not still_written(suspension, rules)]
         await self._store.suspensions.change(SuspensionChanges(ended=tuple(ended)), now=now)
@@ -102,7 +102,7 @@ class SuspendedRules:
 
 
 def still_written(suspension: Suspension, rules: Ruleset) -> bool:
-    """Whether the rule still writes what was refused."""
+    """Whether the rule still writes the refused field or object."""
     items = [
         item
         for file in rules.files

@@ -29,10 +29,10 @@ async def joined(world, who=DONOR):
 
 async def reconcile(world, **wish):
     """Compare, wait for the end, and let what was found take effect; what is told of the feed."""
-    await world.app.reconciler.for_a_person({"start": True, **wish})
+    await world.app.reconciler.admin_command({"start": True, **wish})
     await world.until(lambda: not world.app.reconciler.running)
     await world.settled()
-    (one,) = (await world.app.reconciler.for_a_person({}))["feeds"]
+    (one,) = (await world.app.reconciler.admin_command({}))["feeds"]
     return one
 
 
@@ -116,13 +116,13 @@ async def test_a_record_that_changes_while_it_is_read_keeps_its_new_values(world
     await ahead(world)
     # Salesforce has gathered the records before a person ticks the box, and gives them afterwards.
     await world.fault(world.salesforce, fault="held_answer", only="reads", after=2)
-    await world.app.reconciler.for_a_person({"start": True})
+    await world.app.reconciler.admin_command({"start": True})
     await world.until(lambda: world.struck(world.salesforce, "held_answer"))
     await world.person(Id=contact, SMS_Opt_Out__c=True)
     await world.poll()
     await world.no_faults(world.salesforce)
     await world.until(lambda: not world.app.reconciler.running)
-    (one,) = (await world.app.reconciler.for_a_person({}))["feeds"]
+    (one,) = (await world.app.reconciler.admin_command({}))["feeds"]
     assert found(one) == NOTHING, "the feed has read it since"
     await world.settled()
     await world.poll()
@@ -214,12 +214,12 @@ async def test_an_interrupted_run_begins_again(tmp_path, secrets):
             await world.poll()
             await edit_unseen(world, [{"Id": contact, "SMS_Opt_Out__c": True}])
             await world.fault(world.salesforce, fault="job_held")
-            await world.app.reconciler.for_a_person({"start": True})
+            await world.app.reconciler.admin_command({"start": True})
             await world.until(lambda: world.struck(world.salesforce, "job_held"))
         await world.no_faults(world.salesforce)
         async with world.running():
             await world.poll()
-            assert (await world.app.reconciler.for_a_person({})) == {"running": False, "dry_run": False, "feeds": []}
+            assert (await world.app.reconciler.admin_command({})) == {"running": False, "dry_run": False, "feeds": []}
             one = await reconcile(world)
             assert found(one) == NOTHING | {"differing": 1, "changes": 1}
             assert await sent(world) == [("unsubscribe", DONOR)]
@@ -230,9 +230,9 @@ async def test_a_failed_run_raises_an_alarm_until_one_succeeds(world):
     await joined(world)
     await world.fault(world.salesforce, fault="refuse", status=400, code="INVALID_TYPE", message="no", only="reads")
     channel = world.app.feed_channels[FEED]
-    await world.app.reconciler.for_a_person({"start": True})
+    await world.app.reconciler.admin_command({"start": True})
     await world.until(lambda: not world.app.reconciler.running)
-    (one,) = (await world.app.reconciler.for_a_person({}))["feeds"]
+    (one,) = (await world.app.reconciler.admin_command({}))["feeds"]
     assert one["why"]
     assert world.alarms.count(FAILED) == 1
     await world.no_faults(world.salesforce)
@@ -265,7 +265,7 @@ async def test_nothing_is_compared_when_api_calls_are_scarce(world):
 
 async def test_the_scheduler_starts_the_comparison_and_status_shows_it(world):
     await joined(world)
-    await world.app.reconciler.for_calendar()
+    await world.app.reconciler.start_nightly()
     await world.until(lambda: not world.app.reconciler.running)
     (emitted,) = [one for one in world.emitted(Lifecycle) if one.message.startswith("compared all records")]
     assert emitted.details["compared"] == "1"

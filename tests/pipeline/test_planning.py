@@ -21,7 +21,7 @@ from connector.model.phone import Phone
 from connector.model.plan import Known
 from connector.model.states import EventState
 from connector.pipeline.plan import people_by_poll
-from connector.pipeline.planning import MAY_BE_A_STOP, lane_of, plan, plan_in_order, to_whom, units_of
+from connector.pipeline.planning import MAY_BE_A_STOP, command_candidates, lane_of, plan, plan_in_order, units_of
 from connector.providers.strex.callback import Reader
 from connector.registry import load_config, mapping_context
 from connector.store.documents import event_from_json, event_to_json
@@ -208,10 +208,10 @@ def test_an_opt_out_in_the_crm_ends_every_active_subscription(rules):
 
 def test_without_active_subscriptions_all_ended_and_configured_ones_are_candidates():
     configured = (replace(KATT, subscription_id=None), HUND)
-    assert to_whom("strex", fold_ledger(LEFT), configured) == [Candidate(KATT, ended=True), Candidate(HUND)]
-    assert to_whom("strex", fold_ledger(()), configured) == [Candidate(one) for one in configured]
-    assert to_whom("strex", fold_ledger(JOINED), configured) == [Candidate(KATT, active=True)]
-    assert to_whom("other", fold_ledger(JOINED), configured) == []
+    assert command_candidates("strex", fold_ledger(LEFT), configured) == [Candidate(KATT, ended=True), Candidate(HUND)]
+    assert command_candidates("strex", fold_ledger(()), configured) == [Candidate(one) for one in configured]
+    assert command_candidates("strex", fold_ledger(JOINED), configured) == [Candidate(KATT, active=True)]
+    assert command_candidates("other", fold_ledger(JOINED), configured) == []
 
 
 def repriced(amount=275):
@@ -251,7 +251,7 @@ def test_a_price_without_exactly_one_subscription_waits_for_a_person(rules, entr
 def test_a_missing_keyword_is_filled_in_from_the_config():
     nameless = replace(KATT, keyword=None, keyword_id="1")
     known = replace(KATT, keyword_id="1", subscription_id=None)
-    ((one, active, _),) = to_whom("strex", fold_ledger(ledger((Verdict.OPT_IN, nameless))), (known,))
+    ((one, active, _),) = command_candidates("strex", fold_ledger(ledger((Verdict.OPT_IN, nameless))), (known,))
     assert (one.keyword, active) == ("KATT", True)
 
 

@@ -6,7 +6,7 @@ from connector.delivery.channels import SendAllowance
 from connector.model.errors import StoreUnavailable
 from connector.model.outcome import Reason
 from connector.model.states import UnitState
-from connector.pipeline.deliver import MOST_GIVEN_UP, DeliveryWorker
+from connector.pipeline.deliver import MAX_GIVEN_UP, DeliveryWorker
 
 LANES = ("+4790000001", "+4790000002", "+4790000003", "+4790000004")
 
@@ -18,10 +18,10 @@ class Bench:
 
     async def step(self, error=None, *, bad=(), after=None):
         """One step: claim, meet the error (where a bad unit is among them), settle."""
-        async with self.worker.at_work(self.outbox, self.facts.append, lambda: self.scene.now):
+        async with self.worker.step(self.outbox, self.facts.append, lambda: self.scene.now):
             size = self.worker.limit(SendAllowance(100)).size
             units = await self.outbox.claim("salesforce", size, self.worker.claim, self.scene.now)
-            self.worker.held = units
+            self.worker.claimed = units
             if error and (not bad or any(unit.event_key in bad for unit in units)):
                 raise error
             for unit in units:
@@ -79,7 +79,7 @@ async def test_a_bug_that_every_unit_meets_makes_only_a_few_dead_letters(bench, 
     for _ in range(12):
         with pytest.raises(ValueError, match="no"):
             await bench.step(ValueError("no"))
-    assert scene.unit_states()[UnitState.DEAD] == MOST_GIVEN_UP
+    assert scene.unit_states()[UnitState.DEAD] == MAX_GIVEN_UP
     assert bench.outbox.claims() == {}
     await bench.step()
     assert bench.worker.given_up == 0
