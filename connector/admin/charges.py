@@ -1,5 +1,6 @@
 """Recurring charges, for a person: what a run would do, what was done, and the decisions that only a person can make."""
 
+import asyncio
 import re
 from collections.abc import Mapping
 from datetime import date, timedelta
@@ -36,6 +37,7 @@ DECISIONS = {
 }
 DAY = timedelta(days=1)
 MAX_AHEAD = timedelta(days=366)  # a run of a later day is not foreseen
+LINES_AT_ONCE = 200  # of a preview: about 30 ms
 MAX_TRANSACTION = 200  # characters of a transaction id
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
@@ -50,16 +52,15 @@ async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> 
     if day < today:
         raise ConnectorError(f"{day} is over: see `connector charges list`")
     masked = Masked(reveal=get_field(payload, "reveal", bool, False))
-    lines = [
-        *(
-            _line(context, rules, one.agreement, one.period, one.due_day, one, masked)
-            for one in _open(context, provider, day, first)
-        ),
-        *(
-            _line(context, rules, agreement, new.period, new.due_day, new, masked)
-            for agreement, new in _new(context, provider, rules, day, first)
-        ),
+    charges: list[tuple[Agreement, Charge | NewCharge]] = [
+        *((one.agreement, one) for one in _open(context, provider, day, first)),
+        *await _new(context, provider, rules, day, first),
     ]
+    lines = []
+    for number, (agreement, charge) in enumerate(charges):
+        if number % LINES_AT_ONCE == 0:
+            await asyncio.sleep(0)  # callbacks are answered in between
+        lines.append(_line(context, rules, agreement, charge, masked))
     size = sum(line["new"] and line["what"] != "skip" for line in lines)
     return {
         "provider": provider,
@@ -118,10 +119,13 @@ async def charges_show(context: AdminContext, payload: Mapping[str, Any]) -> dic
             {"at": when(one.at), "state": one.state.value, "detail": one.detail}
             for one in context.store.charges.log(charge.id)
         ],
-        "decisions": [
-            f"connector charges resolve {charge.id} --as {decision}" for decision in DECISIONS.get(charge.state, ())
-        ],
+        "decisions": [_command(charge, decision) for decision in DECISIONS.get(charge.state, ())],
     }
+
+
+def _command(charge: Charge, decision: str) -> str:
+    which = " --transaction ID" if decision == ASK and charge.transaction_id is None else ""
+    return f"connector charges resolve {charge.id} --as {decision}{which}"
 
 
 async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +140,7 @@ async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> 
     if run is not None and run.state is RunState.APPROVED:
         raise ConnectorError(f"the run of {day} is approved already: see `connector charges list`")
     if run is None:
-        new = _new(context, provider, rules, day, _next_run_day(context, provider, today))
+        new = await _new(context, provider, rules, day, _next_run_day(context, provider, today))
         size = sum(not one.skipped for _, one in new)
         run = Run(provider=provider, day=day, size=size, state=RunState.WAITING)
     await runs.approve(run, today=today)
@@ -309,7 +313,7 @@ def _next_run_day(context: AdminContext, provider: str, today: date) -> date:
     return today + DAY if context.store.charge_runs.is_planned(provider, today) else today
 
 
-def _new(
+async def _new(
     context: AdminContext, provider: str, rules: ChargeRules, day: date, first: date
 ) -> list[tuple[Agreement, NewCharge]]:
     """What is due for the first time. A day after the next run has only its own charges: earlier runs have the others."""
@@ -324,6 +328,7 @@ def _new(
         if following is None:
             return found
         after = following
+        await asyncio.sleep(0)  # callbacks are answered in between
 
 
 def _open(context: AdminContext, provider: str, day: date, first: date) -> list[Charge]:
@@ -336,27 +341,25 @@ def _line(
     context: AdminContext,
     rules: ChargeRules,
     agreement: Agreement,
-    period: str,
-    due_day: date,
-    one: Charge | NewCharge,
+    charge: Charge | NewCharge,
     masked: Masked,
 ) -> dict[str, Any]:
     amount = checks.amount_of(agreement, rules)
-    why = one.skipped or one.in_doubt if isinstance(one, NewCharge) else ""
+    why = charge.skipped or charge.in_doubt if isinstance(charge, NewCharge) else ""
     what = "skip" if why else "charge"
     if not why:
-        blocked = checks.obstacle(agreement, period, context.store.charges.facts(agreement.phone), rules)
+        blocked = checks.obstacle(agreement, charge.period, context.store.charges.facts(agreement.phone), rules)
         if blocked is not None:
             what, why = "wait" if blocked.passes else "skip", blocked.why
     return {
         "what": what,
         "phone": masked.phone(agreement.phone),
         "keyword": agreement.keyword,
-        "period": period,
-        "due_day": due_day.isoformat(),
+        "period": charge.period,
+        "due_day": charge.due_day.isoformat(),
         "amount": None if amount is None else str(amount),
-        "attempt": 1 if isinstance(one, NewCharge) else one.attempt + 1,
-        "new": isinstance(one, NewCharge),
+        "attempt": 1 if isinstance(charge, NewCharge) else charge.attempt + 1,
+        "new": isinstance(charge, NewCharge),
         "why": why or None,
     }
 

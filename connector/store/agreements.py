@@ -12,6 +12,7 @@ from connector.model.charge import Agreement
 from connector.model.consent import Decision
 from connector.model.event import Event, Verdict
 from connector.model.phone import Phone
+from connector.model.text_folding import fold
 from connector.store.documents import decision_from_json
 from connector.store.sql import micros, moment
 from connector.store.writer import Writer
@@ -35,9 +36,9 @@ HAS = "SELECT 1 FROM agreements WHERE provider = :provider AND msisdn = :msisdn 
 # If somebody who was forgotten has joined again, no period of the old agreement is charged twice.
 RECOGNISE = """UPDATE agreements SET msisdn = :msisdn
     WHERE provider = :provider AND msisdn = pseudonym(:msisdn) AND service_id = :service_id"""
-CHANGE = """UPDATE agreements SET amount = :amount, amount_event_id = :event_id
-    WHERE provider = :provider AND msisdn = :msisdn AND short_number = :short_number
-    AND keyword = :keyword COLLATE NOCASE AND amount_event_id <= :event_id"""
+CHANGEABLE = """SELECT id, keyword FROM agreements WHERE provider = :provider AND msisdn = :msisdn
+    AND short_number = :short_number AND keyword IS NOT NULL AND amount_event_id <= :event_id"""
+CHANGE = "UPDATE agreements SET amount = ?, amount_event_id = ? WHERE id = ?"
 OPT_INS = """SELECT ledger.event_id, ledger.decision, inbox.event ->> '$.price' FROM ledger
     LEFT JOIN inbox ON inbox.id = ledger.event_id WHERE ledger.phase = 'decided'
     AND substr(ledger.msisdn, 1, 1) = '+'
@@ -111,8 +112,15 @@ def put(connection: sqlite3.Connection, new: Iterable[NewAgreement]) -> None:
 def change_amounts(connection: sqlite3.Connection, new: Iterable[NewAmount]) -> None:
     """Store new amounts, unless a newer event has set one already. Runs inside the writer."""
     for one in new:
-        given = {name: getattr(one, name) for name in NewAmount.__struct_fields__}
-        connection.execute(CHANGE, given | {"amount": str(one.amount)})
+        given = {
+            "provider": one.provider,
+            "msisdn": one.msisdn,
+            "short_number": one.short_number,
+            "event_id": one.event_id,
+        }
+        for agreement_id, keyword in connection.execute(CHANGEABLE, given).fetchall():
+            if fold(keyword) == fold(one.keyword):
+                connection.execute(CHANGE, (str(one.amount), one.event_id, agreement_id))
 
 
 class Agreements:

@@ -4,13 +4,14 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from charging.scene import DAY, DONOR, HOUR, OTHER, SUBSCRIPTION, a_scene, rules
+from charging.scene import DAY, DONOR, HOUR, NAME, OTHER, SHORT, SUBSCRIPTION, a_scene, rules
 from msgspec.structs import replace
 
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 from connector.model.phone import Phone
 from connector.model.states import EventState
+from connector.store.agreements import NewAmount, change_amounts
 from connector.store.records import ShadowWrite, write_shadows
 
 pytestmark = pytest.mark.slow
@@ -206,3 +207,23 @@ async def test_two_numbers_and_two_keywords_are_charged_for_themselves(scene):
     await scene.approve()
     await scene.run()
     assert sorted((phone, amount) for phone, amount, _ in scene.taken) == [(DONOR, 100), (OTHER, 50)]
+
+
+@pytest.mark.parametrize("written", ["KÅL", "kål", "Ka\u030al", "KAL"])
+async def test_a_new_amount_reaches_a_keyword_however_it_is_written(scene, written):
+    await scene.join(keyword="KÅL")
+    new = NewAmount(provider=NAME, msisdn=DONOR, short_number=SHORT, keyword=written, amount=Decimal(70), event_id=1000)
+    await scene.store.writer.run(lambda connection: change_amounts(connection, [new]))
+    (agreement,) = scene.store.agreements.of(NAME)
+    assert agreement.amount == (100 if written == "KAL" else 70)
+
+
+async def test_an_older_amount_does_not_replace_a_newer_one(scene):
+    await scene.join()
+    for event_id, amount in ((1000, 70), (999, 50)):
+        new = NewAmount(
+            provider=NAME, msisdn=DONOR, short_number=SHORT, keyword="katt", amount=Decimal(amount), event_id=event_id
+        )
+        await scene.store.writer.run(lambda connection, new=new: change_amounts(connection, [new]))
+    (agreement,) = scene.store.agreements.of(NAME)
+    assert agreement.amount == 70

@@ -126,6 +126,34 @@ def test_a_decision_needs_the_transaction_if_it_is_unknown(charging):
     assert (one(charging)["state"], one(charging)["transaction_id"]) == ("asking", "t-1")
 
 
+def test_each_command_that_show_prints_works(charging):
+    commands = one(charging)["decisions"]
+    assert commands[-1] == "connector charges resolve 1 --as ask --transaction ID"
+    charging.json(*commands[-1].replace("ID", "t-1").split()[1:])
+    assert one(charging)["state"] == "asking"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["list", "--period", "2026-13"], "write it like 2026-03"),
+        (["list", "--phone", "abc"], "not a phone number"),
+        (["preview", "--date", "9999-12-31"], "too far ahead"),
+        (["approve", "--date", "9999-12-31"], "too far ahead"),
+        (["preview", "--provider", "nope"], "messagecloud"),
+        (["show", "1" * 30], "there is no charge"),
+        (["resolve", "1", "99", "--as", "taken"], "there is no charge 99"),
+        (["resolve", "1", "--as", "taken", "--transaction", " "], "copy it from the provider"),
+        (["resolve", "1", "--as", "ask", "--transaction", "w-1"], "the payment at the window"),
+    ],
+    ids=range(9),
+)
+def test_a_mistake_is_refused_and_changes_nothing(charging, words, said):
+    result = charging.run("charges", *words)
+    assert (result.exit_code, said in result.output) == (1, True), result.output
+    assert one(charging)["state"] == "in_doubt"
+
+
 def test_a_run_is_approved_before_its_day(charging):
     day = (NOW + timedelta(days=3)).date().isoformat()
     assert charging.json("charges", "approve", "--date", day)["day"] == day

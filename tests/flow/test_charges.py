@@ -173,7 +173,7 @@ async def test_a_charge_without_a_reply_waits_for_a_person_whose_decision_record
     (taken,) = await donors.taken()
     listed = (await donors.ask("charges_list", state="in_doubt"))["charges"]
     shown = await donors.ask("charges_show", id=listed[0]["id"])
-    assert f"connector charges resolve {listed[0]['id']} --as ask" in shown["decisions"]
+    assert f"connector charges resolve {listed[0]['id']} --as ask --transaction ID" in shown["decisions"]
     await donors.ask("charges_resolve", ids=[listed[0]["id"]], decision="ask", transaction=taken["transaction_id"])
     donors.world.clock.ahead += timedelta(seconds=10)
     charges = donors.world.app.store.charges
