@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from connector.delivery.cures import CURES, Alert, cure_of
 from connector.delivery.http_client import Client
 from connector.delivery.outcome_policy import DOUBTFUL, Suspect
-from connector.delivery.retry import MAX_PAUSE, MAX_REQUESTED_PAUSE, MINUTE, POLICIES, backoff
+from connector.delivery.retry import MAX_PAUSE, MAX_REQUESTED_PAUSE, MINUTE, OUTAGE_REASONS, POLICIES, backoff
 from connector.delivery.throttle import ApiBudget, BatchSize
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Http
@@ -127,7 +127,10 @@ class CircuitBreaker:
         else:
             message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
             cure = f"{cure_of(answer)}; {NOTHING_LOST}"
-            alarm = Alarm(kind=FEED_FAILING, about=self.name, message=message, cure=cure)
+            # The sink of the CRM meets an outage too, and it is one cause.
+            outage = answer.reason in OUTAGE_REASONS
+            kind, about = (answer.reason, self.about) if outage else (FEED_FAILING, self.name)
+            alarm = Alarm(kind=kind, about=about, message=message, cure=cure)
         self.alarms.start(alarm, self.name, emit)
 
 
@@ -177,6 +180,7 @@ class SinkChannel:
     sent: float = -math.inf  # when the last batch was sent, monotonic seconds
     send_lock: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by the batch that is being sent
     suspect: Suspect | None = None  # the last record that was refused with an unknown code
+    locked: set[str] = field(default_factory=set)  # the people of the last batch, if all of its records were locked
     probed: bool = False  # one record has been tried since the last pause, and failed too
     # Reasons for which single records are refused and a person was alerted.
     refused: set[Reason] = field(default_factory=set)

@@ -74,7 +74,10 @@ CURES: dict[Reason, Cure] = {
         "`connector status` shows the error",
         Alert.AT_ONCE,
     ),
-    Reason.ROW_LOCKED: Cure(f"another job kept the record locked: wait until it has ended, {RETRY}"),
+    Reason.ROW_LOCKED: Cure(
+        f"another job kept the record locked: wait until it has ended, {RETRY}",
+        "a job of the CRM keeps its records locked: see which one runs, such as an import or a recalculation of sharing",
+    ),
     Reason.TRIGGER_LIMIT: Cure(
         "a trigger of the CRM needs more for this record than the CRM allows; the detail names it and its package: let the admin "
         "look at what it works on, such as a household or account with very many records, switch the trigger off for the "

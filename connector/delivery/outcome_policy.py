@@ -35,10 +35,11 @@ DOUBTFUL = frozenset(
         Reason.STORAGE_FULL,
         Reason.MAINTENANCE,
         Reason.SINK_REFUSES,
+        Reason.ROW_LOCKED,
     }
 )
 # For a whole batch, these count no attempt.
-SINK_WIDE = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE})
+SINK_WIDE = frozenset({Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN_CODE, Reason.ROW_LOCKED})
 # During an outage these count no attempt either: then the sink is the cause, and not a record.
 SINK_WIDE_DURING_OUTAGE = SINK_WIDE | OUTAGE_REASONS
 
@@ -166,6 +167,7 @@ def sink_outage(
     operations: Sequence[Operation],
     outcomes: Sequence[Outcome],
     *,
+    locked_again: bool = False,
     cause: Retry | None = None,
     suspect: Suspect | None = None,
 ) -> Retry | None:
@@ -174,7 +176,12 @@ def sink_outage(
     An unknown code is the sink's fault if two different records are refused with it, or a single record while the sink
     has that fault already. `cause` is its earlier fault, `suspect` the last record that was refused with an unknown
     code.
+
+    A batch whose records are all locked may have been too large. If the next one is locked too (`locked_again`), a job
+    of the CRM holds the locks, such as a recalculation of sharing, which may take hours.
     """
+    if (lock := all_locked(outcomes)) and (locked_again or (cause and cause.reason is Reason.ROW_LOCKED)):
+        return lock
     suspects = suspected(operations, outcomes)
     if suspects:
         code = suspects[0].code
@@ -194,6 +201,13 @@ def sink_outage(
     if not outages:
         return None
     return max(outages, key=lambda one: max(POLICIES[one.reason].first, one.not_before or timedelta()))
+
+
+def all_locked(outcomes: Sequence[Outcome]) -> Retry | None:
+    """One of the locks, if nothing but locks kept the batch back."""
+    judged = [one for one in outcomes if not _waits_for_others(one)]
+    locks = [one for one in judged if isinstance(one, Retry) and one.reason is Reason.ROW_LOCKED]
+    return locks[0] if locks and len(locks) == len(judged) else None
 
 
 def not_counted(fault: Retry | None, cause: Retry | None) -> frozenset[Reason]:

@@ -47,7 +47,8 @@ POLICIES: dict[Reason, Policy] = {
     Reason.CONNECTION_LOST: Policy(first=2 * SECOND, cap=HOUR, attempts=80),
     Reason.SERVER_ERROR: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
     Reason.UNEXPECTED_ANSWER: Policy(first=5 * SECOND, cap=HOUR, attempts=20),
-    Reason.ROW_LOCKED: Policy(first=SECOND, cap=MINUTE, attempts=30),
+    # A mass update, or a recalculation of sharing, may hold locks for hours.
+    Reason.ROW_LOCKED: Policy(first=SECOND, cap=MINUTE, attempts=24 * 60),
     # It is sent again in smaller requests; the adapter rejects a record that fails alone.
     Reason.TRIGGER_LIMIT: Policy(first=5 * SECOND, cap=MINUTE, attempts=None),
     Reason.RACE: Policy(first=SECOND, cap=10 * SECOND, attempts=5),

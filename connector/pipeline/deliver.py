@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from connector.consent.guard import as_sendable, carries_opt_out, out_at_creation
 from connector.consent.ledger_state import fold_ledger
 from connector.delivery.channels import SendAllowance, SinkChannel
-from connector.delivery.outcome_policy import not_counted, sink_outage, suspected
+from connector.delivery.outcome_policy import all_locked, not_counted, sink_outage, suspected
 from connector.delivery.send import send
 from connector.delivery.suspended_rules import Filtered, filter_suspended
 from connector.delivery.throttle import ApiBudget
@@ -71,7 +71,7 @@ class Deliverer:
                 consent = self._consent.get(channel.sink.name, {})
                 pending = drop_superseded(units, self._store, channel.sink.traits, consent)
                 batch = self._drop_suspended(pending, channel.sink)
-                result = await self._send(channel, allowance, batch)
+                result = await self._send(channel, allowance, batch, people={unit.lane for unit in units})
                 if not result.all_delivered:
                     # Settled under the lock, because the next batch depends on the result.
                     await self._settle(channel, units, pending, result)
@@ -140,7 +140,9 @@ class Deliverer:
             return Filtered(operations, operations)
         return filter_suspended(operations, suspensions, self._runtime.now(), sink.traits)
 
-    async def _send(self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered) -> SendResult:
+    async def _send(
+        self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered, *, people: set[str]
+    ) -> SendResult:
         """Send the batch, and adapt batch size and circuit breaker to the outcomes."""
         sink, client, operations = channel.sink, channel.client, batch.to_send
         began, sent_at, calls = self._runtime.monotonic(), self._runtime.now(), client.calls
@@ -157,19 +159,24 @@ class Deliverer:
             sent=batch.with_suspended(answered) if batch.held_back else answered,
             all_delivered=not batch.suspensions and all(isinstance(one, Delivered) for one in answered.outcomes),
         )
-        return self._update_breaker(channel, allowance, result)
+        return self._update_breaker(channel, allowance, result, people)
 
-    def _update_breaker(self, channel: SinkChannel, allowance: SendAllowance, result: SendResult) -> SendResult:
+    def _update_breaker(
+        self, channel: SinkChannel, allowance: SendAllowance, result: SendResult, people: set[str]
+    ) -> SendResult:
         """Pause the sink when a whole batch failed for a reason that concerns the sink itself."""
         outcomes, cause = result.answered.outcomes, channel.breaker.cause
         operations = result.batch.to_send
-        fault = sink_outage(operations, outcomes, cause=cause, suspect=channel.suspect)
+        locked_again = bool(channel.locked) and len(channel.locked | people) > 1
+        fault = sink_outage(operations, outcomes, locked_again=locked_again, cause=cause, suspect=channel.suspect)
         if fault is not None:
             channel.mark_failed(
                 fault, allowance, now=self._runtime.monotonic(), at=self._runtime.now(), emit=self._emit
             )
         elif outcomes:
             channel.mark_healthy(self._emit)
+        if outcomes:
+            channel.locked = people if all_locked(outcomes) else set()
         channel.suspect = next(iter(suspected(operations, outcomes)), None) if outcomes else channel.suspect
         return replace(result, not_counted=not_counted(fault, cause))
 

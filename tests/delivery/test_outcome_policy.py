@@ -210,6 +210,17 @@ def test_an_unknown_code_of_one_record_is_not_an_outage():
     assert fault_of(UNKNOWN, UNKNOWN, BAD) is None
 
 
+def test_a_second_batch_in_which_all_is_locked_is_an_outage():
+    assert fault_of(LOCKED, BEHIND, LOCKED, locked_again=True) == LOCKED
+    assert fault_of(LOCKED, LOCKED) is None
+    assert fault_of(LOCKED, DONE, locked_again=True) is None
+    assert fault_of(BEHIND, locked_again=True) is None
+    assert fault_of(LOCKED, cause=LOCKED) == LOCKED
+    assert fault_of(LOCKED, cause=BUSY) is None
+    end = conclude(attempts(LOCKED), 10_000, not_counted=not_counted(LOCKED, None))
+    assert (end.state, end.counts_attempt) == (UnitState.RESTING, False)
+
+
 def test_different_unknown_codes_are_not_an_outage():
     assert fault_of(UNKNOWN, replace(UNKNOWN, code="ANOTHER_CODE")) is None
 

@@ -106,6 +106,20 @@ def test_the_sink_and_the_feeds_of_a_crm_raise_one_alarm_for_its_fault(facts):
     assert len(facts.of(Cleared)) == 1
 
 
+@pytest.mark.parametrize("reason", [Reason.TIMEOUT, Reason.SERVER_ERROR, Reason.UNEXPECTED_ANSWER])
+@pytest.mark.parametrize("first", ["sink", "feed"])
+def test_an_outage_that_sink_and_feed_meet_in_their_own_calls_is_one_alarm(facts, reason, first):
+    alarms = OpenAlarms()
+    both = {"sink": CircuitBreaker("sf", alarms=alarms), "feed": CircuitBreaker("sf.Contact", "sf", alarms)}
+    for name in sorted(both, key=lambda name: name != first):
+        fail(both[name], facts, *[Retry(reason=reason, cure="see there")] * 2)
+    (alarm,) = facts.of(Alarm)
+    assert (alarm.kind, alarm.about) == (reason, "sf")
+    for one in both.values():
+        one.close(facts)
+    assert len(facts.of(Cleared)) == 1
+
+
 class FakeFeed:
     crm, object, name, every = "sf", "Contact", "sf.Contact", timedelta(seconds=30)
 

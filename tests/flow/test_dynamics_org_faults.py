@@ -25,6 +25,11 @@ FAULTS = {
         Reason.SINK_REFUSES,
         USER,
     ),
+    "locks on every record": (
+        {"fault": "row_lock", "records": 1.0},
+        Reason.ROW_LOCKED,
+        "a job of the CRM",
+    ),
     "a refusal nobody knows, told of each record": (
         {"status": 403, "code": "0x8000beef", **RECORDS},
         Reason.SINK_REFUSES,
@@ -51,7 +56,7 @@ async def pass_time(world):
 @pytest.mark.parametrize("name", FAULTS)
 async def test_a_fault_of_the_whole_org_makes_no_dead_letter(world, name):
     fault, reason, cure = FAULTS[name]
-    await world.fault(world.crm_url, fault="refuse", message="nei", **fault)
+    await world.fault(world.crm_url, **{"fault": "refuse", "message": "nei", **fault})
     for number in OTHERS:
         await world.phone(number, "KATT")
     await world.until(lambda: pauses(world, "dynamics"))

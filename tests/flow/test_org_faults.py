@@ -63,12 +63,21 @@ FAULTS = {
         Reason.SINK_REFUSES,
         "integration user",
     ),
+    "locks on every record": (
+        {"fault": "row_lock", "times": 1_000_000, "records": 1.0},
+        Reason.ROW_LOCKED,
+        "recalculation of sharing",
+    ),
     "down": ({"fault": "unavailable", "times": 1_000_000}, Reason.UNAVAILABLE, "status page"),
     "an address that has moved": ({"fault": "redirect", "sign_in": "old"}, Reason.WRONG_ADDRESS, "My Domain"),
 }
 
 
-FROM_THE_SECOND_RECORD_ON = {"a code nobody knows, told of each record", "a bad request with a code nobody knows"}
+FROM_THE_SECOND_RECORD_ON = {
+    "locks on every record",
+    "a code nobody knows, told of each record",
+    "a bad request with a code nobody knows",
+}
 
 
 async def strike(world, fault):
