@@ -468,6 +468,8 @@ def test_a_single_field_is_not_read_as_lookup_data():
 
 def test_the_text_of_a_message_is_not_read_as_lookup_data_or_mark():
     assert message(content=json.dumps(LOOKUP)).lookup == {}
+    assert message(note=json.dumps(LOOKUP)).lookup == {}
+    assert message(note=json.dumps(LOOKUP)).lookup == {}
     assert not message(content="ServiceCommand").service_command
 
 

@@ -253,12 +253,12 @@ def _properties(members: dict[str, Any]) -> dict[str, Any]:
             properties = as_map(properties)
         except Unreadable:
             raise Unreadable("properties is not an object") from None
-    outside = {
-        name: value
-        for name, value in members.items()
-        if name not in PLACED and value is not None and type(value) is not dict
-    }
-    return outside | properties
+    return {name: value for name, value in members.items() if name not in PLACED and _is_plain(value)} | properties
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a member may be a property: no object, and no JSON text, which a subscriber may have written as a look-up."""
+    return value is not None and type(value) is not dict and not (type(value) is str and value.startswith("{"))
 
 
 def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
