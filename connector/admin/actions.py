@@ -16,7 +16,7 @@ from connector.admin.masking import Masked, when
 from connector.admin.open_questions import DROP, RELEASE
 from connector.admin.replays import UNDER_WAY, dead_retry, for_replay, replay
 from connector.admin.stop_questions import WAS, WAS_NOT, answer_stop
-from connector.consent.stop_questions import question_of
+from connector.consent.stop_questions import question_about
 from connector.model.errors import ConnectorError
 from connector.model.event import Verdict
 from connector.model.outcome import Reason
@@ -163,8 +163,10 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
         asked = context.event(_only(which))
         if asked.event is None or asked.event.verdict is not Verdict.MAYBE_STOP:
             return [asked.id]
-        question = question_of(asked.event)
-        same = [event_id for event_id, event in context.store.stop_answers.waiting() if question_of(event) == question]
+        question = question_about(asked.event)
+        same = [
+            event_id for event_id, event in context.store.stop_answers.waiting() if question_about(event) == question
+        ]
         return sorted({asked.id, *same})
     reject_unknown(which, "ids")
     ids = get_field(which, "ids", list)

@@ -9,7 +9,7 @@ from connector.admin.stop_questions import WAS, WAS_NOT
 from connector.consent.change_events import CARRIED_OUT, DELETED, MERGED_AWAY
 from connector.consent.changes import NUMBER_CHANGED, UNCLEAR_AUTHOR
 from connector.consent.merges import MERGED
-from connector.consent.stop_questions import words_of
+from connector.consent.stop_questions import text_to_judge
 from connector.model.event import Event, Verdict
 from connector.model.operation import RecordWrite
 from connector.store.dead_letters import DeadLetter
@@ -25,7 +25,7 @@ def stop_question(event_id: int, event: Event, masked: Masked, *, count: int = 1
         "event": event_id,
         "count": count,
         "ask": "Was this a stop?",
-        "text": masked.text(words_of(event)),
+        "text": masked.text(text_to_judge(event)),
         "detail": None,
         "sink": None,
         "received_at": when(event.received_at),

@@ -11,7 +11,7 @@ from connector.admin.explain_documents import became_document, event_document
 from connector.admin.masking import Masked, when
 from connector.admin.open_questions import open_questions_of
 from connector.consent.ledger_state import fold_ledger
-from connector.consent.stop_questions import words_of
+from connector.consent.stop_questions import text_to_judge
 from connector.model.charge import Agreement
 from connector.model.consent import LedgerEntry, Phase
 from connector.model.errors import ConnectorError
@@ -149,7 +149,7 @@ def _answered(context: AdminContext, phone: Phone, masked: Masked) -> list[dict[
             found.append(
                 {
                     "event": one.id,
-                    "text": masked.text(words_of(one.event)),
+                    "text": masked.text(text_to_judge(one.event)),
                     "answer": "It was a stop" if answer.answer is Verdict.OPT_OUT else "It was not a stop",
                     "answered_at": when(answer.answered_at),
                     "words": labels.EVENT_STATES[one.state],

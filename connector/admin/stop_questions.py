@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown, stored_id
 from connector.admin.masking import Masked, when
-from connector.consent.stop_questions import StopQuestion, question_of, words_of
+from connector.consent.stop_questions import StopQuestion, question_about, text_to_judge
 from connector.model.errors import ConnectorError
 from connector.model.event import Event, Verdict
 from connector.telemetry.mask import mask
@@ -31,7 +31,7 @@ def stop_questions(context: AdminContext) -> list[dict[str, Any]]:
 def _by_question(context: AdminContext) -> list[list[tuple[int, Event]]]:
     asked: dict[StopQuestion, list[tuple[int, Event]]] = {}
     for event_id, event in context.store.stop_answers.waiting():
-        asked.setdefault(question_of(event), []).append((event_id, event))
+        asked.setdefault(question_about(event), []).append((event_id, event))
     return list(asked.values())
 
 
@@ -94,7 +94,7 @@ def _question(several: list[tuple[int, Event]]) -> dict[str, Any]:
         "shape": event.shape,
         "short_number": event.short_number,
         "keyword": event.keyword,
-        "text": Masked(person=event.msisdn).text(words_of(event)),
+        "text": Masked(person=event.msisdn).text(text_to_judge(event)),
         "first_received_at": when(event.received_at),
         "last_received_at": when(several[-1][1].received_at),
         "answers": {answer: command(event_id, answer) for answer in ANSWERS},
@@ -112,4 +112,4 @@ def _asked(context: AdminContext, named: object) -> tuple[int, StopQuestion, str
         raise ConnectorError(
             f"event {stored.id} has no open question: see `connector parked list` and `connector parked answers`"
         )
-    return stored.id, question_of(stored.event), Masked(person=stored.event.msisdn).text(words_of(stored.event))
+    return stored.id, question_about(stored.event), Masked(person=stored.event.msisdn).text(text_to_judge(stored.event))

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR, Reading
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR, ComparedRow
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import CrmTraits
 from connector.model.event import Event, Verdict, joined_key
@@ -28,7 +28,7 @@ CARRIED_OUT = "opted_out_numbers"  # a property of a question about a number: ho
 
 
 def numbers_in_keys(keys: Iterable[object], traits: CrmTraits) -> tuple[Phone, ...]:
-    """The numbers in external IDs that have their country code: other digits may be anything.
+    """The numbers in external IDs. Only digits with a country code are surely a number.
 
     Where a key may not hold a plus sign, a key of digits alone is read as a number with its country code.
     """
@@ -40,27 +40,27 @@ def numbers_in_keys(keys: Iterable[object], traits: CrmTraits) -> tuple[Phone, .
 
 
 def change_events(
-    reading: Reading,
+    compared: ComparedRow,
     *,
     crm: str,
     object_name: str,
     consent: ConsentFields | None,
     number: RecordNumber,
-    others: Iterable[Phone],
+    earlier_numbers: Iterable[Phone],
     poll: str,
     unique: str,
     received_at: datetime,
 ) -> list[Event]:
     """The events of a change: one for the record's number, and for an opt-out one for each of its earlier numbers.
 
-    What only a person can decide becomes a question, which is an event too.
+    A question that only a person can answer is an event too.
 
-    `unique` distinguishes them from all others: a record can change back and forth within one second, the precision
-    of its timestamp. The shadow is updated in the transaction that stores the events, so that no change is taken
-    twice.
+    `unique` makes the keys of these events differ from those of the record's other changes: a record can change back
+    and forth within one second, the precision of its timestamp. The shadow is updated in the transaction that stores
+    the events, so that each change makes its events once.
     """
-    row, change = reading.row, reading.change
-    earlier = list(dict.fromkeys(others))
+    row, change = compared.row, compared.change
+    earlier = list(dict.fromkeys(earlier_numbers))
     if number.is_unclear and len(known := [phone for phone in earlier if phone in number.possible]) == 1:
         number = RecordNumber(known[0], (known[0],))
     event = Event(
@@ -89,13 +89,13 @@ def change_events(
     if change.verdict is not Verdict.OPT_OUT or consent is None or consent.phone is None:
         return [event, *questions]
     earlier = [phone for phone in earlier if phone != number.phone]
-    first = event
+    main_event, remaining = event, earlier
     if not number.possible and earlier:
         # The number was removed: the opt-out applies to the earlier number.
-        first = replace(event, msisdn=earlier[0], record=_with_number(event, consent.phone, earlier[0]))
-    rest = earlier if first is event else earlier[1:]
+        main_event = replace(event, msisdn=earlier[0], record=_with_number(event, consent.phone, earlier[0]))
+        remaining = earlier[1:]
     events = [
-        first,
+        main_event,
         *(
             replace(
                 event,
@@ -105,7 +105,7 @@ def change_events(
                 record=_with_number(event, consent.phone, phone),
                 changed=(consent.flag,),
             )
-            for place, phone in enumerate(rest, 1)
+            for place, phone in enumerate(remaining, 1)
         ),
     ]
     if change.number_changed or (number.possible and earlier):
@@ -120,8 +120,8 @@ def _with_number(event: Event, field: str, phone: Phone) -> dict[str, Any]:
 
 def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
     """The event that asks a person which number the opt-out applies to. Without `unique` it is asked once for these numbers."""
-    mine = event.msisdn.e164 if event.msisdn else ""
-    digest = hashlib.sha256(" ".join([mine, *(phone.e164 for phone in earlier)]).encode()).hexdigest()[:16]
+    number = event.msisdn.e164 if event.msisdn else ""
+    digest = hashlib.sha256(" ".join([number, *(phone.e164 for phone in earlier)]).encode()).hexdigest()[:16]
     record = str(event.record[ID_FIELD])
     return replace(
         event,
@@ -129,7 +129,7 @@ def _question(event: Event, earlier: Sequence[Phone], *, unique: str) -> Event:
         action=NUMBER_CHANGED,
         verdict=Verdict.NONE,
         number_is_unclear=False,
-        properties={CARRIED_OUT: len(earlier) + bool(mine)},
+        properties={CARRIED_OUT: len(earlier) + bool(number)},
     )
 
 
@@ -154,15 +154,15 @@ def number_question(event: Event) -> str:
 
 def author_question(event: Event) -> str:
     """The question for a person about fields whose author is unknown."""
-    what = f"{', '.join(event.changed)} of {event.object} {event.record.get(ID_FIELD)}"
+    fields = f"{', '.join(event.changed)} of {event.object} {event.record.get(ID_FIELD)}"
     return (
-        f"{what} differs from what we wrote just before another write of ours: release this if a person changed it, "
+        f"{fields} differs from what we wrote just before another write of ours: release this if a person changed it, "
         "discard it if automation of the CRM did"
     )
 
 
 def as_released(event: Event) -> Event:
-    """The event as it is planned after a person released it: it belongs to no poll any more, and is not a question."""
+    """The event as it is planned after a person released it: a question becomes a change."""
     if event.action == UNCLEAR_AUTHOR:
         return replace(event, action=CHANGED)
     if event.action == NUMBER_CHANGED and FLAG in event.properties:
@@ -173,7 +173,7 @@ def as_released(event: Event) -> Event:
 def deletion_events(
     row: Row, phones: Iterable[Phone], *, crm: str, object_name: str, received_at: datetime, unique: str
 ) -> list[Event]:
-    """The events of a deleted record: the subscriptions of its numbers can no longer be stopped in the CRM."""
+    """The events of a deleted record, one for each number: nobody can stop its subscriptions in the CRM any more."""
     return [
         Event(
             key=joined_key(crm, DELETED, row.record_id, unique, str(place)),

@@ -22,14 +22,14 @@ NO_WRITE = LastWrite()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """The differences between a row and its shadow."""
+    """How a row differs from its shadow."""
 
     fields: tuple[str, ...] = ()  # the fields that changed
     verdict: Verdict = Verdict.NONE
-    number_changed: bool = False  # of an opted-out record: a person must decide about the new number
+    number_changed: bool = False  # the record is opted out: a person must decide whether the new number is too
     # What the CRM's automation made of a flag that we wrote: OPT_IN if it cleared the flag, OPT_OUT if it set it.
     rewritten: Verdict = Verdict.NONE
-    # More changed fields, of which it is unknown whether a person or automation changed them.
+    # Other changed fields, of which it is unknown whether a person or automation changed them.
     unclear: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
@@ -41,10 +41,10 @@ class Change:
         return NUMBER_CHANGED if self.number_changed and self.verdict is Verdict.NONE else CHANGED
 
 
-def alike(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
+def same_value(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
     """Whether two values are equal to the CRM: numbers by value, times by the second, blank text and null alike."""
     if isinstance(one, bool) or isinstance(other, bool):
-        return bool(one) is bool(other) if _flaglike(one) and _flaglike(other) else False
+        return bool(one) is bool(other) if _is_flag_value(one) and _is_flag_value(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
         return Decimal(str(one)) == Decimal(str(other))
     texts = isinstance(one, str) and isinstance(other, str)
@@ -64,7 +64,7 @@ def may_differ(shown: Any, known: Any, traits: CrmTraits) -> bool:
             shown = Decimal(shown)
         except ArithmeticError:
             return True
-    return not alike(shown, known, traits)
+    return not same_value(shown, known, traits)
 
 
 def _trimmed(value: Any) -> Any:
@@ -83,20 +83,20 @@ def _same_time(one: str, other: str) -> bool:
     return all(time.tzinfo for time in times) and times[0].replace(microsecond=0) == times[1].replace(microsecond=0)
 
 
-def kept_as(written: Any, shown: Any) -> bool:
+def is_rounded_by_crm(written: Any, shown: Any) -> bool:
     """Whether the shown value is the written number, rounded to fewer digits by the CRM."""
     numbers = (int, float, Decimal)
     if isinstance(written, bool) or isinstance(shown, bool):
         return False
     if not isinstance(written, numbers) or not isinstance(shown, numbers):
         return False
-    given, kept = (Decimal(str(one)).normalize() for one in (written, shown))
-    step = int(kept.as_tuple().exponent)
-    # 99.5 may be kept as 100 in whole numbers, but 60 never as 100: only digits after the decimal point are dropped.
-    return int(given.as_tuple().exponent) < min(step, 0) and abs(given - kept) < Decimal(1).scaleb(min(step, 0))
+    exact, rounded = (Decimal(str(value)).normalize() for value in (written, shown))
+    # 99.5 may be stored as 100, but 60 never as 100: only digits after the decimal point are dropped.
+    last_digit = min(int(rounded.as_tuple().exponent), 0)
+    return int(exact.as_tuple().exponent) < last_digit and abs(exact - rounded) < Decimal(1).scaleb(last_digit)
 
 
-def cut_from(written: Any, shown: Any) -> bool:
+def is_truncated_by_crm(written: Any, shown: Any) -> bool:
     """Whether the text that a CRM shows is the beginning of the written one."""
     return (
         isinstance(written, str)
@@ -106,7 +106,7 @@ def cut_from(written: Any, shown: Any) -> bool:
     )
 
 
-def _flaglike(value: Any) -> bool:
+def _is_flag_value(value: Any) -> bool:
     return value is None or isinstance(value, bool)
 
 
@@ -126,16 +126,17 @@ def compare(
     """Compare a row with its shadow.
 
     `fields` are the compared fields. `in_doubt` holds, by field of this record, the values of our writes that are
-    being done or may have been done: these values are no change. A field that the shadow never held counts as blank
-    before, so a new record with the flag set is a change, and one without it is not.
+    being sent or may have been stored: these values are no change. A field that is not in the shadow counts as blank,
+    so a new record with the flag set is a change, and one without it is not.
 
     If our own user made the last change of the record (`by_us`), a difference in a field of our last write comes
     from the CRM's automation (rounding, flows, triggers). So does a difference in a field of a write `under_way`.
     The exception is an opt-out: in doubt a person made it. All other fields were changed by a person before our
-    write. A field that we wrote a moment earlier, and that the CRM has not shown since, is unclear: a person is
+    write. A field that an earlier write of ours set, and that the CRM has not shown since, is unclear: a person is
     asked. An opt-out of ours that the CRM has never shown stays valid, whoever changed the record since.
 
-    Of a record whose number no feed has shown, the number before is that by which our last write found it.
+    If no feed has shown the record's number yet, it is compared with the number by which our last write found the
+    record.
     """
     before = shadow or {}
     if consent is not None and consent.phone and consent.phone not in before and last_write.person:
@@ -143,63 +144,67 @@ def compare(
     changed = tuple(
         name
         for name in fields
-        if not alike(row.get(name), before.get(name), traits)
-        and not any(alike(row.get(name), value, traits) for value in in_doubt.get(name, ()))
+        if not same_value(row.get(name), before.get(name), traits)
+        and not any(same_value(row.get(name), value, traits) for value in in_doubt.get(name, ()))
         and not (
-            name in last_write.unseen and _formed(last_write.unseen[name], row.get(name), by_us=by_us is not False)
+            name in last_write.unseen
+            and _stored_in_another_form(last_write.unseen[name], row.get(name), by_us=by_us is not False)
         )
     )
     if changed and consent is not None:
         changed = compare_number(changed, row, before, in_doubt=in_doubt, consent=consent, numbers=numbers)
     if not changed:
         return Change()
-    out = consent is not None and is_out(row, consent)
+    opted_out = consent is not None and is_opted_out(row, consent)
     rewritten = Verdict.NONE
     unclear: tuple[str, ...] = ()
     if consent is not None and consent.flag in changed:
-        rewritten = _rewritten(consent.flag, last_write, out=out, by_us=by_us)
+        rewritten = _rewritten_by_automation(consent.flag, last_write, opted_out=opted_out, by_us=by_us)
         if rewritten is not Verdict.NONE:
             changed = tuple(name for name in changed if name != consent.flag)
     if by_us:
-        kept = {consent.flag, consent.phone} if consent else set()
-        ours = {*last_write.fields, *under_way} - ({consent.flag} if consent and out else set())
-        unclear = tuple(name for name in changed if name in last_write.unseen and name not in ours | kept)
+        never_unclear = {consent.flag, consent.phone} if consent else set()
+        ours = {*last_write.fields, *under_way} - ({consent.flag} if consent and opted_out else set())
+        unclear = tuple(name for name in changed if name in last_write.unseen and name not in ours | never_unclear)
         changed = tuple(name for name in changed if name not in ours and name not in unclear)
     if not changed or consent is None:
         return Change(fields=changed, rewritten=rewritten, unclear=unclear)
     verdict = Verdict.NONE
     if consent.flag in changed:
-        verdict = Verdict.OPT_OUT if out else Verdict.OPT_IN
+        verdict = Verdict.OPT_OUT if opted_out else Verdict.OPT_IN
     return Change(
         fields=changed,
         verdict=verdict,
-        number_changed=out and shadow is not None and _other_number(changed, row, before, consent, verdict),
+        number_changed=opted_out and shadow is not None and _has_another_number(changed, row, before, consent, verdict),
         rewritten=rewritten,
         unclear=unclear,
     )
 
 
-def _rewritten(flag: str, last_write: LastWrite, *, out: bool, by_us: bool | None) -> Verdict:
-    """What automation made of a flag that we wrote: OPT_IN if it undid an opt-out. In doubt an opt-out is a person's."""
+def _rewritten_by_automation(flag: str, last_write: LastWrite, *, opted_out: bool, by_us: bool | None) -> Verdict:
+    """What the CRM's automation made of a flag that we wrote. NONE if a person may have changed it."""
     if by_us and flag in last_write.fields:
-        return Verdict.OPT_OUT if out else Verdict.OPT_IN
+        return Verdict.OPT_OUT if opted_out else Verdict.OPT_IN
     # A person in the CRM cannot have decided about an opt-out that the CRM has never shown.
-    return Verdict.OPT_IN if flag in last_write.unseen and not out else Verdict.NONE
+    return Verdict.OPT_IN if flag in last_write.unseen and not opted_out else Verdict.NONE
 
 
-def _formed(written: Any, shown: Any, *, by_us: bool) -> bool:
-    """Whether the CRM keeps our value in another form. After another user's change, a cut text may be that user's."""
-    return kept_as(written, shown) or (by_us and cut_from(written, shown))
+def _stored_in_another_form(written: Any, shown: Any, *, by_us: bool) -> bool:
+    """Whether the CRM rounded or truncated our value. After another user's change, a shorter text may be that user's."""
+    return is_rounded_by_crm(written, shown) or (by_us and is_truncated_by_crm(written, shown))
 
 
-def _other_number(
+def _has_another_number(
     changed: Collection[str],
     now: Mapping[str, Any],
     before: Mapping[str, Any],
     consent: ConsentFields,
     verdict: Verdict,
 ) -> bool:
-    """Whether the record has another number now. A removed number is none, and a number set together with the flag is clear."""
+    """Whether the record has another number now, so that it is unclear for which number its opt-out is.
+
+    It is clear if the number was removed, and if the flag and the first number were set together.
+    """
     phone = consent.phone
     if phone is None or phone not in changed or _trimmed(now.get(phone)) is None:
         return False
@@ -232,75 +237,62 @@ def compare_number(
     return changed if now.same_as(known) or not (now.possible and known.possible) else (*changed, phone)
 
 
-def is_out(fields: Mapping[str, Any], consent: ConsentFields) -> bool:
+def is_opted_out(fields: Mapping[str, Any], consent: ConsentFields) -> bool:
     """Whether the record's flag means opted out."""
     value = fields.get(consent.flag)
-    return value is not None and alike(value, consent.opted_out)
+    return value is not None and same_value(value, consent.opted_out)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """A row of a feed, compared with what is known of its record."""
+class ComparedRow:
+    """A row of a feed, and how it differs from what is known of its record."""
 
     row: Row
     change: Change
-    out: bool | None  # whether its flag means opted out; None if no field of the object holds consent
+    opted_out: bool | None  # whether its flag means opted out; None if no field of the object holds consent
 
 
-def read_rows(
+def compare_rows(
     rows: Iterable[Row],
     *,
     feed: Feed,
     consent: ConsentFields | None,
     shadows: Mapping[str, Mapping[str, Any]],
-    under_way: Iterable[RecordWrite],
+    under_way: Collection[RecordWrite],
     numbers: NumberReader = NO_REGION,
     unchanged_values: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     in_review: Collection[str] = (),
     last_writes: Mapping[str, LastWrite] | None = None,
     compared: Callable[[Shadow], Collection[str]] | None = None,
-) -> list[Reading]:
-    """Read a page. `under_way` are our writes that are being done or may have been done.
+) -> list[ComparedRow]:
+    """Compare the rows of a page with what is known of their records.
 
-    `numbers` reads the numbers that a match looks for. `unchanged_values`: by record id and field, values that are no change
-    there. `in_review`: record ids about whose flag a person is asked. `last_writes`: by record id, our last write.
+    `under_way` are our writes that are being sent or may have been stored. `numbers` reads the numbers by which a
+    write may have found its record. `unchanged_values`: by record id and field, values that are no change there.
+    `in_review`: ids of records about whose flag a person is asked. `last_writes`: by record id, our last write.
     `compared`: gives the fields to compare with a shadow, if these are not all of the feed's.
     """
     traits = feed.traits
-    by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
-    matched: dict[str, None] = {}  # the fields that are searched for numbers
-    for write in under_way:
-        comparable = traits.full_id if write.key_field == ID_FIELD else traits.folded_key
-        shown = comparable(write.key)
-        places = [(write.key_field, shown)]
-        if write.match is not None:
-            matched.update(dict.fromkeys(write.match.fields))
-            places.append((MATCHED_BY, write.match.phone.e164))
-        for place in places:
-            values = by_record.setdefault(place, {})
-            for name, value in (*write.create.items(), *write.set.items()):
-                values.setdefault(name, []).append(value)
-    readings = []
+    written_values = _written_values(under_way, traits)
+    matched_fields = dict.fromkeys(
+        name for write in under_way if write.match is not None for name in write.match.fields
+    )
+    compared_rows = []
     for row in rows:
         in_doubt = {name: list(values) for name, values in (unchanged_values or {}).get(row.record_id, {}).items()}
-        names = [(name, traits.folded_key(str(row.fields.get(name) or ""))) for name in feed.key_fields]
-        country = row.fields.get(consent.country) if consent and consent.country else None
-        keys = [row.fields.get(name) for name in feed.key_fields]
-        phones = {known_by_key(numbers.read(row.fields.get(name), country), keys).phone for name in matched}
-        matches = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
         being_written: dict[str, None] = {}
-        for key in [*names, (ID_FIELD, traits.full_id(row.record_id)), *matches]:
-            for one, several in by_record.get(key, {}).items():
-                in_doubt.setdefault(one, []).extend(several)
-                being_written[one] = None
+        for key in _possible_keys(row, feed, consent, numbers, matched_fields):
+            for name, values in written_values.get(key, {}).items():
+                in_doubt.setdefault(name, []).extend(values)
+                being_written[name] = None
         shadow = shadows.get(row.record_id)
-        watched = feed.fields if compared is None else compared(shadow)
+        fields = feed.fields if compared is None else compared(shadow)
         if consent and row.record_id in in_review:
-            watched = tuple(name for name in watched if name != consent.flag)
+            fields = tuple(name for name in fields if name != consent.flag)
         change = compare(
             row.fields,
             shadow,
-            fields=watched,
+            fields=fields,
             in_doubt=in_doubt,
             consent=consent,
             numbers=numbers,
@@ -309,5 +301,35 @@ def read_rows(
             under_way=being_written,
             traits=traits,
         )
-        readings.append(Reading(row, change, is_out(row.fields, consent) if consent else None))
-    return readings
+        compared_rows.append(ComparedRow(row, change, is_opted_out(row.fields, consent) if consent else None))
+    return compared_rows
+
+
+def _written_values(under_way: Iterable[RecordWrite], traits: CrmTraits) -> dict[tuple[str, str], dict[str, list[Any]]]:
+    """The values of the writes by field, for each key that names a write's record: (key field, key)."""
+    by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
+    for write in under_way:
+        comparable = traits.full_id if write.key_field == ID_FIELD else traits.folded_key
+        keys = [(write.key_field, comparable(write.key))]
+        if write.match is not None:
+            keys.append((MATCHED_BY, write.match.phone.e164))
+        for key in keys:
+            values = by_record.setdefault(key, {})
+            for name, value in (*write.create.items(), *write.set.items()):
+                values.setdefault(name, []).append(value)
+    return by_record
+
+
+def _possible_keys(
+    row: Row, feed: Feed, consent: ConsentFields | None, numbers: NumberReader, matched_fields: Iterable[str]
+) -> list[tuple[str, str]]:
+    """The keys by which a write may name this record: its external IDs, its id and its numbers."""
+    external_ids = [row.fields.get(name) for name in feed.key_fields]
+    by_field = [
+        (name, feed.traits.folded_key(str(value or "")))
+        for name, value in zip(feed.key_fields, external_ids, strict=True)
+    ]
+    country = row.fields.get(consent.country) if consent and consent.country else None
+    phones = {known_by_key(numbers.read(row.fields.get(name), country), external_ids).phone for name in matched_fields}
+    by_number = [(MATCHED_BY, phone.e164) for phone in phones if phone is not None]
+    return [*by_field, (ID_FIELD, feed.traits.full_id(row.record_id)), *by_number]

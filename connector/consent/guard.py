@@ -24,13 +24,13 @@ def without_consent(write: RecordWrite) -> RecordWrite:
     )
 
 
-def permit(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWrite, str | None]:
+def allowed_at_planning(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWrite, str | None]:
     """A consent write as the ruling allows it at planning, and what was removed from it, in plain words."""
     if write.clears_flag:
         if word is Verdict.OPT_IN and ruling.decision is not None:
             return write, None
         return without_consent(write), "the opt-out flag stays as it is: this event is not an opt-in that counts"
-    if word is Verdict.OPT_OUT and not ruling.ends_all:
+    if word is Verdict.OPT_OUT and not ruling.may_set_flag:
         return (
             without_consent(write),
             f"the opt-out flag stays as it is: {ruling.remaining} other subscription(s) of this person still run",
@@ -38,20 +38,20 @@ def permit(write: RecordWrite, ruling: Ruling, word: Verdict) -> tuple[RecordWri
     return write, None
 
 
-def out_at_creation(operations: Sequence[Operation], consent_of: ConsentOf) -> tuple[Operation, ...]:
+def with_flag_at_creation(operations: Sequence[Operation], consent_of: ConsentOf) -> tuple[Operation, ...]:
     """The operations for a person who has opted out: a record that is made gets the flag, and one that is there keeps its own.
 
     The contact that held the flag may have been deleted, or the opt-out may be older than this CRM.
     """
     return tuple(
-        _out_at_creation(one, consent)
+        _with_flag_at_creation(one, consent)
         if isinstance(one, RecordWrite) and (consent := consent_of(one.sink, one.object))
         else one
         for one in operations
     )
 
 
-def _out_at_creation(write: RecordWrite, consent: ConsentFields) -> RecordWrite:
+def _with_flag_at_creation(write: RecordWrite, consent: ConsentFields) -> RecordWrite:
     flag = consent.flag.casefold()
     if not write.may_create or any(name.casefold() == flag for name in (*write.set, *write.create)):
         return write
@@ -67,7 +67,7 @@ def carries_opt_out(operation: Operation, word: Verdict) -> bool:
     return isinstance(operation, RecordWrite) and bool(operation.consent) and not operation.clears_flag
 
 
-def as_sendable(
+def allowed_at_sending(
     operation: Operation,
     *,
     event_id: int,
@@ -86,12 +86,12 @@ def as_sendable(
     decided = [entry for entry in ledger if entry.phase is Phase.DECIDED]
     if isinstance(operation, ServiceCommand):
         outdated = operation.action not in ENDING and (*operation.record, "") in newer
-        return None if outdated or _called_off(operation, event_id, decided) else operation
+        return None if outdated or _is_command_outdated(operation, event_id, decided) else operation
     if isinstance(operation, SinkCall):
         return operation
     allowed = operation
     last_word = decided[-1].decision.word if decided else Verdict.NONE
-    not_notified = last_word is not Verdict.OPT_IN if operation.clears_flag else _taken_back(event_id, decided)
+    not_notified = last_word is not Verdict.OPT_IN if operation.clears_flag else _crm_opted_in_since(event_id, decided)
     if operation.consent and (overtaken or not_notified):
         allowed = without_consent(operation)
     stale = {name for *record, name in newer if tuple(record) == operation.record}
@@ -106,13 +106,13 @@ def as_sendable(
     return None if emptied else allowed
 
 
-def _taken_back(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+def _crm_opted_in_since(event_id: int, decided: Sequence[LedgerEntry]) -> bool:
     """Whether the CRM's latest decision after the event is an opt-in."""
     newer = [one.decision for one in decided if one.event_id > event_id and one.decision.scope is Scope.EVERYTHING]
     return bool(newer) and newer[-1].word is Verdict.OPT_IN
 
 
-def _called_off(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
+def _is_command_outdated(command: ServiceCommand, event_id: int, decided: Sequence[LedgerEntry]) -> bool:
     """Whether a command to end a subscription is outdated: the person has joined again, or the CRM has taken its opt-out back."""
     if command.action not in ENDING:
         return False

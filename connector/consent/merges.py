@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.consent.change_events import FLAG, MERGED_AWAY
-from connector.consent.changes import CHANGED, NUMBER_CHANGED, is_out
+from connector.consent.changes import CHANGED, NUMBER_CHANGED, is_opted_out
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event, Verdict, joined_key
 from connector.model.operation import ID_FIELD
@@ -30,24 +30,24 @@ class Merge:
     before: Mapping[str, Any] | None  # the shadow of the record that was merged away
     kept_before: Mapping[str, Any] | None
 
-    def lost_by(self, consent: ConsentFields) -> Mapping[str, Any] | None:
+    def lost_opt_out(self, consent: ConsentFields) -> Mapping[str, Any] | None:
         """The fields of the record whose opt-out the merge lost; None if none was lost or the kept record is opted out."""
-        if self.kept is not None and is_out(self.kept, consent):
+        if self.kept is not None and is_opted_out(self.kept, consent):
             return None
         parties = (self.before, self.merged_away.fields, self.kept_before)
-        return next((one for one in parties if one and is_out(one, consent)), None)
+        return next((one for one in parties if one and is_opted_out(one, consent)), None)
 
-    def was_out(self, consent: ConsentFields) -> bool:
+    def was_opted_out(self, consent: ConsentFields) -> bool:
         """Whether the record that was merged away was opted out itself."""
-        return any(one and is_out(one, consent) for one in (self.before, self.merged_away.fields))
+        return any(one and is_opted_out(one, consent) for one in (self.before, self.merged_away.fields))
 
     def joins_opted_out(self, consent: ConsentFields) -> bool:
         """Whether a record that is not opted out was merged into one that was opted out already."""
         kept = (self.kept, self.kept_before)
-        return not self.was_out(consent) and all(one and is_out(one, consent) for one in kept)
+        return not self.was_opted_out(consent) and all(one and is_opted_out(one, consent) for one in kept)
 
 
-def merges_of(
+def merges_in(
     gone: Iterable[Row], living: Iterable[Row], shadows: Mapping[str, Mapping[str, Any]]
 ) -> tuple[Merge, ...]:
     """The merges that a page shows. `gone` are its newly deleted rows; a kept record may itself have been merged since."""
@@ -73,7 +73,7 @@ def merges_of(
     return tuple(merges)
 
 
-def taken_over(
+def values_taken_over(
     merges: Iterable[Merge], consent: ConsentFields | None, number: Callable[[Mapping[str, Any]], Phone | None]
 ) -> dict[str, dict[str, list[Any]]]:
     """By kept record and field: values that are no change there, because a merged record with the same number had them."""
@@ -85,7 +85,7 @@ def taken_over(
         if mine is None or mine != theirs:
             continue
         for name, value in merge.before.items():
-            if consent is None or name != consent.flag or is_out(merge.before, consent):
+            if consent is None or name != consent.flag or is_opted_out(merge.before, consent):
                 known.setdefault(merge.kept_id, {}).setdefault(name, []).append(value)
     return known
 

@@ -17,8 +17,8 @@ from connector.consent.spellings import JOINED, Spelling, other_spellings, spell
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 
-SHORT = 6  # words: the longest text that is shown to a person
-SHORT_REFUSAL = 10  # words: the longest text without a stop word that is shown to a person
+MAX_WORDS_OF_QUESTION = 6  # words: the longest text that is shown to a person
+MAX_WORDS_OF_REFUSAL = 10  # words: the longest text without a stop word that is shown to a person
 MAX_KEYWORD = 5  # words
 MAX_WORDS = 24  # of a text that is read in other spellings too: a word of single letters has many
 STOP_SIGN = "\U0001f6d1"
@@ -57,7 +57,7 @@ class _Role(Enum):
 
 
 STOPS = frozenset({_Role.STOP, _Role.WEAK_STOP})
-EMPTY = frozenset({_Role.POLITE, _Role.SUBJECT, _Role.FILLER})
+SAYS_NOTHING = frozenset({_Role.POLITE, _Role.SUBJECT, _Role.FILLER})
 
 
 class _Part(NamedTuple):
@@ -99,23 +99,23 @@ def _refusals() -> dict[str, list[tuple[str, ...]]]:
     """The refusals of the table by their first word."""
     return {
         first: [phrase for phrase, _ in phrases]
-        for first, phrases in _phrases((_Role.OTHER, _of(table.REFUSALS))).items()
+        for first, phrases in _phrases((_Role.OTHER, _words_of(table.REFUSALS))).items()
     }
 
 
-def _refuses(shown: Spelling, asked: "_Asked") -> bool:
+def _refuses(shown: Spelling, context: "_Context") -> bool:
     """Whether a short text without a stop word refuses more messages or payments: `please do not text me`."""
     words, refusals = shown.plain, _refusals()
-    if len(words) > SHORT_REFUSAL or refusals.keys().isdisjoint(words):
+    if len(words) > MAX_WORDS_OF_REFUSAL or refusals.keys().isdisjoint(words):
         return False
-    return " ".join(shown.words) not in asked.known() and any(
+    return " ".join(shown.words) not in context.known() and any(
         tuple(words[place : place + len(phrase)]) == phrase
         for place, word in enumerate(words)
         for phrase in refusals.get(word, ())
     )
 
 
-def _of(languages: Mapping[str, str]) -> list[str]:
+def _words_of(languages: Mapping[str, str]) -> list[str]:
     return [word for words in languages.values() for word in words.split(",")]
 
 
@@ -146,15 +146,15 @@ class OptOutWords:
     def __post_init__(self) -> None:
         made = _phrases(
             (_Role.STOP, self.more_stop_words),
-            (_Role.STOP, _of(table.STOP_WORDS)),
-            (_Role.WEAK_STOP, _of(table.WEAK_STOP_WORDS)),
+            (_Role.STOP, _words_of(table.STOP_WORDS)),
+            (_Role.WEAK_STOP, _words_of(table.WEAK_STOP_WORDS)),
             (_Role.ALL, self.more_all_words),
-            (_Role.ALL, _of(table.ALL_WORDS)),
-            (_Role.NEGATION, _of(table.NEGATIONS)),
+            (_Role.ALL, _words_of(table.ALL_WORDS)),
+            (_Role.NEGATION, _words_of(table.NEGATIONS)),
             (_Role.POLITE, self.more_polite_words),
-            (_Role.POLITE, _of(table.POLITE_WORDS)),
-            (_Role.SUBJECT, _of(table.SUBJECT_WORDS)),
-            (_Role.FILLER, _of(table.FILLER_WORDS)),
+            (_Role.POLITE, _words_of(table.POLITE_WORDS)),
+            (_Role.SUBJECT, _words_of(table.SUBJECT_WORDS)),
+            (_Role.FILLER, _words_of(table.FILLER_WORDS)),
         )
         object.__setattr__(self, "_phrases", made)
         starts = (first for first, phrases in made.items() if any(role in STOPS for _, role in phrases))
@@ -191,33 +191,33 @@ class OptOutWords:
         if not text:
             return NOTHING
         shown = spell(text, JOINED)
-        asked = _Asked(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
-        reading = self._judge(shown, asked)
+        context = _Context(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
+        reading = self._judge(shown, context)
         if reading.verdict is Verdict.OPT_OUT or len(shown.words) > MAX_WORDS:
             return reading
         for other in other_spellings(text, shown):
-            found = self._judge(other, asked)
+            found = self._judge(other, context)
             if found.verdict is Verdict.OPT_OUT:
                 return found
         if not shown.words and STOP_SIGN in text:
             return QUESTION
-        return reading if len(shown.words) != 1 else _glued(shown.words[0], asked) or reading
+        return reading if len(shown.words) != 1 else _compound_stop(shown.words[0], context) or reading
 
     def question(self, text: str) -> str:
         """A text in the form that decides whether two texts are the same question to a person: without words that add nothing."""
         parts = self._parts(spell(text, JOINED), NO_KEYWORDS)
         return " ".join(part.word for part in parts if part.role is not _Role.POLITE)
 
-    def _judge(self, shown: Spelling, asked: "_Asked") -> Reading:
+    def _judge(self, shown: Spelling, context: "_Context") -> Reading:
         if self._stop_starts.isdisjoint(shown.plain):
-            return QUESTION if _refuses(shown, asked) else NOTHING
-        parts = _without_negated(self._parts(shown, asked.known()))
-        reading = _whole(parts, asked)
+            return QUESTION if _refuses(shown, context) else NOTHING
+        parts = _without_negated(self._parts(shown, context.known()))
+        reading = _stop_of_whole_text(parts, context)
         if reading is not None:
             return reading
-        if not _unclear(parts, asked):
+        if not _may_be_stop(parts, context):
             return NOTHING
-        scope, keyword = _reach(parts)
+        scope, keyword = _scope_and_keyword(parts)
         return Reading(Verdict.MAYBE_STOP, scope or Scope.SHORT_NUMBER, keyword)
 
     def _parts(self, shown: Spelling, known: Mapping[str, str]) -> list[_Part]:
@@ -247,13 +247,13 @@ class OptOutWords:
 STANDARD = OptOutWords()
 
 
-class _Asked(NamedTuple):
+class _Context(NamedTuple):
     """What a text is compared with besides the words."""
 
     keywords: Mapping[str, str]
     keyword: str | None
     any_before: bool
-    any_behind: bool
+    any_after: bool
 
     def known(self) -> Mapping[str, str]:
         """The keywords, preceded by the message's own, by their form for comparing."""
@@ -261,13 +261,13 @@ class _Asked(NamedTuple):
         return {**self.keywords, form: self.keyword} if form and self.keyword else self.keywords
 
 
-def _glued(word: str, asked: _Asked) -> Reading | None:
+def _compound_stop(word: str, context: _Context) -> Reading | None:
     """A stop word and a keyword or number in one: `STOP1`, `KATTSTOP`, `STOPPKATT`; not `busstop` with the keyword BUS."""
-    if "stop" not in word or word in asked.known():
+    if "stop" not in word or word in context.known():
         return None
     if DIGIT_AFTER_STOP.fullmatch(word):
         return QUESTION
-    for form, keyword in asked.known().items():
+    for form, keyword in context.known().items():
         if word in {f"{form}stop", f"{form}stopp", f"stop{form}", f"stopp{form}"}:
             return Reading(Verdict.MAYBE_STOP, Scope.SUBSCRIPTION, keyword)
     return None
@@ -277,7 +277,7 @@ def _without_negated(parts: Sequence[_Part]) -> list[_Part]:
     """The parts, in which negated stop words (don't stop, stopp ikke, stop by) count as other words."""
     return [
         part._replace(role=_Role.OTHER)
-        if part.role in STOPS and (_negated_before(parts, place) or _negated_behind(parts, place))
+        if part.role in STOPS and (_negated_before(parts, place) or _negated_after(parts, place))
         else part
         for place, part in enumerate(parts)
     ]
@@ -294,33 +294,33 @@ def _negated_before(parts: Sequence[_Part], place: int) -> bool:
     return False
 
 
-def _negated_behind(parts: Sequence[_Part], place: int) -> bool:
+def _negated_after(parts: Sequence[_Part], place: int) -> bool:
     """`stopp ikke`, `stop by on Friday`; but not `stopp ikke send flere`, which is two sentences."""
     if place + 1 == len(parts) or parts[place + 1].sentence != parts[place].sentence:
         return False
-    behind = parts[place + 1]
-    if behind.word in table.VISITS:
+    following = parts[place + 1]
+    if following.word in table.VISITS:
         return True
-    return behind.role is _Role.NEGATION and all(part.role is _Role.POLITE for part in parts[place + 2 :])
+    return following.role is _Role.NEGATION and all(part.role is _Role.POLITE for part in parts[place + 2 :])
 
 
-def _whole(parts: Sequence[_Part], asked: _Asked) -> Reading | None:
+def _stop_of_whole_text(parts: Sequence[_Part], context: _Context) -> Reading | None:
     """The reading of parts that ask to stop and say nothing else; None for all others."""
     core = [part for part in parts if part.role is not _Role.POLITE]
     if not any(part.role in STOPS for part in core):
         return None
     strong = core[0].role in STOPS or any(part.role is _Role.STOP for part in core)
-    idle = EMPTY if strong else EMPTY - {_Role.FILLER}
-    rest = [part for part in core if part.role not in STOPS and part.role not in idle]
+    ignored = SAYS_NOTHING if strong else SAYS_NOTHING - {_Role.FILLER}
+    rest = [part for part in core if part.role not in STOPS and part.role not in ignored]
     if all(part.role in {_Role.ALL, _Role.KEYWORD} for part in rest):
-        return Reading(Verdict.OPT_OUT, *_reach(rest))
+        return Reading(Verdict.OPT_OUT, *_scope_and_keyword(rest))
     if len(core) != 2 or len(rest) != 1 or rest[0].role is not _Role.OTHER:  # noqa: PLR2004 - a stop word and one other.
         return None
-    taken = asked.any_before if core[0] is rest[0] else asked.any_behind
+    taken = context.any_before if core[0] is rest[0] else context.any_after
     return Reading(Verdict.OPT_OUT, Scope.SUBSCRIPTION, rest[0].word) if taken else None
 
 
-def _reach(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
+def _scope_and_keyword(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
     """The scope and the keyword that a stop with these parts names; several keywords are too many to name one."""
     if any(part.role is _Role.ALL for part in parts):
         return Scope.PROVIDER, None
@@ -330,19 +330,19 @@ def _reach(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
     return (Scope.SUBSCRIPTION, named.pop()) if named else (None, None)
 
 
-def _unclear(parts: Sequence[_Part], asked: _Asked) -> bool:
+def _may_be_stop(parts: Sequence[_Part], context: _Context) -> bool:
     """Whether a text that is not a stop as a whole may still be one: it is short, and begins or ends with a stop word.
 
     A sentence that is a stop by itself counts at the beginning and the end of a longer text too.
     """
-    said = [part for part in parts if part.role not in {_Role.POLITE, _Role.SUBJECT, _Role.KEYWORD}]
-    outer = [part for part in said if part.role not in {_Role.FILLER, _Role.ALL}]
+    considered = [part for part in parts if part.role not in {_Role.POLITE, _Role.SUBJECT, _Role.KEYWORD}]
+    outer = [part for part in considered if part.role not in {_Role.FILLER, _Role.ALL}]
     if not outer:
         return False
-    if len(said) <= SHORT and (outer[0].role in STOPS or outer[-1].role in STOPS):
+    if len(considered) <= MAX_WORDS_OF_QUESTION and (outer[0].role in STOPS or outer[-1].role in STOPS):
         return True
-    alone = _Asked(asked.keywords, asked.keyword, any_before=False, any_behind=False)
+    no_unknown_keyword = _Context(context.keywords, context.keyword, any_before=False, any_after=False)
     return any(
-        _whole([part for part in parts if part.sentence == end.sentence], alone) is not None
+        _stop_of_whole_text([part for part in parts if part.sentence == end.sentence], no_unknown_keyword) is not None
         for end in (parts[0], parts[-1])
     )

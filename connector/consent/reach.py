@@ -18,7 +18,7 @@ def crms_not_notified(
 
     `crms` are those that have a flag. The flag must be set as soon as no other subscription of the person runs.
     """
-    if not crms or not ruling.ends_all:
+    if not crms or not ruling.may_set_flag:
         return ()
     for operation in operations:
         if sets_flag(operation, consent_of):
@@ -51,9 +51,9 @@ def sets_flag(operation: Operation, consent_of: ConsentOf) -> bool:
     if declared is None:
         return False
     if (written := operation.set.get(declared.flag)) is not None:
-        return written is declared.opted_out or _word(written) == _word(declared.opted_out)
-    flag, out = declared.flag.casefold(), _word(declared.opted_out)
-    return any(name.casefold() == flag and _word(value) == out for name, value in operation.set.items())
+        return written is declared.opted_out or _comparable(written) == _comparable(declared.opted_out)
+    flag, out = declared.flag.casefold(), _comparable(declared.opted_out)
+    return any(name.casefold() == flag and _comparable(value) == out for name, value in operation.set.items())
 
 
 def ends_subscriptions(commands: Collection[str]) -> bool:
@@ -61,6 +61,6 @@ def ends_subscriptions(commands: Collection[str]) -> bool:
     return not ENDING.isdisjoint(commands)
 
 
-def _word(value: Any) -> str:
+def _comparable(value: Any) -> str:
     """A flag's value in the form for comparing: a mapping may write `true` or `"true"`."""
     return str(value).casefold()

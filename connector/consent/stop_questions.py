@@ -14,13 +14,13 @@ class StopQuestion(Struct, frozen=True, kw_only=True):
     text: str  # its words in the form for comparing, without those that add nothing; of a report, its action
 
 
-def words_of(event: Event) -> str:
+def text_to_judge(event: Event) -> str:
     """What a person reads to answer: the donor's text, or the provider's action if there is no text."""
     return event.text or event.action or ""
 
 
-def question_of(event: Event) -> StopQuestion:
+def question_about(event: Event) -> StopQuestion:
     """The question of an event with the verdict `maybe_stop`."""
     return StopQuestion(
-        provider=event.provider, keyword=normalized(event.keyword or ""), text=STANDARD.question(words_of(event))
+        provider=event.provider, keyword=normalized(event.keyword or ""), text=STANDARD.question(text_to_judge(event))
     )

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from connector.consent.guard import as_sendable, carries_opt_out, out_at_creation
+from connector.consent.guard import allowed_at_sending, carries_opt_out, with_flag_at_creation
 from connector.consent.ledger_state import fold_ledger
 from connector.delivery.channels import SendAllowance, SinkChannel
 from connector.delivery.outcome_policy import all_locked, not_counted, sink_outage, suspected
@@ -327,7 +327,7 @@ def drop_superseded(
             if isinstance(planned, RecordWrite) and planned.key_field == ID_FIELD:
                 operation = replace(planned, key=traits.full_id(planned.key))
             if operation is not None and (newer or unit.id in consent):
-                operation = as_sendable(
+                operation = allowed_at_sending(
                     operation,
                     event_id=unit.event_id,
                     overtaken=unit.overtaken_by is not None
@@ -336,7 +336,7 @@ def drop_superseded(
                     ledger=ledgers.get(unit.lane, ()),
                 )
             if operation is not None and unit.lane in opted_out:
-                (operation,) = out_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
+                (operation,) = with_flag_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
             pending.append(PendingWrite(number, index, operation))
     return pending
 

@@ -9,8 +9,8 @@ from uuid import uuid4
 from msgspec import structs
 
 from connector.consent.change_events import change_events, deletion_events, numbers_in_keys
-from connector.consent.changes import Reading, is_out, read_rows
-from connector.consent.merges import Merge, merges_of, review_event, subscriber_questions, taken_over
+from connector.consent.changes import ComparedRow, compare_rows, is_opted_out
+from connector.consent.merges import Merge, merges_in, review_event, subscriber_questions, values_taken_over
 from connector.delivery.channels import FeedChannel
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.consent_fields import ConsentFields
@@ -113,26 +113,26 @@ def read_page(
     kept = {row.merged_into for row in gone}
     seen_before = [row for row in gone if row.record_id in known and not (row.merged_into and row.record_id in kept)]
     deleted = [row for row in seen_before if row.merged_into is None]
-    merges = merges_of(gone, existing, known)
-    lost_opt_outs = [(merge, party) for merge in merges if consent and (party := merge.lost_by(consent))]
+    merges = merges_in(gone, existing, known)
+    lost_opt_outs = [(merge, party) for merge in merges if consent and (party := merge.lost_opt_out(consent))]
     found = _Found(asked, seen, now)
     for merge in merges:
         # A kept record that was opted out itself needs no second opt-out.
-        if consent and not merge.was_out(consent):
+        if consent and not merge.was_opted_out(consent):
             found.merged.setdefault(merge.kept_id, []).extend(found.numbers_of_merged(merge))
     last_writes = {record_id: one.last_write for record_id, one in seen.records.items() if one.last_write}
     missing_writes = _writes_missing_from_backup(rows, seen, restored) if restored else ()
     last_writes |= {row.record_id: _all_but_flag(feed, consent) for row in missing_writes}
-    readings = read_rows(
+    readings = compare_rows(
         existing + seen_before,
         feed=feed,
         consent=consent,
         shadows=known,
         under_way=seen.in_doubt,
         numbers=asked.numbers,
-        unchanged_values={**taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
+        unchanged_values={**values_taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
         in_review={merge.kept_id for merge, _ in lost_opt_outs}
-        | {row.record_id for row in missing_writes if consent and not is_out(row.fields, consent)},
+        | {row.record_id for row in missing_writes if consent and not is_opted_out(row.fields, consent)},
         last_writes=last_writes,
         compared=asked.compared,
     )
@@ -224,14 +224,14 @@ class _Found:
         self._merged_before = seen.merged_numbers
         self._now = now
 
-    def add_row(self, one: Reading) -> None:
+    def add_row(self, one: ComparedRow) -> None:
         """Add a row of an existing record."""
         row, change = one.row, one.change
         number = self._number_of(row.fields)
         self.shadows += _known(one, self._feed, number.phone)
         if self._consent and self._consent.phone in change.fields:
             self.renumbered.append(row.record_id)
-        if one.out and number.phone:
+        if one.opted_out and number.phone:
             self.opted_out.append(number.phone)
         if change.rewritten is not Verdict.NONE:
             self.rewritten.setdefault(change.rewritten, []).append(row.record_id)
@@ -241,7 +241,7 @@ class _Found:
         if change:
             self.events += self._change_events(one, number)
 
-    def add_deleted_row(self, one: Reading) -> None:
+    def add_deleted_row(self, one: ComparedRow) -> None:
         """Add a row of a record that was deleted or merged since we last read it.
 
         If a person set its flag before that, the donor is opted out. Its other changes do not count. Some CRMs accept
@@ -287,14 +287,14 @@ class _Found:
         keys = [fields.get(name) for name in self._feed.key_fields]
         return self._numbers.of(fields, self._consent, keys) if self._consent else NO_NUMBER
 
-    def _change_events(self, one: Reading, number: RecordNumber) -> list[Event]:
+    def _change_events(self, one: ComparedRow, number: RecordNumber) -> list[Event]:
         return change_events(
             one,
             crm=self._feed.crm,
             object_name=self._feed.object,
             consent=self._consent,
             number=number,
-            others=self.former_numbers(one.row),
+            earlier_numbers=self.former_numbers(one.row),
             poll=self.poll,
             unique=uuid4().hex,
             received_at=self._now,
@@ -347,7 +347,7 @@ def _watched(row: Row, feed: Feed) -> dict[str, Any]:
     return {name: row.fields.get(name) for name in feed.fields}
 
 
-def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrite]:
+def _known(reading: ComparedRow, feed: Feed, phone: Phone | None) -> list[ShadowWrite]:
     """The row as its record's new shadow, linked with the keys by which we write it."""
     row = reading.row
     base = ShadowWrite(
@@ -356,7 +356,7 @@ def _known(reading: Reading, feed: Feed, phone: Phone | None) -> list[ShadowWrit
         record_id=row.record_id,
         fields=_watched(row, feed),
         phone=phone.e164 if phone else "",
-        opted_out=reading.out,
+        opted_out=reading.opted_out,
         shown=True,
     )
     keys = [(name, row.fields.get(name)) for name in feed.key_fields]

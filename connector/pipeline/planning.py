@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from connector.consent.change_events import DELETED, MERGED_AWAY, as_released, author_question, number_question
 from connector.consent.changes import CHANGED, NUMBER_CHANGED, UNCLEAR_AUTHOR
-from connector.consent.decide import Ruling, decide, not_seen_by, strongest
-from connector.consent.guard import carries_opt_out, out_at_creation, permit
+from connector.consent.decide import Ruling, decide, opt_out_not_yet_in_crm, strongest
+from connector.consent.guard import allowed_at_planning, carries_opt_out, with_flag_at_creation
 from connector.consent.ledger_state import LedgerState, decisions, fold_ledger, same
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_not_notified, ends_subscriptions, providers_not_notified
@@ -90,7 +90,7 @@ class _Case(Struct, frozen=True):
             event_id=self.known.event_id,
             unseen=word is Verdict.OPT_IN
             and self.event.object is not None
-            and not_seen_by(self.event, self.known.ledger),
+            and opt_out_not_yet_in_crm(self.event, self.known.ledger),
         )
 
     def apply_rules(self, ruling: Ruling, word: Verdict, *, tracing: bool) -> Intents:
@@ -130,7 +130,7 @@ class _Case(Struct, frozen=True):
 
 def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
     """The plan for an opted-out person: records that are created for the event get the flag."""
-    operations = out_at_creation(done.operations, rules.context.consent_of)
+    operations = with_flag_at_creation(done.operations, rules.context.consent_of)
     return (
         done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
     )
@@ -262,7 +262,7 @@ def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> P
         if type(operation) is not RecordWrite or not operation.consent:
             operations.append(operation)
             continue
-        allowed, note = permit(operation, ruling, word)
+        allowed, note = allowed_at_planning(operation, ruling, word)
         # A consent-only write is left out if none of its consent fields is allowed.
         if not unplanned or allowed.consent or not allowed.consent_only:
             operations.append(allowed)

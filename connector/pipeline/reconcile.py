@@ -15,7 +15,7 @@ from uuid import uuid4
 import orjson
 from msgspec.structs import replace
 
-from connector.consent.changes import is_out, may_differ
+from connector.consent.changes import is_opted_out, may_differ
 from connector.delivery.channels import FeedChannel
 from connector.model.crm_traits import CrmTraits
 from connector.model.errors import ConnectorError, PeerUnavailable, StoreUnavailable
@@ -295,7 +295,7 @@ class _Run:
         self.comparison.differing += len(page.rows) - len(young)
         self.comparison.noted += len(noted)
         consent = self._channel.consent
-        self.comparison.noted_out += sum(is_out(row.fields, consent) for row in noted) if consent else 0
+        self.comparison.noted_out += sum(is_opted_out(row.fields, consent) for row in noted) if consent else 0
         await self._keep(replace(page, rows=tuple(row for row in page.rows if row.record_id not in young)), asked)
         return page.rows
 

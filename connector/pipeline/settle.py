@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from connector.consent.changes import is_out
+from connector.consent.changes import is_opted_out
 from connector.delivery.outcome_policy import Attempt, Conclusion, conclude
 from connector.delivery.send import AlsoUpdated, ConsentSentAlone, Sent, Written
 from connector.mapping.compile.ruleset import FeedPlan
@@ -219,7 +219,7 @@ def _shadow(
         fields=fields,
         otherwise=otherwise,
         phone=phone.e164 if phone else None,
-        opted_out=is_out(fields, consent) if consent and consent.flag in fields else None,
+        opted_out=is_opted_out(fields, consent) if consent and consent.flag in fields else None,
         written=True,
         sent_at=sent_at,
         person=person if write.match or (person.startswith("+") and person[1:] in write.key) else None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from connector.consent.stop_questions import StopQuestion, question_of
+from connector.consent.stop_questions import StopQuestion, question_about
 from connector.model.event import Event, Verdict
 from connector.model.states import EventState
 from connector.pipeline.planning import MAY_BE_A_STOP
@@ -42,7 +42,7 @@ class StopQuestions:
     def _ask(self, unclear: Iterable[tuple[int, Event]]) -> list[Alarm]:
         alarms = []
         for event_id, event in unclear:
-            question = question_of(event)
+            question = question_about(event)
             if question in self._asked:
                 continue
             if len(self._asked) >= MAX:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from connector.consent.stop_questions import StopQuestion, question_of
+from connector.consent.stop_questions import StopQuestion, question_about
 from connector.model.event import Event, Verdict
 from connector.model.states import EventState
 from connector.store.documents import event_from_json
@@ -58,7 +58,7 @@ class StopAnswers:
 
     def of(self, event: Event) -> StopAnswer | None:
         """The answer about the text of an event with the verdict `maybe_stop`, if there is one."""
-        asked = question_of(event)
+        asked = question_about(event)
         return self._read(f"WHERE {SAME}", asked.provider, asked.keyword, asked.text)
 
     def named_by(self, event_id: int) -> StopAnswer | None:
@@ -117,7 +117,7 @@ class StopAnswers:
             connection.execute(PUT, row)
             again, done_before = [], []
             for one, state, event, has_units in connection.execute(MAYBE_STOPS).fetchall():
-                if question_of(event_from_json(event)) != question:
+                if question_about(event_from_json(event)) != question:
                     continue
                 if not has_units and state in (LED_TO_NOTHING if changed else {EventState.DEAD}):
                     again.append(one)

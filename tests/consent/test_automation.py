@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.consent.changes import alike, compare, cut_from, kept_as
+from connector.consent.changes import compare, is_rounded_by_crm, is_truncated_by_crm, same_value
 from connector.crm.salesforce.traits import TRAITS
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
@@ -44,7 +44,7 @@ def held(row, shadow, *, by_us=True, wrote=(), unseen=None, under_way=(), in_dou
     ],
 )
 def test_automation_may_round_a_number_to_fewer_decimal_places(written, shown, kept):
-    assert kept_as(written, shown) is kept
+    assert is_rounded_by_crm(written, shown) is kept
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_automation_may_round_a_number_to_fewer_decimal_places(written, shown, k
     ],
 )
 def test_automation_may_truncate_a_text(written, shown, cut):
-    assert cut_from(written, shown) is cut
+    assert is_truncated_by_crm(written, shown) is cut
 
 
 @pytest.mark.parametrize(
@@ -71,8 +71,8 @@ def test_automation_may_truncate_a_text(written, shown, cut):
     ],
 )
 def test_ids_of_15_and_18_characters_are_equal(one, other, same):
-    assert alike(one, other, TRAITS) is same
-    assert alike(other, one, TRAITS) is same
+    assert same_value(one, other, TRAITS) is same
+    assert same_value(other, one, TRAITS) is same
 
 
 def test_a_change_by_our_own_user_in_a_field_of_our_last_write_is_automation():

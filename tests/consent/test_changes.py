@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from connector.consent.changes import CHANGED, alike, compare, may_differ, read_rows
+from connector.consent.changes import CHANGED, compare, compare_rows, may_differ, same_value
 from connector.crm.salesforce.traits import TRAITS
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import PLAIN
@@ -43,8 +43,8 @@ def held(row, shadow, in_doubt=None):
     ],
 )
 def test_values_are_compared_by_meaning(one, other, same):
-    assert alike(one, other) is same
-    assert alike(other, one) is same
+    assert same_value(one, other) is same
+    assert same_value(other, one) is same
 
 
 def test_a_row_equal_to_its_shadow_is_no_change():
@@ -95,7 +95,7 @@ def test_our_opt_out_under_way_is_no_change_on_a_record_with_its_number(number, 
     row = Row(record_id="003A", stamp=datetime(2026, 1, 1, tzinfo=UTC), fields={"Mobile": number, "Out": True})
     shadows = {"003A": {"Mobile": number, "Out": False}}
     feed = SimpleNamespace(fields=("Mobile", "Out"), key_fields=("Key__c",), traits=TRAITS)
-    (reading,) = read_rows(
+    (reading,) = compare_rows(
         [row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=NumberReader(default="NO")
     )
     assert bool(reading.change) is emitted
@@ -110,7 +110,7 @@ def test_the_key_of_a_record_tells_whether_our_opt_out_is_for_its_unclear_number
     for key, emitted in (("+4590000001", False), ("+4790000001", True), (None, True)):
         row = Row(record_id="003A", stamp=None, fields={"Mobile": "90 00 00 01", "Out": True, "Key__c": key})
         shadows = {"003A": {"Mobile": "90 00 00 01", "Out": False}}
-        (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=both)
+        (reading,) = compare_rows([row], feed=feed, consent=CONSENT, shadows=shadows, under_way=[write], numbers=both)
         assert bool(reading.change) is emitted
 
 
@@ -119,7 +119,9 @@ def test_keys_in_another_letter_case_are_other_records_in_a_case_sensitive_crm()
     row = Row(record_id="003A", stamp=None, fields={"Out": True, "Key__c": "aB"})
     for traits, emitted in ((TRAITS, False), (PLAIN, True)):
         feed = SimpleNamespace(fields=("Out",), key_fields=("Key__c",), traits=traits)
-        (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows={"003A": {"Out": False}}, under_way=[write])
+        (reading,) = compare_rows(
+            [row], feed=feed, consent=CONSENT, shadows={"003A": {"Out": False}}, under_way=[write]
+        )
         assert bool(reading.change) is emitted
 
 
@@ -127,7 +129,7 @@ def read(row_id, key, shadow, **values):
     feed = SimpleNamespace(fields=FIELDS, key_fields=(), traits=TRAITS)
     row = Row(record_id=row_id, stamp=None, fields=values)
     write = RecordWrite(sink="crm", object="Contact", key_field="Id", key=key, set={"Amount": 5})
-    (reading,) = read_rows([row], feed=feed, consent=CONSENT, shadows={row_id: shadow}, under_way=[write])
+    (reading,) = compare_rows([row], feed=feed, consent=CONSENT, shadows={row_id: shadow}, under_way=[write])
     return reading.change.fields
 
 

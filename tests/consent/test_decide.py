@@ -80,9 +80,9 @@ def test_an_opt_out_of_one_keyword_leaves_the_other_and_the_flag():
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     sequence.emit(IN, 1, keyword="HUND", subscription_id="h1")
     ruling = sequence.emit(OUT, 2, keyword="katt")
-    assert (sequence.active, ruling.remaining, ruling.ends_all) == (["HUND"], 1, False)
+    assert (sequence.active, ruling.remaining, ruling.may_set_flag) == (["HUND"], 1, False)
     last = sequence.emit(OUT, 3, keyword="HUND")
-    assert (sequence.active, last.ends_all) == ([], True)
+    assert (sequence.active, last.may_set_flag) == ([], True)
 
 
 def test_a_late_opt_in_of_an_ended_subscription_is_superseded():
@@ -235,7 +235,7 @@ def test_stop_all_reaches_every_short_number_of_the_provider():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT")
     sequence.emit(IN, 0, keyword="FUGL", short_number="2003")
-    assert sequence.emit(OUT, 5, shape="message", text="STOPP ALLE").ends_all
+    assert sequence.emit(OUT, 5, shape="message", text="STOPP ALLE").may_set_flag
     assert sequence.active == []
 
 
@@ -258,7 +258,7 @@ def test_an_opt_out_in_the_crm_ends_everything_and_a_later_opt_in_counts():
     sequence = Story()
     sequence.emit(IN, 0, keyword="KATT", subscription_id="k1")
     out = sequence.by_person(OUT, 10)
-    assert (out.scope, out.ends_all, sequence.active) == (Scope.EVERYTHING, True, [])
+    assert (out.scope, out.may_set_flag, sequence.active) == (Scope.EVERYTHING, True, [])
     assert sequence.emit(IN, 5, keyword="KATT", subscription_id="k1").superseded_by == "e2"
     assert sequence.emit(IN, 20, keyword="KATT", subscription_id="k2").decision is not None
 
@@ -315,7 +315,7 @@ def test_a_late_opt_out_ends_only_subscriptions_from_before_it():
     late = sequence.emit(
         OUT, 5, shape="message", text="stopp dette tullet", opt_out_scope=Scope.SHORT_NUMBER, event_id=2
     )
-    assert (sequence.active, late.remaining, late.ends_all) == (["HUND"], 1, False)
+    assert (sequence.active, late.remaining, late.may_set_flag) == (["HUND"], 1, False)
 
 
 def test_a_late_opt_out_is_superseded_by_a_newer_opt_in_of_the_same_subscription():

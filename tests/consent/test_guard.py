@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from connector.consent.decide import Ruling
-from connector.consent.guard import as_sendable, carries_opt_out, out_at_creation, permit
+from connector.consent.guard import allowed_at_planning, allowed_at_sending, carries_opt_out, with_flag_at_creation
 from connector.consent.ledger_state import fold_ledger
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.consent_fields import ConsentFields
@@ -38,27 +38,27 @@ def entry(event_id, word, scope=Scope.SUBSCRIPTION, subscription=KATT):
 
 
 def now(operation, *ledger, event_id=1, overtaken=False, newer=()):
-    return as_sendable(operation, event_id=event_id, overtaken=overtaken, newer=newer, ledger=ledger)
+    return allowed_at_sending(operation, event_id=event_id, overtaken=overtaken, newer=newer, ledger=ledger)
 
 
 def test_an_opt_out_of_a_keyword_sets_the_flag_only_without_other_subscriptions():
     out = decision(Verdict.OPT_OUT)
-    assert permit(OUT, Ruling(decision=out, remaining=0), Verdict.OPT_OUT) == (OUT, None)
-    write, note = permit(OUT, Ruling(decision=out, remaining=1), Verdict.OPT_OUT)
+    assert allowed_at_planning(OUT, Ruling(decision=out, remaining=0), Verdict.OPT_OUT) == (OUT, None)
+    write, note = allowed_at_planning(OUT, Ruling(decision=out, remaining=1), Verdict.OPT_OUT)
     assert write.set == {"Name": "x"}
     assert "1 other subscription" in note
 
 
 def test_a_global_opt_out_sets_the_flag_despite_other_subscriptions():
     out = decision(Verdict.OPT_OUT, Scope.EVERYTHING)
-    assert permit(OUT, Ruling(decision=out, remaining=3), Verdict.OPT_OUT) == (OUT, None)
+    assert allowed_at_planning(OUT, Ruling(decision=out, remaining=3), Verdict.OPT_OUT) == (OUT, None)
 
 
 def test_only_an_opt_in_that_counts_clears_the_flag():
     counts = Ruling(decision=decision(Verdict.OPT_IN))
-    assert permit(CLEAR, counts, Verdict.OPT_IN) == (CLEAR, None)
-    assert permit(CLEAR, Ruling(), Verdict.OPT_IN)[0].set == {"Name": "x"}
-    assert permit(CLEAR, Ruling(), Verdict.NONE)[0].set == {"Name": "x"}
+    assert allowed_at_planning(CLEAR, counts, Verdict.OPT_IN) == (CLEAR, None)
+    assert allowed_at_planning(CLEAR, Ruling(), Verdict.OPT_IN)[0].set == {"Name": "x"}
+    assert allowed_at_planning(CLEAR, Ruling(), Verdict.NONE)[0].set == {"Name": "x"}
 
 
 def test_a_write_without_consent_fields_always_passes():
@@ -151,6 +151,6 @@ def test_only_a_new_record_gets_the_flag_and_a_flag_of_the_rule_is_kept():
         replace(PLAIN, object="Task"),
         STOP,
     )
-    made, *others = out_at_creation((PLAIN, *kept), lambda _, name: consent if name == "Contact" else None)
+    made, *others = with_flag_at_creation((PLAIN, *kept), lambda _, name: consent if name == "Contact" else None)
     assert (made.set, made.create, made.consent) == ({"Name": "x"}, {"Out": "yes"}, ())
     assert others == list(kept)

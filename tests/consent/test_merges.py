@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connector.consent.merges import merges_of, review_event, taken_over
+from connector.consent.merges import merges_in, review_event, values_taken_over
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import KEY_FORM, Verdict
 from connector.model.phone import Phone
@@ -43,46 +43,46 @@ def test_a_merge_loses_an_opt_out_that_the_kept_record_does_not_have(
     if kept_before is not None:
         shadows["K"] = {"Out": kept_before}
     living = [] if kept_now is None else [row("K", Out=kept_now)]
-    (merge,) = merges_of([row("L", into="K", Out=loser_row)], living, shadows)
-    assert (merge.lost_by(CONSENT) is not None) is lost
+    (merge,) = merges_in([row("L", into="K", Out=loser_row)], living, shadows)
+    assert (merge.lost_opt_out(CONSENT) is not None) is lost
 
 
 def test_a_merge_survivor_on_another_page_is_compared_with_its_known_values():
-    (merge,) = merges_of([row("L", into="K", Out=True)], [], {"K": {"Out": True}})
-    assert merge.lost_by(CONSENT) is None
+    (merge,) = merges_in([row("L", into="K", Out=True)], [], {"K": {"Out": True}})
+    assert merge.lost_opt_out(CONSENT) is None
 
 
 def test_the_last_of_a_chain_of_merges_is_the_survivor():
     gone = [row("A", into="B", Out=True), row("B", into="C", Out=False)]
-    assert [merge.kept_id for merge in merges_of(gone, [row("C", Out=False)], {})] == ["C", "C"]
+    assert [merge.kept_id for merge in merges_in(gone, [row("C", Out=False)], {})] == ["C", "C"]
     circle = [row("A", into="B"), row("B", into="A")]
-    assert len(merges_of(circle, [], {})) == 2
+    assert len(merges_in(circle, [], {})) == 2
 
 
 def test_a_deletion_is_no_merge():
-    assert merges_of([Row(record_id="A", stamp=NOW, fields={}, deleted=True)], [], {}) == ()
+    assert merges_in([Row(record_id="A", stamp=NOW, fields={}, deleted=True)], [], {}) == ()
 
 
 def test_values_of_a_merged_record_with_the_same_number_are_no_change_except_a_cleared_flag():
     shadows = {"L": {"Mobile": ONE, "Out": False, "Amount": 5}, "M": {"Mobile": ONE, "Out": True, "Amount": 7}}
     gone = [row("L", into="K"), row("M", into="K")]
-    merges = merges_of(gone, [row("K", Mobile=ONE, Out=True)], shadows)
-    assert taken_over(merges, CONSENT, number) == {"K": {"Mobile": [ONE, ONE], "Out": [True], "Amount": [5, 7]}}
+    merges = merges_in(gone, [row("K", Mobile=ONE, Out=True)], shadows)
+    assert values_taken_over(merges, CONSENT, number) == {"K": {"Mobile": [ONE, ONE], "Out": [True], "Amount": [5, 7]}}
 
 
 @pytest.mark.parametrize("mobile", [TWO, None])
 def test_values_of_a_merged_record_with_another_number_are_changes(mobile):
-    merges = merges_of([row("L", into="K")], [row("K", Mobile=ONE)], {"L": {"Mobile": mobile, "Out": True}})
-    assert taken_over(merges, CONSENT, number) == {}
+    merges = merges_in([row("L", into="K")], [row("K", Mobile=ONE)], {"L": {"Mobile": mobile, "Out": True}})
+    assert values_taken_over(merges, CONSENT, number) == {}
 
 
 def test_if_no_poll_has_shown_the_merged_record_all_its_values_are_changes():
-    merges = merges_of([row("L", into="K", Mobile=ONE, Out=True)], [row("K", Mobile=ONE, Out=True)], {})
-    assert taken_over(merges, CONSENT, number) == {}
+    merges = merges_in([row("L", into="K", Mobile=ONE, Out=True)], [row("K", Mobile=ONE, Out=True)], {})
+    assert values_taken_over(merges, CONSENT, number) == {}
 
 
 def test_the_review_of_a_merge_has_one_key_however_often_it_is_shown():
-    (merge,) = merges_of([row("0035f00000000001AA", into="K", Out=True)], [], {})
+    (merge,) = merges_in([row("0035f00000000001AA", into="K", Out=True)], [], {})
     how = {"crm": "salesforce", "object_name": "Contact", "msisdn": Phone(ONE)}
     one = review_event(merge, {"Out": True}, received_at=NOW, **how)
     other = review_event(merge, {"Out": True}, received_at=datetime.now(UTC), **how)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from connector.consent.change_events import change_events, deletion_events, number_question, numbers_in_keys
-from connector.consent.changes import NUMBER_CHANGED, Change, Reading
+from connector.consent.changes import NUMBER_CHANGED, Change, ComparedRow
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import PLAIN, CrmTraits
 from connector.model.event import Verdict
@@ -28,12 +28,12 @@ def events(
     row = Row(record_id="003A", stamp=NOON, fields={"Mobile": "written", "Out": True})
     change = Change(fields=changed, verdict=verdict, number_changed=number_changed)
     return change_events(
-        Reading(row, change, True),
+        ComparedRow(row, change, True),
         crm="crm",
         object_name="Contact",
         consent=consent,
         number=number,
-        others=others,
+        earlier_numbers=others,
         poll="poll",
         unique=unique,
         received_at=NOON,

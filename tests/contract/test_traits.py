@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from contract.madeup.adapter import TRAITS
 
-from connector.consent.changes import alike, read_rows
+from connector.consent.changes import compare_rows, same_value
 from connector.model.operation import ID_FIELD, RecordWrite
 from connector.ports import Row
 
@@ -15,8 +15,8 @@ FEED = SimpleNamespace(fields=("amount",), key_fields=("sms_key",), traits=TRAIT
 
 
 def test_two_ids_that_begin_alike_are_two_values():
-    assert not alike(ONE, TWO, TRAITS)
-    assert alike(ONE, ONE, TRAITS)
+    assert not same_value(ONE, TWO, TRAITS)
+    assert same_value(ONE, ONE, TRAITS)
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_two_ids_that_begin_alike_are_two_values():
 def test_a_write_of_ours_that_is_in_doubt_hides_a_change_of_its_own_record_alone(key_field, key, ours):
     write = RecordWrite(sink="madeup", object="contact", key_field=key_field, key=key, set={"amount": 2})
     row = Row(record_id=ONE, stamp=datetime(2026, 11, 28, tzinfo=UTC), fields={"amount": 2, "sms_key": "K-a"})
-    (reading,) = read_rows([row], feed=FEED, consent=None, shadows={ONE: {"amount": 1}}, under_way=[write])
+    (reading,) = compare_rows([row], feed=FEED, consent=None, shadows={ONE: {"amount": 1}}, under_way=[write])
     assert bool(reading.change) is not ours

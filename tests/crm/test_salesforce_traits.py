@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.consent.changes import alike
+from connector.consent.changes import same_value
 from connector.crm.salesforce.traits import TRAITS
 from connector.model.crm_traits import PLAIN
 
@@ -40,6 +40,6 @@ def test_the_id_column_of_a_relationship_is_found(name, column):
 
 
 def test_ids_of_a_plain_crm_are_compared_whole():
-    assert alike("0035f0000000001", "0035f0000000001AAA", TRAITS)
-    assert not alike("0035f0000000001", "0035f0000000001AAA", PLAIN)
-    assert not alike(GUID, GUID[:-1] + "2", PLAIN)
+    assert same_value("0035f0000000001", "0035f0000000001AAA", TRAITS)
+    assert not same_value("0035f0000000001", "0035f0000000001AAA", PLAIN)
+    assert not same_value(GUID, GUID[:-1] + "2", PLAIN)

@@ -125,7 +125,7 @@ def test_every_sample_is_an_opt_out_of_a_person_by_the_providers_own_reader(tmp_
     samples = opt_outs(loaded).samples
     for sample in samples:
         assert sample.event.verdict is Verdict.OPT_OUT, sample.name
-        assert decide(sample.event, Verdict.OPT_OUT, ledger_state=LedgerState(), ledger=()).ends_all, sample.name
+        assert decide(sample.event, Verdict.OPT_OUT, ledger_state=LedgerState(), ledger=()).may_set_flag, sample.name
     adapter = PROVIDERS[type(loaded.providers[name])]
     assert {shape for shape, brings in adapter.SHAPES.items() if brings} == {one.event.shape for one in samples}
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from admin.scene import DONOR, OTHER, Scene, make_home
 
-from connector.consent.stop_questions import question_of
+from connector.consent.stop_questions import question_about
 from connector.model.event import Verdict
 from connector.pipeline.stop_questions import StopQuestions
 
@@ -52,7 +52,7 @@ async def test_no_alarm_is_raised_for_a_text_that_is_clear_or_answered(scene):
         _, *planned = await asked(scene, text, transaction=f"clear-{number}")
         assert await questions.after(*planned) == []
     event_id, batch, _ = await asked(scene, "stopp ulven")
-    await scene.store.stop_answers.answer(question_of(batch[0][1]), Verdict.NONE, event_id, now=scene.now)
+    await scene.store.stop_answers.answer(question_about(batch[0][1]), Verdict.NONE, event_id, now=scene.now)
     await scene.plan()
     _, *planned = await asked(scene, "stopp ulven", phone=OTHER, transaction="m-2")
     assert await questions.after(*planned) == []
@@ -62,7 +62,7 @@ async def test_no_alarm_is_raised_for_a_text_that_is_clear_or_answered(scene):
 async def test_an_answer_given_while_its_event_is_planned_is_applied(scene):
     event_id, batch, planned = await asked(scene, "stopp ulven")
     # The answer was given between planning and storing: it found nobody who waits.
-    await scene.store.stop_answers.answer(question_of(batch[0][1]), Verdict.OPT_OUT, event_id, now=scene.now)
+    await scene.store.stop_answers.answer(question_about(batch[0][1]), Verdict.OPT_OUT, event_id, now=scene.now)
     await scene.store.writer.run(
         lambda connection: (
             connection.execute(

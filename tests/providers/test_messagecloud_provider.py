@@ -125,7 +125,7 @@ def test_without_api_settings_there_are_only_endpoints_for_messages_and_reports(
         (FULL + "charges: {enabled: true}\n", "nobody can be charged"),
         (TWO_OF_ONE_SERVICE, "cannot be told apart"),
         (FULL + "charges: {hours: {from: '20:00', to: '09:00'}}\n", "end before they begin"),
-        (FULL + "charges: {timezone: Europe/Bergen}\n", "no such time zone"),
+        (FULL + "charges: {timezone: Europe/Bergen}\n", "this is not a time zone"),
     ],
 )
 def test_a_wrong_setting_is_reported(text, said):

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 from store.conftest import ANNA, BERIT, NOW, make_event
 
-from connector.consent.stop_questions import question_of
+from connector.consent.stop_questions import question_about
 from connector.model.errors import StoreUnavailable
 from connector.model.event import Verdict
 from connector.model.outcome import Reason
@@ -46,7 +46,7 @@ async def asked(scene, *about, state=EventState.DEAD, **more):
 
 async def answer(scene, event_id, verdict):
     event = scene.store.inbox.get(event_id).event
-    return await scene.store.stop_answers.answer(question_of(event), verdict, event_id, now=scene.now)
+    return await scene.store.stop_answers.answer(question_about(event), verdict, event_id, now=scene.now)
 
 
 async def test_an_answer_applies_to_all_waiting_and_later_equal_texts(scene):
