@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from connector.model.finding import Finding, Level
 from connector.registry import Loaded
-from connector.store.database import SQLITE
+from connector.store.database import RESTORE, SQLITE
 from connector.store.disk import free_bytes
 from connector.store.person_key import key_file, needs_key
 
@@ -14,6 +14,7 @@ OLDEST_SQLITE = (3, 38, 0)  # the first with the operator ->> for JSON
 # Earlier ones can damage a file that two programs checkpoint (sqlite.org/wal.html, "The WAL-Reset Bug"); we are one of
 # them.
 SAFE_SQLITE = (3, 51, 3)
+MAGIC = b"SQLite format 3\0"  # sqlite.org/fileformat.html, "The Database Header"
 MIB = 1024 * 1024
 # Where the unit in systemd/ lets nobody write (systemd.exec(5), ProtectSystem=strict and ProtectHome=yes), and its
 # StateDirectory.
@@ -25,7 +26,14 @@ def check_environment(
     loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
 ) -> Sequence[Finding]:
     """One finding for each; `free` measures the free space of a file system, in bytes."""
-    return [_public_url(loaded), *_place(loaded), _disk(loaded, free), *_person_key(loaded), _sqlite(sqlite)]
+    return [
+        _public_url(loaded),
+        *_place(loaded),
+        *_file(loaded),
+        _disk(loaded, free),
+        *_person_key(loaded),
+        _sqlite(sqlite),
+    ]
 
 
 def _public_url(loaded: Loaded) -> Finding:
@@ -60,6 +68,23 @@ def _place(loaded: Loaded) -> Sequence[Finding]:
             cure=f"set `store: path:` to {STATE}/{path.name} in the config",
         )
     ]
+
+
+def _file(loaded: Loaded) -> Sequence[Finding]:
+    """A finding if what is at the place of the database is none."""
+    path = loaded.resolve_path(loaded.settings.store.path)
+    try:
+        if path.is_dir():
+            text, cure = "is a folder", f"name a file by `store: path:` in the config, such as {path / 'connector.db'}"
+        else:
+            with path.open("rb") as stream:
+                begin = stream.read(len(MAGIC))
+            if begin in {b"", MAGIC}:
+                return []
+            text, cure = "is not a database, or is damaged", RESTORE
+    except OSError:  # there is none yet, or it is another user's
+        return []
+    return [Finding(area="store", level=Level.FAIL, text=f"{path} {text}", cure=cure)]
 
 
 def _person_key(loaded: Loaded) -> Sequence[Finding]:

@@ -125,7 +125,10 @@ def lost_opt_outs(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
 def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:
     """The problems of mapping files, with file paths."""
     directory = mappings_directory(loaded)
-    files = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    try:
+        files = {path.name for path in directory.iterdir()}
+    except OSError:  # the problems tell so
+        files = set()
     return [
         replace(problem, file=str(directory / problem.file) if problem.file in files else str(directory))
         for problem in problems

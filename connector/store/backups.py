@@ -1,5 +1,6 @@
 """Backups: complete, checked copies of the database, made while the daemon runs, without blocking its writer."""
 
+import errno
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from connector.model.errors import ConnectorError
-from connector.store.database import open_reader
+from connector.store.database import DAMAGE, open_reader
 from connector.store.disk import free_bytes
 from connector.store.migrations import STEPS
 from connector.store.private_files import create_private, create_private_directory, give_to_owner_of
@@ -27,7 +28,6 @@ INTERRUPT = 100_000  # instructions of SQLite between two checks whether to stop
 Progress = Callable[[int, int], None]  # pages that remain, pages in all
 Stopped = Callable[[], bool]
 INTERRUPTED = "the connector stops"
-DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class BackupFailed(ConnectorError):  # noqa: N818 - reads as what happened.
@@ -122,7 +122,9 @@ def make_backup(
     except (OSError, sqlite3.Error) as error:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
             raise BackupDamaged(f"{source} is damaged: {error}") from error
-        raise BackupFailed(f"no backup at {target}: {error}") from error
+        forbidden = isinstance(error, OSError) and error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}
+        cure = ": name a place that the service's user may write to, or run this as root" if forbidden else ""
+        raise BackupFailed(f"no backup at {target}: {error}{cure}") from error
     finally:
         remove_copy(part)
     return found

@@ -38,6 +38,12 @@ def lock_of(path: Path) -> Path:
     return Path(f"{path}.lock")
 
 
+DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+CHECK_WRITABLE = "Check that its directory exists and that the service's user may write to it."
+# SQLite makes files beside a database that it only reads.
+CHECK_READABLE = (
+    "Run this as root or as the service's user, who may write to its folder, after the connector has run once."
+)
 RESTORE = "`connector restore FILE` puts a backup in its place, and keeps this file for repair (docs/backup.md)"
 
 
@@ -52,9 +58,7 @@ class FileLock:
             if os.fstat(self._files[0].fileno()).st_mode & OTHERS:
                 self._files.append(self._replace_lock_file(path, name))
         except OSError as error:
-            raise StoreUnavailable(
-                f"cannot lock {path}: {error}. Check that its directory exists and that the service's user may write to it."
-            ) from error
+            raise StoreUnavailable(f"cannot lock {path}: {error}. {CHECK_WRITABLE}") from error
         file = self._files[-1]
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -138,9 +142,7 @@ def open_writer(
         if unclean:
             _check(connection, path)
     except sqlite3.Error as error:
-        raise StoreUnavailable(
-            f"cannot open {path}: {error}. Check that its directory exists and that the service's user may write to it."
-        ) from error
+        raise StoreUnavailable(f"cannot open {path}: {_why(path, error, CHECK_WRITABLE)}") from error
     return connection
 
 
@@ -150,8 +152,17 @@ def open_reader(path: Path) -> sqlite3.Connection:
         connection = _connect(f"{path.absolute().as_uri()}?mode=ro", READER_PRAGMAS)
         add_functions(connection, path)
     except sqlite3.Error as error:
-        raise StoreUnavailable(f"cannot read {path}: {error}. Has the connector run with this file yet?") from error
+        raise StoreUnavailable(f"cannot read {path}: {_why(path, error, CHECK_READABLE)}") from error
     return connection
+
+
+def _why(path: Path, error: sqlite3.Error, otherwise: str) -> str:
+    """Why the file cannot be opened, and the cure; `otherwise` if SQLite does not say what is wrong."""
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir() raises where we may not look.
+        return f"it is a folder: name a file by `store: path:` in the config, such as {path / 'connector.db'}"
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGE:
+        return f"{error}: {RESTORE}"
+    return f"{error}. {otherwise}"
 
 
 def _connect(

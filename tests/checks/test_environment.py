@@ -71,3 +71,25 @@ def test_a_missing_key_of_forgotten_people_is_reported(loaded):
 
 async def opened(path):
     await Store.open(path).close()
+
+
+@pytest.mark.parametrize(
+    ("make", "cure"),
+    [
+        (lambda path: path.write_bytes(b"this is no database"), "connector restore FILE"),
+        (lambda path: path.mkdir(), "name a file by `store: path:`"),
+    ],
+)
+def test_what_is_no_database_is_reported(loaded, make, cure):
+    path = loaded.resolve_path(loaded.settings.store.path)
+    make(path)
+    finding = of(check_environment(loaded), "store")
+    assert (finding.level, cure in finding.cure) == (Level.FAIL, True)
+
+
+def test_an_empty_file_and_a_database_are_no_finding(loaded):
+    path = loaded.resolve_path(loaded.settings.store.path)
+    path.touch()
+    assert "store" not in {one.area for one in check_environment(loaded)}
+    path.write_bytes(b"SQLite format 3\0" + bytes(84))
+    assert "store" not in {one.area for one in check_environment(loaded)}

@@ -8,6 +8,7 @@ import pytest
 
 from connector.model.errors import AlreadyRunning, StoreUnavailable
 from connector.store import database
+from connector.store.database import open_reader, open_writer
 from connector.store.store import Store
 
 HOLDER = """
@@ -84,7 +85,7 @@ async def test_a_closed_store_can_be_read_without_a_daemon(tmp_path, store):
 
 
 def test_a_missing_database_cannot_be_opened_to_read(tmp_path):
-    with pytest.raises(StoreUnavailable, match="run with this file"):
+    with pytest.raises(StoreUnavailable, match="after the connector has run once"):
         Store.open_to_read(tmp_path / "none.db")
 
 
@@ -176,3 +177,17 @@ async def test_a_start_without_migrations_does_not_import_the_migration_library(
         "migrate(sqlite3.connect(sys.argv[1])); sys.exit('sqlite_utils' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 0  # noqa: ASYNC221 - the same.
+
+
+def test_what_is_no_database_is_reported_with_the_cure_that_helps(tmp_path):
+    (tmp_path / "garbage.db").write_bytes(b"this is no database" * 300)
+    (tmp_path / "folder.db").mkdir()
+    for connect in (open_writer, open_reader):
+        with pytest.raises(StoreUnavailable, match="not a database: `connector restore FILE` puts a backup"):
+            connect(tmp_path / "garbage.db")
+        with pytest.raises(StoreUnavailable, match=r"it is a folder: name a file .*folder.db/connector.db"):
+            connect(tmp_path / "folder.db")
+    with pytest.raises(StoreUnavailable, match="Check that its directory exists"):
+        open_writer(tmp_path / "nowhere" / "connector.db")
+    with pytest.raises(StoreUnavailable, match="after the connector has run once"):
+        open_reader(tmp_path / "nowhere" / "connector.db")
