@@ -60,7 +60,7 @@ async def dead_discard(context: AdminContext, payload: Mapping[str, Any]) -> dic
     count = await context.store.dead_letters.give_up(ids or (), now=context.now())
     if not count:
         raise ConnectorError(
-            "there is no such dead letter: see `connector dead list`; what is parked, `connector parked list`"
+            "there is no such dead letter: see `connector dead list`, and for what is parked `connector parked list`"
         )
     return {"discarded": count}
 

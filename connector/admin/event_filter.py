@@ -23,7 +23,13 @@ def event_filter(context: AdminContext, payload: Mapping[str, Any], *others: str
     """The filter of a command's object, which may have the `others` too. Raises ConnectorError."""
     reject_unknown(payload, *FILTERS, *others)
     given = {name: get_field(payload, name, str) for name in FILTERS if name not in {"state", "phone"}}
-    since, until = given["since"], given["until"]
+    now = context.now()
+    since, until = (
+        None if text is None else time_of(context.loaded, name, text, now)
+        for name, text in (("since", given["since"]), ("until", given["until"]))
+    )
+    if since is not None and until is not None and since > until:
+        raise ConnectorError("`since` is later than `until`, so that no event is between them: exchange the two")
     return EventFilter(
         states=_states(payload.get("state")),
         provider=_provider(context, given["provider"]),
@@ -31,8 +37,8 @@ def event_filter(context: AdminContext, payload: Mapping[str, Any], *others: str
         action=given["action"],
         rule=given["rule"],
         phone=_phone(context, payload.get("phone"), given["person"]),
-        since=None if since is None else time_of(context.loaded, "since", since, context.now()),
-        until=None if until is None else time_of(context.loaded, "until", until, context.now()),
+        since=since,
+        until=until,
         text=given["text"],
     )
 
@@ -78,7 +84,8 @@ def time_of(loaded: Loaded, name: str, given: str, now: datetime) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConnectorError(
-            f"`{name}` is a time span before now, such as 12h or 7d, or a date or time such as 2026-11-24 or 2026-11-24T08:30"
+            f"`{name}` cannot be `{mask(text)}`: write a time span before now, such as 12h or 7d, or a date or time, such as "
+            "2026-11-24 or 2026-11-24T08:30"
         ) from None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=ZoneInfo(loaded.settings.timezone))

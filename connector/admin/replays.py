@@ -24,7 +24,7 @@ from connector.store.event_search import EventFilter
 from connector.store.inbox import StoredEvent
 from connector.store.replay import Replay
 
-NO_LETTER = "there is no such dead letter: see `connector dead list`; what is parked, `connector parked list`"
+NO_LETTER = "there is no such dead letter: see `connector dead list`, and for what is parked `connector parked list`"
 MOST = 100_000  # events of one replay
 UNDER_WAY = frozenset({EventState.PENDING, EventState.DELIVERING})
 CHUNK = 500  # events that are marked in one transaction

@@ -8,7 +8,7 @@ LISTED = {
     "unmatched": "no rule is for them: `connector events --state unmatched` lists them; add a rule, then `connector reload` and "
     "`connector replay --state unmatched`",
     "unreadable": "they are stored as received: `connector events --state unreadable` lists them; after an update of the connector, "
-    "`connector replay --state unreadable`",
+    "`connector replay --state unreadable`; `connector dead discard EVENT` ends one that nobody needs",
 }
 NOT_RUNNING = "start it: `systemctl start connector`, or `connector run`; then see its log (`journalctl -u connector`)"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from connector.alarms.messenger import Target
 from connector.config.notify_settings import NotifySettings
-from connector.config.secrets import SecretMissing, resolve
+from connector.config.secrets import SecretMissing, SecretRef, resolve
 
 
 def open_targets(
@@ -22,8 +22,10 @@ def open_targets(
         if is_address(address):
             targets.append(Target(number=number, address=address, severity=one.severity, digest=one.digest))
         else:
-            faults.append(
-                f"recipient {number} of notify: the {one.address} holds no address of the library apprise, "
-                "such as mailto://user:password@example.org"
-            )
+            faults.append(f"recipient {number} of notify: {no_address(one.address)}")
     return targets, faults
+
+
+def no_address(ref: SecretRef) -> str:
+    """What is wrong with a recipient whose secret is no address."""
+    return f"the {ref} holds no address of the library apprise: write one such as mailto://user:password@example.org"

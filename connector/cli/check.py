@@ -147,6 +147,12 @@ def _faulty_secrets(loaded: "Loaded") -> Iterable[tuple[tuple[str | int, ...], s
             continue
         for odd in oddities(secret, in_path="path_secrets" in where):
             yield where, "odd-secret", f"the {ref} {odd}"
+        if where[0] == "notify":
+            from connector.alarms.send import is_address  # noqa: PLC0415 - the same.
+            from connector.alarms.targets import no_address  # noqa: PLC0415 - the same.
+
+            if not is_address(secret.strip()):
+                yield where, "no-address", no_address(ref)
 
 
 def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], Any]]:

@@ -12,7 +12,8 @@ from connector.cli.setup import Setup
 # What can be done about the events of a state, if anything; EVENT is a placeholder for an event's number.
 NEXT = {
     "unmatched": "add a rule, then `connector reload` and `connector replay --state unmatched`",
-    "unreadable": "after an update of the connector: `connector replay --state unreadable`",
+    "unreadable": "after an update of the connector: `connector replay --state unreadable`; `connector dead discard EVENT` "
+    "ends one that nobody needs",
     "dead": "see `connector dead list` and `connector parked list`",
 }
 

@@ -1,13 +1,13 @@
 """`notify:` in the config: who is told of alarms, when, and who gets the weekly digest."""
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from connector.config.secrets import SecretRef
 from connector.config.time_of_day import TimeOfDay
-from connector.config.validation import Strict
+from connector.config.validation import Strict, wrong
 
 Severity = Literal["warning", "critical"]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -35,6 +35,13 @@ class QuietHours(Strict):
     """The time of day in `timezone` from which they wait, such as 22:00."""
     end: TimeOfDay
     """The time of day until which they wait, such as 07:00."""
+
+    @model_validator(mode="after")
+    def _lasts(self) -> Self:
+        if self.begin == self.end:
+            cure = "write two different times, or leave `quiet:` out"
+            raise wrong("no-quiet-hours", "quiet hours that end when they begin are none", cure)
+        return self
 
 
 class Digest(Strict):

@@ -25,6 +25,7 @@ from connector.model.states import EventState
 from connector.pipeline.planning import plan
 from connector.providers.samples import WHEN, OptOutSample
 
+OTHER_FIELD = "or correct the name in `consent_fields:` of the config, if it is another one"
 CODE = "opt-out-lost"
 EVERYWHERE = "mappings"  # the place of a problem that belongs to no single file
 BOTH = 2  # with this many kinds of opt-outs lost by one rule, both are named
@@ -140,14 +141,14 @@ def _lost_in_object(
     effect = f"would not be sent to {' or '.join(providers)}"
     name = f"an opt-out that is made in {crm} ({flag})"
     if feed is None:
-        cure = f"{'; '.join(_copy_cure(one, opt_outs) for one in providers)}; {_one_way_cure(crm)}"
+        cure = f"{'; '.join(_copy_cure(one, opt_outs) for one in providers)}; {OTHER_FIELD}; {_one_way_cure(crm)}"
         message = f"{name} {effect}: no file watches {object_name}"
         yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
         return
     if lacking:
         file = next(one for one in rules.files if one.feed and fold(one.feed.object) == fold(object_name))
         message = f"{name} {effect}: the feed does not read {' and '.join(lacking)}"
-        cure = f"add {', '.join(lacking)} to `feed: fields`; {_one_way_cure(crm)}"
+        cure = f"add {', '.join(lacking)} to `feed: fields`; {OTHER_FIELD}; {_one_way_cure(crm)}"
         yield Problem(file=file.name, position=None, code=CODE, message=message, hint=cure)
         return
     event = _set_in_crm(crm, object_name, consent, feed, rules)
@@ -317,7 +318,7 @@ def _why_without_effect(rule: CompiledRule, fields: Sequence[str]) -> str:
         out = writes[0].opted_out
         return f"under `set:` write {writes[0].flag}: {out}, without a `when:` or `if_missing: skip` that leaves it out"
     if fields:
-        return f"add {' or '.join(fields)} under `set:`, with the value that means opted out"
+        return f"add {' or '.join(fields)} under `set:`, with the value that means opted out; {OTHER_FIELD}"
     return "add the command that ends the subscription, without a `when:` or `if_missing: skip` that leaves it out"
 
 

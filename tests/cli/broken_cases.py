@@ -1890,7 +1890,7 @@ CASES = [
             (
                 "mappings/salesforce-to-strex.yaml",
                 "opt-out-lost",
-                "add HasOptedOutOfEmail to `feed: fields`; or, where nobody opts a dono",
+                "add HasOptedOutOfEmail to `feed: fields`; or correct the name in `consent_fields:`",
             ),
         ],
     ),
@@ -2077,6 +2077,30 @@ CASES = [
                 "config.yaml:45:21",
                 "wrong-form",
                 "write the credential's name alone, such as strex-api-key; {file: path} names a file",
+            )
+        ],
+    ),
+    Case(
+        "cfg quiet hours that are none",
+        CFG,
+        swap("timezone: Europe/Oslo", "notify: {quiet: {begin: '22:00', end: '22:00'}}\ntimezone: Europe/Oslo"),
+        [("config.yaml:36:17", "no-quiet-hours", "write two different times, or leave `quiet:` out")],
+    ),
+    Case(
+        "cfg recipient without an address",
+        CFG,
+        swap("timezone: Europe/Oslo", "notify: {to: [{address: {env: HOOK}}]}\ntimezone: Europe/Oslo"),
+        [("config.yaml:36:25", "no-address", "write one such as mailto://user:password@example.org")],
+    ),
+    Case(
+        "cfg phone of the consent fields misspelt",
+        CFG,
+        swap("phone: MobilePhone", "phone: HomePhone"),
+        [
+            (
+                "mappings/salesforce-to-strex.yaml",
+                "opt-out-lost",
+                "or correct the name in `consent_fields:` of the config",
             )
         ],
     ),

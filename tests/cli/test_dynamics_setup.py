@@ -95,7 +95,7 @@ def org_at(threaded, home, monkeypatch):
         for file in home.mappings.rglob("*.yaml"):
             file.unlink()
         (home.mappings / "strex.yaml").write_text(MAPPING)
-        monkeypatch.setenv("SCENE_STREX_SECRET", "made-up")
+        monkeypatch.setenv("SCENE_STREX_SECRET", "path-secret")
         monkeypatch.setenv("SCENE_DYNAMICS_SECRET", "sandbox")
         yield Org(url)
 
