@@ -1,7 +1,7 @@
 """The outbox: units on their way to the sinks. Claiming costs the same however many units wait or rest."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import itemgetter
 from typing import Any
@@ -103,13 +103,13 @@ class Outbox:
         (free_claims).
         """
 
-        def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, tuple[Written, ...]]]:
+        def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, dict[Written, Any]]]:
             ids = _take(connection, sink, limit, claim, now, int(only_urgent))
             rows = read_rows(connection, CLAIMED_UNITS, (as_list(ids),)) if ids else []
             return rows, _newer(connection, sink, rows)
 
         rows, newer = await self._writer.run(work)
-        units = [_unit(sink, row, newer.get(row[0], ())) for row in rows]
+        units = [_unit(sink, row, newer.get(row[0], {})) for row in rows]
         return sorted(units, key=lambda unit: (not unit.urgent, unit.event_id))
 
     async def free_claims(self, start_id: str, now: datetime) -> int:
@@ -252,41 +252,49 @@ def _next_in_lanes(behind: Iterable[list[Any]], room: int) -> list[int]:
     return ids
 
 
-def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> dict[int, tuple[Written, ...]]:
+def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> dict[int, dict[Written, Any]]:
+    """By unit: what newer units of its lane have written, with the latest value of each field.
+
+    Only a unit that was overtaken, is late or was delivered in part can be older than what was written.
+    """
     behind: dict[str, list[tuple[int, int]]] = {}
     for row in rows:
-        unit_id, event_id, lane, overtaken_by, late = row[0], row[1], row[3], row[8], row[9]
-        if overtaken_by is not None or late:
+        unit_id, event_id, lane, done, overtaken_by, late = row[0], row[1], row[3], row[5], row[8], row[9]
+        if overtaken_by is not None or late or done_from_json(done):
             behind.setdefault(lane, []).append((unit_id, event_id))
-    newer: dict[int, tuple[Written, ...]] = {}
+    newer: dict[int, dict[Written, Any]] = {}
     for lane, units in behind.items():
         oldest = min(event_id for _, event_id in units)
+        # An aggregate guarantees no order, so it is sorted here.
         written = [
             (event_id, fields)
-            for event_id, text, done, state in read_rows(connection, NEWER, (sink, lane, oldest))
+            for event_id, text, done, state in sorted(read_rows(connection, NEWER, (sink, lane, oldest)))
             for fields in _written(text, None if state == UnitState.DELIVERED else done_from_json(done))
         ]
         for unit_id, mine in units:
-            newer[unit_id] = tuple(dict.fromkeys(fields for event_id, fields in written if event_id > mine))
+            newer[unit_id] = dict(fields for event_id, fields in written if event_id > mine)
     return newer
 
 
-def _written(text: str, only: frozenset[int] | None) -> list[Written]:
-    written: list[Written] = []
+def _written(text: str, only: frozenset[int] | None) -> Iterator[tuple[Written, Any]]:
     for index, operation in enumerate(operations_from_json(text)):
         if only is None or index in only:
             name, key_field, key = operation.record
-            fields = operation.set if isinstance(operation, RecordWrite) else ("",)
-            written += [Written(object=name, key_field=key_field, key=key, field=field) for field in fields]
-    return written
+            fields = operation.set if isinstance(operation, RecordWrite) else {"": None}
+            for field, value in fields.items():
+                yield Written(object=name, key_field=key_field, key=key, field=field), value
 
 
 def _delivered_parents(
-    planned: Sequence[Operation], delivered: Iterable[int], left: Iterable[tuple[int, Operation]]
+    planned: Sequence[Operation],
+    delivered: Iterable[int],
+    left: Iterable[tuple[int, Operation]],
+    newer: Mapping[Written, Any],
 ) -> Iterator[tuple[int, Operation]]:
     """Delivered writes that are sent again with what is left of their unit, because a child needs its parent.
 
-    It may know it only through a match. And a parent that was deleted since is made again; one that is there stays as it is.
+    It may know it only through a match. And a parent that was deleted since is made again, with the latest values; one
+    that is there stays as it is.
     What they said about consent is not sent again, because a newer decision may apply.
     """
     children = [one for _, one in left if isinstance(one, RecordWrite)]
@@ -298,11 +306,15 @@ def _delivered_parents(
         if one.match is not None:
             yield index, without_consent(one)
         elif one.may_create and (one.key_field, one.key) in parents:
-            kept = without_consent(one)
-            yield index, replace(kept, create={**kept.create, **kept.set}, set={})
+            kept, (name, key_field, key) = without_consent(one), one.record
+            latest = {
+                field: newer.get(Written(object=name, key_field=key_field, key=key, field=field), value)
+                for field, value in kept.set.items()
+            }
+            yield index, replace(kept, create={**kept.create, **latest}, set={})
 
 
-def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
+def _unit(sink: str, row: Sequence[Any], newer: Mapping[Written, Any]) -> Unit:
     (
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, unplanned,
     ) = row  # fmt: skip
@@ -310,7 +322,7 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
     planned = operations_from_json(operations)
     left = [(index, each) for index, each in enumerate(planned) if index not in delivered]
     if delivered:
-        left = sorted([*left, *_delivered_parents(planned, delivered, left)], key=itemgetter(0))
+        left = sorted([*left, *_delivered_parents(planned, delivered, left, newer)], key=itemgetter(0))
     return Unit(
         id=unit_id,
         event_id=event_id,
@@ -326,6 +338,6 @@ def _unit(sink: str, row: Sequence[Any], newer: tuple[Written, ...]) -> Unit:
         in_doubt=bool(in_doubt),
         received_at=moment(received),
         first_try_at=moment(first_try),
-        newer=newer,
+        newer=tuple(newer),
         unplanned=unplanned_from_json(unplanned),
     )

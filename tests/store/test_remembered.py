@@ -97,6 +97,20 @@ async def test_a_parent_that_is_sent_again_with_its_child_changes_no_existing_re
     await scene.settle(unit, done=(0, 1))
 
 
+async def test_a_parent_that_is_made_again_gets_the_latest_values(scene):
+    """Both contact writes went out as one, and the event records had to wait. Then somebody deleted the contact."""
+    for number, amount in ((1, 30), (2, 40)):
+        parent = replace(MATCHED, key_field="SMS_Key__c", match=None, set={"A__c": amount})
+        child = replace(CHILD, key=f"e{number}", set={"Contact__r": Parent("SMS_Key__c", ANNA)})
+        await scene.unit(f"e{number}", operations=(parent, child))
+    units = await scene.claim()
+    for unit in units:
+        await scene.settle(unit, UnitState.DEAD, reason=Reason.RACE, done=(0,))
+    await scene.store.dead_letters.retry(None, now=scene.now)
+    units = await scene.claim()
+    assert [unit.operations[0].create for unit in units] == [{"A__c": 40}] * 2
+
+
 async def test_a_delivered_write_without_a_match_is_not_sent_again(scene):
     plain = replace(MATCHED, key_field="SMS_Key__c", match=None)
     await scene.unit("e1", operations=(plain, CHILD))
