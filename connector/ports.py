@@ -95,7 +95,7 @@ class Enricher(Protocol):
         """The configured name of the provider whose events it is for."""
 
     @property
-    def first(self) -> timedelta:
+    def first_pause(self) -> timedelta:
         """The pause between an event's arrival and the first look-up."""
 
     @property
@@ -285,7 +285,7 @@ class Charger(Protocol):
         """Ask for the status of the charge's transaction. The answer is pending if there is none yet; nothing is raised."""
 
 
-class Keywords(Protocol):
+class KeywordApi(Protocol):
     """An account's keywords at a provider, for a person to view and change.
 
     Every method raises ConnectorError with the cure if the provider refuses, and PeerUnavailable if it does not
@@ -297,11 +297,11 @@ class Keywords(Protocol):
         """The endpoint to which their messages must be sent."""
 
     @property
-    def own(self) -> tuple[str, ...]:
+    def configured(self) -> tuple[str, ...]:
         """The keywords that the config names."""
 
     @property
-    def addressed(self) -> bool:
+    def needs_address(self) -> bool:
         """Whether messages reach the endpoint only if each keyword has its address set."""
 
     async def listing(self, http: Http) -> tuple[Keyword, ...]:
@@ -330,7 +330,7 @@ class Keywords(Protocol):
     async def reactivate(self, http: Http, keyword_id: str) -> None:
         """Let a deactivated keyword receive messages again."""
 
-    async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:
+    async def set_address(self, http: Http, keyword_id: str, hook: str) -> None:
         """Send its messages to the endpoint with this public address; the provider's secret is added to it."""
 
     async def delete(self, http: Http, keyword_id: str) -> None:

@@ -16,7 +16,7 @@ from connector.mapping.values.values import fold, text
 from connector.model.http import Http
 from connector.model.keyword import Keyword
 from connector.model.problem import Problem, Severity
-from connector.ports import Keywords
+from connector.ports import KeywordApi
 
 CODE = "keyword"
 HOOKS = "hooks"
@@ -48,11 +48,11 @@ def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
     return found
 
 
-def named_in_config(path: Path, provider: str, keywords: Keywords) -> list[NamedKeyword]:
+def named_in_config(path: Path, provider: str, keywords: KeywordApi) -> list[NamedKeyword]:
     """The keywords in the provider's settings."""
     document = read(path)
     where = ("providers", provider, "keywords")
-    return [NamedKeyword(word, document, (*where, number)) for number, word in enumerate(keywords.own)]
+    return [NamedKeyword(word, document, (*where, number)) for number, word in enumerate(keywords.configured)]
 
 
 def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
@@ -66,7 +66,7 @@ def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
         yield from _asked_for(one, (*where, "any", number))
 
 
-async def look_up(http: Http, keywords: Keywords, words: Sequence[str]) -> Mapping[str, Sequence[Keyword]]:
+async def look_up(http: Http, keywords: KeywordApi, words: Sequence[str]) -> Mapping[str, Sequence[Keyword]]:
     """All keywords of the account by their folded word; the named ones in full. Raises ConnectorError."""
     by_word: dict[str, list[Keyword]] = {}
     for one in await keywords.listing(http):
@@ -77,7 +77,7 @@ async def look_up(http: Http, keywords: Keywords, words: Sequence[str]) -> Mappi
     return by_word
 
 
-async def _shown(http: Http, keywords: Keywords, listed: Sequence[Keyword]) -> list[Keyword]:
+async def _shown(http: Http, keywords: KeywordApi, listed: Sequence[Keyword]) -> list[Keyword]:
     """All details of the keywords: the list does not say when one ends."""
     return [await keywords.show(http, one.id) for one in listed]
 
@@ -88,17 +88,17 @@ def warnings(
     *,
     hook: str | None,
     now: datetime,
-    addressed: bool = True,
+    needs_address: bool = True,
 ) -> list[Problem]:
     """What is wrong with the named keywords. `hook` is the address of their endpoint; None if it is not known.
 
-    The address matters only if each keyword is `addressed`.
+    The address matters only if each keyword is `needs_address`.
     """
     found: list[Problem] = []
     for one in named:
         known = there.get(fold(one.word), ())
         warning: Any = _why_no_messages(one.word, known, tuple(there), now) or (
-            addressed and _why_messages_go_elsewhere(one.word, known, hook)
+            needs_address and _why_messages_go_elsewhere(one.word, known, hook)
         )
         if warning:
             message, cure = warning

@@ -266,9 +266,11 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
                 continue
             hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.endpoint)
             now = datetime.now(UTC)
-            addressed = provider.keywords.addressed
-            found += placed(loaded, looking.warnings(in_mappings, there, hook=hook, now=now, addressed=addressed))
-            found += looking.warnings(in_config, there, hook=hook, now=now, addressed=addressed)
+            needs_address = provider.keywords.needs_address
+            found += placed(
+                loaded, looking.warnings(in_mappings, there, hook=hook, now=now, needs_address=needs_address)
+            )
+            found += looking.warnings(in_config, there, hook=hook, now=now, needs_address=needs_address)
     return found
 
 

@@ -12,9 +12,9 @@ from connector.model.errors import ConnectorError, PeerUnavailable
 
 if TYPE_CHECKING:
     from connector.model.http import Http
-    from connector.ports import Keywords
+    from connector.ports import KeywordApi
 
-    Ask = Callable[[Http, Keywords, str | None], Awaitable[Any]]
+    Ask = Callable[[Http, KeywordApi, str | None], Awaitable[Any]]
 
 # Five groups between hyphens; not all are hexadecimal, not even in the provider's own document.
 GUID = re.compile(r"\w{8}(-\w{4}){3}-\w{12}", re.ASCII)
@@ -39,14 +39,14 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
     if len(with_keywords) > 1:
         raise Misused(f"several providers have keywords: add --provider {' or '.join(with_keywords)}")
     (chosen,) = with_keywords.values()
-    role = chosen.keywords
+    api = chosen.keywords
 
     async def run() -> Any:
-        if role is None:
+        if api is None:
             return None
-        hook = hook_of(loaded.settings.listen.public_url, chosen.name, role.endpoint)
+        hook = hook_of(loaded.settings.listen.public_url, chosen.name, api.endpoint)
         async with Transport() as transport:
-            return await ask(transport.client(chosen.credentials), role, hook)
+            return await ask(transport.client(chosen.credentials), api, hook)
 
     try:
         with waiting(f"asking {chosen.name}"):
@@ -55,11 +55,11 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
         raise Unreachable(str(error)) from error
 
 
-async def find_id(http: "Http", role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> str:
+async def find_id(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str | None) -> str:
     """The id of a keyword, from its word, an alias or its id. Raises ConnectorError if there is none, or several."""
     if GUID.fullmatch(keyword):
         return keyword
-    listed = await role.listing(http)
+    listed = await api.listing(http)
     if not sub and any(one.id == keyword for one in listed):
         return keyword
     found = [

@@ -16,7 +16,7 @@ from connector.cli.setup import Setup
 if TYPE_CHECKING:
     from connector.model.http import Http
     from connector.model.keyword import Keyword
-    from connector.ports import Keywords
+    from connector.ports import KeywordApi
 
 of_provider = click.option("--provider", help="Which provider, if several have keywords.")
 on_number = click.option("--channel", help="The short number, if the keyword is on several.")
@@ -44,7 +44,7 @@ def keywords() -> None:
 @click.pass_context
 def list_(ctx: click.Context, *, provider: str | None, as_json: bool) -> None:
     """List all keywords and sub keywords."""
-    found = ask_account(ctx.obj, provider, lambda http, role, _: role.listing(http))
+    found = ask_account(ctx.obj, provider, lambda http, api, _: api.listing(http))
     answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
 
 
@@ -55,7 +55,7 @@ def show(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
 ) -> None:
     """Show all about a KEYWORD."""
-    found = ask_account(ctx.obj, provider, lambda http, role, _: _shown(http, role, keyword, sub, channel))
+    found = ask_account(ctx.obj, provider, lambda http, api, _: _shown(http, api, keyword, sub, channel))
     answer(_document(found), _show_one, json_wanted=as_json)
 
 
@@ -67,7 +67,7 @@ def show(
 @click.pass_context
 def subkeywords(ctx: click.Context, *, keyword: str, channel: str | None, provider: str | None, as_json: bool) -> None:
     """List the sub keywords of a KEYWORD."""
-    found = ask_account(ctx.obj, provider, lambda http, role, _: _subs(http, role, keyword, channel))
+    found = ask_account(ctx.obj, provider, lambda http, api, _: _subs(http, api, keyword, channel))
     answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
 
 
@@ -85,7 +85,7 @@ def check(
 
     A sub keyword is looked for among those of the account's own keyword: nobody else can have it.
     """
-    free = ask_account(ctx.obj, provider, lambda http, role, _: _free(http, role, keyword, sub, channel))
+    free = ask_account(ctx.obj, provider, lambda http, api, _: _free(http, api, keyword, sub, channel))
     words = f"{keyword} {sub}" if sub else keyword
     document = {"keyword": keyword, "sub_keyword": sub, "short_number": channel, "free": free}
     answer(
@@ -111,7 +111,7 @@ def reserve(
 
     Where the provider lets us, its messages are sent to our public address at once.
     """
-    found = ask_account(ctx.obj, provider, lambda http, role, hook: role.reserve(http, channel, keyword, sub, hook))
+    found = ask_account(ctx.obj, provider, lambda http, api, hook: api.reserve(http, channel, keyword, sub, hook))
     answer(_document(found), _say(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
 
 
@@ -143,11 +143,11 @@ def forward(
 ) -> None:
     """Have the messages of a KEYWORD sent to our public address."""
 
-    async def ask(http: "Http", role: "Keywords", hook: str | None) -> tuple[str, str]:
+    async def ask(http: "Http", api: "KeywordApi", hook: str | None) -> tuple[str, str]:
         if hook is None:
             raise Misused("the public address is not known: set `listen: public_url:` in the config")
-        keyword_id = await find_id(http, role, keyword, sub, channel)
-        await role.send_to(http, keyword_id, hook)
+        keyword_id = await find_id(http, api, keyword, sub, channel)
+        await api.set_address(http, keyword_id, hook)
         return keyword_id, hook
 
     keyword_id, hook = ask_account(ctx.obj, provider, ask)
@@ -173,9 +173,9 @@ def delete(
     if not yes:
         click.confirm(f"Delete {keyword} permanently?", abort=True, err=True)
 
-    async def ask(http: "Http", role: "Keywords", _: str | None) -> str:
-        keyword_id = await find_id(http, role, keyword, sub, channel)
-        await role.delete(http, keyword_id)
+    async def ask(http: "Http", api: "KeywordApi", _: str | None) -> str:
+        keyword_id = await find_id(http, api, keyword, sub, channel)
+        await api.delete(http, keyword_id)
         return keyword_id
 
     keyword_id = ask_account(ctx.obj, provider, ask)
@@ -185,9 +185,9 @@ def delete(
 def _switch(
     setup: Setup, provider: str | None, named: tuple[str, str | None, str | None], *, on: bool, json_wanted: bool
 ) -> None:
-    async def switch(http: "Http", role: "Keywords", _: str | None) -> str:
-        keyword_id = await find_id(http, role, *named)
-        await (role.reactivate(http, keyword_id) if on else role.deactivate(http, keyword_id))
+    async def switch(http: "Http", api: "KeywordApi", _: str | None) -> str:
+        keyword_id = await find_id(http, api, *named)
+        await (api.reactivate(http, keyword_id) if on else api.deactivate(http, keyword_id))
         return keyword_id
 
     keyword_id = ask_account(setup, provider, switch)
@@ -195,18 +195,18 @@ def _switch(
     answer({"id": keyword_id, "active": on}, _say(f"{keyword_id} is now {state}"), json_wanted=json_wanted)
 
 
-async def _shown(http: "Http", role: "Keywords", keyword: str, sub: str | None, channel: str | None) -> "Keyword":
-    return await role.show(http, (await find_id(http, role, keyword, sub, channel)))
+async def _shown(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str | None) -> "Keyword":
+    return await api.show(http, (await find_id(http, api, keyword, sub, channel)))
 
 
-async def _subs(http: "Http", role: "Keywords", keyword: str, channel: str | None) -> "tuple[Keyword, ...]":
-    return await role.subkeywords(http, (await find_id(http, role, keyword, None, channel)))
+async def _subs(http: "Http", api: "KeywordApi", keyword: str, channel: str | None) -> "tuple[Keyword, ...]":
+    return await api.subkeywords(http, (await find_id(http, api, keyword, None, channel)))
 
 
-async def _free(http: "Http", role: "Keywords", keyword: str, sub: str | None, channel: str) -> bool:
+async def _free(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str) -> bool:
     if sub is None:
-        return await role.is_free(http, channel, keyword)
-    taken = await _subs(http, role, keyword, channel)
+        return await api.is_free(http, channel, keyword)
+    taken = await _subs(http, api, keyword, channel)
     return sub.casefold() not in {(one.sub_word or "").casefold() for one in taken}
 
 

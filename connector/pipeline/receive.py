@@ -77,7 +77,7 @@ def question(event: Event, enricher: Enricher | None) -> Question | None:
     """The look-up that the event needs before it is planned; None if it needs none."""
     if enricher is None or not enricher.wants(event):
         return None
-    return Question(first=enricher.first, deadline=enricher.deadline)
+    return Question(first=enricher.first_pause, deadline=enricher.deadline)
 
 
 def received(entry: Entry, kept: Kept) -> CallbackReceived:

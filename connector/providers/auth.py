@@ -25,10 +25,13 @@ class Authenticator(Protocol):
         """Raises HttpRejected if the request does not meet the condition."""
 
 
-def check_locks(authenticators: Sequence[Authenticator], request: HttpRequest) -> bool:
-    """Tell whether there are authenticators, all of which accept the request; raises HttpRejected for the first that does not."""
-    for lock in authenticators:
-        lock.check(request)
+def check_authenticators(authenticators: Sequence[Authenticator], request: HttpRequest) -> bool:
+    """Check the request with each authenticator. False if there is none: then the caller stays unknown.
+
+    Raises HttpRejected for the first that does not accept it.
+    """
+    for authenticator in authenticators:
+        authenticator.check(request)
     return bool(authenticators)
 
 

@@ -48,14 +48,18 @@ class AuthSettings(Strict):
         return {}
 
     @model_validator(mode="after")
-    def _authenticated(self) -> Self:
-        locked = bool(self.path_secrets or self.basic_auth or self.addresses or any(self.own_authenticators.values()))
-        if not locked and not self.open:
+    def _is_authenticated_or_open(self) -> Self:
+        authenticates = bool(
+            self.path_secrets or self.basic_auth or self.addresses or any(self.own_authenticators.values())
+        )
+        if not authenticates and not self.open:
             known = ", ".join(("path_secrets", "basic_auth", "addresses", *self.own_authenticators))
             cure = f"configure one of {known}; or say `open: true`"
             raise wrong("no-lock", "anybody could send events to this provider", cure)
-        if locked and self.open:
-            raise wrong("open-and-locked", "`open: true` contradicts the locks", "take out one of them")
+        if authenticates and self.open:
+            raise wrong(
+                "open-and-locked", "`open: true` contradicts the authentication beside it", "remove one of the two"
+            )
         return self
 
 
@@ -65,12 +69,12 @@ def build_authenticators(settings: AuthSettings, reveal: Reveal) -> tuple[Authen
     if settings.addresses:
         authenticators.append(AddressList([ip_network(text, strict=False) for text in settings.addresses]))
     if settings.path_secrets:
-        authenticators.append(PathSecret([_bytes(reveal(secret)) for secret in settings.path_secrets]))
+        authenticators.append(PathSecret([_secret_bytes(reveal(secret)) for secret in settings.path_secrets]))
     if settings.basic_auth is not None:
         basic = settings.basic_auth
-        authenticators.append(BasicAuth(basic.username.encode(), _bytes(reveal(basic.password))))
+        authenticators.append(BasicAuth(basic.username.encode(), _secret_bytes(reveal(basic.password))))
     return tuple(authenticators)
 
 
-def _bytes(secret: SecretStr) -> bytes:
+def _secret_bytes(secret: SecretStr) -> bytes:
     return secret.get_secret_value().encode()

@@ -8,7 +8,7 @@ from connector.model.errors import Unreadable
 from connector.model.event import Event, Part
 from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
-from connector.providers.auth import Authenticator, check_locks
+from connector.providers.auth import Authenticator, check_authenticators
 
 METHODS = frozenset({"GET", "POST"})
 # MessageCloud, article 16, "Acknowledging": HTTP 200 with OK in the body. Otherwise MessageCloud sends the message
@@ -50,11 +50,11 @@ class FormEndpoint:
 
     def check_head(self, head: HttpRequest) -> bool:
         """Check the authenticators, which need no body."""
-        return check_locks(self.authenticators, head)
+        return check_authenticators(self.authenticators, head)
 
     async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:  # noqa: ARG002 - it makes no call.
         """Authenticate the request; raises HttpRejected."""
-        check_locks(self.authenticators, request)
+        check_authenticators(self.authenticators, request)
         return AuthResult()
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Part, ...]:  # noqa: ARG002 - the request holds everything.

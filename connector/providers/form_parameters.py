@@ -16,6 +16,7 @@ from connector.model.text_encoding import UTF_8_MARK, read_text
 from connector.providers.query_string import pairs
 from connector.providers.strict_json import parse_object
 
+MAX_OTHERS = 200  # parameters that are kept besides the documented ones; no provider documents a hundred
 # RFC 7578: a part begins with a line of its own, `--boundary`, and its name is in its Content-Disposition.
 _MULTIPART = re.compile(rb"--[^\r\n]+\r?\nContent-", re.IGNORECASE)
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -35,14 +36,11 @@ def parameters(request: HttpRequest) -> Iterator[tuple[str, Any]]:
     if body.startswith((b"{", b"[")):
         yield from ((name, value) for name, value in parse_object(body).items() if value is not None)
     elif _MULTIPART.match(body):
-        yield from _parts(body)
+        yield from _multipart_fields(body)
     elif request.headers.get("content-type", "").lower().startswith("multipart/"):
         raise Unreadable("a multipart form without parts")
     else:
         yield from pairs(body)
-
-
-OTHERS = 200  # parameters that are kept besides the documented ones; no provider documents a hundred
 
 
 def text_parameters(request: HttpRequest, *, documented: Collection[str], single: Collection[str]) -> dict[str, str]:
@@ -53,10 +51,10 @@ def text_parameters(request: HttpRequest, *, documented: Collection[str], single
     """
     given: dict[str, str] = {}
     for name, value in parameters(request):
-        text = value if type(value) is str else _written(value)
+        text = value if type(value) is str else _as_json_text(value)
         before = given.get(name)
         if before is None:
-            if len(given) < OTHERS or name.lower() in documented:
+            if len(given) < MAX_OTHERS or name.lower() in documented:
                 given[name] = text
         elif not before.strip():
             given[name] = text
@@ -65,11 +63,11 @@ def text_parameters(request: HttpRequest, *, documented: Collection[str], single
     return given
 
 
-def _written(value: Any) -> str:
+def _as_json_text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def _parts(body: bytes) -> Iterator[tuple[str, str]]:
+def _multipart_fields(body: bytes) -> Iterator[tuple[str, str]]:
     boundary = body.splitlines()[0].rstrip()
     for part in body.split(boundary)[1:]:
         head, *content = _HEAD_END.split(part, maxsplit=1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from connector.delivery.http_client import Credentials
 from connector.model.consent import Subscription
-from connector.ports import Charger, Enricher, Keywords, Poller, Sink, WebhookEndpoint
+from connector.ports import Charger, Enricher, KeywordApi, Poller, Sink, WebhookEndpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,5 +21,5 @@ class Provider:
     commands: frozenset[str] = field(default_factory=frozenset)  # actions that the sink takes
     subscriptions: tuple[Subscription, ...] = ()
     pollers: tuple[Poller, ...] = ()  # they read what its endpoints may have missed
-    keywords: Keywords | None = None
+    keywords: KeywordApi | None = None
     charger: Charger | None = None  # set if its donors are charged by us

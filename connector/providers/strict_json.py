@@ -52,7 +52,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
         if body.count(b":") == written.count(b":") and (BACKSLASH not in body or b"\\u003" not in body):
             # When written again, a control character is an escape, or DEL, or begins with C2.
             clean = BACKSLASH not in written and DEL not in written and C2 not in written
-            return value if clean else _tidied(value)
+            return value if clean else _with_clean_texts(value)
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     except (ValueError, TypeError):
@@ -81,7 +81,7 @@ def as_map(value: Any) -> dict[str, Any]:
     if type(value) is str and value.lstrip().startswith("{"):
         return parse_object(value.encode())
     if type(value) is list:
-        return _once([_pair(one) for one in value])
+        return _without_repeated_names([_name_and_value(one) for one in value])
     raise Unreadable("a map was expected")
 
 
@@ -94,7 +94,7 @@ def holds_words(value: Any) -> bool:
     return type(value) is str and any(one.isalpha() or not one.isascii() for one in value)
 
 
-def _pair(one: Any) -> tuple[str, Any]:
+def _name_and_value(one: Any) -> tuple[str, Any]:
     if type(one) is dict and len(one) == 2:  # noqa: PLR2004 - a name and a value.
         members = {name.lower(): member for name, member in one.items()}
         name = members.get("name", members.get("key"))
@@ -113,16 +113,16 @@ def elements(body: bytes) -> list[bytes]:
     text = whole.decode("utf-8", "surrogateescape").strip(_BLANKS)
     if text.startswith("["):
         with suppress(Unreadable):
-            return _split(text)
+            return _split_array(text)
     elif NUL not in body:
         return [whole]
     fixed = _without_trailing_commas(read_text(body)).strip(_BLANKS)
-    return _split(fixed) if fixed.startswith("[") else [whole]
+    return _split_array(fixed) if fixed.startswith("[") else [whole]
 
 
-def _split(text: str) -> list[bytes]:
+def _split_array(text: str) -> list[bytes]:
     found: list[bytes] = []
-    place, after = _skip(text, 1), ","
+    place, after = _after_blanks(text, 1), ","
     while after == ",":
         try:
             _, end = _SPLITTER.raw_decode(text, place)
@@ -131,15 +131,15 @@ def _split(text: str) -> list[bytes]:
         except ValueError:
             raise Unreadable("an empty array" if text[place:] == "]" and not found else "not JSON") from None
         found.append(text[place:end].encode("utf-8", "surrogateescape"))
-        place = _skip(text, end)
+        place = _after_blanks(text, end)
         after = text[place : place + 1]
-        place = _skip(text, place + 1)
+        place = _after_blanks(text, place + 1)
     if after != "]" or place != len(text):
         raise Unreadable("not JSON")
     return found
 
 
-def _skip(text: str, place: int) -> int:
+def _after_blanks(text: str, place: int) -> int:
     between = _BETWEEN.match(text, place)
     return between.end() if between else place
 
@@ -147,7 +147,7 @@ def _skip(text: str, place: int) -> int:
 def _read_leniently(body: bytes) -> dict[str, Any]:
     """Parse what the strict reader refused, with a reader that accepts more and checks everything."""
     try:
-        value = _tidied(_decoded(_LENIENT, read_text(body)))
+        value = _with_clean_texts(_decoded(_LENIENT, read_text(body)))
     except RecursionError:
         raise Unreadable("nested too deeply") from None
     if type(value) is list and len(value) == 1:
@@ -184,16 +184,18 @@ def _without_trailing_commas(text: str) -> str:
     return _STRING_OR_COMMA.sub(lambda found: found[1] or "", text)
 
 
-def _tidied(value: Any) -> Any:
+def _with_clean_texts(value: Any) -> Any:
     """The value with clean texts: no control characters, no half surrogate pairs. Raises Unreadable if two names become equal."""
     if type(value) is str:
         if not value.isprintable():  # half surrogate pairs are not printable either
             value = without_controls(half_pairs_joined(value))
         return value
     if type(value) is dict:
-        return _once([(_tidied(name), _tidied(member)) for name, member in value.items()])
+        return _without_repeated_names(
+            [(_with_clean_texts(name), _with_clean_texts(member)) for name, member in value.items()]
+        )
     if type(value) is list:
-        return [_tidied(member) for member in value]
+        return [_with_clean_texts(member) for member in value]
     return value
 
 
@@ -207,7 +209,7 @@ def _refuse_depth(value: Any, depth: int) -> None:
             _refuse_depth(member, depth - 1)
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _without_repeated_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise Unreadable("a name occurs twice")
@@ -232,16 +234,16 @@ def _decimal_number(written: str) -> float | str:
         return written
 
 
-def _no_value(_written: str) -> None:
+def _as_none(_written: str) -> None:
     """NaN and infinity become None: their senders have no number."""
 
 
 _DECODER = msgspec.json.Decoder(float_hook=_decimal_number)
-_ANY = json.JSONDecoder(parse_int=_whole_number, parse_float=_decimal_number, parse_constant=_no_value, strict=False)
+_ANY = json.JSONDecoder(parse_int=_whole_number, parse_float=_decimal_number, parse_constant=_as_none, strict=False)
 _LENIENT = json.JSONDecoder(
-    object_pairs_hook=_once,
+    object_pairs_hook=_without_repeated_names,
     parse_int=_whole_number,
     parse_float=_decimal_number,
-    parse_constant=_no_value,
+    parse_constant=_as_none,
     strict=False,
 )

@@ -58,7 +58,7 @@ class Curious:
     """Asks a server of the test for a word about the event's key."""
 
     provider: str = "messagecloud"
-    first: timedelta = timedelta(seconds=5)
+    first_pause: timedelta = timedelta(seconds=5)
     deadline: timedelta = DAY
 
     def wants(self, event):

@@ -25,7 +25,7 @@ from connector.providers.messagecloud.oneclick import (
     send_dob,
     view_status,
 )
-from connector.providers.messagecloud.statuses import ERRORS, STATUSES, UNMET, status_of
+from connector.providers.messagecloud.statuses import ERRORS, STATUSES, UNKNOWN_STATUS, status_of
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "messagecloud"
 ACCOUNT = Account(campaign_name="puregaming", api_key="the key")
@@ -151,8 +151,8 @@ def test_every_status_code_has_its_meaning(code, result, final):
 
 
 def test_an_unknown_status_is_pending():
-    assert status_of("REFUNDED") == status_of(None) == UNMET
-    assert (UNMET.result, UNMET.final) == (Result.PENDING, False)
+    assert status_of("REFUNDED") == status_of(None) == UNKNOWN_STATUS
+    assert (UNKNOWN_STATUS.result, UNKNOWN_STATUS.final) == (Result.PENDING, False)
 
 
 @pytest.mark.parametrize("call", CALLS)

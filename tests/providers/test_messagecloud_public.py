@@ -68,7 +68,7 @@ def turned_away(endpoint, **about):
     return refused.value.status
 
 
-def begun():
+def window_event():
     endpoint = subscribe_endpoint()
     (event,) = endpoint.read(visit(), admitted(endpoint)[1])
     return event
@@ -169,7 +169,7 @@ async def test_the_number_of_simultaneous_windows_is_limited_and_failed_ones_do_
     stops.cancel()
     with pytest.raises(asyncio.CancelledError):
         await stops
-    assert endpoint.rate_limiter._inside == 0
+    assert endpoint.rate_limiter._running == 0
 
 
 def test_the_rate_limiter_remembers_a_limited_number_of_addresses():
@@ -208,7 +208,7 @@ def back(query, *, offers=(KATT, HUND), secret=None):
 def test_a_returning_donor_is_redirected_to_the_page_of_the_offer_and_the_question_is_due(status, page):
     hint, answer = back(f"id={OWN_ID}&status={status}")
     assert (answer.status, answer.headers["Location"]) == (302, page)
-    assert hint == begun().key
+    assert hint == window_event().key
 
 
 @pytest.mark.parametrize("own_id", ["", "katt", ID, "katt-123", f"../{UNIQUE}", "%FF"])
@@ -238,14 +238,14 @@ ENRICHER = StatusEnricher(provider="messagecloud", account=ACCOUNT, deadline=tim
 def asked(data, *, event=None):
     body = json.dumps({"status": True, "code": 0, "data": {"transactionId": ID, **data}}).encode()
     reply = HttpReply(status=200, headers={}, body=body)
-    answer, http = ask(lambda http: ENRICHER.ask(http, event or begun()), reply)
+    answer, http = ask(lambda http: ENRICHER.ask(http, event or window_event()), reply)
     (call,) = http.calls
     return call, answer
 
 
 def test_a_completed_subscription_is_an_opt_in_of_the_donor():
     data = json.loads((SAMPLES / "view-status.json").read_bytes())["data"]
-    event = begun()
+    event = window_event()
     call, answer = asked(data, event=event)
     assert f"transaction_id={ID}" in call.path
     assert isinstance(answer, Enriched)
@@ -262,7 +262,7 @@ def test_a_completed_subscription_is_an_opt_in_of_the_donor():
 @pytest.mark.parametrize("price", [-50, "-50", 1.234])
 def test_a_price_that_nobody_can_have_paid_gives_way_to_that_of_the_offer(price):
     data = json.loads((SAMPLES / "view-status.json").read_bytes())["data"]
-    _, answer = asked({**data, "price": price}, event=begun())
+    _, answer = asked({**data, "price": price}, event=window_event())
     assert (answer.event.verdict, answer.event.price) == (Verdict.OPT_IN, KATT.price)
 
 
@@ -285,12 +285,12 @@ def test_a_status_that_is_not_final_is_asked_for_again(status):
 
 
 def test_a_failed_question_returns_its_reason_and_no_event():
-    answer, _ = ask(lambda http: ENRICHER.ask(http, begun()), HttpError(Failure.TIMEOUT))
+    answer, _ = ask(lambda http: ENRICHER.ask(http, window_event()), HttpError(Failure.TIMEOUT))
     assert answer.problem.reason is Reason.TIMEOUT
     assert answer.event is None
 
 
 def test_only_subscription_events_need_enrichment():
-    assert ENRICHER.wants(begun())
-    assert not ENRICHER.wants(structs.replace(begun(), shape="message"))
-    assert not ENRICHER.wants(structs.replace(begun(), transaction_id=None))
+    assert ENRICHER.wants(window_event())
+    assert not ENRICHER.wants(structs.replace(window_event(), shape="message"))
+    assert not ENRICHER.wants(structs.replace(window_event(), transaction_id=None))

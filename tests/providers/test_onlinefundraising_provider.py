@@ -73,7 +73,7 @@ async def test_full_settings_are_all_used():
         "dk.messages": timedelta(minutes=5),
         "dk.keywords": timedelta(hours=3),
     }
-    assert (made.keywords.own, made.keywords.endpoint) == (("HJÆLP",), "sms")
+    assert (made.keywords.configured, made.keywords.endpoint) == (("HJÆLP",), "sms")
     assert (made.sink, commands(settings(FULL))) == (None, frozenset())
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from connector.model.errors import Unreadable
 from connector.model.event import KEY_FORM, Result, Verdict
 from connector.model.phone import Phone
-from connector.providers.onlinefundraising.ip_allowlist import addresses
+from connector.providers.onlinefundraising.ip_allowlist import networks_in
 from connector.providers.onlinefundraising.values import as_time
 from connector.providers.onlinefundraising.webhook import Reader
 from connector.store.documents import event_from_json, event_to_json
@@ -283,13 +283,13 @@ def test_any_bytes_become_events_or_raise_unreadable(body):
     ],
 )
 def test_addresses_are_found_anywhere_in_the_published_list(content):
-    found = {str(network) for network in addresses(json.dumps(content).encode())}
+    found = {str(network) for network in networks_in(json.dumps(content).encode())}
     assert found == {"192.0.2.7/32", "198.51.100.0/24"}
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"[1, 2]", b'{"moved": "https://192.0.2.7/"}'])
 def test_a_document_without_addresses_is_an_empty_list(body):
-    assert addresses(body) == ()
+    assert networks_in(body) == ()
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_a_reservation_needs_our_public_address():
     [
         (lambda http: KEYWORDS.deactivate(http, "12345678"), {"enabled": False}),
         (lambda http: KEYWORDS.reactivate(http, "12345678"), {"enabled": True}),
-        (lambda http: KEYWORDS.send_to(http, "12345678", HOOK), {"forwardUrl": f"{HOOK}/s3cret"}),
+        (lambda http: KEYWORDS.set_address(http, "12345678", HOOK), {"forwardUrl": f"{HOOK}/s3cret"}),
     ],
 )
 def test_a_change_keeps_all_other_fields_of_the_keyword(order, changed):

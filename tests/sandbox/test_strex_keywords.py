@@ -179,7 +179,7 @@ async def test_the_adapter_makes_changes_and_deletes_a_keyword(adapter):
     shown = await keywords.show(http, found.id)
     assert (shown.active, shown.webhook) == (False, f"{hook}/s3cret")
     await keywords.reactivate(http, found.id)
-    await keywords.send_to(http, "12345680", hook)
+    await keywords.set_address(http, "12345680", hook)
     by_word = {one.word: one for one in await keywords.listing(http)}
     assert (by_word["HELLO"].active, by_word["MYKEYWORD"].webhook) == (True, f"{hook}/s3cret")
     assert by_word["MYKEYWORD"].properties == {"myproperty": "custom value"}

@@ -19,8 +19,8 @@ from connector.model.outcome import Reason, Rejected, Retry
 from connector.providers.messagecloud.oneclick import CURRENCY, Account, CallFailure, Transaction, send_dob, view_status
 from connector.providers.messagecloud.settings import MessageCloudSettings, RecurringSettings
 
-# Certain: the call was refused before anything was charged. 2 is the error code for the account.
-REFUSED_FIRST = frozenset({Reason.CREDENTIALS, Reason.RATE_LIMITED})
+# Such a refusal is certain: nothing was charged. Error code 2, of the account, is among them.
+REFUSED_BEFORE_CHARGING = frozenset({Reason.CREDENTIALS, Reason.RATE_LIMITED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,23 +45,23 @@ class DobCharger:
         )
         if isinstance(answer, Transaction):
             return _answer(answer, charge)
-        return _not_answered(answer)
+        return _charge_failure(answer)
 
     async def ask(self, http: Http, charge: Charge) -> ChargeAnswer:
-        """Call View Status. A call that fails is pending: it is asked again."""
+        """Call View Status. If the call fails, the charge stays pending, and its status is asked for again."""
         answer = await view_status(http, self.account, charge.agreement.service_id, charge.transaction_id or "")
         if not isinstance(answer, Transaction):
             return ChargeAnswer(
                 verdict=Verdict.PENDING,
                 transaction_id=charge.transaction_id,
-                detail=_words(answer),
+                detail=_failure_text(answer),
                 wait=answer.not_before if isinstance(answer, Retry) else None,
             )
         return _answer(answer, charge)
 
 
 def _answer(transaction: Transaction, charge: Charge) -> ChargeAnswer:
-    """A status. One that is about another number or another amount proves nothing about this charge."""
+    """What a status says about a charge. A status of another number or amount says nothing, so the charge is in doubt."""
     answer = ChargeAnswer(
         verdict=Verdict.PENDING,
         transaction_id=transaction.transaction_id,
@@ -79,13 +79,16 @@ def _answer(transaction: Transaction, charge: Charge) -> ChargeAnswer:
     return replace(answer, verdict=Verdict.TAKEN if transaction.meaning.result is Result.OK else Verdict.FAILED)
 
 
-def _not_answered(failure: CallFailure) -> ChargeAnswer:
-    """A refusal that is certain, or doubt. Errors 1 and 4 are about this charge, 2 is about the account."""
-    detail = _words(failure)
+def _charge_failure(failure: CallFailure) -> ChargeAnswer:
+    """What a failed call says about a charge: it was certainly not sent, or it is in doubt.
+
+    Errors 1 and 4 concern this charge; error 2 concerns the account, and so all charges.
+    """
+    detail = _failure_text(failure)
     if isinstance(failure, Rejected):
         return ChargeAnswer(verdict=Verdict.NOT_SENT, detail=detail, reason=failure.reason)
     never_reached = failure.reason is Reason.UNAVAILABLE and bool(failure.network) and not failure.in_doubt
-    if never_reached or (failure.reason in REFUSED_FIRST and not failure.in_doubt):
+    if never_reached or (failure.reason in REFUSED_BEFORE_CHARGING and not failure.in_doubt):
         return ChargeAnswer(
             verdict=Verdict.NOT_SENT,
             detail=detail,
@@ -96,7 +99,7 @@ def _not_answered(failure: CallFailure) -> ChargeAnswer:
     return ChargeAnswer(verdict=Verdict.IN_DOUBT, detail=f"the answer does not say whether it was taken: {detail}")
 
 
-def _words(failure: Retry | Rejected) -> str:
+def _failure_text(failure: Retry | Rejected) -> str:
     return f"{failure.reason}: {failure.detail}" if failure.detail else str(failure.reason)
 
 
@@ -121,12 +124,12 @@ def charge_rules(settings: MessageCloudSettings) -> ChargeRules:
     )
 
 
-def _recurring(name: str, service_id: str, one: RecurringSettings) -> Recurring:
+def _recurring(offer: str, service_id: str, settings: RecurringSettings) -> Recurring:
     return Recurring(
-        offer=name,
+        offer=offer,
         service_id=service_id,
-        day=None if one.day == "anniversary" else one.day,
-        amount=None if one.amount == "from_subscription" else Decimal(one.amount),
-        retry={str(status): pauses for status, pauses in one.retry.items()},
-        stop_after=one.stop_after,
+        day=None if settings.day == "anniversary" else settings.day,
+        amount=None if settings.amount == "from_subscription" else Decimal(settings.amount),
+        retry={str(status): pauses for status, pauses in settings.retry.items()},
+        stop_after=settings.stop_after,
     )

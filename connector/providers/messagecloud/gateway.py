@@ -64,21 +64,21 @@ class Reader:
     ) -> Event:
         text = known.get("message")
         keyword = known.get("keyword")
-        said = self._stop(text or keyword, keyword)  # a stop word alone may be the keyword of an empty message
-        if said.verdict is not Verdict.OPT_OUT and all(name.lower() != "message" for name in given):
+        reading = self._stop(text or keyword, keyword)  # a stop word alone may be the keyword of an empty message
+        if reading.verdict is not Verdict.OPT_OUT and all(name.lower() != "message" for name in given):
             raise Unreadable("no message")  # the text may stand elsewhere, and may be a stop
-        named = said.keyword
-        if said.verdict is not Verdict.OPT_OUT:
-            named = named or keyword or leading_keyword(text, self.keywords)
+        event_keyword = reading.keyword
+        if reading.verdict is not Verdict.OPT_OUT:
+            event_keyword = event_keyword or keyword or leading_keyword(text, self.keywords)
         return Event(
             key=event_key(self.provider, "mo", own_id),
             provider=self.provider,
             shape="message",
             received_at=received_at,
-            verdict=said.verdict,
+            verdict=reading.verdict,
             action=action,
             msisdn=_number(known, self.region),
-            keyword=named,
+            keyword=event_keyword,
             short_number=known.get("shortcode"),
             text=text,
             transaction_id=own_id,
@@ -87,7 +87,7 @@ class Reader:
             occurred_at=received_at,
             time_from_arrival=True,
             properties=given,
-            opt_out_scope=said.scope,
+            opt_out_scope=reading.scope,
         )
 
     def _report(

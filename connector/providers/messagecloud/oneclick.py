@@ -152,7 +152,7 @@ def _content(reply: HttpReply) -> Mapping[str, Any] | CallFailure:
     try:
         envelope = _by_plain_names(parse_object(reply.body))
     except Unreadable:
-        return _by_http(reply)
+        return _failure_by_status(reply)
     code, data = _code(envelope.get("code")), envelope.get("data")
     members = _by_plain_names(data) if isinstance(data, Mapping) else None
     succeeded = _is_true(envelope.get("status"))
@@ -161,10 +161,10 @@ def _content(reply: HttpReply) -> Mapping[str, Any] | CallFailure:
     if (succeeded and code) or (members is not None and members.keys() & {"statuscode", "transactionid"}):
         # Then the request may have been carried out.
         return _unexpected("the answer is an error and a success at the same time")
-    return failure_of(code, _words(envelope.get("message"))) if code else _by_http(reply)
+    return failure_of(code, _own_words(envelope.get("message"))) if code else _failure_by_status(reply)
 
 
-def _by_http(reply: HttpReply) -> CallFailure:
+def _failure_by_status(reply: HttpReply) -> CallFailure:
     match reply.status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
             return Retry(reason=Reason.CREDENTIALS, detail=f"HTTP {reply.status}: see the provider's api settings")
@@ -228,6 +228,6 @@ def _is_web_address(text: str) -> bool:
     return parts.scheme in {"http", "https"} and bool(parts.hostname) and text.isprintable() and " " not in text
 
 
-def _words(value: object) -> str:
+def _own_words(value: object) -> str:
     """The provider's own words, without the numbers in them."""
     return DIGITS.sub("…", " ".join(value.split()))[:DETAIL_LENGTH] if isinstance(value, str) else ""

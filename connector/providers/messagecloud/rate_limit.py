@@ -17,7 +17,7 @@ class RateLimiter:
 
     per_minute: int
     at_once: int
-    _inside: int = 0
+    _running: int = 0
     _peers: OrderedDict[str, tuple[datetime, int]] = field(default_factory=OrderedDict)
 
     def acquire(self, peer: str, now: datetime) -> None:
@@ -25,7 +25,7 @@ class RateLimiter:
 
         Raises HttpRejected: 429 if this caller, 503 if all callers together ask too much.
         """
-        if self._inside >= self.at_once:
+        if self._running >= self.at_once:
             raise HttpRejected(503, "too many at once")
         site = customer_of(peer)
         since, count = self._peers.pop(site, (now, 0))
@@ -37,8 +37,8 @@ class RateLimiter:
             self._peers.popitem(last=False)
         if count >= self.per_minute:
             raise HttpRejected(429, "too many from one address")
-        self._inside += 1
+        self._running += 1
 
     def release(self) -> None:
         """One request has ended."""
-        self._inside -= 1
+        self._running -= 1

@@ -149,7 +149,7 @@ class MessageCloudSettings(AuthSettings):
     """Words that mean stop at this provider, besides the usual ones and those of `consent:`."""
 
     @model_validator(mode="after")
-    def _callable(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.offers and self.api is None:
             raise wrong("no-api", "an offer needs MessageCloud's interface", "add api: {campaign_name: …, key: …}")
         recurring = [one.service_id for one in self.offers.values() if one.recurring is not None]

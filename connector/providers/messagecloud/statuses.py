@@ -23,7 +23,7 @@ class Error:
 
     reason: Reason
     cure: str
-    passes: bool
+    is_temporary: bool
 
 
 STATUSES: dict[str, Status] = {
@@ -38,21 +38,23 @@ STATUSES: dict[str, Status] = {
     # Not in the document; seen in delivery reports that others have published. The message was accepted.
     "ACCEPTED": Status(Result.PENDING, final=False),
 }
-# An unknown code: pending and not final.
-UNMET = Status(Result.PENDING, final=False)
+# A code that is not in the table.
+UNKNOWN_STATUS = Status(Result.PENDING, final=False)
 
 ERRORS: dict[int, Error] = {
-    1: Error(Reason.BAD_COMMAND, "see the offer's service_id, and the provider's own words", passes=False),
-    2: Error(Reason.CREDENTIALS, "see api.campaign_name and api.key in the provider's settings", passes=True),
-    3: Error(Reason.UNAVAILABLE, "MessageCloud cannot reach Strex; it continues automatically", passes=True),
-    4: Error(Reason.CONFIGURATION, "ask MessageCloud for the short code and the tariff of your service", passes=False),
+    1: Error(Reason.BAD_COMMAND, "see the offer's service_id, and the provider's own words", is_temporary=False),
+    2: Error(Reason.CREDENTIALS, "see api.campaign_name and api.key in the provider's settings", is_temporary=True),
+    3: Error(Reason.UNAVAILABLE, "MessageCloud cannot reach Strex; it continues automatically", is_temporary=True),
+    4: Error(
+        Reason.CONFIGURATION, "ask MessageCloud for the short code and the tariff of your service", is_temporary=False
+    ),
 }
-UNMET_ERROR = Error(Reason.UNKNOWN, "ask MessageCloud what this code means", passes=True)
+UNKNOWN_ERROR = Error(Reason.UNKNOWN, "ask MessageCloud what this code means", is_temporary=True)
 
 
 def status_of(code: str | None) -> Status:
     """The meaning of a status code, without regard to case."""
-    return STATUSES.get(code.strip().upper(), UNMET) if code else UNMET
+    return STATUSES.get(code.strip().upper(), UNKNOWN_STATUS) if code else UNKNOWN_STATUS
 
 
 def failure_of(code: int, words: str) -> Retry | Rejected:
@@ -60,8 +62,8 @@ def failure_of(code: int, words: str) -> Retry | Rejected:
 
     If the error is Strex's, the refused call may have been carried out.
     """
-    known = ERRORS.get(code, UNMET_ERROR)
+    known = ERRORS.get(code, UNKNOWN_ERROR)
     detail = f"error {code}: {words}; {known.cure}" if words else f"error {code}; {known.cure}"
-    if not known.passes:
+    if not known.is_temporary:
         return Rejected(reason=known.reason, detail=detail)
     return Retry(reason=known.reason, detail=detail, in_doubt=known.reason is not Reason.CREDENTIALS)

@@ -34,15 +34,15 @@ class Offer:
     cancelled: str
 
 
-def begun_key(provider: str, own_id: str) -> str:
+def window_event_key(provider: str, own_id: str) -> str:
     """The key of a window's event, made from the id that we gave the window."""
     return event_key(provider, "window", own_id)
 
 
-def begun(provider: str, offer: Offer, window: Window, own_id: str, received_at: datetime) -> Event:
+def window_event(provider: str, offer: Offer, window: Window, own_id: str, received_at: datetime) -> Event:
     """The event of a window that was created: the subscriber is not known yet, and nothing is decided."""
     return Event(
-        key=begun_key(provider, own_id),
+        key=window_event_key(provider, own_id),
         provider=provider,
         shape=SHAPE,
         received_at=received_at,
@@ -67,7 +67,7 @@ class StatusEnricher:
     provider: str
     account: Account
     deadline: timedelta
-    first: timedelta = FIRST
+    first_pause: timedelta = FIRST
 
     def wants(self, event: Event) -> bool:
         """True for a subscription whose status can still change."""

@@ -17,7 +17,7 @@ from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
 from connector.providers.messagecloud.oneclick import Account, Window, new_window
 from connector.providers.messagecloud.rate_limit import RateLimiter
-from connector.providers.messagecloud.subscription import Offer, begun, begun_key
+from connector.providers.messagecloud.subscription import Offer, window_event, window_event_key
 from connector.providers.query_string import pairs
 
 METHODS = frozenset({"GET"})
@@ -29,7 +29,7 @@ HEADERS = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 def new_id() -> str:
-    """A part of an id that nobody can guess."""
+    """The part of an id that nobody can guess."""
     return uuid4().hex
 
 
@@ -52,12 +52,12 @@ class SubscribeEndpoint:
 
     def check_head(self, head: HttpRequest) -> bool:
         """Callers are not authenticated; 404 if there is no such offer."""
-        self._offered(head)
+        self._requested_offer(head)
         return False
 
     async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Create the window. Raises HttpRejected: 404 for an unknown offer, 429 or 503 at the rate limit or without a window."""
-        offer = self._offered(request)
+        offer = self._requested_offer(request)
         self.rate_limiter.acquire(request.peer, request.received_at)
         try:
             own_id = f"{offer.name}-{self.unique()}"
@@ -70,18 +70,18 @@ class SubscribeEndpoint:
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:
         """The subscription that has begun; raises Unreadable if no window was created for the request."""
-        described = auth.details
-        if not described:
+        details = auth.details
+        if not details:
             raise Unreadable("a subscription is not read again: the donor must start again")
         return (
-            begun(self.provider, described["offer"], described["window"], described["own_id"], request.received_at),
+            window_event(self.provider, details["offer"], details["window"], details["own_id"], request.received_at),
         )
 
     def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - each donor has their own window.
         """Redirect to the window."""
         return redirect(auth.details["window"].url)
 
-    def _offered(self, request: HttpRequest) -> Offer:
+    def _requested_offer(self, request: HttpRequest) -> Offer:
         offer = self.offers.get(request.secret or "")
         if offer is None:
             raise HttpRejected(404, "no such offer")
@@ -104,7 +104,7 @@ class ReturnEndpoint:
     async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:  # noqa: ARG002 - it makes no call.
         """Accept every caller: an unknown id has no effect."""
         own_id = _parameter(request, "id")
-        return AuthResult(hint=begun_key(self.provider, own_id) if OWN_ID.fullmatch(own_id) else None)
+        return AuthResult(hint=window_event_key(self.provider, own_id) if OWN_ID.fullmatch(own_id) else None)
 
     def read(self, request: HttpRequest, auth: AuthResult) -> tuple[Event, ...]:  # noqa: ARG002 - View Status decides.
         """Return no events: a request without authentication is not trusted."""

@@ -22,7 +22,7 @@ from connector.providers.strict_json import BYTE_ORDER_MARK, parse_any
 TIMEOUT = timedelta(seconds=20)  # time for a page of a hundred messages; a shutdown waits at most this long for it
 CONTENT_TYPE = "application/json; charset=utf-8"
 READ_FOR_WORDS = 2**16  # bytes of an answer that are searched for the provider's words
-WORDS = 200  # characters of the provider's own words that are kept
+DETAIL_LENGTH = 200  # characters of the provider's own words that are kept
 
 STATUSES = {
     HTTPStatus.UNAUTHORIZED: Reason.CREDENTIALS,
@@ -33,12 +33,12 @@ STATUSES = {
 }
 
 
-def reading(path: str) -> HttpCall:
-    """A GET."""
+def get_call(path: str) -> HttpCall:
+    """A GET, which may be repeated."""
     return HttpCall(method="GET", path=path, timeout=TIMEOUT, repeatable=True)
 
 
-def writing(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
+def post_call(path: str, content: Mapping[str, Any] | None = None) -> HttpCall:
     """A POST with its checksum; without a body it has the checksum of an empty text. It is never repeated automatically."""
     body = orjson.dumps(content) if content is not None else b""
     checksum = hashlib.md5(body, usedforsecurity=False).hexdigest().upper()
@@ -54,15 +54,15 @@ def failure_without_answer(error: HttpError) -> Retry:
 def failure_of(reply: HttpReply) -> Retry | None:
     """Why there is no answer to read; None for a 2xx."""
     if HTTPStatus.OK <= reply.status < HTTPStatus.MULTIPLE_CHOICES:
-        return _not_theirs(reply)
+        return _web_page_failure(reply)
     reason = Reason.SERVER_ERROR if reply.status >= HTTPStatus.INTERNAL_SERVER_ERROR else Reason.UNEXPECTED_ANSWER
     reason = next((meant for status, meant in STATUSES.items() if status == reply.status), reason)
     cure = SOMETHING_ELSE if reason is Reason.UNEXPECTED_ANSWER and reply.status < HTTPStatus.BAD_REQUEST else ""
-    detail = f"HTTP {reply.status} {said(reply)}".strip()
+    detail = f"HTTP {reply.status} {refusal_text(reply)}".strip()
     return Retry(reason=reason, detail=detail, not_before=retry_after(reply.headers), cure=cure)
 
 
-def _not_theirs(reply: HttpReply) -> Retry | None:
+def _web_page_failure(reply: HttpReply) -> Retry | None:
     """Why a 2xx is not an answer of OnlineFundraising: its documented answers are JSON, or have no documented body."""
     kind = reply.headers.get("content-type", "").lower()
     body = reply.body.removeprefix(BYTE_ORDER_MARK).lstrip()
@@ -72,7 +72,7 @@ def _not_theirs(reply: HttpReply) -> Retry | None:
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)
 
 
-def content(reply: HttpReply) -> Any:
+def json_content(reply: HttpReply) -> Any:
     """The JSON of an answer; raises ValueError if it is not JSON.
 
     It is parsed as leniently as a callback, so that one odd message in a list does not hide the others.
@@ -83,7 +83,7 @@ def content(reply: HttpReply) -> Any:
         raise ValueError(unreadable.why) from None
 
 
-def said(reply: HttpReply) -> str:
+def refusal_text(reply: HttpReply) -> str:
     """The provider's own words about a refusal: `{"errorCode": "10001", "errorDescription": "…"}`."""
     try:
         described = orjson.loads(reply.body[:READ_FOR_WORDS])
@@ -92,4 +92,4 @@ def said(reply: HttpReply) -> str:
     if not isinstance(described, dict):
         return ""
     words = [str(described[name]) for name in ("errorCode", "errorDescription") if described.get(name)]
-    return " ".join(words)[:WORDS]
+    return " ".join(words)[:DETAIL_LENGTH]

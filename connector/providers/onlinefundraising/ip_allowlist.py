@@ -43,9 +43,9 @@ class PublishedAddresses:
     _read_at: datetime | None = None
     _tried_at: datetime | None = field(default=None, repr=False)
 
-    def holds(self, request: HttpRequest) -> bool:
-        """Whether the caller is on the current list; raises HttpRejected if the caller is missing from a fresh list."""
-        if _holds(self.besides, request) or _holds(self._listed, request):
+    def check_head(self, request: HttpRequest) -> bool:
+        """Whether the caller is on the list as it is known now; raises HttpRejected if a fresh list does not have the caller."""
+        if _is_in(self.besides, request) or _is_in(self._listed, request):
             return True
         if self._listed and not self._older_than(min(STALE, self.refresh), request.received_at):
             raise HttpRejected(403, "address not listed")
@@ -53,12 +53,12 @@ class PublishedAddresses:
 
     async def authenticate(self, http: Http, request: HttpRequest) -> None:
         """Accept the caller, or raise HttpRejected: 403 for one that is not listed, 503 while there is no list."""
-        if _holds(self.besides, request):
+        if _is_in(self.besides, request):
             return
         now = request.received_at
         if self._older_than(self.refresh, now):
             await self._ask(http, now)
-        if _holds(self._listed, request):
+        if _is_in(self._listed, request):
             return
         if self._older_than(min(STALE, self.refresh), now):
             await self._ask(http, now)
@@ -82,12 +82,12 @@ class PublishedAddresses:
             reply = await http.call(HttpCall(method="GET", base=base, path=path, timeout=TIMEOUT, repeatable=True))
         except HttpError:
             return
-        found = addresses(reply.body) if reply.status == HTTPStatus.OK else ()
+        found = networks_in(reply.body) if reply.status == HTTPStatus.OK else ()
         if found:
             self._listed, self._read_at = found, now
 
 
-def addresses(body: bytes) -> tuple[Network, ...]:
+def networks_in(body: bytes) -> tuple[Network, ...]:
     """Every text in the JSON that is an address or a network, at any depth: the form of the file is not documented."""
     try:
         value = orjson.loads(body.removeprefix(BYTE_ORDER_MARK))
@@ -117,7 +117,7 @@ def _network(text: str) -> Network | None:
     return network if network and network.prefixlen >= WIDEST[network.version] else None
 
 
-def _holds(networks: Sequence[Network], request: HttpRequest) -> bool:
+def _is_in(networks: Sequence[Network], request: HttpRequest) -> bool:
     try:
         AddressList(networks).check(request)
     except HttpRejected:

@@ -15,12 +15,12 @@ from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.keyword import Keyword
 from connector.model.outcome import Reason, Retry
 from connector.providers.onlinefundraising.api import (
-    content,
     failure_of,
     failure_without_answer,
-    reading,
-    said,
-    writing,
+    get_call,
+    json_content,
+    post_call,
+    refusal_text,
 )
 from connector.providers.onlinefundraising.values import as_flag, as_text, as_time
 
@@ -45,27 +45,27 @@ class OnlineFundraisingKeywords:
     """Calls to the keyword endpoints."""
 
     endpoint: str
-    own: tuple[str, ...] = ()
-    addressed: bool = True
+    configured: tuple[str, ...] = ()
+    needs_address: bool = True
 
     async def listing(self, http: Http) -> tuple[Keyword, ...]:
         """GET /keywords."""
-        return _keywords(await _ask(http, reading(LIST)))
+        return _keywords(await _ask(http, get_call(LIST)))
 
     async def show(self, http: Http, keyword_id: str) -> Keyword:
         """GET /keyword/{keywordGuid}."""
-        answer = await _ask(http, reading(_path(keyword_id)), keyword_id)
+        answer = await _ask(http, get_call(_path(keyword_id)), keyword_id)
         found = as_keyword(answer)
         return found if found is not None and found.id.casefold() == keyword_id.casefold() else _not_understood()
 
     async def subkeywords(self, http: Http, keyword_id: str) -> tuple[Keyword, ...]:
         """GET /keyword/{keywordGuid}/subkeywords."""
-        return _keywords(await _ask(http, reading(_path(keyword_id, "/subkeywords")), keyword_id))
+        return _keywords(await _ask(http, get_call(_path(keyword_id, "/subkeywords")), keyword_id))
 
     async def is_free(self, http: Http, short_number: str, word: str) -> bool:
         """GET /keyword/Check."""
         query = urlencode({"channel": short_number, "keyword": word}, quote_via=quote)
-        answer = await _ask(http, reading(f"/keyword/Check?{query}"))
+        answer = await _ask(http, get_call(f"/keyword/Check?{query}"))
         status = as_text(answer.get("keywordStatus")) if isinstance(answer, dict) else None
         return status.casefold() == FREE if status else _not_understood()
 
@@ -79,7 +79,7 @@ class OnlineFundraisingKeywords:
     ) -> Keyword:
         """POST /keyword/Reserve."""
         asked = {"keyword": word, "channel": short_number} | ({"subKeyword": sub_word} if sub_word else {})
-        answer = await _ask(http, writing("/keyword/Reserve", asked))
+        answer = await _ask(http, post_call("/keyword/Reserve", asked))
         found = as_keyword(answer)
         if found is None or found.word.casefold() != word.casefold():
             return _not_understood()
@@ -87,13 +87,13 @@ class OnlineFundraisingKeywords:
 
     async def deactivate(self, http: Http, keyword_id: str) -> None:
         """POST /keyword/{keywordGuid}/Deactivate."""
-        await _order(http, writing(_path(keyword_id, "/Deactivate")), keyword_id)
+        await _send(http, post_call(_path(keyword_id, "/Deactivate")), keyword_id)
 
     async def reactivate(self, http: Http, keyword_id: str) -> None:
         """POST /keyword/{keywordGuid}/Reactivate; possible until its deletedTs."""
-        await _order(http, writing(_path(keyword_id, "/Reactivate")), keyword_id)
+        await _send(http, post_call(_path(keyword_id, "/Reactivate")), keyword_id)
 
-    async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:  # noqa: ARG002 - there is no such call.
+    async def set_address(self, http: Http, keyword_id: str, hook: str) -> None:  # noqa: ARG002 - there is no such call.
         """Not documented."""
         raise ConnectorError(
             f"OnlineFundraising documents no call that sets a webhook: ask their support to set that of {keyword_id} "
@@ -133,7 +133,7 @@ def as_keyword(members: Any) -> Keyword | None:
 
 def detail_call(keyword_id: str) -> HttpCall:
     """The call that reads one keyword in full."""
-    return reading(_path(keyword_id))
+    return get_call(_path(keyword_id))
 
 
 def _path(keyword_id: str, then: str = "") -> str:
@@ -147,21 +147,21 @@ def _keywords(answer: Any) -> tuple[Keyword, ...]:
 
 
 async def _ask(http: Http, call: HttpCall, keyword_id: str | None = None) -> Any:
-    reply = await _order(http, call, keyword_id)
+    reply = await _send(http, call, keyword_id)
     try:
-        return content(reply)
+        return json_content(reply)
     except ValueError:
         return _not_understood()
 
 
-async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> HttpReply:
+async def _send(http: Http, call: HttpCall, keyword_id: str | None = None) -> HttpReply:
     try:
         reply = await http.call(call)
     except HttpError as error:
         raise _undocumented(failure_without_answer(error)) from None
     bad = failure_of(reply)
     if bad is None and (reply.body.strip().upper() in {b"", b"OK"} or _is_json(reply)):
-        # The document says "200 OK" of an order, and shows no body: an empty body, OK or JSON is accepted.
+        # For a change the document says "200 OK" and shows no body: an empty body, OK or JSON is accepted.
         return reply
     if bad is None or reply.status < HTTPStatus.MULTIPLE_CHOICES:
         return _not_understood()
@@ -170,7 +170,7 @@ async def _order(http: Http, call: HttpCall, keyword_id: str | None = None) -> H
 
 def _is_json(reply: HttpReply) -> bool:
     try:
-        content(reply)
+        json_content(reply)
     except ValueError:
         return False
     return True
@@ -178,7 +178,7 @@ def _is_json(reply: HttpReply) -> bool:
 
 def _refusal(reply: HttpReply, bad: Retry, keyword_id: str | None) -> ConnectorError:
     """What went wrong, and how to fix it."""
-    words = f": {described}" if (described := said(reply)) else ""
+    words = f": {described}" if (described := refusal_text(reply)) else ""
     match reply.status:
         case HTTPStatus.BAD_REQUEST:
             return ConnectorError(f"OnlineFundraising rejects this (400){words}; {BODY_CURE}")

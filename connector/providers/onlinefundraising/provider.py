@@ -57,7 +57,7 @@ def build(name: str, settings: OnlineFundraisingSettings, reveal: Reveal, words:
         shapes=SHAPES,
         credentials=FixedCredentials(api.url, {"Authorization": reveal(api.key).get_secret_value()}),
         pollers=catch_ups if catch_up.enabled else (),
-        keywords=OnlineFundraisingKeywords(endpoint=endpoint.name, own=settings.keywords),
+        keywords=OnlineFundraisingKeywords(endpoint=endpoint.name, configured=settings.keywords),
     )
 
 

@@ -17,7 +17,7 @@ from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.model.phone import NumberFormat, parse_phone
 from connector.model.text_folding import fold
 from connector.ports import AuthResult
-from connector.providers.auth import Authenticator, check_locks
+from connector.providers.auth import Authenticator, check_authenticators
 from connector.providers.onlinefundraising.ip_allowlist import PublishedAddresses
 from connector.providers.onlinefundraising.settings import REGION
 from connector.providers.onlinefundraising.values import as_text, as_time
@@ -75,20 +75,22 @@ class Reader:
             return Part(raw=raw, why=unreadable.why)
 
     def _event(self, members: dict[str, Any], received_at: datetime) -> Event:
-        named: dict[str, Any] = {}
+        lowered: dict[str, Any] = {}
         properties: dict[str, Any] = {}
         for name, value in members.items():
             plain = name.lower()
-            named[plain] = value
+            lowered[plain] = value
             if plain not in PLACED:
                 properties[name] = value
-        guid = as_text(named.get("messageguid"))
+        guid = as_text(lowered.get("messageguid"))
         if guid is None:
             raise Unreadable("no messageGuid")
-        keyword, sub_keyword = _words(as_text(named.get("keyword")), as_text(named.get(SUB_KEYWORD.lower())))
+        keyword, sub_keyword = _keyword_and_sub_keyword(
+            as_text(lowered.get("keyword")), as_text(lowered.get(SUB_KEYWORD.lower()))
+        )
         if sub_keyword is not None and SUB_KEYWORD not in properties:
             properties[SUB_KEYWORD] = sub_keyword
-        keyword_id = as_text(named.get("keywordguid"))
+        keyword_id = as_text(lowered.get("keywordguid"))
         if sub_keyword is not None and keyword_id is not None:
             # A sub keyword has an id of its own, but subscriptions belong to keywords. With this id a stop would miss
             # its subscription.
@@ -96,33 +98,33 @@ class Reader:
             keyword_id = None
         if type(meta := properties.get(META_DATA)) is str:
             properties[META_DATA] = _parse_meta(meta)
-        text = as_text(named.get("receivedtext"))
+        text = as_text(lowered.get("receivedtext"))
         if AMOUNT not in properties and (amount := _amount(text, keyword, sub_keyword)) is not None:
             properties[AMOUNT] = amount
-        said, meant = self._stop(text, keyword, sub_keyword)
-        if text is None and said.verdict is not Verdict.OPT_OUT:
-            _refuse_misplaced_text(named)
-        state = as_text(named.get("state"))
+        reading, meant_keyword = self._stop(text, keyword, sub_keyword)
+        if text is None and reading.verdict is not Verdict.OPT_OUT:
+            _refuse_misplaced_text(lowered)
+        state = as_text(lowered.get("state"))
         result, final = STATES.get(state.casefold(), UNKNOWN_STATE) if state else (Result.OK, True)
         return Event(
             key=event_key(self.provider, "sms", guid),
             provider=self.provider,
             shape=MESSAGE,
             received_at=received_at,
-            verdict=said.verdict,
+            verdict=reading.verdict,
             action=ACTION,
-            msisdn=parse_phone(named.get("msisdn"), number_format=NumberFormat.INTERNATIONAL, region=self.region),
-            keyword=meant or keyword,
-            keyword_id=None if meant else keyword_id,
-            short_number=as_text(named.get("channel")),
+            msisdn=parse_phone(lowered.get("msisdn"), number_format=NumberFormat.INTERNATIONAL, region=self.region),
+            keyword=meant_keyword or keyword,
+            keyword_id=None if meant_keyword else keyword_id,
+            short_number=as_text(lowered.get("channel")),
             text=text,
             status=state,
             result=result,
             final=final,
             transaction_id=guid,
-            occurred_at=as_time(named.get("createdts")),
+            occurred_at=as_time(lowered.get("createdts")),
             properties=properties,
-            opt_out_scope=said.scope,
+            opt_out_scope=reading.scope,
         )
 
     def _stop(self, text: str | None, keyword: str | None, sub_keyword: str | None) -> tuple[Reading, str | None]:
@@ -130,23 +132,23 @@ class Reader:
 
         The provider's own match of `HEART STOP` to the sub keyword `stop` goes before the text.
         """
-        said = self.words.read(text, keywords=self.keywords, keyword=keyword)
-        if said.verdict is not Verdict.OPT_OUT and self.words.read(sub_keyword).verdict is Verdict.OPT_OUT:
+        reading = self.words.read(text, keywords=self.keywords, keyword=keyword)
+        if reading.verdict is not Verdict.OPT_OUT and self.words.read(sub_keyword).verdict is Verdict.OPT_OUT:
             return Reading(Verdict.OPT_OUT), None
-        other = said.keyword is not None and (keyword is None or normalized(said.keyword) != normalized(keyword))
-        return said, said.keyword if other else None
+        other = reading.keyword is not None and (keyword is None or normalized(reading.keyword) != normalized(keyword))
+        return reading, reading.keyword if other else None
 
 
-def _refuse_misplaced_text(named: Mapping[str, Any]) -> None:
+def _refuse_misplaced_text(lowered: Mapping[str, Any]) -> None:
     """Raise Unreadable if a message without a text may have one elsewhere: it may be a stop, and must not be lost."""
-    given = named.get("receivedtext")
+    given = lowered.get("receivedtext")
     if given and type(given) is not str:
         raise Unreadable("receivedText is not a text")
-    if any(holds_words(named[name]) for name in named.keys() - PLACED - OTHER_MEMBERS):
+    if any(holds_words(lowered[name]) for name in lowered.keys() - PLACED - OTHER_MEMBERS):
         raise Unreadable("no receivedText, but a text in an undocumented member")
 
 
-def _words(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, str | None]:
+def _keyword_and_sub_keyword(keyword: str | None, sub_keyword: str | None) -> tuple[str | None, str | None]:
     """Keyword and sub keyword: the document also writes them as one text, “hjælp 100”."""
     if keyword is None or sub_keyword is not None:
         return keyword, sub_keyword
@@ -159,7 +161,7 @@ def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> s
 
     A sentence with a number in it names no amount: in “TIFO 25 people came” the 25 is not money.
     """
-    behind = _plain(sub_keyword) if sub_keyword is not None else _text_after(text, keyword)
+    behind = _comparable(sub_keyword) if sub_keyword is not None else _text_after(text, keyword)
     found = AMOUNT_ALONE.fullmatch(behind) if behind else None
     return found[1] if found else None
 
@@ -168,8 +170,8 @@ def _text_after(text: str | None, keyword: str | None) -> str | None:
     """The rest of a text after its keyword; None if it does not begin with the keyword."""
     if text is None or keyword is None:
         return None
-    first, _, rest = _plain(text).partition(" ")
-    return rest if first == _plain(keyword) else None
+    first, _, rest = _comparable(text).partition(" ")
+    return rest if first == _comparable(keyword) else None
 
 
 def _parse_meta(meta: str) -> Any:
@@ -197,12 +199,12 @@ class SmsEndpoint:
 
     def check_head(self, head: HttpRequest) -> bool:
         """Check the authenticators, and the published addresses as far as they are known; no call is made here."""
-        known = check_locks(self.authenticators, head)
-        return known if self.published is None else self.published.holds(head) or known
+        known = check_authenticators(self.authenticators, head)
+        return known if self.published is None else self.published.check_head(head) or known
 
     async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Authenticate the request; raises HttpRejected. The published addresses come last, because they may cost a call."""
-        check_locks(self.authenticators, request)
+        check_authenticators(self.authenticators, request)
         if self.published is not None:
             await self.published.authenticate(http, request)
         return AuthResult()
@@ -216,7 +218,7 @@ class SmsEndpoint:
         return SUCCESS
 
 
-def _plain(text: str) -> str:
+def _comparable(text: str) -> str:
     """The text for comparing: no invisible characters, no case, single blanks, no punctuation at its ends."""
     shown = "".join(one for one in text if unicodedata.category(one) != "Cf")
     return " ".join(fold(shown).split()).strip(" .,;:!?")

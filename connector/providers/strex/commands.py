@@ -22,9 +22,9 @@ from connector.providers.strex.responses import (
     SuccessForm,
     answers_ping,
     message_of,
-    not_strex,
-    redirected,
+    redirect_failure,
     success_form,
+    unexpected_success,
 )
 
 PATH = "/api/services/command"
@@ -135,7 +135,7 @@ def _success(reply: HttpReply, *, pong: bool | None) -> Outcome:
     form = success_form(reply)
     if form is SuccessForm.PLAIN or (form is SuccessForm.OTHER and pong):
         return Delivered()
-    return not_strex(reply, pong=pong)
+    return unexpected_success(reply, pong=pong)
 
 
 def _failure(reply: HttpReply) -> Outcome:
@@ -152,7 +152,7 @@ def _failure(reply: HttpReply) -> Outcome:
         case HTTPStatus.SERVICE_UNAVAILABLE:
             return Retry(reason=Reason.UNAVAILABLE, detail=message_of(reply), not_before=retry_after(reply.headers))
         case status if status in REDIRECTS:
-            return redirected(reply)
+            return redirect_failure(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=message_of(reply), in_doubt=True)
         case status:

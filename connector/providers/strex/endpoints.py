@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from connector.model.event import Event
 from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
-from connector.providers.auth import Authenticator, check_locks
+from connector.providers.auth import Authenticator, check_authenticators
 from connector.providers.strex.callback import Reader
 from connector.providers.strex.signature import Signature
 
@@ -38,11 +38,11 @@ class StrexEndpoint:
 
     def check_head(self, head: HttpRequest) -> bool:
         """Check all authenticators except the signature; they need no body."""
-        return check_locks(self.authenticators, head)
+        return check_authenticators(self.authenticators, head)
 
     async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:
         """Authenticate the request; raises HttpRejected. The signature comes last, because it may cost a call."""
-        check_locks(self.authenticators, request)
+        check_authenticators(self.authenticators, request)
         if self.signature is None:
             return AuthResult()
         return await self.signature.authenticate(http, request)

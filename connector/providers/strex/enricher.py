@@ -30,7 +30,7 @@ class StrexEnricher:
     lookups: StrexLookups
     keep: timedelta
     deadline: timedelta
-    first: timedelta = timedelta()
+    first_pause: timedelta = timedelta()
     _known: OrderedDict[str, tuple[datetime, Mapping[str, Any]]] = field(default_factory=OrderedDict)
 
     def wants(self, event: Event) -> bool:

@@ -40,8 +40,8 @@ class StrexKeywords:
     api: RestApi
     endpoint: str
     secret: str | None = field(default=None, repr=False)
-    own: tuple[str, ...] = ()
-    addressed: bool = False  # no: MasterMOForward brings the messages of all keywords
+    configured: tuple[str, ...] = ()
+    needs_address: bool = False  # no: MasterMOForward brings the messages of all keywords
 
     async def listing(self, http: Http) -> tuple[Keyword, ...]:
         """GET /api/keywords."""
@@ -102,7 +102,7 @@ class StrexKeywords:
         """GET and PUT /api/keywords/{keywordId} with `enabled` on."""
         await self._change(http, keyword_id, "enabled", True)
 
-    async def send_to(self, http: Http, keyword_id: str, hook: str) -> None:
+    async def set_address(self, http: Http, keyword_id: str, hook: str) -> None:
         """GET and PUT /api/keywords/{keywordId} with another `forwardUrl`."""
         await self._change(http, keyword_id, "forwardUrl", self._address(hook))
 

@@ -23,9 +23,9 @@ from connector.providers.strex.responses import (
     SuccessForm,
     answers_ping,
     message_of,
-    not_strex,
-    redirected,
+    redirect_failure,
     success_form,
+    unexpected_success,
 )
 from connector.providers.strex.rest import RestApi
 from connector.providers.strict_json import parse_object
@@ -51,7 +51,7 @@ class StrexLookups:
         except HttpError as error:
             return outcome_of(error)
         if reply.status != HTTPStatus.NOT_FOUND:
-            return _found(reply, phone) if reply.status == HTTPStatus.OK else _failure(reply)
+            return _read_lookup(reply, phone) if reply.status == HTTPStatus.OK else _failure(reply)
         # A wrong address also answers 404: the answer is trusted only if Strex itself answers the ping.
         if await answers_ping(http):
             return None
@@ -59,9 +59,9 @@ class StrexLookups:
         return Retry(reason=Reason.WRONG_ADDRESS, detail=detail)
 
 
-def _found(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
+def _read_lookup(reply: HttpReply, phone: Phone) -> Mapping[str, Any] | Retry:
     if success_form(reply) is SuccessForm.PAGE:
-        return replace(not_strex(reply), in_doubt=False)
+        return replace(unexpected_success(reply), in_doubt=False)
     try:
         answer = parse_object(reply.body)
     except Unreadable:
@@ -92,7 +92,7 @@ def _failure(reply: HttpReply) -> Retry | Rejected:
         case HTTPStatus.SERVICE_UNAVAILABLE:
             return Retry(reason=Reason.UNAVAILABLE, detail=message_of(reply), not_before=retry_after(reply.headers))
         case status if status in REDIRECTS:
-            return redirected(reply)
+            return redirect_failure(reply)
         case status if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Retry(reason=Reason.SERVER_ERROR, detail=message_of(reply))
         case status:

@@ -58,7 +58,7 @@ def success_form(reply: HttpReply) -> SuccessForm:
     return SuccessForm.PLAIN
 
 
-def not_strex(reply: HttpReply, *, pong: bool | None = None) -> Retry:
+def unexpected_success(reply: HttpReply, *, pong: bool | None = None) -> Retry:
     """A success that is not in Strex's form; `pong` says whether Strex answered the ping, if it was sent."""
     what = "a web page" if success_form(reply) is SuccessForm.PAGE else "something that Strex does not document"
     ping = "" if pong is None else ", and the ping is answered" if pong else ", and there is no pong"
@@ -66,7 +66,7 @@ def not_strex(reply: HttpReply, *, pong: bool | None = None) -> Retry:
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, in_doubt=True, cure=SOMETHING_ELSE, network=detail)
 
 
-def redirected(reply: HttpReply) -> Retry:
+def redirect_failure(reply: HttpReply) -> Retry:
     """A redirect. It is never followed, because the key would be sent elsewhere."""
     detail = f"the address redirects us (HTTP {reply.status})"
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE, network=detail)

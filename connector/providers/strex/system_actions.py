@@ -31,7 +31,7 @@ ACTIONS: dict[str, Action] = {
     "sfmcsms": Action(),
 }
 NO_ACTION = Action()
-MAY_BE_OUT = Action(Verdict.MAYBE_STOP)
+MAYBE_OPT_OUT = Action(Verdict.MAYBE_STOP)
 # Spelled as in the document.
 NAMES = (
     "Subscribe",
@@ -94,7 +94,7 @@ def action_of(name: str | None) -> Action:
 def _by_letters(letters: str) -> Action:
     """The action by the letters of its name. An undocumented name that contains a word for opting out may be an opt-out."""
     known = ACTIONS.get(letters, NO_ACTION)
-    return MAY_BE_OUT if known is NO_ACTION and any(part in letters for part in OPT_OUT_PARTS) else known
+    return MAYBE_OPT_OUT if known is NO_ACTION and any(part in letters for part in OPT_OUT_PARTS) else known
 
 
 def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:

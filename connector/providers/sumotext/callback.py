@@ -76,10 +76,10 @@ class Reader:
         return (
             self._report(request, parameters)
             if endpoint == "dlr"
-            else self._from_a_phone(endpoint, request, parameters)
+            else self._from_subscriber(endpoint, request, parameters)
         )
 
-    def _from_a_phone(self, endpoint: str, request: HttpRequest, parameters: Parameters) -> Event:
+    def _from_subscriber(self, endpoint: str, request: HttpRequest, parameters: Parameters) -> Event:
         """Sumotext sends no time. The time of arrival is used, so that joining again counts after an earlier stop."""
         callback, known = CALLBACKS[endpoint], parameters.known
         if "mobile" not in known:
@@ -87,25 +87,25 @@ class Reader:
         phone = self._phone(known)
         keyword = known.get("key") or known.get("lead")
         text = known.get("reply" if endpoint == "poll" else "msg")
-        said = self._read(endpoint, known, keyword)
-        if (endpoint == "crm" or text is None) and said.verdict is not Verdict.OPT_OUT:
-            text, said = self._in_a_field(parameters, keyword) or (text, said)
+        reading = self._read(endpoint, known, keyword)
+        if (endpoint == "crm" or text is None) and reading.verdict is not Verdict.OPT_OUT:
+            text, reading = self._stop_in_custom_field(parameters, keyword) or (text, reading)
         return Event(
-            key=self._key(endpoint, request, parameters, phone, said.verdict),
+            key=self._key(endpoint, request, parameters, phone, reading.verdict),
             provider=self.provider,
             shape=callback.shape,
             received_at=request.received_at,
-            verdict=said.verdict,
+            verdict=reading.verdict,
             action=callback.action,
             msisdn=phone,
-            keyword=None if said.scope is Scope.PROVIDER else said.keyword or keyword,
+            keyword=None if reading.scope is Scope.PROVIDER else reading.keyword or keyword,
             short_number=known.get("shortcode", self.short_number),
             text=text,
             transaction_id=known.get("smsid"),
             occurred_at=request.received_at,
             time_from_arrival=True,
             properties=_properties(parameters, phone),
-            opt_out_scope=said.scope,
+            opt_out_scope=reading.scope,
         )
 
     def _report(self, request: HttpRequest, parameters: Parameters) -> Event:
@@ -139,7 +139,7 @@ class Reader:
         person = phone.e164 if phone else known["mobile"]
         if "smsid" in known:
             key = event_key(self.provider, endpoint, known["smsid"])
-            self.deduplicator.passed(key, person=person, now=now)
+            self.deduplicator.remember(key, person=person, now=now)
             return key
         content = {"known": known, "custom": parameters.custom}
         return self.deduplicator.key(self.provider, endpoint, person=person, content=content, verdict=verdict, now=now)
@@ -178,23 +178,23 @@ class Reader:
         # A poll belongs to no subscription: a stop in it is for the short number.
         return _for_short_number(reply if reply.verdict is Verdict.OPT_OUT else first)
 
-    def _in_a_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
+    def _stop_in_custom_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
         """A custom field whose whole value is a stop, such as Email=STOP of a web form; None if there is none."""
         for given in parameters.custom.values():
             for value in given if type(given) is list else (given,):
-                if type(value) is str and (said := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:
-                    return parameters.known.get("msg", value), _for_short_number(said)
+                if type(value) is str and (reading := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:
+                    return parameters.known.get("msg", value), _for_short_number(reading)
         return None
 
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
         return self.words.read(text, keywords=self.keywords, keyword=keyword)
 
 
-def _for_short_number(said: Reading) -> Reading:
+def _for_short_number(reading: Reading) -> Reading:
     """The same reading, for the whole short number if the text does not say how far it reaches."""
-    if said.verdict is Verdict.NONE or said.scope is not None:
-        return said
-    return Reading(said.verdict, Scope.SHORT_NUMBER)
+    if reading.verdict is Verdict.NONE or reading.scope is not None:
+        return reading
+    return Reading(reading.verdict, Scope.SHORT_NUMBER)
 
 
 def _properties(parameters: Parameters, phone: Phone | None) -> dict[str, Any]:

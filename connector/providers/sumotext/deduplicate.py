@@ -61,8 +61,8 @@ class Deduplicator:
         self._remember(person, _Seen(digest, key, now))
         return key
 
-    def passed(self, key: str, *, person: str, now: datetime) -> None:
-        """An event with an id of its own has come from that person."""
+    def remember(self, key: str, *, person: str, now: datetime) -> None:
+        """Note that an event with an id of its own has come from that person: what comes after it is no repeat."""
         self._remember(person, _Seen(key, key, now))
 
     def _recent(self, seen: _Seen | None, now: datetime) -> _Seen | None:

@@ -19,7 +19,7 @@ SETTINGS = SumotextSettings
 # Any text of a donor may be an opt-out, even the answer to a poll.
 SHAPES = {"form": True, "message": True, "poll_reply": True, "delivery_report": False}
 WORDS: Words = {"action": tuple(one.action for one in CALLBACKS.values())}
-NOWHERE = "https://sumotext.com"  # it is never called: no API takes an opt-out
+UNUSED_URL = "https://sumotext.com"  # it is never called: no API takes an opt-out
 
 
 def build(name: str, settings: SumotextSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
@@ -33,7 +33,7 @@ def build(name: str, settings: SumotextSettings, reveal: Reveal, words: OptOutWo
             FormEndpoint(name=endpoint, reader=reader, authenticators=authenticators) for endpoint in CALLBACKS
         ),
         shapes=SHAPES,
-        credentials=FixedCredentials(NOWHERE, {}),
+        credentials=FixedCredentials(UNUSED_URL, {}),
     )
 
 

@@ -67,16 +67,16 @@ class Reader:
         text = given.get("Body")
         if text is None and not given.get("OptOutType"):
             raise Unreadable("no Body")  # the text may stand elsewhere, and may be a stop
-        said = self._said(text, given)
+        reading = self._read_consent(text, given)
         return Event(
             key=event_key(self.provider, "mo", own_id),
             provider=self.provider,
             shape="message",
             received_at=request.received_at,
-            verdict=said.verdict,
+            verdict=reading.verdict,
             action=MESSAGE,
             msisdn=self._number(given.get("From")),
-            keyword=said.keyword or leading_keyword(text, self.keywords),
+            keyword=reading.keyword or leading_keyword(text, self.keywords),
             service_id=given.get("MessagingServiceSid") or _address(given.get("To")),
             short_number=_address(given.get("To")),
             text=text,
@@ -85,8 +85,8 @@ class Reader:
             occurred_at=request.received_at,
             time_from_arrival=True,
             properties=given,
-            opt_out_scope=said.scope,
-            known_to_provider=_is_known(text, given) if said.verdict is Verdict.OPT_OUT else None,
+            opt_out_scope=reading.scope,
+            known_to_provider=_twilio_says_stop(text, given) if reading.verdict is Verdict.OPT_OUT else None,
         )
 
     def _report(self, own_id: str, given: Mapping[str, str], request: HttpRequest) -> Event:
@@ -114,26 +114,26 @@ class Reader:
             occurred_at=request.received_at if unsubscribed else None,
             time_from_arrival=unsubscribed,
             properties=given,
-            opt_out_scope=_reach(given) if unsubscribed else None,
+            opt_out_scope=_stop_scope(given) if unsubscribed else None,
             known_to_provider=True if unsubscribed else None,
         )
 
-    def _said(self, text: str | None, given: Mapping[str, str]) -> Reading:
+    def _read_consent(self, text: str | None, given: Mapping[str, str]) -> Reading:
         """What a message says about consent: Twilio's own word about it first, then the text.
 
         Without Advanced Opt-Out there is no OptOutType; then the words that mean joining count as a whole message.
         """
         match given.get("OptOutType", "").upper():
             case "STOP":
-                return Reading(Verdict.OPT_OUT, _reach(given))
+                return Reading(Verdict.OPT_OUT, _stop_scope(given))
             case "START":
                 return Reading(Verdict.OPT_IN)
         if text and normalized(text) in START_WORDS:
             return Reading(Verdict.OPT_IN)
-        said = self.words.read(text, keywords=self.keywords)
-        if said.verdict is Verdict.NONE or said.scope is not None or said.keyword is not None:
-            return said
-        return Reading(said.verdict, _reach(given))
+        reading = self.words.read(text, keywords=self.keywords)
+        if reading.verdict is Verdict.NONE or reading.scope is not None or reading.keyword is not None:
+            return reading
+        return Reading(reading.verdict, _stop_scope(given))
 
     def _number(self, address: str | None) -> Phone | None:
         return parse_phone(_address(address), number_format=NumberFormat.INTERNATIONAL, region=self.region)
@@ -161,11 +161,11 @@ def _address(address: str | None) -> str | None:
     return address.rpartition(":")[2].strip() or None if address else None
 
 
-def _reach(given: Mapping[str, str]) -> Scope:
-    """Twilio applies a stop to the number that it was sent to, or to all senders of its Messaging Service."""
+def _stop_scope(given: Mapping[str, str]) -> Scope:
+    """How far a stop reaches: Twilio applies it to the number that it was sent to, or to all senders of a Messaging Service."""
     return Scope.PROVIDER if given.get("MessagingServiceSid") else Scope.SHORT_NUMBER
 
 
-def _is_known(text: str | None, given: Mapping[str, str]) -> bool:
+def _twilio_says_stop(text: str | None, given: Mapping[str, str]) -> bool:
     """Whether Twilio treated the message as an opt-out itself, and sends nothing more to the number."""
     return bool(given.get("OptOutType")) or (text or "").strip().lower() in TWILIOS_STOP_WORDS

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from connector.model.http import Http, HttpRequest, HttpResponse
 from connector.ports import AuthResult
-from connector.providers.auth import check_locks
+from connector.providers.auth import check_authenticators
 from connector.providers.form_endpoint import FormEndpoint
 from connector.providers.twilio.signature import Signature
 
@@ -20,14 +20,14 @@ class TwilioEndpoint(FormEndpoint):
 
     def check_head(self, head: HttpRequest) -> bool:
         """Check the authenticators, which need no body. The signature needs it: until then the caller is unknown."""
-        accepted = check_locks(self.authenticators, head)
+        accepted = check_authenticators(self.authenticators, head)
         if self.signature is not None:
             self.signature.check_head(head)
         return accepted
 
     async def authenticate(self, http: Http, request: HttpRequest) -> AuthResult:  # noqa: ARG002 - it makes no call.
         """Authenticate the request; raises HttpRejected."""
-        check_locks(self.authenticators, request)
+        check_authenticators(self.authenticators, request)
         if self.signature is not None:
             self.signature.check(request)
         return AuthResult()

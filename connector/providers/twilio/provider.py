@@ -17,7 +17,7 @@ SETTINGS = TwilioSettings
 
 SHAPES = {"message": True, "delivery_report": True}  # whether an opt-out may come in it
 WORDS: Words = {"action": tuple(ENDPOINTS.values()), "status": tuple(RESULTS)}
-NOWHERE = "https://api.twilio.com"  # it is never called: nothing is sent, and Twilio handles opt-outs itself
+UNUSED_URL = "https://api.twilio.com"  # it is never called: nothing is sent, and Twilio handles opt-outs itself
 
 
 def build(name: str, settings: TwilioSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
@@ -37,7 +37,7 @@ def build(name: str, settings: TwilioSettings, reveal: Reveal, words: OptOutWord
             for endpoint in ENDPOINTS
         ),
         shapes=SHAPES,
-        credentials=FixedCredentials(NOWHERE, {}),
+        credentials=FixedCredentials(UNUSED_URL, {}),
     )
 
 

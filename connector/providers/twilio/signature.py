@@ -35,11 +35,11 @@ class Signature:
 
     def check_head(self, head: HttpRequest) -> None:
         """Raises HttpRejected for a request that no body could make valid."""
-        self._given(head)
+        self._signature_and_algorithm(head)
 
     def check(self, request: HttpRequest) -> None:
         """Compare with each token and each spelling of the address, in constant time. Raises HttpRejected."""
-        given, algorithm = self._given(request)
+        given, algorithm = self._signature_and_algorithm(request)
         valid = [
             hmac.compare_digest(given, base64.b64encode(hmac.digest(token, text, algorithm)))
             for token in self.tokens
@@ -48,7 +48,7 @@ class Signature:
         if not any(valid):
             raise HttpRejected(403, "wrong signature")
 
-    def _given(self, request: HttpRequest) -> tuple[bytes, str]:
+    def _signature_and_algorithm(self, request: HttpRequest) -> tuple[bytes, str]:
         """The signature, and the name of its algorithm in hashlib."""
         signature = request.headers.get(HEADER)
         if signature is None:
