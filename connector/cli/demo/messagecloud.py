@@ -1,13 +1,20 @@
 """MessageCloud's part of the demo: a web subscription, confirmed by View Status, a recurring charge, and the end."""
 
+import asyncio
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.cli.demo.environment import KEY, Environment, Part
 from connector.cli.demo.scenario import Scenario
+from connector.model.event import Event, Result, Verdict
+from connector.model.phone import Phone
+from connector.store.inbox import Entry
+from connector.store.store import Store
 
 NORA, PER = "+4790000004", "+4790000005"
+OSLO = ZoneInfo("Europe/Oslo")
 PROVIDER = """\
   messagecloud:
     path_secrets: [{{file: hook-secret}}]
@@ -26,14 +33,52 @@ PROVIDER = """\
 
 
 def start(environment: Environment) -> None:
-    """Start the sandbox."""
+    """Start the sandbox, and store what Per did before the daemon starts."""
     environment.sandbox("messagecloud", "--api-key", KEY)
+    joined = joined_last_month(datetime.now(OSLO))
+    asyncio.run(_keep(environment, joined))
+
+
+def joined_last_month(now: datetime) -> Event:
+    """The event of a window that Per completed on this day of the last month that has it, as View Status decided it."""
+    then = _a_month_before(now)
+    return Event(
+        key="messagecloud_window_per",
+        provider="messagecloud",
+        shape="subscription",
+        received_at=then,
+        occurred_at=then,
+        action="one-click",
+        verdict=Verdict.OPT_IN,
+        msisdn=Phone(PER),
+        keyword="TIGER",
+        service_id="demo",
+        short_number="2172",
+        price=Decimal(100),
+        currency="NOK",
+        status="DELIVERED",
+        result=Result.OK,
+        final=True,
+        transaction_id="window-of-per",
+        subscription_id="window-of-per",
+    )
+
+
+async def _keep(environment: Environment, event: Event) -> None:
+    store = Store.open(environment.directory / "connector.db")
+    await store.inbox.keep([Entry.of(event)])
+    await store.close()
 
 
 def connect(environment: Environment) -> None:
     """Tell the sandbox where the daemon is."""
     endpoints = {"hooks": f"{environment.hooks}/messagecloud", "secret": environment.secret}
     environment.control("messagecloud", "config", endpoints, method="PUT")
+
+
+def prepare(scenario: Scenario) -> None:
+    """Wait until Per's contact and first gift are in Salesforce."""
+    scenario.settled()
 
 
 def play(scenario: Scenario) -> None:
@@ -59,9 +104,6 @@ def _recurring(scenario: Scenario) -> None:
     """A donor who has given since last month is charged again today, when a person has approved the first run."""
     environment = scenario.environment
     scenario.scene("Per has given to TIGER since last month: his next gift is due today")
-    body = {"transaction_id": _window(scenario), "phone": PER, "created": _a_month_ago().isoformat()}
-    environment.call(environment.control("messagecloud", "window", body)["redirect"])
-    scenario.settled()
     shown = environment.until(lambda: _waiting(scenario), "the first run of charges")
     planned = [(one["what"], one["amount"]) for one in shown["charges"]]
     scenario.promise("the run can be seen before it begins", planned == [("charge", "100")])
@@ -98,9 +140,8 @@ def _charges(scenario: Scenario) -> list[dict[str, Any]]:
     return [one for one in taken if one["charge"]]
 
 
-def _a_month_ago() -> datetime:
-    """The same day of an earlier month that has it."""
-    now = datetime.now(ZoneInfo("Europe/Oslo"))
+def _a_month_before(now: datetime) -> datetime:
+    """The same day and time of an earlier month that has it."""
     for back in range(1, 3):
         months = now.year * 12 + now.month - 1 - back
         try:
@@ -114,4 +155,4 @@ def _is(gift: dict[str, object], transaction_id: str) -> bool:
     return gift["SMS_Transaction__c"] == transaction_id
 
 
-PART = Part(mappings=("messagecloud",), providers=PROVIDER, start=start, connect=connect, play=play)
+PART = Part(mappings=("messagecloud",), providers=PROVIDER, start=start, connect=connect, prepare=prepare, play=play)

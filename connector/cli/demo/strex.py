@@ -75,11 +75,12 @@ def _joining(scenario: Scenario) -> None:
 
 def _giving(scenario: Scenario) -> None:
     scenario.scene("Strex charges Kari 100 kr and Ola 100 kr; Ola's operator takes it back")
+    before = [one["Id"] for one in scenario.records("Opportunity")]
     # The sandbox makes the charge, and reverses it if asked to.
     for number, status in ((KARI, "Ok"), (OLA, "Reversed")):
         scenario.strex("charge", phone=number, keyword="KATT", status=status)
     scenario.settled()
-    gifts = [one["StageName"] for one in scenario.records("Opportunity")]
+    gifts = [one["StageName"] for one in scenario.records("Opportunity") if one["Id"] not in before]
     scenario.promise("one gift is booked as won, the reversed one as lost", set(gifts) == {"Closed Won", "Closed Lost"})
     scenario.promise("and each charge is one Opportunity", len(gifts) == CHARGES)
 
