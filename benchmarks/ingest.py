@@ -31,7 +31,7 @@ from connector.process import tune_garbage_collector
 from connector.registry import build_providers, load_config
 from connector.store.inbox import arrival
 from connector.web.listener import Listener
-from connector.web.webhooks import Hooks
+from connector.web.webhooks import WebhookHandler
 
 MANY = 64  # clients, where the endpoints are compared
 WARM_UP = 0.5  # seconds at the start of a turn that are not counted
@@ -138,7 +138,7 @@ async def reading() -> None:
         return endpoint.answer(request, auth)
 
     endpoints = [endpoint for provider in providers.values() for endpoint in provider.endpoints]
-    hooks = Hooks(endpoints, receive, emit=lambda _: None, now=lambda: datetime.now(UTC))
+    hooks = WebhookHandler(endpoints, receive, emit=lambda _: None, now=lambda: datetime.now(UTC))
     url = await Listener(hooks.handle, host="127.0.0.1", port=0).start()
     tune_garbage_collector()
     print(f"listening on {url}", flush=True)

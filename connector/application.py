@@ -19,7 +19,7 @@ from connector.health import STORE, Health
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
 from connector.model.errors import StoreUnavailable
-from connector.pipeline.deliver import DeliveryWorker, keep_counts
+from connector.pipeline.deliver import DeliveryWorker, save_counts
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.reconcile import Reconciler, run_name
 from connector.pipeline.suspended_rules import SUSPENDED_RULES_WORKER, still_written
@@ -87,7 +87,7 @@ class Application:
         self._feeds: dict[str, FeedSpec] = {}
 
     def connect(self, transport: Transport, peers: Mapping[str, Provider | ExternalSink]) -> None:
-        """Make the HTTP clients of all providers, CRMs and other sinks. Calls to the CRMs are counted."""
+        """Make the HTTP clients of the CRMs, and of the providers and other sinks in `peers`. Calls to CRMs are counted."""
         self.budgets = {name: ApiBudget(name, crm.quota, crm.usage, self.clock.now) for name, crm in self.crms.items()}
         for name, budget in self.budgets.items():
             budget.remember(self.store.calls.of(name))
@@ -146,7 +146,7 @@ class Application:
 
     async def stop_workers(self, *names: str) -> None:
         """Stop workers, all at once, after each has finished its step. A sink's second worker stops with its first."""
-        stopping = sorted({one for name in names for one in (name, second_worker(name)) if one in self.workers})
+        stopping = sorted({each for name in names for each in (name, second_worker(name)) if each in self.workers})
         for name in stopping:
             self.workers[name].stop()
         if tasks := [self._tasks[name] for name in stopping]:
@@ -162,15 +162,15 @@ class Application:
             channel.closing = True
         await self.stop_workers(*self.workers)
 
-    async def follow(self, rules: Ruleset) -> None:
+    async def update_feeds(self, rules: Ruleset) -> None:
         """Start the feeds that the rules need, and stop those that they no longer need."""
         needed = self._feed_specs(rules)
         ended = [name for name, spec in self._feeds.items() if name not in needed or needed[name][1] != spec]
         await self.stop_workers(*ended)
         for name in ended:
-            self._end_feed(name)
+            self._stop_feed(name)
         for name in needed.keys() - self._feeds.keys():
-            self._begin_feed(name, *needed[name])
+            self._start_feed(name, *needed[name])
 
     def _feed_specs(self, rules: Ruleset) -> dict[str, tuple[str, FeedSpec]]:
         """The feeds that the rules need: by name, the CRM and what to read there."""
@@ -186,14 +186,14 @@ class Application:
             for name, plan in plans.items()
         }
 
-    def _end_feed(self, name: str) -> None:
+    def _stop_feed(self, name: str) -> None:
         del self._feeds[name]
         channel = self.feed_channels.pop(name)
         channel.end(self.emit)
         self.pipeline.end_round(channel)  # without it, the changes of an open round would wait for ever
         self.alarms.clear(run_name(name), self.emit)
 
-    def _begin_feed(self, name: str, crm: str, spec: FeedSpec) -> None:
+    def _start_feed(self, name: str, crm: str, spec: FeedSpec) -> None:
         source = self.crms[crm]
         channel = self.feed_channels[name] = FeedChannel(
             source.feed(spec),
@@ -213,15 +213,15 @@ class Application:
             channel.check(self.clock.monotonic(), self.emit)
         self.reconciler.check()
 
-    async def keep_counts(self) -> int:
+    async def save_counts(self) -> int:
         """Store the number of API calls made since the last time, and what came in and went out."""
         await self.store.activity.save(self.activity)
-        return await keep_counts(self.budgets.values(), self.store)
+        return await save_counts(self.budgets.values(), self.store)
 
-    async def keep_last_counts(self) -> None:
-        """The same at shutdown. If it cannot be stored, the counts of the last minute are lost, as in a crash."""
+    async def save_last_counts(self) -> None:
+        """Store the counts at shutdown. If that fails, the counts of the last minute are lost, as in a crash."""
         with suppress(StoreUnavailable):
-            await self.keep_counts()
+            await self.save_counts()
 
     async def reload(self) -> RuleChanges:
         """Reload the mappings, all or none. Raises ProblemsFound, and the current mappings stay in use."""
@@ -229,7 +229,7 @@ class Application:
             rules, changes = await self.mappings.reload(self.pipeline.rules)
             self.pipeline.rules = rules
             self.pipeline.suspended_rules.begin_again()
-            await self.follow(rules)
+            await self.update_feeds(rules)
             await self.pipeline.suspended_rules.retry()
         self.emit(Reloaded(accepted=True, version=rules.version, changes=in_words(changes)))
         self.wake(SCHEMA_DRIFT_WORKER)
@@ -256,7 +256,7 @@ class Application:
         for alarm in self.pipeline.stop_questions.waiting():
             self.emit(alarm)
 
-    async def reload_for_a_person(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def reload_command(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         """Reload as a command of the admin API: returns the version in use, its files and which rules differ."""
         changes = await self.reload()
         files = [file.name for file in self.pipeline.rules.files]

@@ -94,7 +94,7 @@ class CurrentMappings:
                 await self._store.mappings.accept(rules.version, rules.texts, self._now())
 
     async def _refuse(self, found: ProblemsFound) -> tuple[str, ...]:
-        problems = tuple(mask(str(one)) for one in _errors(found.problems))
+        problems = tuple(mask(str(one)) for one in _errors_or_all(found.problems))
         with suppress(StoreUnavailable):
             await self._store.mappings.refuse(problems, self._now())
         return problems
@@ -106,5 +106,6 @@ class CurrentMappings:
         self._alarms.start(alarm, MAPPINGS, self._emit)
 
 
-def _errors(problems: Sequence[Problem]) -> list[Problem]:
+def _errors_or_all(problems: Sequence[Problem]) -> list[Problem]:
+    """The errors; all problems if none of them is an error."""
     return [one for one in problems if one.severity is Severity.ERROR] or list(problems)

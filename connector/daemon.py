@@ -1,12 +1,12 @@
 """Composition root: starts the components in data-flow order and stops them in reverse.
 
-It is one straight sequence on purpose: nearly every step uses what the earlier steps made.
+start_application() is one straight sequence: nearly every step uses what the earlier steps made.
 """
 
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -38,10 +38,11 @@ from connector.pipeline.gauges import gauges
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.poll import PollState
 from connector.pipeline.runtime import PipelineConfig, Runtime
+from connector.ports import WebhookEndpoint
 from connector.process import (
     Notifier,
     Signals,
-    keep_fed,
+    keep_notifying_watchdog,
     keep_status,
     passed_sockets,
     tune_garbage_collector,
@@ -56,17 +57,17 @@ from connector.telemetry.fan_out import fan_out
 from connector.telemetry.log_events import Emit, Level, Lifecycle
 from connector.telemetry.logs import Log, take_over_libraries
 from connector.telemetry.metrics import Metrics
-from connector.web.admin_api import Admin, Command, write_token
+from connector.web.admin_api import AdminHandler, Command, write_token
 from connector.web.connections import Connections, SpareDescriptors
 from connector.web.console.console import Console
 from connector.web.listener import LINGER, Listener
-from connector.web.webhooks import MAX_LINE, Hooks
+from connector.web.webhooks import MAX_LINE, WebhookHandler
 
 DEADLINE_INTERVAL = timedelta(seconds=15)  # between two checks of the deadlines
-KEEP_COUNTS_INTERVAL = timedelta(minutes=1)  # a crash loses the counts of at most this time
+SAVE_COUNTS_INTERVAL = timedelta(minutes=1)  # a crash loses the counts of at most this time
 FORGET_INTERVAL = timedelta(minutes=1)  # between two checks whether more of a forgotten person can be erased
 STORE_CHECK_INTERVAL = timedelta(seconds=5)  # between two checks whether the writer answers
-SPARE = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
+SPARE_DESCRIPTORS = 8  # file descriptors reserved for the admin listener, so that it answers when no others are free
 LOCK_PAUSE = 0.25  # seconds between two tries to open a database that another process holds
 LOCK_TRIES = 20  # a command that reads the database of a stopped service holds it for a second or two
 TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the database, not a secret.
@@ -107,25 +108,12 @@ async def start_application(
         transport = await stack.enter_async_context(Transport(answer_limit=settings.limits.answer))
         peers: dict[str, Provider | Crm | ExternalSink] = {**providers, **app.crms, **sinks}
         app.connect(transport, {**providers, **sinks})
-        stack.push_async_callback(app.keep_last_counts)
+        stack.push_async_callback(app.save_last_counts)
 
         app.mappings = CurrentMappings(loaded, store, app.alarms, emit=emit, now=clock.now)
         rules = await app.mappings.at_start()
         runtime = Runtime(emit=emit, now=clock.now, monotonic=clock.monotonic, wake=app.wake, clients=app.clients)
-        pipeline = app.pipeline = Pipeline(
-            store,
-            rules,
-            PipelineConfig(
-                configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
-                max_people=settings.consent.people_per_poll,
-                numbers=number_reader(loaded),
-                consent={name: crm.consent_fields for name, crm in app.crms.items()},
-                notices_repeat={name: crm.traits.notices_repeat for name, crm in app.crms.items()},
-                enrichers={name: one.enricher for name, one in providers.items() if one.enricher is not None},
-                charging=frozenset(name for name, one in providers.items() if one.charger is not None),
-            ),
-            runtime,
-        )
+        pipeline = app.pipeline = Pipeline(store, rules, _pipeline_config(app, providers), runtime)
         await app.recover_claims()
         app.report_start()
         stack.push_async_callback(app.shut_down)
@@ -136,30 +124,19 @@ async def start_application(
                 for worker in (name, second_worker(name)) if name in app.crms else (name,):
                     app.start_delivery_worker(name, worker)
         for name, provider in providers.items():
-            if provider.enricher is not None:
-                app.start_worker(
-                    enrich_worker(name),
-                    partial(pipeline.enrich, EnricherChannel(provider.enricher, app.clients[name])),
-                    idle=IDLE,
-                )
-            if provider.charger is not None:
-                charges = ChargeRunner(provider.charger, app.clients[name], store, runtime, app.alarms)
-                app.start_worker(charge_worker(name), charges.step, idle=IDLE)
-            for poller in provider.pollers:
-                poll_state = PollState(poller, app.clients[name])
-                app.start_worker(poller.name, partial(pipeline.poll, poll_state), idle=IDLE)
+            _start_provider_workers(app, name, provider, runtime)
         app.start_planning()
-        await app.follow(rules)
+        await app.update_feeds(rules)
 
         deadlines = Deadlines(
             store, deadline=settings.consent.deadline, emit=emit, now=clock.now, check_feeds=app.check_feeds
         )
         app.start_worker("writer", app.health.probe, idle=STORE_CHECK_INTERVAL)
-        app.start_worker("calls", app.keep_counts, idle=KEEP_COUNTS_INTERVAL)
+        app.start_worker("calls", app.save_counts, idle=SAVE_COUNTS_INTERVAL)
         app.start_worker("deadlines", deadlines.check, idle=DEADLINE_INTERVAL)
         forget = partial(forget_the_rest, store, runtime, app.alarms, settings.store.retention.delivered)
         app.start_worker(FORGET_WORKER, forget, idle=FORGET_INTERVAL)
-        backup = _begin_calendar(
+        backup = _start_calendar(
             app, stack, Drift(loaded, app.crms, app.clients, rules=lambda: pipeline.rules, emit=emit)
         )
 
@@ -177,38 +154,79 @@ async def start_application(
         )
         app.admin_url = await _start_admin(app, stack, metrics)
 
-        hooks = Hooks(
-            [endpoint for peer in peers.values() for endpoint in peer.endpoints],
-            pipeline.receive,
-            emit=emit,
-            now=clock.now,
-            public_url=settings.listen.public_url,
-            trusted_proxies=settings.listen.trusted_proxies,
-            body_limit=settings.listen.body_limit,
-            in_flight=settings.listen.in_flight,
+        app.url = await _start_public(
+            app, stack, (endpoint for peer in peers.values() for endpoint in peer.endpoints), passed, linger
         )
-        public = Listener(
-            hooks.handle,
-            host=settings.listen.host,
-            port=settings.listen.port,
-            passed=passed,
-            linger=linger,
-            max_line=MAX_LINE,
-            not_http=hooks.not_http,
-            connections=Connections(
-                most=settings.listen.connections,
-                of_one_address=settings.listen.connections_per_address,
-                emit=emit,
-                monotonic=clock.monotonic,
-                proxies=hooks.trusted,
-            ),
-        )
-        stack.push_async_callback(public.stop)
-        app.url = await public.start()
-        hooks.reached_at(app.url)
         emit(Lifecycle(message="listening", details={"hooks": app.url, "admin": app.admin_url}))
         yield app
         emit(Lifecycle(message="stopping"))
+
+
+def _pipeline_config(app: Application, providers: Mapping[str, Provider]) -> PipelineConfig:
+    """What the stages of the pipeline need of the config, the providers and the CRMs."""
+    return PipelineConfig(
+        configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
+        max_people=app.loaded.settings.consent.people_per_poll,
+        numbers=number_reader(app.loaded),
+        consent={name: crm.consent_fields for name, crm in app.crms.items()},
+        notices_repeat={name: crm.traits.notices_repeat for name, crm in app.crms.items()},
+        enrichers={name: one.enricher for name, one in providers.items() if one.enricher is not None},
+        charging=frozenset(name for name, one in providers.items() if one.charger is not None),
+    )
+
+
+def _start_provider_workers(app: Application, name: str, provider: Provider, runtime: Runtime) -> None:
+    """Start the workers that ask the provider: for look-ups, for charges, and for what its webhooks may have missed."""
+    if provider.enricher is not None:
+        channel = EnricherChannel(provider.enricher, app.clients[name])
+        app.start_worker(enrich_worker(name), partial(app.pipeline.enrich, channel), idle=IDLE)
+    if provider.charger is not None:
+        charges = ChargeRunner(provider.charger, app.clients[name], app.store, runtime, app.alarms)
+        app.start_worker(charge_worker(name), charges.step, idle=IDLE)
+    for poller in provider.pollers:
+        poll_state = PollState(poller, app.clients[name])
+        app.start_worker(poller.name, partial(app.pipeline.poll, poll_state), idle=IDLE)
+
+
+async def _start_public(
+    app: Application,
+    stack: AsyncExitStack,
+    endpoints: Iterable[WebhookEndpoint],
+    passed: socket.socket | None,
+    linger: timedelta,
+) -> str:
+    """Start the listener for webhooks; returns its address. `passed` and `linger`: see start_application()."""
+    listen = app.loaded.settings.listen
+    webhooks = WebhookHandler(
+        endpoints,
+        app.pipeline.receive,
+        emit=app.emit,
+        now=app.clock.now,
+        public_url=listen.public_url,
+        trusted_proxies=listen.trusted_proxies,
+        body_limit=listen.body_limit,
+        in_flight=listen.in_flight,
+    )
+    public = Listener(
+        webhooks.handle,
+        host=listen.host,
+        port=listen.port,
+        passed=passed,
+        linger=linger,
+        max_line=MAX_LINE,
+        not_http=webhooks.not_http,
+        connections=Connections(
+            most=listen.connections,
+            of_one_address=listen.connections_per_address,
+            emit=app.emit,
+            monotonic=app.clock.monotonic,
+            proxies=webhooks.trusted,
+        ),
+    )
+    stack.push_async_callback(public.stop)
+    url = await public.start()
+    webhooks.use_listener_address(url)
+    return url
 
 
 async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics) -> str:
@@ -227,15 +245,15 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
     )
     commands: dict[str, Command] = {
         **commands_for(context),
-        "reload": app.reload_for_a_person,
+        "reload": app.reload_command,
         "reconcile": app.reconciler.admin_command,
     }
-    editor = Editor(context, app.reload_for_a_person)
+    editor = Editor(context, app.reload_command)
     stack.push_async_callback(editor.close)
     commands |= editor.commands()
     console = Console(context, commands, address=lambda: app.admin_url, monotonic=app.clock.monotonic, emit=app.emit)
     commands["console_login"] = console.login
-    admin = Admin(
+    admin = AdminHandler(
         commands,
         token=write_token(app.store.path.with_name(TOKEN_FILE)),
         unhealthy=app.health.unhealthy,
@@ -249,13 +267,13 @@ async def _start_admin(app: Application, stack: AsyncExitStack, metrics: Metrics
         host=app.loaded.settings.admin.host,
         port=app.loaded.settings.admin.port,
         linger=timedelta(0),
-        spare=stack.enter_context(SpareDescriptors(SPARE)),
+        spare=stack.enter_context(SpareDescriptors(SPARE_DESCRIPTORS)),
     )
     stack.push_async_callback(operators.stop)
     return await operators.start()
 
 
-def _begin_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:
+def _start_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> NightlyBackup:
     """Start the calendar jobs and the workers that check whether the jobs were done."""
     settings, clock = app.loaded.settings, app.clock
     backup = NightlyBackup(app.loaded, emit=app.emit, now=clock.now, alarms=app.alarms)
@@ -283,7 +301,7 @@ async def serve(loaded: Loaded) -> None:
     settings = loaded.settings
     metrics = Metrics()
     log = Log(level=settings.logs.level, form=settings.logs.format)
-    messenger, faults = _messenger(loaded) if settings.notify.to else (None, [])
+    messenger, faults = _build_messenger(loaded) if settings.notify.to else (None, [])
     emit = fan_out(log, metrics, *((messenger,) if messenger else ()))
     for fault in faults:
         emit(Lifecycle(message=fault, level=Level.ERROR))
@@ -303,7 +321,9 @@ async def serve(loaded: Loaded) -> None:
         ):
             tasks = [side.create_task(_reload_on_signal(app, signals, notifier))]
             if (interval := watchdog_interval()) is not None:
-                tasks.append(side.create_task(keep_fed(notifier, interval, lambda: not app.health.unhealthy())))
+                tasks.append(
+                    side.create_task(keep_notifying_watchdog(notifier, interval, lambda: not app.health.unhealthy()))
+                )
             if messenger is not None:
                 messenger.emit = emit
                 tasks.append(side.create_task(messenger.run(app.store)))
@@ -333,7 +353,7 @@ def open_when_free(path: Path, *, pause: Callable[[float], None] = sleep, **opti
     return Store.open(path, **options)
 
 
-def _messenger(loaded: Loaded) -> tuple[Messenger, list[str]]:
+def _build_messenger(loaded: Loaded) -> tuple[Messenger, list[str]]:
     """The messenger to the recipients of the config, and what is wrong with some of them."""
     # It takes a third of a second and ten megabytes, which only an installation with recipients needs.
     from connector.alarms.send import is_address, send  # noqa: PLC0415 - see the line above.

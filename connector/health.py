@@ -11,11 +11,18 @@ from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, Emit
 from connector.worker import Worker
 
-LONG = timedelta(hours=6)  # a backup of a large database on a slow disk
+BACKUP_TIME = timedelta(hours=6)  # a backup of a large database on a slow disk
 # A worker is stuck if one step takes longer than this. A batch to a slow CRM may take minutes.
-STUCK = {"writer": timedelta(seconds=30), "plan": timedelta(minutes=2), "backup": LONG, "calendar": LONG}
-STUCK_DEFAULT = timedelta(minutes=15)
-FAILING = timedelta(minutes=5)  # an alarm is raised for a worker whose every step has failed with a bug for this long
+STUCK_AFTER = {
+    "writer": timedelta(seconds=30),
+    "plan": timedelta(minutes=2),
+    "backup": BACKUP_TIME,
+    "calendar": BACKUP_TIME,
+}
+STUCK_AFTER_DEFAULT = timedelta(minutes=15)
+FAILING_AFTER = timedelta(
+    minutes=5
+)  # an alarm is raised for a worker whose every step has failed with a bug for this long
 # A claim that no worker has held for this long is lost: a worker puts a claim back within a minute.
 LOST_CLAIM_AFTER = timedelta(minutes=2)
 STORE, CLAIMS = "the database", "claims"  # the subjects of alarms
@@ -56,7 +63,9 @@ class Health:
     def faults(self) -> list[str]:
         """What is wrong with the process itself, in plain words."""
         failing = [
-            f"worker {name} makes no progress: {one.bug}" for name, one in self._workers.items() if one.fails(FAILING)
+            f"worker {name} makes no progress: {one.bug}"
+            for name, one in self._workers.items()
+            if one.fails(FAILING_AFTER)
         ]
         return list(dict.fromkeys([*self.not_ready(), *failing]))
 
@@ -65,9 +74,9 @@ class Health:
         return [
             *(f"worker {name} is stuck" for name, one in self._workers.items() if not one.alive(_stuck_after(name))),
             *(
-                f"worker {name} has failed with a bug at each step for {STUCK_DEFAULT}: {self._workers[name].bug}"
+                f"worker {name} has failed with a bug at each step for {STUCK_AFTER_DEFAULT}: {self._workers[name].bug}"
                 for name in ("plan", *self._delivery_workers)
-                if name in self._workers and self._workers[name].fails(STUCK_DEFAULT)
+                if name in self._workers and self._workers[name].fails(STUCK_AFTER_DEFAULT)
             ),
             *self._lost_claims(),
             *([f"the database cannot be used: {self._store().writer.broken}"] if self.broken.is_set() else []),
@@ -96,7 +105,7 @@ class Health:
         self._check_claims()
         for name, worker in self._workers.items():
             holder = f"{name} fails"
-            if worker.fails(FAILING):
+            if worker.fails(FAILING_AFTER):
                 self._alarms.start(_worker_fails(name, worker), holder, self._emit)
             elif worker.bug is None:
                 self._alarms.clear(holder, self._emit)
@@ -142,7 +151,7 @@ class Health:
 
 
 def _stuck_after(worker: str) -> timedelta:
-    return STUCK.get(worker, STUCK_DEFAULT)
+    return STUCK_AFTER.get(worker, STUCK_AFTER_DEFAULT)
 
 
 def _worker_fails(name: str, worker: Worker) -> Alarm:

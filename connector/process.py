@@ -17,17 +17,17 @@ from typing import Self
 FIRST_PASSED = 3  # sd_listen_fds(3): the first descriptor that systemd passes
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 STATUS_EVERY = 5.0  # seconds between two updates of the state
-FEEDS_IN_TIME = 3  # notifications within WatchdogSec: one may be late
+NOTIFICATIONS_PER_LIMIT = 3  # notifications of the watchdog within WatchdogSec: one may be late
 # New objects between two searches for cycles. A batch in progress has some ten thousand, none of them in a cycle. With
 # Python's 700 a quarter of a delivery's time went into searching it.
-SEARCH_EVERY = 20_000
+OBJECTS_BETWEEN_SEARCHES = 20_000
 
 
 def tune_garbage_collector() -> None:
     """Make Python search for cycles rarely, and never among the objects that exist now: they live as long as the process."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(SEARCH_EVERY)
+    gc.set_threshold(OBJECTS_BETWEEN_SEARCHES)
 
 
 class Signals:
@@ -85,7 +85,7 @@ class Notifier:
         """One line for `systemctl status`."""
         self._send(f"STATUS={' '.join(words.split())}")
 
-    def feed(self) -> None:
+    def notify_watchdog(self) -> None:
         """Notify the watchdog that the process is alive."""
         self._send("WATCHDOG=1")
 
@@ -107,10 +107,10 @@ def watchdog_interval(environ: MutableMapping[str, str] = os.environ) -> float |
     limit, pid = environ.pop("WATCHDOG_USEC", ""), environ.pop("WATCHDOG_PID", "")
     if not limit.isdigit() or int(limit) == 0 or (pid and pid != str(os.getpid())):
         return None
-    return int(limit) / 1_000_000 / FEEDS_IN_TIME
+    return int(limit) / 1_000_000 / NOTIFICATIONS_PER_LIMIT
 
 
-async def keep_fed(
+async def keep_notifying_watchdog(
     notifier: Notifier,
     interval: float,
     alive: Callable[[], bool],
@@ -124,7 +124,7 @@ async def keep_fed(
     """
     while True:
         if alive():
-            notifier.feed()
+            notifier.notify_watchdog()
         await sleep(interval)
 
 
@@ -132,11 +132,11 @@ async def keep_status(
     notifier: Notifier, line: Callable[[], str], *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
     """Show the state of the service in `systemctl status` whenever it changes; runs until it is cancelled."""
-    shown = ""
+    reported = ""
     while True:
-        if (now := line()) != shown:
-            notifier.status(now)
-            shown = now
+        if (current := line()) != reported:
+            notifier.status(current)
+            reported = current
         await sleep(STATUS_EVERY)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from connector.config import yaml_document
 from connector.config.schema_lock import lock_path, read_lock
-from connector.config.secrets import SecretRef, resolve
+from connector.config.secrets import resolve
 from connector.config.settings import Settings, config_model, entries
 from connector.config.validation import load
 from connector.consent.opt_out_words import STANDARD, OptOutWords
@@ -57,7 +57,7 @@ SINKS = _adapters("sinks", "adapter", SINK_NAMES)
 CHANGE = "change"  # the shape of the events of a CRM's feed
 
 
-def _either(models: Iterable[type[BaseModel]]) -> Any:
+def _union_of(models: Iterable[type[BaseModel]]) -> Any:
     """A union of the models, discriminated by `type`; a single model needs no discriminator."""
     several = tuple(models)
     return several[0] if len(several) == 1 else Annotated[Union[several], Field(discriminator="type")]  # noqa: UP007 - made at run time.
@@ -66,7 +66,7 @@ def _either(models: Iterable[type[BaseModel]]) -> Any:
 @cache
 def _config_model(crms: tuple[type[BaseModel], ...]) -> type[Settings]:
     """The form of a config that may name these CRMs."""
-    return config_model(_either(PROVIDERS), _either(crms), _either(SINKS))
+    return config_model(_union_of(PROVIDERS), _union_of(crms), _union_of(SINKS))
 
 
 CONFIG = _config_model(tuple(CRMS))
@@ -115,45 +115,40 @@ def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CR
     except ProblemsFound as found:
         if isinstance(found.__cause__, FileNotFoundError) and not path.is_symlink():
             cure = "`connector init` writes one; name another file by --config or $CONNECTOR_CONFIG"
-            raise ProblemsFound([_whole(path, "there is no such file", cure)]) from None
+            raise ProblemsFound([_file_problem(path, "there is no such file", cure)]) from None
         raise
     settings = load(document, _config_model(tuple(crm_types)))
     loaded = Loaded(path=path.resolve(), settings=settings, crm_types=crm_types)
     names = [*loaded.providers, *loaded.crms, *loaded.sinks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"`{twice[0]}` is the name of two things under `providers:`, `crm:` and `sinks:`"
-        raise ProblemsFound([_whole(path, message, "give one of them another name")])
+        raise ProblemsFound([_file_problem(path, message, "give one of them another name")])
     return loaded
 
 
-def _whole(path: Path, message: str, hint: str) -> Problem:
+def _file_problem(path: Path, message: str, hint: str) -> Problem:
+    """A problem of the whole config file, which has no place in it."""
     return Problem(file=str(path), position=None, code="unreadable-file", message=message, hint=hint)
 
 
 def build_providers(loaded: Loaded) -> dict[str, Provider]:
     """The configured providers, by name. Raises ConnectorError for a missing secret."""
-
-    def reveal(ref: SecretRef) -> Any:
-        return resolve(ref, loaded.base)
-
+    reveal = partial(resolve, base=loaded.base)
     words = opt_out_words(loaded)
     return {name: PROVIDERS[type(one)].build(name, one, reveal, words) for name, one in loaded.providers.items()}
 
 
 def build_sinks(loaded: Loaded, now: Callable[[], datetime]) -> dict[str, ExternalSink]:
     """The configured sinks that are neither a CRM nor a provider, by name. Raises ConnectorError for a missing secret."""
-
-    def reveal(ref: SecretRef) -> Any:
-        return resolve(ref, loaded.base)
-
+    reveal = partial(resolve, base=loaded.base)
     built = (SINKS[type(one)].build(name, one, reveal, now) for name, one in loaded.sinks.items())
     return {one.name: one for several in built for one in several}
 
 
 def opt_out_words(loaded: Loaded) -> OptOutWords:
     """The stop words of all providers: the built-in ones, and those under `consent:` in the config."""
-    ours = loaded.settings.consent
-    return STANDARD.with_more(stop=ours.stop_words, polite=ours.polite_words, everything=ours.all_words)
+    consent = loaded.settings.consent
+    return STANDARD.with_more(stop=consent.stop_words, polite=consent.polite_words, everything=consent.all_words)
 
 
 def build_crms(loaded: Loaded) -> dict[str, Crm]:
@@ -203,8 +198,8 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
         adapter = PROVIDERS[type(one)]
         sources += [f"{name}.{shape}" for shape in adapter.SHAPES]
         words[name] = adapter.WORDS
-        if taken := adapter.commands(one):
-            commands[name] = taken
+        if actions := adapter.commands(one):
+            commands[name] = actions
     return Context(
         sources=(*sources, *(f"{name}.{CHANGE}" for name in loaded.crms)),
         words=words,

@@ -46,7 +46,7 @@ class Worker:
         self._stopping = False
         self._pause = 0.0
         self._waits_until: float | None = None
-        self.ticked = monotonic()
+        self.ticked = monotonic()  # when a step last began or ended
         self.bug: str | None = None  # type and place of the bug in the last step
         self.bugs_since: float | None = None  # since when every step has failed, in monotonic seconds
 
@@ -65,9 +65,9 @@ class Worker:
         self._stopped.set()
         self._awake.set()
 
-    def fails(self, within: timedelta) -> bool:
+    def fails(self, duration: timedelta) -> bool:
         """Whether every step has failed with a bug for this long."""
-        return self.bugs_since is not None and self._monotonic() - self.bugs_since > within.total_seconds()
+        return self.bugs_since is not None and self._monotonic() - self.bugs_since > duration.total_seconds()
 
     def alive(self, within: timedelta) -> bool:
         """Whether a step began or ended recently, or the worker is waiting as it should."""
@@ -81,7 +81,7 @@ class Worker:
             # Cleared before the step: the step may not see work that arrives while it runs.
             self._awake.clear()
             try:
-                moved = await self._step()
+                processed = await self._step()
             except StoreUnavailable:
                 self._pause = min(max(FIRST_STORE_PAUSE, self._pause * 2), LONGEST_STORE_PAUSE)
                 await self._rest(self._pause)
@@ -94,7 +94,7 @@ class Worker:
                 await self._rest(self._pause)
                 continue
             self._pause, self.bug, self.bugs_since = 0.0, None, None
-            if moved:
+            if processed:
                 # Let other tasks run, since the step may not have awaited anything.
                 await asyncio.sleep(0)
             else:

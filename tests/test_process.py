@@ -14,7 +14,7 @@ import pytest
 from connector.process import (
     Notifier,
     Signals,
-    keep_fed,
+    keep_notifying_watchdog,
     keep_status,
     passed_sockets,
     tune_garbage_collector,
@@ -35,7 +35,7 @@ def systemd(tmp_path):
 
 
 @pytest.mark.slow
-def test_systemd_hears_how_we_are(systemd):
+def test_systemd_is_told_the_state_of_the_service(systemd):
     path, listener = systemd
     environ = {"NOTIFY_SOCKET": str(path)}
     notifier = Notifier.from_environment(environ)
@@ -43,7 +43,7 @@ def test_systemd_hears_how_we_are(systemd):
     for say, on_reply in (
         (notifier.ready, b"READY=1"),
         (notifier.stopping, b"STOPPING=1"),
-        (notifier.feed, b"WATCHDOG=1"),
+        (notifier.notify_watchdog, b"WATCHDOG=1"),
         (lambda: notifier.status("two\nlines"), b"STATUS=two lines"),
     ):
         say()
@@ -105,7 +105,7 @@ async def test_the_watchdog_is_fed_only_while_we_are_alive(systemd):
             raise asyncio.CancelledError
 
     with pytest.raises(asyncio.CancelledError):
-        await keep_fed(Notifier(str(path)), 10.0, lambda: len(rounds) != 1, sleep=sleep)
+        await keep_notifying_watchdog(Notifier(str(path)), 10.0, lambda: len(rounds) != 1, sleep=sleep)
     assert rounds == [10.0, 10.0, 10.0]
     assert on_reply == [b"WATCHDOG=1", None, b"WATCHDOG=1"]
 

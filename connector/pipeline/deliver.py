@@ -215,7 +215,7 @@ class Deliverer:
             self._replan()
 
 
-async def keep_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
+async def save_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
     """Store the number of API calls made since the last time."""
     for budget in budgets:
         if calls := budget.unsaved():

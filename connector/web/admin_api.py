@@ -43,7 +43,7 @@ class Denied(ConnectorError):  # noqa: N818 - it reads as what happened.
         self.cure = cure
 
 
-class Admin:
+class AdminHandler:
     """The handler of the admin listener.
 
     `unhealthy` and `not_ready` return the reasons in plain words. `metrics` returns the text and its content type. A
@@ -100,17 +100,17 @@ class Admin:
     async def _route(self, request: web.BaseRequest) -> web.Response:
         path = request.raw_path.partition("?")[0]
         if path.startswith("/admin/"):
-            _only(request, "POST")
+            _check_method(request, "POST")
             return await self._command(request, path.removeprefix("/admin/"))
         match path:
             case "/healthz":
-                _only(request, "GET", "HEAD")
-                return _state(self._unhealthy())
+                _check_method(request, "GET", "HEAD")
+                return _health_answer(self._unhealthy())
             case "/readyz":
-                _only(request, "GET", "HEAD")
-                return _state(self._not_ready())
+                _check_method(request, "GET", "HEAD")
+                return _health_answer(self._not_ready())
             case "/metrics":
-                _only(request, "GET", "HEAD")
+                _check_method(request, "GET", "HEAD")
                 text, content_type = self._metrics()
                 return web.Response(body=text, headers={**HEADERS, hdrs.CONTENT_TYPE: content_type})
             case _:
@@ -125,10 +125,10 @@ class Admin:
         if command is None:
             known = ", ".join(sorted(self._commands))
             raise Denied(HTTPStatus.NOT_FOUND, "no such command", f"known: {known}")
-        return _json(HTTPStatus.OK, await command(await _object(request)))
+        return _json(HTTPStatus.OK, await command(await _read_object(request)))
 
 
-async def _object(request: web.BaseRequest) -> Mapping[str, Any]:
+async def _read_object(request: web.BaseRequest) -> Mapping[str, Any]:
     body = bytearray()
     async for part in request.content.iter_any():
         body += part
@@ -154,12 +154,12 @@ def host_of(request: web.BaseRequest) -> str | None:
         return None
 
 
-def _only(request: web.BaseRequest, *methods: str) -> None:
+def _check_method(request: web.BaseRequest, *methods: str) -> None:
     if request.method not in methods:
         raise Denied(HTTPStatus.METHOD_NOT_ALLOWED, "wrong method", f"use {methods[0]}")
 
 
-def _state(reasons: Iterable[str]) -> web.Response:
+def _health_answer(reasons: Iterable[str]) -> web.Response:
     found = list(reasons)
     if found:
         return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "reasons": found})

@@ -38,7 +38,7 @@ CHALLENGE = 'Basic realm="hooks", charset="UTF-8"'
 Receive = Callable[[WebhookEndpoint, HttpRequest], Awaitable[HttpResponse]]
 
 
-class Hooks:
+class WebhookHandler:
     """The handler of the public listener."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Hooks:
         self._received = 0  # requests in `receive`
         self._places = BodyPlaces(in_flight)
 
-    def reached_at(self, base: str) -> None:
+    def use_listener_address(self, base: str) -> None:
         """The listener's address, used if the config names no public address. It never comes from a caller's Host header."""
         self._base = self._base or public_base(base)
 

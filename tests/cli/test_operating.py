@@ -15,7 +15,7 @@ from connector.model.outcome import Reason
 from connector.model.problem import Position, Problem, ProblemsFound
 from connector.model.states import UnitState
 from connector.store.database import FileLock
-from connector.web.admin_api import Admin, write_token
+from connector.web.admin_api import AdminHandler, write_token
 from connector.web.listener import Listener
 
 
@@ -263,7 +263,7 @@ async def daemon(home):
     here = Daemon(home, scene)
     commands = here.commands = {**commands_for(scene.context), "reload": here.reload, "dead_list": here.bug}
     token = write_token(home.store.with_name(TOKEN_FILE))
-    admin = Admin(
+    admin = AdminHandler(
         commands,
         token=token,
         unhealthy=list,

@@ -192,7 +192,7 @@ async def test_changes_of_a_round_that_a_reload_ends_are_planned(world):
     await app.stop_workers("salesforce.Contact")
     channel.poll = "round"
     app.pipeline.open_polls.add("round")
-    await app.follow(dataclasses.replace(app.pipeline.rules, feeds={}))
+    await app.update_feeds(dataclasses.replace(app.pipeline.rules, feeds={}))
     assert app.pipeline.open_polls == set()
 
 

@@ -8,7 +8,7 @@ from connector.model.http import HttpResponse
 from connector.web.accepting import SILENCE
 from connector.web.connections import Connections
 from connector.web.listener import KEEPALIVE, Listener
-from connector.web.webhooks import MAX_LINE, Hooks
+from connector.web.webhooks import MAX_LINE, WebhookHandler
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 LINGER = timedelta()
@@ -50,7 +50,9 @@ class Listening:
         return self.answer
 
     async def open(self, *, most=1000, of_one=1000, keepalive=KEEPALIVE, silence=SILENCE, **settings):
-        self.hooks = Hooks([WebhookEndpoint()], self.receive, emit=self.facts.append, now=lambda: NOW, **settings)
+        self.hooks = WebhookHandler(
+            [WebhookEndpoint()], self.receive, emit=self.facts.append, now=lambda: NOW, **settings
+        )
         self.listener = Listener(
             self.hooks.handle,
             host="127.0.0.1",
@@ -65,7 +67,7 @@ class Listening:
             ),
         )
         self.base = await self.listener.start()
-        self.hooks.reached_at(self.base)
+        self.hooks.use_listener_address(self.base)
         self.port = int(self.base.rsplit(":", 1)[1])
         return self
 

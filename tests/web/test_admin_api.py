@@ -7,7 +7,7 @@ import pytest
 from connector.model.errors import ConnectorError
 from connector.model.problem import Position, Problem, ProblemsFound
 from connector.telemetry.log_events import WorkerFailed
-from connector.web.admin_api import Admin, write_token
+from connector.web.admin_api import AdminHandler, write_token
 from connector.web.listener import Listener
 
 TOKEN = "the-token"
@@ -39,7 +39,7 @@ class Commands:
 async def app():
     here = Commands()
     commands = {"echo": here.echo, "fix": here.fix, "reload": here.reload, "bug": here.bug}
-    admin = Admin(
+    admin = AdminHandler(
         commands,
         token=TOKEN,
         unhealthy=lambda: here.unhealthy,

@@ -21,7 +21,7 @@ class Box:
 
     @property
     def middle(self) -> int:
-        """Its height above the bottom, halved: where lines meet it."""
+        """The y of its middle, where lines meet it."""
         return self.y + BOX_HEIGHT // 2
 
 
@@ -40,7 +40,7 @@ def flow(sources: Sequence[Box], inbox: Box, outbox: Box, sinks: Sequence[Box]) 
     columns = [list(sources), [inbox], [outbox], list(sinks)]
     rows = max(len(column) for column in columns)
     height = rows * (BOX_HEIGHT + GAP) - GAP
-    placed = [_placed(column, x, height) for column, x in zip(columns, COLUMNS, strict=True)]
+    placed = [_place(column, x, height) for column, x in zip(columns, COLUMNS, strict=True)]
     lines = [
         (left.x + BOX_WIDTH, left.middle, right.x, right.middle)
         for here, there in pairwise(placed)
@@ -51,7 +51,7 @@ def flow(sources: Sequence[Box], inbox: Box, outbox: Box, sinks: Sequence[Box]) 
     return Flow(boxes=boxes, lines=lines, width=COLUMNS[-1] + BOX_WIDTH + 2 * MARGIN, height=height + 2 * MARGIN)
 
 
-def _placed(column: Sequence[Box], x: int, height: int) -> list[Box]:
+def _place(column: Sequence[Box], x: int, height: int) -> list[Box]:
     top = (height - (len(column) * (BOX_HEIGHT + GAP) - GAP)) // 2
     return [
         Box(name=one.name, text=one.text, paused=one.paused, x=x + MARGIN, y=MARGIN + top + row * (BOX_HEIGHT + GAP))
@@ -85,13 +85,13 @@ class Bars:
 
 
 def bars(values: Sequence[tuple[str, int, str]], *, every: int) -> Bars:
-    """A chart of values, each with its label and title. Every so many have their label shown."""
+    """A chart of values, each with its label and title. Every `every`th label is shown."""
     most = max((value for _, value, _ in values), default=0)
     step = CHART_WIDTH / max(len(values), 1)
     room = CHART_HEIGHT - AXIS
     drawn = []
     for place, (_, value, title) in enumerate(values):
-        # What is not nothing can be seen.
+        # Even the smallest value can be seen.
         height = max(2.0, room * value / most) if value else 0.0
         drawn.append(
             Bar(x=round(place * step + 2, 1), y=room - height, width=round(step - 4, 1), height=height, title=title)

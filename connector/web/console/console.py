@@ -83,7 +83,7 @@ class Console:
         self._trusted = [ip_network(one, strict=False) for one in settings.listen.trusted_proxies]
         public = urlsplit(settings.console.public_url or "")
         self._public_host = public.netloc.lower()
-        self._is_secure = public.scheme == "https"
+        self._has_https = public.scheme == "https"
         self._hosts = {
             *(host.strip("[]").lower() for host in settings.console.hosts),
             *([public.hostname] if public.hostname else []),
@@ -109,7 +109,7 @@ class Console:
         """Answer one request. It raises nothing except cancellation."""
         try:
             guards.check_host(request, self._hosts)
-            return await self._guarded(request)
+            return await self._answer(request)
         except Exception as error:  # noqa: BLE001 - the listener must survive a bug in a page.
             page = self._failure(error)
             return self._html(
@@ -142,7 +142,7 @@ class Console:
             template="error.html", fragment="error_message.html", title=status.phrase, status=status, values=values
         )
 
-    async def _guarded(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         if path.startswith(PREFIX) or path == "/favicon.ico":
             found = static_answer(static_address("favicon.svg") if path == "/favicon.ico" else path)
@@ -159,7 +159,7 @@ class Console:
         visit = _Visit(request, path.rstrip("/"), guards.read_fields(query), form, _is_htmx(request))
         return await (self._sign_in(visit) if visit.path == SIGN_IN else self._as_person(visit))
 
-    # Signing in and out.
+    # Signing in.
 
     async def _sign_in(self, visit: _Visit) -> web.Response:
         if visit.request.method != hdrs.METH_POST:
@@ -169,7 +169,7 @@ class Console:
             if given is None:
                 wrong = "This link was used already, or is too old. `connector console login` prints a new one."
                 return self._sign_in_page(visit, wrong=wrong, status=HTTPStatus.FORBIDDEN)
-            return await self._begin(visit, given.user, given.role, LINK)
+            return await self._begin_session(visit, given.user, given.role, LINK, _next_page(visit))
         user, address = visit.form.get("user"), self._caller(visit.request)
         keys = f"address {address}", f"user {user[:LONGEST_USER]}"
         if wait := self._attempts.wait(*keys):
@@ -181,7 +181,7 @@ class Console:
             self._emit(Lifecycle(message="a sign-in to the console failed", level=Level.WARNING, details=details))
             return self._sign_in_page(visit, wrong="User or password is wrong.", status=HTTPStatus.FORBIDDEN)
         self._attempts.succeed(*keys)
-        return await self._begin(visit, user, self._settings.users[user].role, PASSWORD)
+        return await self._begin_session(visit, user, self._settings.users[user].role, PASSWORD, _next_page(visit))
 
     def _sign_in_page(
         self, visit: _Visit, *, link: str = "", wrong: str = "", status: HTTPStatus = HTTPStatus.OK
@@ -191,33 +191,34 @@ class Console:
             "person": None,
             "link": link,
             "wrong": wrong,
-            "next": visit.form.get("next") or visit.query.get("next"),
+            "next": _next_page(visit),
             "has_passwords": any(one.password_hash for one in self._settings.users.values()),
         }
         return self._html("sign_in.html", values, status)
 
-    async def _begin(self, visit: _Visit, user: str, role: Role, how: str) -> web.Response:
+    async def _begin_session(self, visit: _Visit, user: str, role: Role, how: str, page: str) -> web.Response:
+        """Sign a person in, in place of whoever was signed in, and go to the page."""
         if (old := self._session(visit)) is not None:
             await self._sessions.end(old)
         secret = await self._sessions.begin(user, role, how)
         await self._audit(user, role, f"sign in by {how}")
-        response = _see_other(_own_page(visit.form.get("next") or visit.query.get("next")))
+        response = _see_other(_own_page(page))
         self._set_cookie(visit.request, response, secret)
         return response
 
-    def _cookie(self, request: web.BaseRequest) -> str:
-        return SECURE_COOKIE if self._secure(request) else COOKIE
+    def _cookie_name(self, request: web.BaseRequest) -> str:
+        return SECURE_COOKIE if self._is_https(request) else COOKIE
 
-    def _secure(self, request: web.BaseRequest) -> bool:
+    def _is_https(self, request: web.BaseRequest) -> bool:
         """Whether the browser reaches the console by https: then it asks for the public host."""
-        return self._is_secure and request.headers.get(hdrs.HOST, "").lower() == self._public_host
+        return self._has_https and request.headers.get(hdrs.HOST, "").lower() == self._public_host
 
     def _set_cookie(self, request: web.BaseRequest, response: web.Response, secret: str) -> None:
-        name, secure = self._cookie(request), self._secure(request)
+        name, secure = self._cookie_name(request), self._is_https(request)
         response.set_cookie(name, secret, path="/", httponly=True, samesite="Lax", secure=secure)
 
     def _session(self, visit: _Visit) -> Session | None:
-        secret = visit.request.cookies.get(self._cookie(visit.request))
+        secret = visit.request.cookies.get(self._cookie_name(visit.request))
         return self._sessions.find(secret) if secret else None
 
     def _caller(self, request: web.BaseRequest) -> str:
@@ -237,7 +238,7 @@ class Console:
             if (user := self._settings.users.get(named)) is None:
                 raise Forbidden("the proxy names a user who is not in `console: users` in the config")
             if visit.request.method != hdrs.METH_POST:
-                return await self._begin_here(visit, named, user.role)
+                return await self._begin_session(visit, named, user.role, PROXY, visit.request.raw_path)
             session = None
         if session is None:
             return _to_sign_in(visit)
@@ -260,14 +261,6 @@ class Console:
             await self._sessions.see(session)
         return await self._show(visit, session, route, values)
 
-    async def _begin_here(self, visit: _Visit, user: str, role: Role) -> web.Response:
-        """Sign in whom the proxy names, and ask for the same page again."""
-        secret = await self._sessions.begin(user, role, PROXY)
-        await self._audit(user, role, f"sign in by {PROXY}")
-        response = _see_other(_own_page(visit.request.raw_path))
-        self._set_cookie(visit.request, response, secret)
-        return response
-
     async def _post(self, visit: _Visit, session: Session) -> web.Response:
         person = session.person
         await self._sessions.see(session)
@@ -276,7 +269,7 @@ class Console:
             self._messages.pop(session.stored.hash, None)
             await self._audit(person.user, person.role, "sign out")
             response = _see_other(SIGN_IN)
-            response.del_cookie(self._cookie(visit.request), path="/", secure=self._secure(visit.request))
+            response.del_cookie(self._cookie_name(visit.request), path="/", secure=self._is_https(visit.request))
             return response
         if visit.path == NUMBERS:
             return await self._numbers(visit, session)
@@ -288,8 +281,10 @@ class Console:
     async def _numbers(self, visit: _Visit, session: Session) -> web.Response:
         """Show numbers for ten minutes, or mask them again."""
         person, shown = session.person, visit.form.get("show") == "yes"
-        _need(person.role, Role.OPERATOR)
-        await self._audit(person.user, person.role, "show numbers" if shown else "mask numbers", why=_why(visit.form))
+        _require_role(person.role, Role.OPERATOR)
+        await self._audit(
+            person.user, person.role, "show numbers" if shown else "mask numbers", why=_reason_of(visit.form)
+        )
         await self._sessions.show_numbers(session, shown=shown)
         return _see_other(_own_page(visit.form.get("next")))
 
@@ -297,7 +292,7 @@ class Console:
         self, visit: _Visit, session: Session, route: PageRoute | ActionRoute, values: Mapping[str, str]
     ) -> web.Response:
         person = session.person
-        _need(person.role, route.role)
+        _require_role(person.role, route.role)
         request = ConsoleRequest(
             person=person,
             context=self._context,
@@ -311,11 +306,11 @@ class Console:
         if isinstance(route, ActionRoute):
             if route.name is not None:
                 about = " ".join([*values.values(), *visit.form.all("id")])[:MOST_IDS]
-                await self._audit(person.user, person.role, route.name, about, _why(visit.form))
+                await self._audit(person.user, person.role, route.name, about, _reason_of(visit.form))
             answer = await route.act(request)
         else:
             answer = await route.show(request)
-        if request.looked:
+        if request.showed_numbers:
             await self._audit(person.user, person.role, "look at numbers", visit.path)
         if isinstance(answer, Redirect):
             self._messages.setdefault(session.stored.hash, []).extend(answer.messages)
@@ -346,6 +341,11 @@ class Console:
         await self._context.store.audit.add(entry)
 
 
+def _next_page(visit: _Visit) -> str:
+    """The page that the person wanted before signing in; empty if none was asked for."""
+    return visit.form.get("next") or visit.query.get("next")
+
+
 def _is_htmx(request: web.BaseRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
@@ -354,12 +354,12 @@ def _template(page: Page, *, is_htmx: bool) -> str:
     return "fragment.html" if is_htmx and page.fragment is not None else page.template
 
 
-def _need(role: Role, needed: Role) -> None:
+def _require_role(role: Role, needed: Role) -> None:
     if not role.may(needed):
         raise Forbidden(f"This needs the role {needed.value}, and yours is {role.value}.")
 
 
-def _why(form: Fields) -> str:
+def _reason_of(form: Fields) -> str:
     return mask(form.get("why"))[:MOST_WHY]
 
 

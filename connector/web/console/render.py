@@ -46,7 +46,7 @@ def masked(phone: Phone | str | None) -> str:
 
 
 def donor(text: object, most: int = 500) -> Markup:
-    """A text that a donor or another system wrote: cut, and kept from turning the direction of what stands around it."""
+    """A text that a donor or another system wrote: cut, and isolated, so that it cannot turn the writing direction around it."""
     return Markup('<bdi class="donor">{}</bdi>').format(_cut(text, most))
 
 
@@ -67,7 +67,7 @@ def state_class(state: str) -> str:
     return STATE_CLASSES.get(state, "quiet")
 
 
-def line(value: Any) -> str:
+def one_line(value: Any) -> str:
     """A value in one line: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else orjson.dumps(value, default=str).decode()
 
@@ -106,7 +106,7 @@ def environment() -> Environment:
         "masked": masked,
         "donor": donor,
         "prose": prose,
-        "line": line,
+        "one_line": one_line,
         "state_class": state_class,
     }
     made.globals["static"] = static_address

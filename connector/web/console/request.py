@@ -70,12 +70,12 @@ class ConsoleRequest:
     query: Fields
     form: Fields
     is_htmx: bool  # whether htmx asks, and takes a fragment of the page
-    looked: bool = field(default=False)  # whether unmasked numbers were asked for
+    showed_numbers: bool = field(default=False)  # whether unmasked numbers were asked for
 
     @property
     def reveal(self) -> bool:
         """Whether to show phone numbers. Reading it while they are shown writes this page into the audit log."""
-        self.looked = self.looked or self.person.reveals
+        self.showed_numbers = self.showed_numbers or self.person.reveals
         return self.person.reveals
 
     @property

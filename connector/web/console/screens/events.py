@@ -13,7 +13,6 @@ from connector.admin.context import stored_id
 from connector.config.console_settings import Role
 from connector.model.errors import ConnectorError
 from connector.telemetry.mask import mask
-from connector.web.console.render import line
 from connector.web.console.request import (
     ActionRoute,
     Answer,
@@ -107,7 +106,7 @@ async def event(request: ConsoleRequest) -> Page:
         found = await request.call("event_show", {"id": request.id(), "reveal": request.reveal})
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    values = {"found": found, "may_act": request.person.role.may(Role.OPERATOR), "shown": line}
+    values = {"found": found, "may_act": request.person.role.may(Role.OPERATOR)}
     return Page(template="event.html", title=f"Event {found['id']}", values=values)
 
 

@@ -49,7 +49,7 @@ async def person(request: ConsoleRequest) -> Page:
         found = await request.call("person_overview", payload)
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    return Page(template="person.html", title="A person", values={"one": found})
+    return Page(template="person.html", title="A person", values={"overview": found})
 
 
 async def answer(request: ConsoleRequest) -> Redirect:
