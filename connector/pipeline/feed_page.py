@@ -166,6 +166,9 @@ def read_page(
         entries=tuple(entry(event, b"") for event in found.events),
         shadows=tuple(found.shadows),
         unlink=tuple(found.renumbered),
+        keys=tuple(
+            (row.record_id, name, str(row.fields.get(name) or "")) for row in existing for name in feed.key_fields
+        ),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
         look_again=tuple(sorted(set(deferred.values()) - (frozenset() if asked.pointers else seen.pointed))),
         cursor=cursor.after(page) if asked.moves_cursor else None,

@@ -11,7 +11,15 @@ from connector.store.consents import restored, take_back
 from connector.store.gone_records import Gone, mark_deleted, merged_numbers
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival
 from connector.store.outbox import in_doubt_writes
-from connector.store.records import KnownRecord, ShadowWrite, erased_records, records_of, unlink_records, write_shadows
+from connector.store.records import (
+    KnownRecord,
+    ShadowWrite,
+    erased_records,
+    records_of,
+    unlink_changed_keys,
+    unlink_records,
+    write_shadows,
+)
 from connector.store.sql import put_value
 from connector.store.writer import Writer
 
@@ -38,6 +46,7 @@ class FollowStep:
     unlink: tuple[
         str, ...
     ] = ()  # ids of records with another number: only keys that are confirmed again still name them
+    keys: tuple[tuple[str, str, str], ...] = ()  # of the existing records: record id, key field, and the key or nothing
     gone: tuple[Gone, ...] = ()
     look_again: tuple[str, ...] = ()  # record ids of rows that could not be judged
     taken_back: Mapping[str, str] = field(
@@ -75,6 +84,7 @@ class Following:
             step = decide(_seen(connection, crm, object, record_ids))
             kept = _keep(connection, arrival(step.entries)) if step.entries else ()
             unlink_records(connection, crm, object, step.unlink)
+            unlink_changed_keys(connection, crm, object, step.keys)
             write_shadows(connection, step.shadows, now)
             mark_deleted(connection, crm, object, step.gone, now)
             restored(connection, crm, step.out, "the record says so again", now)

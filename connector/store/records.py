@@ -349,6 +349,30 @@ def links_with_moves(
     return {key: record_id for key, record_id, _ in rows}, {key: before for key, _, before in rows if before}
 
 
+# A key that the record has now is linked to it already, unless it has just got that key.
+UNLINK_CHANGED = """WITH shown (record_id, key_field, key) AS (
+        SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(:keys))
+    DELETE FROM links WHERE (crm, object, key_field, key) IN (
+        SELECT old.crm, old.object, old.key_field, old.key FROM shown
+        CROSS JOIN links AS old INDEXED BY links_record
+        ON old.crm = :crm AND old.object = :object AND old.record_id = shown.record_id AND old.key_field = shown.key_field
+        WHERE old.moved_from IS NULL AND NOT EXISTS (
+            SELECT 1 FROM links AS same WHERE same.crm = :crm AND same.object = :object AND same.key_field = shown.key_field
+            AND same.key = shown.key AND same.record_id = shown.record_id))"""
+
+
+def unlink_changed_keys(
+    connection: sqlite3.Connection, crm: str, name: str, shown: Iterable[tuple[str, str, str]]
+) -> None:
+    """Forget the former keys of records (id, key field, key) whose key is another one now, or empty. Runs inside the writer.
+
+    A match may have linked further keys with a record. They stay while its own key is the same.
+    """
+    keys = list(shown)
+    if keys:
+        connection.execute(UNLINK_CHANGED, {"keys": as_list(keys), "crm": crm, "object": name})
+
+
 def unlink_records(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
     """Forget which keys name these records. Runs inside the writer."""
     if record_ids:

@@ -2,6 +2,7 @@
 
 import pytest
 from contract.crms import EACH_CRM
+from flow.crowd import report
 
 pytestmark = EACH_CRM
 
@@ -171,3 +172,17 @@ async def test_a_number_in_another_spelling_is_the_same_person(world):
     contact = await joined(world)
     await edit(world, contact, mobile="(+47) 900 00 001", opted_out=True)
     assert (await emitted(world), questions(world)) == ({DONOR}, [])
+
+
+@pytest.mark.parametrize("key", [None, OTHER], ids=["emptied", "changed"])
+async def test_a_contact_that_lost_its_key_gets_no_more_events_of_that_number(world, key):
+    contact = await joined(world)
+    await edit(world, contact, mobile=OTHER)
+    await edit(world, contact, sms_key=key)
+    assert await world.callback("dlr", report(1, 1)) == 200
+    await world.settled()
+    (new,) = [one for one in await world.records() if one["id"] != contact]
+    assert (new["sms_key"], new["amount"]) == (world.crm.key(DONOR), 10)
+    assert {one["id"]: one["amount"] for one in await world.records()}[contact] is None
+    await world.poll()
+    assert await emitted(world) == set()
