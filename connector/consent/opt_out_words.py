@@ -1,28 +1,31 @@
 """Reads stop words: whether a text asks to stop, may ask to, or does not. The words themselves are in opt_out_table.py.
 
 It reads as a person does: invisible characters, emoji, punctuation, case, accents and courtesies do not matter. A
-text that only asks to stop is an opt-out. A short text that begins or ends with a stop word, but says something else
-too, is shown to a person; so is a short refusal without a stop word (`no more texts`). Any other text is none.
+text that only asks to stop is an opt-out. A person is shown a text that may ask to stop and says something else too:
+a short one that begins or ends with a stop word, a longer one with a sentence or words that ask to stop, and a short
+refusal without a stop word (`no more texts`). Any other text is none.
 """
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import cache
+from itertools import groupby
 from typing import NamedTuple, Self
 
 from connector.consent import opt_out_table as table
-from connector.consent.spellings import JOINED, Spelling, other_spellings, spell
+from connector.consent.opt_out_table import words_of
+from connector.consent.refusals import refuses
+from connector.consent.spellings import JOINED, Spelling, other_spellings, plain_words, spell
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 
 MAX_WORDS_OF_QUESTION = 6  # words: the longest text that is shown to a person
-MAX_WORDS_OF_REFUSAL = 10  # words: the longest text without a stop word that is shown to a person
 MAX_KEYWORD = 5  # words
 MAX_WORDS = 24  # of a text that is read in other spellings too: a word of single letters has many
-STOP_SIGN = "\U0001f6d1"
+STOP_SIGNS = re.compile("[\U0001f6d1\u26d4\U0001f6ab\u270b\u274c]")
 DIGIT_AFTER_STOP = re.compile(r"stopp?[0-9]+")  # STOP1
+LONG_LETTERS = re.compile(r"(.)\1+")
 NO_KEYWORDS: Mapping[str, str] = {}
 
 
@@ -76,47 +79,17 @@ def normalized(text: str) -> str:
 Phrases = dict[str, list[tuple[tuple[str, ...], _Role]]]
 
 
-@cache  # each provider and keyword reads the same table
-def _phrase(written: str) -> tuple[str, ...]:
-    return tuple(spell(written, JOINED).plain)
-
-
 def _phrases(*several: tuple[_Role, Iterable[str]]) -> Phrases:
     """Phrases by their first word, the longest first; of equal phrases the first one counts."""
     found: dict[tuple[str, ...], _Role] = {}
     for role, written in several:
         for one in written:
-            if phrase := _phrase(one):
+            if phrase := plain_words(one):
                 found.setdefault(phrase, role)
     by_first: Phrases = {}
     for words, role in sorted(found.items(), key=lambda one: -len(one[0])):
         by_first.setdefault(words[0], []).append((words, role))
     return by_first
-
-
-@cache
-def _refusals() -> dict[str, list[tuple[str, ...]]]:
-    """The refusals of the table by their first word."""
-    return {
-        first: [phrase for phrase, _ in phrases]
-        for first, phrases in _phrases((_Role.OTHER, _words_of(table.REFUSALS))).items()
-    }
-
-
-def _refuses(shown: Spelling, context: "_Context") -> bool:
-    """Whether a short text without a stop word refuses more messages or payments: `please do not text me`."""
-    words, refusals = shown.plain, _refusals()
-    if len(words) > MAX_WORDS_OF_REFUSAL or refusals.keys().isdisjoint(words):
-        return False
-    return " ".join(shown.words) not in context.known() and any(
-        tuple(words[place : place + len(phrase)]) == phrase
-        for place, word in enumerate(words)
-        for phrase in refusals.get(word, ())
-    )
-
-
-def _words_of(languages: Mapping[str, str]) -> list[str]:
-    return [word for words in languages.values() for word in words.split(",")]
 
 
 def leading_keyword(text: str | None, keywords: Mapping[str, str]) -> str | None:
@@ -146,15 +119,15 @@ class OptOutWords:
     def __post_init__(self) -> None:
         made = _phrases(
             (_Role.STOP, self.more_stop_words),
-            (_Role.STOP, _words_of(table.STOP_WORDS)),
-            (_Role.WEAK_STOP, _words_of(table.WEAK_STOP_WORDS)),
+            (_Role.STOP, words_of(table.STOP_WORDS)),
+            (_Role.WEAK_STOP, words_of(table.WEAK_STOP_WORDS)),
             (_Role.ALL, self.more_all_words),
-            (_Role.ALL, _words_of(table.ALL_WORDS)),
-            (_Role.NEGATION, _words_of(table.NEGATIONS)),
+            (_Role.ALL, words_of(table.ALL_WORDS)),
+            (_Role.NEGATION, words_of(table.NEGATIONS)),
             (_Role.POLITE, self.more_polite_words),
-            (_Role.POLITE, _words_of(table.POLITE_WORDS)),
-            (_Role.SUBJECT, _words_of(table.SUBJECT_WORDS)),
-            (_Role.FILLER, _words_of(table.FILLER_WORDS)),
+            (_Role.POLITE, words_of(table.POLITE_WORDS)),
+            (_Role.SUBJECT, words_of(table.SUBJECT_WORDS)),
+            (_Role.FILLER, words_of(table.FILLER_WORDS)),
         )
         object.__setattr__(self, "_phrases", made)
         starts = (first for first, phrases in made.items() if any(role in STOPS for _, role in phrases))
@@ -199,19 +172,29 @@ class OptOutWords:
             found = self._judge(other, context)
             if found.verdict is Verdict.OPT_OUT:
                 return found
-        if not shown.words and STOP_SIGN in text:
+            if reading is NOTHING and len(shown.words) > 1:  # not `bus-stop`
+                reading = found
+        if not shown.words and STOP_SIGNS.search(text):
             return QUESTION
         return reading if len(shown.words) != 1 else _compound_stop(shown.words[0], context) or reading
 
     def question(self, text: str) -> str:
-        """A text in the form that decides whether two texts are the same question to a person: without words that add nothing."""
-        parts = self._parts(spell(text, JOINED), NO_KEYWORDS)
-        return " ".join(part.word for part in parts if part.role is not _Role.POLITE)
+        """A text in the form that decides whether two texts are the same question to a person: without words that add nothing.
+
+        A text that has no other words keeps them: `no thanks` and `no more` are two questions.
+        """
+        shown = spell(text, JOINED)
+        parts = self._parts(shown, NO_KEYWORDS)
+        others = [part.word for part in parts if part.role is not _Role.POLITE]
+        return " ".join(others or shown.words) or text.strip()
 
     def _judge(self, shown: Spelling, context: "_Context") -> Reading:
         if self._stop_starts.isdisjoint(shown.plain):
-            return QUESTION if _refuses(shown, context) else NOTHING
-        parts = _without_negated(self._parts(shown, context.known()))
+            return QUESTION if _is_refusal(shown, context) else NOTHING
+        parts = self._parts(shown, context.known())
+        if not any(part.role in STOPS for part in parts):
+            return QUESTION if _is_refusal(shown, context) else NOTHING
+        parts = _without_negated(parts)
         reading = _stop_of_whole_text(parts, context)
         if reading is not None:
             return reading
@@ -261,11 +244,18 @@ class _Context(NamedTuple):
         return {**self.keywords, form: self.keyword} if form and self.keyword else self.keywords
 
 
+def _is_refusal(shown: Spelling, context: _Context) -> bool:
+    return refuses(shown.plain) and " ".join(shown.words) not in context.known()
+
+
 def _compound_stop(word: str, context: _Context) -> Reading | None:
-    """A stop word and a keyword or number in one: `STOP1`, `KATTSTOP`, `STOPPKATT`; not `busstop` with the keyword BUS."""
-    if "stop" not in word or word in context.known():
+    """A stop word and a keyword or number in one: `STOP1`, `KATTSTOP`, `STOPPKATT`; not `busstop` with the keyword BUS.
+
+    A stop word with a letter too many is the same question: `stoop`, `stopppe`.
+    """
+    if word in context.known():
         return None
-    if DIGIT_AFTER_STOP.fullmatch(word):
+    if DIGIT_AFTER_STOP.fullmatch(word) or LONG_LETTERS.sub(r"\1", word) in {"stop", "stope"}:
         return QUESTION
     for form, keyword in context.known().items():
         if word in {f"{form}stop", f"{form}stopp", f"stop{form}", f"stopp{form}"}:
@@ -333,7 +323,7 @@ def _scope_and_keyword(parts: Sequence[_Part]) -> tuple[Scope | None, str | None
 def _may_be_stop(parts: Sequence[_Part], context: _Context) -> bool:
     """Whether a text that is not a stop as a whole may still be one: it is short, and begins or ends with a stop word.
 
-    A sentence that is a stop by itself counts at the beginning and the end of a longer text too.
+    In a longer text a sentence counts that is a stop by itself, and words that ask to stop (`please stop my gift`).
     """
     considered = [part for part in parts if part.role not in {_Role.POLITE, _Role.SUBJECT, _Role.KEYWORD}]
     outer = [part for part in considered if part.role not in {_Role.FILLER, _Role.ALL}]
@@ -343,6 +333,37 @@ def _may_be_stop(parts: Sequence[_Part], context: _Context) -> bool:
         return True
     no_unknown_keyword = _Context(context.keywords, context.keyword, any_before=False, any_after=False)
     return any(
-        _stop_of_whole_text([part for part in parts if part.sentence == end.sentence], no_unknown_keyword) is not None
-        for end in (parts[0], parts[-1])
+        _stop_of_whole_text(sentence, no_unknown_keyword) is not None or _asks_within(sentence)
+        for _, words in groupby(parts, key=lambda part: part.sentence)
+        if (sentence := list(words))
     )
+
+
+def _asks_within(sentence: Sequence[_Part]) -> bool:
+    """Whether a stop word of a sentence has words beside it that make it a request."""
+    return any(
+        part.role is _Role.STOP and (_is_unmistakable(part) or _requests(sentence, place))
+        for place, part in enumerate(sentence)
+    )
+
+
+def _is_unmistakable(part: _Part) -> bool:
+    """Whether a stop word is about messages or a subscription, and about nothing else: `opt me out`, `unsubscribe`."""
+    return " " in part.word or part.word.startswith(table.UNMISTAKABLE)
+
+
+def _requests(sentence: Sequence[_Part], place: int) -> bool:
+    """Whether the words around a stop word make it a request: `please stop`, `I sent STOP`, `stop my gift`, `stop, I am poor`."""
+    last = place + 1 == len(sentence)
+    if place == 0 and not last and sentence[1].word in table.WRITERS:
+        return True
+    if last and place > 0 and sentence[place - 1].role is _Role.FILLER:
+        return True
+    before = (sentence[one] for one in range(place - 1, -1, -1))
+    if next((part.word for part in before if part.role is not _Role.FILLER), "") in table.ASKING_WORDS:
+        return True
+    behind = (sentence[one] for one in range(place + 1, len(sentence)))
+    subject = next((part for part in behind if part.role not in {_Role.FILLER, _Role.POLITE}), None)
+    if subject is None or subject.word in table.DEMONSTRATIVES:
+        return False
+    return subject.role in {_Role.SUBJECT, _Role.KEYWORD}

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from typing import NamedTuple
 
@@ -73,6 +74,12 @@ SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
 def spell(text: str, characters: _Characters) -> Spelling:
     """The words of a text; `characters` is JOINED, or SEPARATED to split words at hyphens too."""
     return split_words(text.translate(characters))
+
+
+@cache  # each provider and keyword reads the same table
+def plain_words(written: str) -> tuple[str, ...]:
+    """A word or phrase of the table, or of a config, in the form for comparing."""
+    return tuple(spell(written, JOINED).plain)
 
 
 def split_words(shown: str) -> Spelling:

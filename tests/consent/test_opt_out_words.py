@@ -201,6 +201,26 @@ def test_a_stop_word_is_a_stop_even_if_it_is_a_keyword(keyword):
         "STOP START",
         "STOP\nMed vennlig hilsen\nOla Nordmann, styreleder i Oslo og omegn velforening",
         "I moved abroad last year and have no money any longer at all. Please stop.",
+        "Hei! Jeg ønsker å avslutte mitt faste bidrag. Takk for alt dere gjør. Hilsen Kari",
+        "Hello there my friends. Stop. I wish you all the best with your work",
+        "Stopp jeg har ikke råd lenger dessverre fordi jeg er blitt pensjonist",
+        "Jeg har skrevet stopp tre ganger og får fortsatt meldinger fra dere",
+        "Har sendt STOPP flere ganger",
+        "I texted STOP yesterday but you still charge me",
+        "This is the second time I ask you to stop and nobody listens to me",
+        "jeg har ikke råd lenger og vet ikke hva jeg skal gjøre så jeg må stoppe",
+        "Kan dere være så snill å stoppe KATT fra neste måned siden jeg er uten jobb",
+        "After all these years I would love it if you could unsubscribe everybody here",
+        "Hvordan stopper jeg dette",
+        "Hvorfor stopper dere ikke?",
+        "Reserver meg mot SMS",
+        "ta meg av listen",
+        "Hvordan melder jeg meg av?",
+        "stoop",
+        "stopppe",
+        "ST0P denne krigen",
+        "S.T.O.P. jeg er arbeidsledig",
+        "STOOOP jeg er arbeidsledig",
     ],
 )
 def test_a_short_text_that_begins_or_ends_with_a_stop_word_waits_for_a_person(text):
@@ -236,6 +256,27 @@ def test_a_text_that_may_be_a_stop_has_the_widest_scope_that_it_may_mean():
         "remove my number",
         "take me off your list",
         "Stopp er du snill",
+        "Stopper",
+        "abonnementet avsluttes",
+        "Jeg sier herved opp min avtale",
+        "Meld meg ut",
+        "utmelding av medlemskapet",
+        "Jeg opsiger min aftale",
+        "udmeld mig",
+        "jag går ur",
+        "Stoppar tack",
+        "irtisanominen",
+        "Rezygnuję",
+        "Proszę wypisać mnie",
+        "proszę przestać wysylac smsy",
+        "anuluj, dziękuję",
+        "Bitte abmelden",
+        "Kündigung",
+        "darme de baja",
+        "désabonnez-moi",
+        "відписатися",
+        "STP",
+        "sto pp",
     ],
 )
 def test_stops_in_other_languages_and_with_words_for_donations_are_recognised(text):
@@ -278,22 +319,55 @@ def test_other_words_similar_to_a_stop_word_are_no_stop(text):
         "vil ikke have flere beskeder",
         "Jag vill inte ha fler sms",
         "en halua enää viestejä",
+        "nei takk til sms",
+        "No thanks",
+        "no more, please",
+        "ikke mer",
+        "Nej tack",
+        "nie wysyłaj",
+        "ta meg bort",
+        "Take my number off",
+        "Wrong number!",
+        "Dette er feil nummer",
+        "Jeg har ikke råd lenger",
+        "canceled",
+        "Er abonnementet mitt stoppet?",
+        "Kan jeg ta en pause?",
+        "min mor er død",
         "STOP1",
         "stopp2002",
         "🛑",
+        "⛔",
     ],
 )
 def test_a_refusal_without_a_stop_word_waits_for_a_person(text):
     assert reading(text) == (MAYBE, NUMBER, None)
 
 
-@pytest.mark.parametrize("text", ["Can't you stop texting me?", "kan dere ikke stoppe trekket", "Kan ni inte avsluta?"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Can't you stop texting me?",
+        "Don't you stop texting?",
+        "vil dere ikke slutte?",
+        "kan dere ikke stoppe trekket",
+        "Kan ni inte avsluta?",
+    ],
+)
 def test_a_negated_question_that_asks_to_stop_is_a_stop(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
 @pytest.mark.parametrize(
-    "text", ["Ingen flere barn skal sulte", "ikke flere kriger", "No more war", "can't you stop by?"]
+    "text",
+    [
+        "Ingen flere barn skal sulte",
+        "ikke flere kriger",
+        "No more war",
+        "no more hunger please",
+        "can't you stop by?",
+        "Peru 100",
+    ],
 )
 def test_a_wish_for_the_world_is_no_refusal(text):
     assert verdict(text) is Verdict.NONE
@@ -439,6 +513,11 @@ def test_texts_that_differ_only_in_courtesies_and_decoration_are_one_question():
     assert one != STANDARD.question("stop this war")
 
 
+def test_refusals_of_courtesies_alone_are_questions_of_their_own():
+    assert len({STANDARD.question(text) for text in ("No thanks", "no more", "nei takk", "🛑", "✋", "⛔")}) == 6
+    assert STANDARD.question("No thanks!") == STANDARD.question("no, thanks 🙏")
+
+
 def test_words_of_the_tables_are_written_in_the_compared_form():
     for languages in (
         table.STOP_WORDS,
@@ -449,6 +528,7 @@ def test_words_of_the_tables_are_written_in_the_compared_form():
         table.FILLER_WORDS,
         table.NEGATIONS,
         table.REFUSALS,
+        table.REFUSALS_ALONE,
     ):
         assert set(languages) >= {"en", "no", "da", "sv"}
         for written in ",".join(languages.values()).split(","):

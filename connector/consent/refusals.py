@@ -1,0 +1,59 @@
+"""Reads refusals: whether a short text without a stop word refuses more messages or payments.
+
+The words themselves are in opt_out_table.py.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+from connector.consent import opt_out_table as table
+from connector.consent.spellings import plain_words
+
+MAX_WORDS = 10  # words: the longest text without a stop word that is shown to a person
+
+
+def refuses(words: Sequence[str]) -> bool:
+    """Whether the words of a text refuse more messages or payments: `please do not text me`."""
+    if len(words) > MAX_WORDS:
+        return False
+    refusals = _refusals()
+    return _refuses_alone(words) or any(
+        tuple(words[place : place + len(phrase)]) == phrase
+        for place, word in enumerate(words)
+        for phrase in refusals.get(word, ())
+    )
+
+
+def _refuses_alone(words: Sequence[str]) -> bool:
+    """Whether the words are one of the refusals that count only alone, with or without courtesies: `no more please`."""
+    refusals, courtesies = _refusals_alone()
+    first, end = 0, len(words)
+    while first < end:
+        if tuple(words[first:end]) in refusals:
+            return True
+        if words[end - 1] in courtesies:
+            end -= 1
+        elif words[first] in courtesies:
+            first += 1
+        else:
+            break
+    return False
+
+
+@cache
+def _refusals() -> dict[str, list[tuple[str, ...]]]:
+    """The refusals of the table by their first word."""
+    by_first: dict[str, list[tuple[str, ...]]] = {}
+    for phrase in map(plain_words, table.words_of(table.REFUSALS)):
+        by_first.setdefault(phrase[0], []).append(phrase)
+    return by_first
+
+
+@cache
+def _refusals_alone() -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
+    """The refusals that count only as the whole text, and the courtesies of one word that may stand around them."""
+    courtesies = map(plain_words, table.words_of(table.POLITE_WORDS))
+    return (
+        frozenset(map(plain_words, table.words_of(table.REFUSALS_ALONE))),
+        frozenset(phrase[0] for phrase in courtesies if len(phrase) == 1),
+    )
