@@ -1,4 +1,4 @@
-"""`connector init`: asks what is needed, and writes config, secrets, mappings and the unit's drop-in."""
+"""`connector init`: asks what is needed, and writes config, secrets, mappings, schemas and the unit's drop-in."""
 
 import os
 import shutil
@@ -20,6 +20,7 @@ from connector.cli.init_answers import (
     read_given,
 )
 from connector.cli.render import Paper, answer, as_json
+from connector.cli.schema import KINDS, written
 from connector.cli.setup import Setup
 
 SYSTEM = Path("/etc/connector")
@@ -66,7 +67,7 @@ def _of_each_crm(command: Callable[..., Any]) -> Callable[..., Any]:
 def init(directory: Path | None, *, yes: bool, as_json: bool, given: Sequence[str], **options: Any) -> None:
     """Write a config, its secrets, mappings and the unit's drop-in into DIRECTORY, and say what to do next.
 
-    DIRECTORY is /etc/connector for root, else the current one. Nothing that is there is written over.
+    DIRECTORY is /etc/connector for root, else the current one. No file that exists is overwritten.
     """
     target = directory or (SYSTEM if os.geteuid() == 0 else Path())
     system = target.resolve() == SYSTEM
@@ -92,6 +93,8 @@ def _files(answers: Answers, target: Path, *, system: bool) -> dict[Path, str]:
         files[target / "credentials" / name] = f"{value}\n" if value else ""
     for path in (one for provider in answers.providers for one in mappings_for(provider, answers.crm)):
         files[target / "mappings" / path.name] = path.read_text(encoding="utf-8")
+    # The first lines of the config and of the mappings name these, for editors.
+    files |= {target / "schema" / f"{kind}.schema.json": written(kind) for kind in KINDS}
     drop_in = DROP_IN if system else target / "systemd" / DROP_IN.parent.name / DROP_IN.name
     lines = [f"LoadCredential={name}:{target.resolve() / 'credentials' / name}" for name in answers.secrets]
     files[drop_in] = "\n".join(
@@ -161,7 +164,9 @@ def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:
-    paper.line(f"written: {document['config']}, with credentials, mappings and the unit's drop-in", style="bold")
+    paper.line(
+        f"written: {document['config']}, with credentials, mappings, schema and the unit's drop-in", style="bold"
+    )
     paper.heading("Give these addresses to the provider; each holds a secret")
     for one in document["addresses"]:
         paper.line(f"{one['provider']} {one['endpoint']}: {one['address']}")

@@ -225,6 +225,7 @@ def config_text(answers: Answers, *, system: bool) -> str:
     crm = CRMS[answers.crm]
     text = "\n".join(
         [
+            "# yaml-language-server: $schema=schema/config.schema.json",
             "# Written by `connector init`. config.example.yaml shows every setting; `connector check` reads this file.",
             f"store: {{path: {STATE if system else 'connector.db'}}}",
             f"listen: {{host: 127.0.0.1, port: 8080, public_url: {answers.public_url}}}",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from connector.cli.init import PROVIDERS
+from connector.cli.init import CRMS, PROVIDERS
 from connector.cli.main import cli
 from connector.registry import load_config
 
@@ -66,6 +66,16 @@ def test_secrets_are_private_and_the_systemd_drop_in_loads_each(tmp_path):
     assert drop_in[1] == "[Service]"
     assert drop_in[2:] == [f"LoadCredential={name}:{credentials / name}" for name in names]
     assert "the-key" not in (target / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize("crm", CRMS)
+def test_editors_find_the_schema_that_each_file_names(tmp_path, crm):
+    assert init(tmp_path, "--crm", crm, "--keyword", KEYWORD, "--yes").exit_code == 0
+    files = [tmp_path / "config.yaml", *(tmp_path / "mappings").iterdir()]
+    assert len(files) > 3
+    for path in files:
+        named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+        assert "properties" in json.loads((path.parent / named).read_text()), path
 
 
 def test_init_asks_for_missing_options(tmp_path):

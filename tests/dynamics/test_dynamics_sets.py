@@ -68,7 +68,7 @@ def test_every_file_has_examples_and_names_the_schema():
     assert {file.parent.name for file in files} >= set(SETS)
     for file in files:
         text = file.read_text()
-        assert text.startswith("# yaml-language-server: $schema=../../../schema/mapping.schema.json\n")
+        assert text.startswith("# yaml-language-server: $schema=../schema/mapping.schema.json\n")
         assert "\ntests:\n" in text
 
 
