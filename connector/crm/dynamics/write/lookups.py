@@ -34,7 +34,7 @@ class Found(Struct, frozen=True, kw_only=True):
 class Wanted(Struct, frozen=True, kw_only=True):
     """A record to look up."""
 
-    index: object  # the name by which the caller finds the result
+    result_key: object  # under which the caller finds the result: unique in one LookUp
     table: TableInfo
     column: str  # the key's column, or the id column
     value: str
@@ -67,7 +67,7 @@ class LookUp:
                 if isinstance(answer, RequestFailed):
                     if isinstance(answer.outcome, Retry) and answer.outcome.reason is not Reason.UNKNOWN_CODE:
                         raise answer
-                    self.failed |= dict.fromkeys((one.index for one in chunk), answer.outcome)
+                    self.failed |= dict.fromkeys((one.result_key for one in chunk), answer.outcome)
                 else:
                     masters += self._store_rows(chunk, responses.rows(answer))
         return masters
@@ -83,13 +83,13 @@ class LookUp:
             matches = by_value.get(one.value.casefold(), [])
             if len(matches) > 1:
                 detail = f"{len(matches)} records have this key: make {table.name}.{one.column} an alternate key"
-                self.failed[one.index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+                self.failed[one.result_key] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
                 continue
             if not matches:
-                self.found.setdefault(one.index, None)
+                self.found.setdefault(one.result_key, None)
                 continue
             row = matches[0]
-            before = self.found.get(one.index)
+            before = self.found.get(one.result_key)
             found = Found(
                 record_id=str(row.get(table.id_column)),
                 flag=shown_value(row.get(flag)) if flag else None,
@@ -100,11 +100,11 @@ class LookUp:
             master = row.get("_masterid_value") if row.get("merged") is True else None
             if isinstance(master, str):
                 # The merged record keeps its key, but people see only the kept one.
-                self.found[one.index] = Found(record_id=master, merged=found.merged or found.record_id)
+                self.found[one.result_key] = Found(record_id=master, merged=found.merged or found.record_id)
                 key_column = one.key_column or (None if one.column == table.id_column else one.column)
                 masters.append(
                     Wanted(
-                        index=one.index,
+                        result_key=one.result_key,
                         table=table,
                         column=table.id_column,
                         value=master,
@@ -113,7 +113,7 @@ class LookUp:
                     )
                 )
             else:
-                self.found[one.index] = found
+                self.found[one.result_key] = found
         return masters
 
 

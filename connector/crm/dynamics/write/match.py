@@ -7,7 +7,7 @@ Sources: "Wildcard characters in conditions for string values", "Query limits": 
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,19 +26,19 @@ from connector.crm.candidates import (
 )
 from connector.crm.dynamics.client import api, responses
 from connector.crm.dynamics.client.responses import RequestFailed
-from connector.crm.dynamics.client.tables import TableInfo, shown_value
+from connector.crm.dynamics.client.tables import shown_value
 from connector.crm.dynamics.client.web_api import WebApi
 from connector.crm.dynamics.contact_points import narrowing
 from connector.crm.dynamics.write.bodies import own_id
-from connector.crm.dynamics.write.dependencies import Dependencies, with_parents
+from connector.crm.dynamics.write.dependencies import with_parent_ids
 from connector.crm.dynamics.write.lookups import Found, LookUp, Wanted
-from connector.crm.shared_numbers import mark, with_others
+from connector.crm.dynamics.write.writes import Assumption, Write, without_outcome
+from connector.crm.shared_numbers import WriteTasks, mark, with_others
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.model.phone import Phone, national_part
 from connector.model.record_number import NumberReader, known_by_key
-from connector.ports import Task
 
 CREATED = "createdon"
 DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, more find none better
@@ -52,58 +52,41 @@ TOO_MANY_MATCHES = Rejected(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
+class SearchTerm:
     """A person to search for."""
 
-    index: int
-    write: RecordWrite
+    write: Write
     match: Match
-    oddly_written: tuple[str, ...]  # see Remembered
 
 
 class Matching:
-    """The matches of one batch. Afterwards each index is in `writes` (and in `found`) or in `outcomes`."""
+    """The matches of one batch. Afterwards each write has the record in `found`, or an outcome."""
 
-    def __init__(
-        self,
-        web: WebApi,
-        table: Callable[[str], TableInfo | None],
-        *,
-        numbers: NumberReader,
-        consent: Mapping[str, ConsentFields],
-    ) -> None:
-        """`table` finds a learnt table; `consent` is by table; `numbers` reads the org's phone columns."""
-        self.writes: dict[int, RecordWrite] = {}
-        self.found: dict[int, Found | None] = {}
-        self.outcomes: dict[int, Outcome] = {}
-        self._originals: dict[int, RecordWrite] = {}
-        self._same_number: dict[int, tuple[str, ...]] = {}  # other records with the number, opted out too
-        self._unclear: dict[int, str] = {}  # records that may be meant by an opt-out: the question for a person
+    def __init__(self, web: WebApi, *, numbers: NumberReader, consent: Mapping[str, ConsentFields]) -> None:
+        """`consent` is by table; `numbers` reads the org's phone columns."""
         self._web = web
-        self._table = table
         self._numbers = numbers
         self._consent = consent
+        self._matched: list[Write] = []  # writes to an existing record, or to one that may be created
+        self._same_number_records: dict[Write, tuple[str, ...]] = {}  # other records with the number, opted out too
+        self._unclear: dict[Write, str] = {}  # records that may be meant by an opt-out: the question for a person
 
-    async def run(self, tasks: Mapping[int, Task]) -> None:
+    async def run(self, writes: Sequence[Write]) -> None:
         """Check the known records, then search for the rest. Raises RequestFailed if Dataverse is not available."""
-        for index, task in tasks.items():
-            if isinstance(task.operation, RecordWrite):
-                self._originals[index] = task.operation
-        if not self._originals:
-            return
-        await self._verify(tasks)
-        searches = deque(self._searches(tasks))
+        await self._verify(writes)
+        searches = deque(self._searches(writes))
         while searches:
             terms = searches.popleft()
             refused = await self._search(terms)
             if refused is not None and len(terms) > 1:
                 searches.extendleft(reversed(_halves(terms)))
             elif refused is not None:
-                self._fail(terms, refused)
-        self._serialize_duplicates()
+                _fail(terms, refused)
+        _serialize_duplicates(writes)
+        self._matched = [write for write in writes if _is_matched(write)]
 
-    async def _search(self, terms: Sequence[Term]) -> Outcome | None:
-        """Settle the people of one query; the outcome if it is too much for the org, or refused. Raises RequestFailed."""
+    async def _search(self, terms: Sequence[SearchTerm]) -> Outcome | None:
+        """Search for the people of one query. Returns the outcome if the org refused it. Raises RequestFailed."""
         try:
             answer = await self._web.get(self._query(terms))
         except RequestFailed as failed:
@@ -113,93 +96,90 @@ class Matching:
         if "@odata.nextLink" in answer.body:
             return TOO_MANY_MATCHES
         found = Candidates(self._candidates(terms, responses.rows(answer)))
-        for one in terms:
-            self._settle(one, found)
+        for term in terms:
+            self._settle(term, found)
         return None
 
-    def link_children(
-        self, dependencies: Dependencies, writes: dict[int, RecordWrite], outcomes: dict[int, Outcome]
-    ) -> None:
+    def link_children(self, writes: Sequence[Write]) -> None:
         """Name matched parents by id in their children; leave out children whose parent does not exist."""
-        record_ids = {index: found.record_id for index in self.writes if (found := self.found[index]) is not None}
-        for index, fields in dependencies.fields.items():
-            if index in writes and index not in outcomes:
-                writes[index] = with_parents(writes[index], fields, record_ids)
-                parents = [outcomes.get(parent) for parent in fields.values()]
-                outcomes.update((index, one) for one in parents if isinstance(one, Delivered) and one.absent)
+        record_ids = {write: write.found.record_id for write in self._matched if write.found is not None}
+        for child in [write for write in without_outcome(writes) if write.parents]:
+            parent_ids = {column: record_ids[write] for column, write in child.parents.items() if write in record_ids}
+            child.record_write = with_parent_ids(child.record_write, parent_ids)
+            for parent in child.parents.values():
+                if isinstance(parent.outcome, Delivered) and parent.outcome.absent:
+                    child.outcome = parent.outcome
 
-    async def conclude(
-        self, outcomes: dict[int, Outcome], write: Callable[[Sequence[Task]], Awaitable[Sequence[Outcome]]]
-    ) -> None:
-        """After the writes: match again what changed meanwhile, and opt out records with the same number."""
-        for index in self.writes:
-            outcome = outcomes[index]
+    async def conclude(self, write: WriteTasks) -> None:
+        """After the writes: match again what changed meanwhile, and opt out records with the same number.
+
+        `write` writes to records by their ids.
+        """
+        for matched in self._matched:
+            outcome = matched.outcome
             if isinstance(outcome, Rejected) and outcome.reason in {Reason.RECORD_DELETED, Reason.RECORD_MISSING}:
-                outcomes[index] = Retry(reason=Reason.RACE, detail=outcome.detail)
+                matched.outcome = Retry(reason=Reason.RACE, detail=outcome.detail)
         others = {
-            index: (self._originals[index], ids)
-            for index, ids in self._same_number.items()
-            if ids and not isinstance(outcomes[index], Retry)
+            opt_out: record_ids
+            for opt_out, record_ids in self._same_number_records.items()
+            if record_ids and not isinstance(opt_out.outcome, Retry)
         }
         if others:
-            marked = await mark(write, list(others.values()))
-            for index, marks in zip(others, marked, strict=True):
-                outcomes[index] = with_others(outcomes[index], marks)
-        for index, question in self._unclear.items():
-            if isinstance(done := outcomes[index], Delivered):
-                own = (done.record_id,) if done.record_id else ()
-                outcomes[index] = Rejected(
-                    reason=Reason.NEEDS_PERSON, detail=question, also_updated=(*own, *done.also_updated)
-                )
+            results = await mark(write, [(opt_out.original, record_ids) for opt_out, record_ids in others.items()])
+            for opt_out, marked in zip(others, results, strict=True):
+                opt_out.outcome = with_others(opt_out.result, marked)
+        for opt_out, question in self._unclear.items():
+            outcome = opt_out.outcome
+            if isinstance(outcome, Delivered):
+                own = (outcome.record_id,) if outcome.record_id else ()
+                also_updated = (*own, *outcome.also_updated)
+                opt_out.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=also_updated)
 
-    async def _verify(self, tasks: Mapping[int, Task]) -> None:
+    async def _verify(self, writes: Sequence[Write]) -> None:
         """Follow known records that were merged meanwhile, and forget deleted ones."""
         wanted = []
-        for index, write in self._originals.items():
-            record_id = tasks[index].remembered.record_id or tasks[index].gone
-            table = self._table(write.object)
-            if record_id is not None and table is not None:
-                flag = self._flag(write)
-                wanted.append(Wanted(index=index, table=table, column=table.id_column, value=record_id, flag=flag))
+        for write in writes:
+            record_id, table = write.task.remembered.record_id or write.task.gone, write.table
+            if record_id is not None:
+                flag = self._flag(write.original)
+                wanted.append(Wanted(result_key=write, table=table, column=table.id_column, value=record_id, flag=flag))
         look_up = LookUp(self._web)
         await look_up.run(wanted)
-        for one, found in look_up.found.items():
-            if found is not None and isinstance(one, int):
-                self.found[one] = found
-                self.writes[one] = _by_id(self._originals[one], found.record_id)
+        for write in writes:
+            found = look_up.found.get(write)
+            if found is not None:
+                _use_record(write, found)
 
-    def _searches(self, tasks: Mapping[int, Task]) -> list[list[Term]]:
-        groups: dict[tuple[str, str, tuple[str, ...]], list[Term]] = {}
-        for index, write in self._originals.items():
+    def _searches(self, writes: Sequence[Write]) -> list[list[SearchTerm]]:
+        groups: dict[tuple[str, str, tuple[str, ...]], list[SearchTerm]] = {}
+        for write in without_outcome(writes):
+            original = write.original
             # An opt-out is for everybody with the number, and is therefore searched for even if its own record is known.
-            known = index in self.outcomes or (index in self.writes and not self._opts_out(write))
-            if write.match is not None and not known:
-                group = (write.object, write.key_field, write.match.fields)
-                oddly_written = tasks[index].remembered.oddly_written
-                term = Term(index=index, write=write, match=write.match, oddly_written=oddly_written)
-                groups.setdefault(group, []).append(term)
+            known = _is_matched(write) and not self._opts_out(original)
+            if original.match is not None and not known:
+                group = (original.object, original.key_field, original.match.fields)
+                groups.setdefault(group, []).append(SearchTerm(write=write, match=original.match))
         searches = []
         for (_, _, fields), terms in groups.items():
             people = max(1, CONDITIONS // (len(fields) + 1))
             searches += [terms[start : start + people] for start in range(0, len(terms), people)]
         return searches
 
-    def _query(self, terms: Sequence[Term]) -> str:
-        write, match = terms[0].write, terms[0].match
-        table = self._table(write.object)
-        assert table is not None  # noqa: S101 - writes of unknown tables have their outcome already.
-        conditions = [f"contains({name},'{pattern(one.match.phone)}')" for one in terms for name in match.fields]
-        if write.keyed:
-            conditions.append(api.any_of(write.key_field, _keys(table, terms)))
+    def _query(self, terms: Sequence[SearchTerm]) -> str:
+        """The query for these people, who are searched for in the same columns of one table."""
+        original, table, match = terms[0].write.original, terms[0].write.table, terms[0].match
+        conditions = [f"contains({name},'{pattern(term.match.phone)}')" for term in terms for name in match.fields]
+        if original.keyed:
+            conditions.append(api.any_of(original.key_field, _keys(terms)))
         # `contains` does not find the digits of other alphabets.
-        if shown := [record_id for one in terms for record_id in one.oddly_written]:
-            conditions.append(api.any_of(table.id_column, shown))
+        if oddly_written := [record_id for term in terms for record_id in term.write.task.remembered.oddly_written]:
+            conditions.append(api.any_of(table.id_column, oddly_written))
         condition = f"({' or '.join(conditions)})"
         if table.mergeable:
             condition += " and merged ne true"
         if more := narrowing(table.name):
             condition += f" and {more}"
-        columns = dict.fromkeys([table.id_column, CREATED, *self._columns_to_read(write)])
+        columns = dict.fromkeys([table.id_column, CREATED, *self._columns_to_read(original)])
         return f"{table.set_name}?{api.query(select=','.join(columns), filter=condition)}"
 
     def _columns_to_read(self, write: RecordWrite) -> list[str]:
@@ -212,15 +192,14 @@ class Matching:
             *([consent.country] if consent and consent.country else ()),
         ]
 
-    def _candidates(self, terms: Sequence[Term], rows: Sequence[Mapping[str, Any]]) -> list[Candidate]:
-        write, match = terms[0].write, terms[0].match
-        table, consent, flag = self._table(write.object), self._consent.get(write.object), self._flag(terms[0].write)
-        assert table is not None  # noqa: S101 - as in _query().
-        keys = _keys(table, terms) if write.keyed else {}
+    def _candidates(self, terms: Sequence[SearchTerm], rows: Sequence[Mapping[str, Any]]) -> list[Candidate]:
+        original, table, match = terms[0].write.original, terms[0].write.table, terms[0].match
+        consent, flag = self._consent.get(original.object), self._flag(original)
+        keys = _keys(terms) if original.keyed else {}
         found = []
         for row in rows:
-            own = str(row.get(write.key_field) or "") if write.keyed else None
-            key = keys.get(own, own) if own is not None else None
+            column_value = str(row.get(original.key_field) or "") if original.keyed else None
+            key = keys.get(column_value, column_value) if column_value is not None else None
             country = row.get(consent.country) if consent and consent.country else None
             found.append(
                 Candidate(
@@ -233,73 +212,64 @@ class Matching:
             )
         return found
 
-    def _fail(self, terms: Iterable[Term], outcome: Outcome) -> None:
-        for one in terms:
-            self.writes.pop(one.index, None)
-            self.outcomes[one.index] = outcome
-
-    def _settle(self, term: Term, candidates: Candidates) -> None:
-        index, write = term.index, term.write
+    def _settle(self, term: SearchTerm, candidates: Candidates) -> None:
+        """Choose the record of one person; for an opt-out, note the other records that it concerns."""
+        write, original = term.write, term.write.original
         same_number_records, possible = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
-        if index not in self.writes:
+        if not _is_matched(write):
             self._choose(term, candidates, same_number_records, possible)
-        if self._opts_out(write):
-            found = self.found.get(index)
-            own = found.record_id if found else None
-            asked = [one for one in possible if one.record_id != own and not self._is_out(write, one)]
-            if asked and index in self.writes:
-                self._unclear[index] = whose_number(asked, self._consent.get(write.object))
-            self._same_number[index] = tuple(
-                one.record_id for one in same_number_records if one.record_id != own and not self._is_out(write, one)
+        if self._opts_out(original):
+            asked = [other for other in possible if self._is_other_without_flag(write, other)]
+            if asked and _is_matched(write):
+                self._unclear[write] = whose_number(asked, self._consent.get(original.object))
+            self._same_number_records[write] = tuple(
+                other.record_id for other in same_number_records if self._is_other_without_flag(write, other)
             )
 
     def _choose(
         self,
-        term: Term,
+        term: SearchTerm,
         candidates: Candidates,
         same_number_records: Sequence[Candidate],
         possible: Sequence[Candidate],
     ) -> None:
-        index, write = term.index, term.write
-        keyed = candidates.with_key(write)
-        chosen = keyed[0] if len(keyed) == 1 else choose(term.match, same_number_records)
-        if len(keyed) > 1:
-            detail = f"{len(keyed)} records have this key: make {write.object}.{write.key_field} an alternate key"
-            self.outcomes[index] = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+        """Give the write its record, or its outcome if there is none or a person must choose."""
+        write, original = term.write, term.write.original
+        same_key_records = candidates.with_key(original)
+        chosen = same_key_records[0] if len(same_key_records) == 1 else choose(term.match, same_number_records)
+        if len(same_key_records) > 1:
+            many, key = len(same_key_records), f"{original.object}.{original.key_field}"
+            detail = f"{many} records have this key: make {key} an alternate key"
+            write.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
         elif isinstance(chosen, Candidate):
-            self.found[index] = Found(record_id=chosen.record_id, flag=chosen.flag)
-            self.writes[index] = _by_id(write, chosen.record_id, adopt=chosen.key == "")
+            found = Found(record_id=chosen.record_id, flag=chosen.flag)
+            _use_record(write, found, gets_key=chosen.key == "")
         elif chosen:
-            self.outcomes[index] = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
+            write.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
         elif possible:
-            self.outcomes[index] = Rejected(
-                reason=Reason.NEEDS_PERSON, detail=whose_number(possible, self._consent.get(write.object))
-            )
+            question = whose_number(possible, self._consent.get(original.object))
+            write.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=question)
         elif term.match.none is IfNone.CREATE:
-            self.found[index] = None
-            self.writes[index] = replace(write, match=None)
+            write.use_record(None)
+            write.record_write = replace(original, match=None)
         else:
-            self.outcomes[index] = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
+            write.outcome = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
 
-    def _serialize_duplicates(self) -> None:
-        """Write a record with two numbers twice in sequence: running batches must not write the same record."""
-        first: dict[str, int] = {}
-        for index in sorted(self.writes):
-            found = self.found.get(index)
-            if found is not None and first.setdefault(found.record_id, index) != index:
-                del self.writes[index]
-                self.outcomes[index] = SAME_RECORD
-
-    def _flag(self, write: RecordWrite) -> str | None:
-        consent = self._consent.get(write.object)
+    def _flag(self, record_write: RecordWrite) -> str | None:
+        """The opt-out flag of the write's table."""
+        consent = self._consent.get(record_write.object)
         return consent.flag if consent is not None else None
 
-    def _opts_out(self, write: RecordWrite) -> bool:
-        flag = self._flag(write)
-        return bool(write.consent) and flag is not None and not write.clears_flag and flag in write.set
+    def _opts_out(self, record_write: RecordWrite) -> bool:
+        flag = self._flag(record_write)
+        sets_flag = flag is not None and flag in record_write.set
+        return bool(record_write.consent) and sets_flag and not record_write.clears_flag
 
-    def _is_out(self, write: RecordWrite, one: Candidate) -> bool:
-        return same(one.flag, self._consent[write.object].opted_out)
+    def _is_other_without_flag(self, write: Write, candidate: Candidate) -> bool:
+        """Whether this is another record than the write's own, and not opted out yet."""
+        if write.found is not None and candidate.record_id == write.found.record_id:
+            return False
+        return not same(candidate.flag, self._consent[write.original.object].opted_out)
 
 
 def pattern(phone: Phone) -> str:
@@ -307,18 +277,45 @@ def pattern(phone: Phone) -> str:
     return "%".join(national_part(phone)[-DIGITS:])
 
 
-def _keys(table: TableInfo, terms: Sequence[Term]) -> dict[str, str]:
+def _keys(terms: Sequence[SearchTerm]) -> dict[str, str]:
     """The keys of the writes by their form in the column: a key in the id column is an id that is made of it."""
-    writes = [one.write for one in terms]
-    return {own_id(table, one.key_field, one.key) or one.key: one.key for one in writes}
+    keys: dict[str, str] = {}
+    for term in terms:
+        original = term.write.original
+        keys[own_id(term.write.table, original.key_field, original.key) or original.key] = original.key
+    return keys
 
 
-def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
-    """The write to an existing record; with `adopt` the record also gets the key, so that others can use it."""
-    fields = {write.key_field: write.key, **write.set} if adopt else write.set
-    return write.at(record_id, fields)
+def _is_matched(write: Write) -> bool:
+    """Whether its record was found, or may be created."""
+    return write.assumption is Assumption.FOUND
 
 
-def _halves(terms: Sequence[Term]) -> list[list[Term]]:
+def _use_record(write: Write, found: Found, *, gets_key: bool = False) -> None:
+    """Write to this record; with `gets_key` it also gets the write's key, so that other writes find it by the key."""
+    original = write.original
+    fields = {original.key_field: original.key, **original.set} if gets_key else original.set
+    write.use_record(found)
+    write.record_write = original.at(found.record_id, fields)
+
+
+def _fail(terms: Iterable[SearchTerm], outcome: Outcome) -> None:
+    for term in terms:
+        term.write.assumption, term.write.outcome = Assumption.ANY, outcome
+
+
+def _serialize_duplicates(writes: Iterable[Write]) -> None:
+    """Write a record with two numbers twice in sequence: running batches must not write the same record."""
+    first: dict[str, Write] = {}
+    for write in writes:
+        if (
+            _is_matched(write)
+            and write.found is not None
+            and first.setdefault(write.found.record_id, write) is not write
+        ):
+            write.assumption, write.outcome = Assumption.ANY, SAME_RECORD
+
+
+def _halves(terms: Sequence[SearchTerm]) -> list[list[SearchTerm]]:
     middle = len(terms) // 2
     return [list(terms[:middle]), list(terms[middle:])]

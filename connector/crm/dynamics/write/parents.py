@@ -4,31 +4,30 @@ A merged record keeps its key, so a lookup that is bound by the key alone would 
 that does not exist (an alternative, or no parent) is decided here too.
 """
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 
 from msgspec.structs import replace
 
 from connector.crm.dynamics.client.api import GUID
-from connector.crm.dynamics.client.tables import TableInfo, Tables
+from connector.crm.dynamics.client.tables import Tables
 from connector.crm.dynamics.write.bodies import Unwritable, own_id, target_of
-from connector.crm.dynamics.write.dependencies import relations
+from connector.crm.dynamics.write.dependencies import parents_by_column
 from connector.crm.dynamics.write.lookups import LookUp, Wanted
+from connector.crm.dynamics.write.writes import Write
 from connector.model.operation import ID_FIELD, Fields, Parent, RecordWrite
 from connector.model.outcome import Reason, Retry
 
-ParentKey = tuple[int, str, int]  # index of a write, its lookup column, and index of the alternative
+ParentKey = tuple[Write, str, int]  # a write, its lookup column, and the place of the alternative
 
 
-def parents_to_find(
-    index: int, write: RecordWrite, table: TableInfo, tables: Tables, batch_parents: Container[str]
-) -> dict[ParentKey, Wanted]:
-    """The parents of a write to look up; `batch_parents` are the columns whose parents are in the batch."""
+def parents_to_find(write: Write, tables: Tables) -> dict[ParentKey, Wanted]:
+    """The parents of a write to look up: those that are not certain to be in the batch."""
     wanted: dict[ParentKey, Wanted] = {}
-    for name, parent in relations(write):
-        if name in batch_parents:
+    for column, parent in parents_by_column(write.record_write):
+        if column in write.parents:
             continue
         try:
-            target = tables.get(target_of(table, name, parent))
+            target = tables.get(target_of(write.table, column, parent))
         except Unwritable:
             continue  # building the body reports it
         if target is None or not (parent.otherwise or parent.or_none or target.mergeable):
@@ -37,37 +36,40 @@ def parents_to_find(
             if alternative.key_field == ID_FIELD and not GUID.fullmatch(alternative.key):
                 continue
             record_id = own_id(target, alternative.key_field, alternative.key)
-            column = target.id_column if record_id else alternative.key_field
-            wanted[index, name, place] = Wanted(
-                index=(index, name, place), table=target, column=column, value=record_id or alternative.key
+            wanted[write, column, place] = Wanted(
+                result_key=(write, column, place),
+                table=target,
+                column=target.id_column if record_id else alternative.key_field,
+                value=record_id or alternative.key,
             )
     return wanted
 
 
-def name_parents(
-    index: int, write: RecordWrite, wanted: Mapping[ParentKey, Wanted], look_up: LookUp
-) -> RecordWrite | Retry:
+def name_parents(write: Write, wanted: Mapping[ParentKey, Wanted], look_up: LookUp) -> RecordWrite | Retry:
     """The write with its parents named by id, or its outcome if a parent does not exist."""
-    named: dict[str, Parent | None] = {}
-    for name, parent in relations(write):
-        places = [(index, name, place) for place in range(len(parent.ways)) if (index, name, place) in wanted]
-        if not places:
+    record_write = write.record_write
+    parents: dict[str, Parent | None] = {}  # by lookup column; None: it is left out
+    for column, parent in parents_by_column(record_write):
+        keys = [(write, column, place) for place in range(len(parent.ways)) if (write, column, place) in wanted]
+        if not keys:
             continue
-        found = next((one for place in places if (one := look_up.found.get(place))), None)
+        found = next((record for key in keys if (record := look_up.found.get(key))), None)
         if found is not None:
-            named[name] = Parent(ID_FIELD, found.record_id, object=parent.object)
+            parents[column] = Parent(ID_FIELD, found.record_id, object=parent.object)
         elif parent.or_none:
-            named[name] = None
+            parents[column] = None
         else:
-            detail = f"no record has the key of {write.object}.{name}"
+            detail = f"no record has the key of {record_write.object}.{column}"
             return Retry(reason=Reason.PARENT_MISSING, detail=detail)
-    return replace(write, set=_with_parents(write.set, named), create=_with_parents(write.create, named))
+    return replace(
+        record_write, set=_with_parents(record_write.set, parents), create=_with_parents(record_write.create, parents)
+    )
 
 
-def _with_parents(fields: Fields, named: Mapping[str, Parent | None]) -> Fields:
+def _with_parents(fields: Fields, parents: Mapping[str, Parent | None]) -> Fields:
     """The fields with these parents, without those that do not exist."""
     return {
-        name: named.get(name, value) or value
-        for name, value in fields.items()
-        if not (name in named and named[name] is None)
+        column: parents.get(column, value) or value
+        for column, value in fields.items()
+        if not (column in parents and parents[column] is None)
     }

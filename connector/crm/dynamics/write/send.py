@@ -4,20 +4,18 @@ import asyncio
 from collections import deque
 from collections.abc import Collection, Sequence
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.crm.dynamics.client import responses
-from connector.crm.dynamics.client.api import GUID, Operation
 from connector.crm.dynamics.client.responses import Answer, RequestFailed
-from connector.crm.dynamics.client.tables import TableInfo
 from connector.crm.dynamics.client.web_api import WebApi
+from connector.crm.dynamics.write.items import Item
+from connector.crm.dynamics.write.writes import Write
 from connector.model.outcome import Reason, Rejected, Retry
 
 # Operations of a batch run one after the other, so a large one gains nothing but takes longer than a request may.
 OPERATIONS = 125
 
-NO_CONTENT = 204
 OTHER_RECORD = replace(responses.not_theirs("the result of no record, or of another one"), in_doubt=True)
 
 # After one of these nothing more is sent: the cause is the org or our user, and not a record.
@@ -41,26 +39,6 @@ STOPPING_ALONE = STOPPING - {Reason.TIMEOUT, Reason.CONNECTION_LOST, Reason.UNEX
 REFUSED_IN_A_ROW = 14
 
 
-class Item(Struct, frozen=True, kw_only=True):
-    """A write that is ready to be sent."""
-
-    index: int
-    table: TableInfo
-    operation: Operation
-    record_id: str | None = None
-    insert: bool = False  # it is assumed that there is no such record
-    left_out: tuple[str, ...] = ()
-
-    def matches(self, answer: Answer) -> bool:
-        """Whether the reply shows the record of this item, if the operation asks for the record."""
-        if "Prefer" not in self.operation.headers or answer.status == NO_CONTENT:
-            return True
-        named = answer.body.get(self.table.id_column) if isinstance(answer.body, dict) else None
-        if not isinstance(named, str) or not GUID.fullmatch(named):
-            return False
-        return self.record_id is None or named.lower() == self.record_id.lower()
-
-
 class Sending:
     """Sends the operations of one claimed batch. `stopped` is set if nothing more can be sent."""
 
@@ -69,16 +47,16 @@ class Sending:
         self.stopped: Retry | None = None
         self._unknown_codes = 0  # requests refused with an unknown code
 
-    async def run(self, items: Sequence[Item]) -> dict[int, Answer | RequestFailed]:
-        """The result of each item, by its index."""
-        results: dict[int, Answer | RequestFailed] = {}
+    async def run(self, items: Sequence[Item]) -> list[Answer | RequestFailed]:
+        """Send the items. Returns their results, in the same order."""
+        results: dict[Write, Answer | RequestFailed] = {}
         waiting_batches = deque(list(items[start : start + OPERATIONS]) for start in range(0, len(items), OPERATIONS))
 
         async def send_waiting() -> None:
             while waiting_batches and self.stopped is None:
                 batch = waiting_batches.popleft()
                 try:
-                    answers = await self._web.batch([one.operation for one in batch])
+                    answers = await self._web.batch([item.operation for item in batch])
                 except RequestFailed as failed:
                     waiting_batches.extendleft(reversed(self._settle_failed_batch(batch, failed, results)))
                 else:
@@ -87,30 +65,30 @@ class Sending:
         await asyncio.gather(*(send_waiting() for _ in range(min(self._web.gate.at_once, len(waiting_batches)))))
         if self.stopped is not None:
             unsent = RequestFailed(replace(self.stopped, in_doubt=False))
-            results |= {item.index: unsent for batch in waiting_batches for item in batch}
-        return results
+            results |= {item.write: unsent for batch in waiting_batches for item in batch}
+        return [results[item.write] for item in items]
 
     def _settle(
         self,
         batch: Sequence[Item],
         answers: Sequence[Answer | RequestFailed],
-        results: dict[int, Answer | RequestFailed],
+        results: dict[Write, Answer | RequestFailed],
     ) -> None:
         for item, answer in zip(batch, answers, strict=True):
-            results[item.index] = answer
+            results[item.write] = answer
             if isinstance(answer, RequestFailed):
                 self._stop(answer, STOPPING_ALONE)
             elif not item.matches(answer):
-                results[item.index] = RequestFailed(OTHER_RECORD)
+                results[item.write] = RequestFailed(OTHER_RECORD)
 
     def _settle_failed_batch(
-        self, batch: list[Item], failed: RequestFailed, results: dict[int, Answer | RequestFailed]
+        self, batch: list[Item], failed: RequestFailed, results: dict[Write, Answer | RequestFailed]
     ) -> list[list[Item]]:
         """Settle a batch that failed as a whole. Returns smaller batches if a smaller one may succeed."""
         if len(batch) > 1 and self._should_split(failed):
             middle = len(batch) // 2
             return [batch[:middle], batch[middle:]]
-        results |= {item.index: failed for item in batch}
+        results |= {item.write: failed for item in batch}
         self._stop(failed, STOPPING if self._unknown_codes <= REFUSED_IN_A_ROW else STOPPING | {Reason.UNKNOWN_CODE})
         return []
 

@@ -9,15 +9,18 @@ from connector.crm.dynamics.client.responses import RequestFailed
 from connector.crm.dynamics.client.tables import Tables
 from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.crm.dynamics.traits import TRAITS
-from connector.crm.dynamics.write.batch import Batch, not_sent
-from connector.crm.dynamics.write.dependencies import find_dependencies, relations
+from connector.crm.dynamics.write.batch import Batch
+from connector.crm.dynamics.write.dependencies import find_dependencies, parents_by_column
 from connector.crm.dynamics.write.match import Matching
+from connector.crm.dynamics.write.writes import Write, settle_unsent, without_outcome
 from connector.model.consent_fields import ConsentFields
 from connector.model.http import Http
-from connector.model.operation import ID_FIELD, Parent, RecordWrite
+from connector.model.operation import ID_FIELD, RecordWrite
 from connector.model.outcome import Outcome, Reason, Rejected
 from connector.model.record_number import NO_REGION, NumberReader
 from connector.ports import Task
+
+NO_RECORD = Rejected(reason=Reason.BAD_COMMAND, detail="Dynamics takes records, not service commands")
 
 
 class DynamicsSink:
@@ -48,52 +51,40 @@ class DynamicsSink:
 
         Failed calls and rejected records become outcomes; nothing is raised for them.
         """
+        records = [(task, task.operation) for task in tasks if isinstance(task.operation, RecordWrite)]
+        writes = [Write(task=task, original=record_write) for task, record_write in records]
+        await self._write(http, writes)
+        done = iter(writes)
+        return [next(done).result if isinstance(task.operation, RecordWrite) else NO_RECORD for task in tasks]
+
+    async def _write(self, http: Http, writes: Sequence[Write]) -> None:
         web = WebApi(http, self._gate)
-        outcomes: dict[int, Outcome] = {}
-        writes: dict[int, RecordWrite] = {}
-        for index, task in enumerate(tasks):
-            validated = self._validated(task)
-            if isinstance(validated, RecordWrite):
-                writes[index] = validated
-            else:
-                outcomes[index] = validated
-        records = {index: task.operation for index, task in enumerate(tasks) if isinstance(task.operation, RecordWrite)}
-        related = {index: named for index, write in records.items() if (named := relations(write))}
-        matching = Matching(web, self._tables.get, numbers=self._numbers, consent=self._consent_fields)
+        for write in writes:
+            write.outcome = self._refusal(write.original)
+        find_dependencies(writes)
+        matching = Matching(web, numbers=self._numbers, consent=self._consent_fields)
+        matched: list[Write] = []
         try:
-            await self._learn(web, writes, related, outcomes)
-            await matching.run(
-                {
-                    index: tasks[index]
-                    for index, one in writes.items()
-                    if one.match is not None and index not in outcomes
-                }
-            )
+            await self._learn(web, without_outcome(writes))
+            matched = [write for write in without_outcome(writes) if write.original.match is not None]
+            await matching.run(matched)
         except RequestFailed as failed:
-            outcomes |= {index: not_sent(failed) for index in writes if index not in outcomes}
-            return [outcomes[index] for index in range(len(tasks))]
-        writes |= matching.writes
-        outcomes |= matching.outcomes
-        dependencies = find_dependencies(records, related)
-        matching.link_children(dependencies, writes, outcomes)
-        batch = Batch(
-            web, self._tables, self._consent_fields, tasks, writes, dependencies, outcomes, dict(matching.found)
-        )
+            settle_unsent([*without_outcome(writes), *matched], failed)
+            return
+        matching.link_children(writes)
+        batch = Batch(web, self._tables, self._consent_fields, writes)
         await batch.run()
         for name in batch.stale:
             self._tables.forget(name)
-        await matching.conclude(outcomes, partial(self.write, http))
-        return [outcomes[index] for index in range(len(tasks))]
+        await matching.conclude(partial(self.write, http))
 
     async def prepare(self, http: Http, names: Iterable[str]) -> None:
         """Read the definitions of these tables, as the first batch would."""
         with suppress(RequestFailed, BadName):
-            await self._tables.learn(WebApi(http, self._gate), [one for one in names if identifier(one)])
+            await self._tables.learn(WebApi(http, self._gate), [name for name in names if identifier(name)])
 
-    def _validated(self, task: Task) -> RecordWrite | Rejected:
-        write = task.operation
-        if not isinstance(write, RecordWrite):
-            return Rejected(reason=Reason.BAD_COMMAND, detail="Dynamics takes records, not service commands")
+    def _refusal(self, write: RecordWrite) -> Rejected | None:
+        """Why the write cannot be sent; None if it can."""
         try:
             for name in (write.object, *((write.key_field,) if write.keyed else ())):
                 identifier(name)
@@ -110,24 +101,20 @@ class DynamicsSink:
                 f"consent_fields has no entry for {write.object}, so its flag cannot be checked before it is cleared"
             )
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
-        return write
+        return None
 
-    async def _learn(
-        self,
-        web: WebApi,
-        writes: Mapping[int, RecordWrite],
-        related: Mapping[int, Sequence[tuple[str, Parent]]],
-        outcomes: dict[int, Outcome],
-    ) -> None:
+    async def _learn(self, web: WebApi, writes: Sequence[Write]) -> None:
         """Read the definitions of the tables, and of those that lookups point to. Raises RequestFailed."""
-        await self._tables.learn(web, {write.object for write in writes.values()})
+        await self._tables.learn(web, {write.original.object for write in writes})
         targets: set[str] = set()
-        for index, write in writes.items():
-            table = self._tables.get(write.object)
+        for write in writes:
+            table = self._tables.get(write.original.object)
             if table is None:
-                detail = f"the org has no table {write.object}, or the application user may not see it"
-                outcomes[index] = Rejected(reason=Reason.CONFIGURATION, detail=detail)
+                detail = f"the org has no table {write.original.object}, or the application user may not see it"
+                write.outcome = Rejected(reason=Reason.CONFIGURATION, detail=detail)
                 continue
-            for name, _ in related.get(index, ()):
-                targets |= table.lookups.get(name, {}).keys()
+            write.table = table
+            if write.is_child:
+                for column, _ in parents_by_column(write.original):
+                    targets |= table.lookups.get(column, {}).keys()
         await self._tables.learn(web, targets)
