@@ -103,6 +103,24 @@ async def test_the_record_of_last_time_is_used_without_a_search_and_followed_whe
     assert (await deliver(org, task))[0].record_id == winner
 
 
+async def test_an_opt_in_for_a_record_that_is_merged_before_the_write_leaves_the_opt_out_of_the_kept_record(org):
+    found, opted_out = await org.load(
+        "contact", {"lastname": "A", "mobilephone": NUMBER}, {"lastname": "B", "crmc_smsoptout": True}
+    )
+    writer = sink()
+    await writer.prepare(org, ["contact"])
+
+    async def merge():
+        await org.control("POST", "merge", {"table": "contact", "winner": opted_out, "loser": found})
+
+    org.between = merge()  # after the search, before the write
+    opt_in = replace(matched(NUMBER, crmc_smsoptout=False), consent=("crmc_smsoptout",), clears_flag=True)
+    (outcome,) = await writer.write(org, [Task(opt_in, shadow={"crmc_smsoptout": False})])
+    assert (outcome.record_id, outcome.left_out) == (opted_out, ("crmc_smsoptout",))
+    flags = {row["contactid"]: row["crmc_smsoptout"] for row in await org.records("contact")}
+    assert flags[opted_out]
+
+
 async def test_a_record_whose_number_is_in_other_digits_is_found_if_a_feed_has_shown_it(org):
     written = "".join(chr(0x660 + int(digit)) for digit in NUMBER[3:])
     shown, changed = await org.load(

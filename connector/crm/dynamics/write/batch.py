@@ -188,12 +188,8 @@ def _settle_success(item: Item, answer: Answer) -> None:
     write = item.write
     row = answer.body if isinstance(answer.body, dict) else {}
     record_id = item.record_id or str(row.get(write.table.id_column) or "")
-    kept = row.get("_masterid_value") if row.get("merged") is True else None
-    if isinstance(kept, str):
-        if write.record_write.key_field == ID_FIELD:
-            write.resend_to(Found(record_id=kept, merged=record_id))
-        else:
-            write.look_up_again()
+    if row.get("merged") is True and isinstance(row.get("_masterid_value"), str):
+        write.look_up_again()  # finds the record that was kept, with its flag
         return
     write.record_id = record_id or None
     created = item.insert or answer.status == CREATED
@@ -230,7 +226,8 @@ def _settle_existing(item: Item, failed: RequestFailed) -> None:
     elif item.record_id is None or write.record_write.clears_flag:
         write.look_up_again()
     elif write.record_write.set:
-        write.resend_to(Found(record_id=item.record_id))
+        write.use_record(Found(record_id=item.record_id))
+        write.to_resend = True
     else:
         # Written before: a reply was lost, or the event was repeated.
         write.record_id = item.record_id

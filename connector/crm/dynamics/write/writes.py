@@ -61,11 +61,6 @@ class Write:
         """Look up its record and send it again: its assumption was wrong."""
         self.assumption, self.found, self.to_resend = Assumption.ASK, None, True
 
-    def resend_to(self, found: Found) -> None:
-        """Send it again, to this record: its assumption was wrong."""
-        self.use_record(found)
-        self.to_resend = True
-
 
 def without_outcome(writes: Iterable[Write]) -> list[Write]:
     """The writes that have no outcome yet."""
