@@ -9,12 +9,12 @@ from typing import Any
 
 from connector.admin import labels
 from connector.admin.advice import cure
-from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.context import AdminContext, get_field, get_flag, reject_unknown
 from connector.admin.dead_letters import dead_discard, parked_discard, parked_release
 from connector.admin.failure_groups import cause_of
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.admin.open_questions import DROP, RELEASE
-from connector.admin.replays import UNDER_WAY, dead_retry, for_replay, replay
+from connector.admin.replays import UNDER_WAY, dead_retry, replay, replayable_events
 from connector.admin.stop_questions import WAS, WAS_NOT, answer_stop
 from connector.consent.stop_questions import question_about
 from connector.model.errors import ConnectorError
@@ -27,7 +27,7 @@ from connector.store.actions import Action, EventNow, StateCount
 RETRY, DISCARD, REPLAY = "retry", "discard", "replay"
 LISTED = 100  # events that are listed one by one
 SHOWN = 20  # actions
-MOST = 10_000  # events of a replay, or of a suspended rule, that are followed
+MAX_EVENTS = 10_000  # events of a replay, or of a suspended rule, that are followed
 NOTHING = {EventState.IGNORED, EventState.UNMATCHED, EventState.NO_CHANGE, EventState.SUPERSEDED}
 
 WORDS = {
@@ -53,14 +53,14 @@ async def action_preview(context: AdminContext, payload: Mapping[str, Any]) -> d
     """What an action would do. `what` is the action; `ids`, `group`, `rule` or a filter of events say to which events."""
     what, which, reveal = _read(payload)
     ids = await _concerned(context, what, which)
-    named = len(set(which["ids"])) if "ids" in which else len(ids)
-    if not ids and named:
+    chosen = len(set(which["ids"])) if "ids" in which else len(ids)
+    if not ids and chosen:
         raise ConnectorError(NONE_CONCERNED[what])
-    said: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "what": what,
         "words": _words(what, which, len(ids)),
         "events": len(ids),
-        "left_out": max(0, named - len(ids)) if what in NONE_CONCERNED else 0,
+        "left_out": max(0, chosen - len(ids)) if what in NONE_CONCERNED else 0,
         "open_opt_outs": len({one.event_id for one in context.store.consents.open_of(ids, context.now())}),
         "stops_tried": 0,
         "may_be_done": [],
@@ -70,16 +70,16 @@ async def action_preview(context: AdminContext, payload: Mapping[str, Any]) -> d
     if what in {RETRY, REPLAY}:
         command: Command = dead_retry if what == RETRY else replay
         done = await command(context, {**which, "dry_run": True, "reveal": reveal})
-        said |= {"preview": done.get("preview"), "stops_tried": done.get("stops_tried", 0)}
+        answer |= {"preview": done.get("preview"), "stops_tried": done.get("stops_tried", 0)}
         if what == REPLAY and "to_replay" in done:
-            said["to_replay"] = done["to_replay"]
+            answer["to_replay"] = done["to_replay"]
     elif what == RELEASE:
-        said["operations"] = _operations(context, ids, reveal=reveal)
-    return said
+        answer["operations"] = _operations(context, ids, reveal=reveal)
+    return answer
 
 
 async def action_do(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """Do it. `who` is the person. The answer has the `action`, by which action_show() says what became of each event."""
+    """Do an action. `who` is the person. By the `action` of the answer, action_show() says what became of each event."""
     given = dict(payload)
     who = get_field(given, "who", str) or "a person"
     given.pop("who", None)
@@ -98,7 +98,9 @@ async def action_do(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
         case "replay":
             await replay(context, which)
         case _:
-            ids = (await answer_stop(context, {"id": _only(which), "answer": what}))["planned"] or [_only(which)]
+            ids = (await answer_stop(context, {"id": _only_event(which), "answer": what}))["planned"] or [
+                _only_event(which)
+            ]
     words = _words(what, which, len(ids))
     action = await context.store.actions.add(who, words, ids, context.now())
     return {"action": action, "words": words, "events": len(ids), "may_be_done": left}
@@ -132,7 +134,7 @@ async def actions_list(context: AdminContext, payload: Mapping[str, Any]) -> dic
 
 
 def _document(action: Action) -> dict[str, Any]:
-    return {"id": action.id, "at": when(action.at), "who": action.who, "words": action.words}
+    return {"id": action.id, "at": iso_time(action.at), "who": action.who, "words": action.words}
 
 
 def _read(payload: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool]:
@@ -141,15 +143,15 @@ def _read(payload: Mapping[str, Any]) -> tuple[str, dict[str, Any], bool]:
     what = get_field(payload, "what", str, "")
     if what not in WORDS:
         raise ConnectorError("there is no such action")
-    return what, which, bool(get_field(payload, "reveal", bool, False))
+    return what, which, get_flag(payload, "reveal")
 
 
 async def _concerned(context: AdminContext, what: str, which: Which) -> list[int]:
     """The events that the action concerns. Raises ConnectorError."""
     if what == REPLAY:
-        found, _ = await for_replay(context, which)
-        if len(found) > MOST:
-            raise ConnectorError(f"these are more than {MOST} events: choose fewer, or use `connector replay`")
+        found, _ = await replayable_events(context, which)
+        if len(found) > MAX_EVENTS:
+            raise ConnectorError(f"these are more than {MAX_EVENTS} events: choose fewer, or use `connector replay`")
         return sorted(one.id for one in found)
     if what in {RETRY, DISCARD} and "ids" not in which:
         reject_unknown(which, "group", "rule")
@@ -157,10 +159,10 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
         cause = {"rule": get_field(which, "rule", str)} if group is None else cause_of(context, group)
         if not any(cause.values()):
             raise ConnectorError("say which: events, a group or a rule")
-        held = context.store.suspensions.held_by(cause["rule"], MOST) if group is None and what == RETRY else []
+        held = context.store.suspensions.held_by(cause["rule"], MAX_EVENTS) if group is None and what == RETRY else []
         return sorted({*context.store.dead_letters.chosen(**cause), *held})
     if what in {WAS, WAS_NOT}:
-        asked = context.event(_only(which))
+        asked = context.event(_only_event(which))
         if asked.event is None or asked.event.verdict is not Verdict.MAYBE_STOP:
             return [asked.id]
         question = question_about(asked.event)
@@ -178,7 +180,7 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
     )
 
 
-def _only(which: Which) -> Any:
+def _only_event(which: Which) -> Any:
     ids = get_field(which, "ids", list)
     if not ids or len(ids) != 1:
         raise ConnectorError("an answer is given for one event, and holds for all equal texts")
@@ -232,18 +234,18 @@ def _summary(events: int, counts: Sequence[StateCount], lines: Sequence[EventNow
     return ", ".join([f"{first} of {events} {rest}", *parts[1:]])
 
 
-def _is_refused(one: EventNow) -> bool:
-    return one.state is EventState.DEAD and one.reason is not Reason.NEEDS_PERSON
+def _is_refused(event: EventNow) -> bool:
+    return event.state is EventState.DEAD and event.reason is not Reason.NEEDS_PERSON
 
 
-def _line(context: AdminContext, one: EventNow) -> dict[str, Any]:
-    own = cure_of_code(context.loaded, one.sink or "", one.code)
+def _line(context: AdminContext, event: EventNow) -> dict[str, Any]:
+    own = cure_of_code(context.loaded, event.sink or "", event.code)
     return {
-        "event": one.event_id,
-        "state": one.state.value,
-        "words": labels.EVENT_STATES[one.state],
-        "sink": one.sink,
-        "reason": one.reason.value if one.reason else None,
-        "detail": Masked().text(one.detail) if one.detail else None,
-        "cure": cure(one.reason, str(one.event_id), own) if one.state is EventState.DEAD else None,
+        "event": event.event_id,
+        "state": event.state.value,
+        "words": labels.EVENT_STATES[event.state],
+        "sink": event.sink,
+        "reason": event.reason.value if event.reason else None,
+        "detail": Masked().text(event.detail) if event.detail else None,
+        "cure": cure(event.reason, str(event.event_id), own) if event.state is EventState.DEAD else None,
     }

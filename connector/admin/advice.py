@@ -7,11 +7,11 @@ COMMANDS = ("dead retry", "dead discard", "parked release", "parked discard", "r
 
 
 def cure(reason: Reason | str | None, which: str = "", own: str = "") -> str | None:
-    """The advice; None if there is no reason. `own` is that for the sink's own error code; `which`: see addressed()."""
-    return None if reason is None else addressed(own or CURES[Reason(reason)].dead_letter, which)
+    """The advice; None if there is no reason. `own` is that for the sink's own error code; `which`: see complete_commands()."""
+    return None if reason is None else complete_commands(own or CURES[Reason(reason)].dead_letter, which)
 
 
-def addressed(text: str, which: str) -> str:
+def complete_commands(text: str, which: str) -> str:
     """The advice with its commands as they can be typed: `which` says of what, such as an event's id or `--group 3fa20c`."""
     if not which:
         return text

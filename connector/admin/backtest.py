@@ -63,7 +63,7 @@ class Backtest:
 
     def _take(self, event_id: int, event: Event, known: Known) -> None:
         old, new = plan(event, self._before, known), plan(event, self._after, known)
-        self.worse += _leads_on(old) and not _leads_on(new)
+        self.worse += _leads_to_something(old) and not _leads_to_something(new)
         self.summary.add(event_id, event.msisdn, new.state.value, tuple(differences(event, old, new)))
 
 
@@ -75,12 +75,14 @@ def differences(event: Event, old: Plan, new: Plan) -> Iterator[Change]:
     before, after = _result(old), _result(new)
     if before != after:
         yield Change(kind=Kind.CHANGED, rule="", what=RESULT, before=before, after=after, consent=opt_out)
-    words = [sorted(labels.decision(one) for one in each.decisions) for each in (old, new)]
+    words = [sorted(labels.decision_sentence(one) for one in each.decisions) for each in (old, new)]
     if words[0] != words[1]:
         concerns = opt_out or any(one.word is Verdict.OPT_OUT for one in (*old.decisions, *new.decisions))
-        said = [", ".join(each) or "no decision" for each in words]
+        sentences = [", ".join(each) or "no decision" for each in words]
         rule = next((one.rule for one in (*new.decisions, *old.decisions) if one.rule), "")
-        yield Change(kind=Kind.CHANGED, rule=rule, what=CONSENT, before=said[0], after=said[1], consent=concerns)
+        yield Change(
+            kind=Kind.CHANGED, rule=rule, what=CONSENT, before=sentences[0], after=sentences[1], consent=concerns
+        )
     for system in new.not_reached:
         if system not in old.not_reached:
             yield Change(kind=Kind.ADDED, rule="", what=NOT_TOLD, after=f"{system} is not told of it", consent=True)
@@ -94,7 +96,7 @@ def _result(done: Plan) -> str:
     return f"{done.state.value} ({done.reason.value})" if done.reason else done.state.value
 
 
-def _leads_on(done: Plan) -> bool:
+def _leads_to_something(done: Plan) -> bool:
     return done.state not in {EventState.UNMATCHED, EventState.DEAD}
 
 

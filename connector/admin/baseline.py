@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
+from connector.admin.context import AdminContext, get_flag, get_limit, reject_unknown
 from connector.admin.masking import Masked
 from connector.consent.changes import CHANGED
 from connector.consent.ledger_state import decisions, fold_ledger
@@ -35,8 +35,8 @@ class _Found:
 async def baseline(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """What the existing opt-outs would send. With `send` they are stored as events and planned as usual."""
     reject_unknown(payload, "send", "limit", "reveal")
-    send, limit = get_field(payload, "send", bool, False), get_limit(payload)
-    masked = Masked(reveal=bool(get_field(payload, "reveal", bool, False)))
+    send, limit = get_flag(payload, "send"), get_limit(payload)
+    masked = Masked(reveal=get_flag(payload, "reveal"))
     found = _find(context)
     planned = plan_in_order(
         list(enumerate(found.events)),
@@ -91,19 +91,19 @@ def _find(context: AdminContext) -> _Found:
     return _Found(list(events.values()), len(records), without, already, same)
 
 
-def _event(context: AdminContext, one: OptedOut, phone: Phone, flag: str) -> Event:
+def _event(context: AdminContext, record: OptedOut, phone: Phone, flag: str) -> Event:
     """As if a person had set the flag just now. It belongs to no poll, because a person's own order is not parked."""
-    digest = hashlib.sha256(f"{phone.e164}={one.fields.get(flag)!r}".encode()).hexdigest()[:16]
+    digest = hashlib.sha256(f"{phone.e164}={record.fields.get(flag)!r}".encode()).hexdigest()[:16]
     return Event(
-        key=joined_key(one.crm, "baseline", one.record_id, digest),
-        provider=one.crm,
+        key=joined_key(record.crm, "baseline", record.record_id, digest),
+        provider=record.crm,
         shape=CHANGED,
         action=CHANGED,
         verdict=Verdict.OPT_OUT,
         received_at=context.now(),
         msisdn=phone,
-        object=one.object,
-        record={ID_FIELD: one.record_id, **one.fields},
+        object=record.object,
+        record={ID_FIELD: record.record_id, **record.fields},
         changed=(flag,),
     )
 

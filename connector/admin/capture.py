@@ -78,7 +78,7 @@ def _plain(value: object) -> object:
 
 
 def _test(rules: Ruleset, file: CompiledFile, event: Event, known: Known, event_id: int) -> dict[str, Any]:
-    disguise = Disguise(event.msisdn, _ids(event), _kept(rules, event))
+    disguise = Disguise(event.msisdn, _ids(event), _kept_words(rules, event))
     test: dict[str, Any] = {"name": f"event {event_id}: {event.action or event.shape}"}
     if given := _given(known, disguise):
         test["given"] = {"subscriptions": given}
@@ -96,7 +96,7 @@ def _ids(event: Event) -> dict[str, str]:
     return {str(value): f"{name.removesuffix('_id')}-1" for name in IDS if (value := getattr(event, name)) is not None}
 
 
-def _kept(rules: Ruleset, event: Event) -> set[str]:
+def _kept_words(rules: Ruleset, event: Event) -> set[str]:
     kept = {word for text in rules.texts.values() for word in words_of(text)}
     for name in ("keyword", "action", "status", "status_detail"):
         kept |= words_of(getattr(event, name) or "")

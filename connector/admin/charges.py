@@ -7,8 +7,8 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown, stored_id
-from connector.admin.masking import Masked, when
+from connector.admin.context import AdminContext, get_field, get_flag, get_limit, reject_unknown, stored_id
+from connector.admin.masking import Masked, iso_time
 from connector.charging import checks
 from connector.charging.results import FIRST_ASK, conclude, try_again
 from connector.config.validation import did_you_mean
@@ -51,10 +51,10 @@ async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> 
     day = _day(payload, first, today)
     if day < today:
         raise ConnectorError(f"{day} is over: see `connector charges list`")
-    masked = Masked(reveal=get_field(payload, "reveal", bool, False))
+    masked = Masked(reveal=get_flag(payload, "reveal"))
     charges: list[tuple[Agreement, Charge | NewCharge]] = [
-        *((one.agreement, one) for one in _open(context, provider, day, first)),
-        *await _new(context, provider, rules, day, first),
+        *((one.agreement, one) for one in _open_charges(context, provider, day, first)),
+        *await _new_charges(context, provider, rules, day, first),
     ]
     lines = []
     for number, (agreement, charge) in enumerate(charges):
@@ -67,7 +67,7 @@ async def charges_preview(context: AdminContext, payload: Mapping[str, Any]) -> 
         "day": day.isoformat(),
         "enabled": rules.enabled,
         "paused": context.store.charge_runs.control(provider).paused_why,
-        "waits": _hold(context, provider, rules, day, size, is_next=day <= first),
+        "waits": _why_run_waits(context, provider, rules, day, size, is_next=day <= first),
         "hours": f"{rules.opens:%H:%M} to {rules.closes:%H:%M} {rules.zone.key}",
         "charges": lines,
         "count": sum(line["what"] == "charge" for line in lines),
@@ -89,7 +89,7 @@ async def charges_list(context: AdminContext, payload: Mapping[str, Any]) -> dic
         period=_period(payload),
         limit=limit,
     )
-    masked = Masked(reveal=get_field(payload, "reveal", bool, False))
+    masked = Masked(reveal=get_flag(payload, "reveal"))
     return {"charges": [charge_document(one, masked) for one in found], "more": len(found) == limit}
 
 
@@ -97,33 +97,33 @@ async def charges_show(context: AdminContext, payload: Mapping[str, Any]) -> dic
     """One charge with its history, its subscription, and what a person may decide."""
     reject_unknown(payload, "id", "reveal")
     charge = _charge(context, payload.get("id"))
-    masked = Masked(reveal=get_field(payload, "reveal", bool, False))
+    masked = Masked(reveal=get_flag(payload, "reveal"))
     agreement = charge.agreement
     return {
         **charge_document(charge, masked),
         "last_day": charge.last_day.isoformat(),
         "attempts": charge.attempt,
-        "sent_at": when(charge.sent_at),
+        "sent_at": iso_time(charge.sent_at),
         "subscription": {
             "id": agreement.subscription_id,
             "service_id": agreement.service_id,
             "keyword": agreement.keyword,
             "short_number": agreement.short_number,
             "amount": None if agreement.amount is None else str(agreement.amount),
-            "began_at": when(agreement.began_at),
+            "began_at": iso_time(agreement.began_at),
             "failed_periods": agreement.failed_periods,
-            "ended_at": when(agreement.ended_at),
+            "ended_at": iso_time(agreement.ended_at),
             "ended_why": agreement.ended_why,
         },
         "history": [
-            {"at": when(one.at), "state": one.state.value, "detail": one.detail}
+            {"at": iso_time(one.at), "state": one.state.value, "detail": one.detail}
             for one in context.store.charges.log(charge.id)
         ],
-        "decisions": [_command(charge, decision) for decision in DECISIONS.get(charge.state, ())],
+        "decisions": [_resolve_command(charge, decision) for decision in DECISIONS.get(charge.state, ())],
     }
 
 
-def _command(charge: Charge, decision: str) -> str:
+def _resolve_command(charge: Charge, decision: str) -> str:
     which = " --transaction ID" if decision == ASK and charge.transaction_id is None else ""
     return f"connector charges resolve {charge.id} --as {decision}{which}"
 
@@ -140,7 +140,7 @@ async def charges_approve(context: AdminContext, payload: Mapping[str, Any]) -> 
     if run is not None and run.state is RunState.APPROVED:
         raise ConnectorError(f"the run of {day} is approved already: see `connector charges list`")
     if run is None:
-        new = await _new(context, provider, rules, day, _next_run_day(context, provider, today))
+        new = await _new_charges(context, provider, rules, day, _next_run_day(context, provider, today))
         size = sum(not one.skipped for _, one in new)
         run = Run(provider=provider, day=day, size=size, state=RunState.WAITING)
     await runs.approve(run, today=today)
@@ -159,7 +159,7 @@ async def charges_resolve(context: AdminContext, payload: Mapping[str, Any]) -> 
     charges = {charge.id: charge for charge in (_charge(context, one) for one in ids)}.values()
     if transaction is not None and len(charges) != 1:
         raise ConnectorError("a transaction belongs to one charge: name one id")
-    changes = [(charge, _decided(context, charge, decision, transaction)) for charge in charges]
+    changes = [(charge, _change_of_decision(context, charge, decision, transaction)) for charge in charges]
     for charge, change in changes:
         if not await context.store.charges.change(charge, change, now=context.now()):
             raise ConnectorError(f"charge {charge.id} has changed meanwhile: see `connector charges show {charge.id}`")
@@ -241,7 +241,7 @@ def _charge(context: AdminContext, named: object) -> Charge:
     return charge
 
 
-def _decided(context: AdminContext, charge: Charge, decision: str, transaction: str | None) -> ChargeChange:
+def _change_of_decision(context: AdminContext, charge: Charge, decision: str, transaction: str | None) -> ChargeChange:
     allowed = DECISIONS.get(charge.state, ())
     if decision not in allowed:
         other = f"only {' or '.join(allowed)} is possible" if allowed else "nothing is to be decided"
@@ -253,17 +253,17 @@ def _decided(context: AdminContext, charge: Charge, decision: str, transaction: 
     rules = _chargers(context).get(charge.agreement.provider)
     if rules is None:
         raise ConnectorError(f"the config has no provider {charge.agreement.provider} that charges donors any more")
-    said = f"a person decided: {decision}"
+    detail = f"a person decided: {decision}"
     if decision == AGAIN:
         return try_again(rules, context.now())
     if decision == ASK:
         known = transaction or charge.transaction_id
         if known is None:
             raise ConnectorError("no transaction id is known: find it at the provider, and give it with --transaction")
-        return ChargeChange(state=ChargeState.ASKING, detail=said, transaction_id=known, wait=FIRST_ASK)
+        return ChargeChange(state=ChargeState.ASKING, detail=detail, transaction_id=known, wait=FIRST_ASK)
     verdict = Verdict.TAKEN if decision == TAKEN else Verdict.FAILED
     return conclude(
-        charge, ChargeAnswer(verdict=verdict, transaction_id=transaction, detail=said), rules, context.now()
+        charge, ChargeAnswer(verdict=verdict, transaction_id=transaction, detail=detail), rules, context.now()
     )
 
 
@@ -313,7 +313,7 @@ def _next_run_day(context: AdminContext, provider: str, today: date) -> date:
     return today + DAY if context.store.charge_runs.is_planned(provider, today) else today
 
 
-async def _new(
+async def _new_charges(
     context: AdminContext, provider: str, rules: ChargeRules, day: date, first: date
 ) -> list[tuple[Agreement, NewCharge]]:
     """What is due for the first time. A day after the next run has only its own charges: earlier runs have the others."""
@@ -331,7 +331,7 @@ async def _new(
         await asyncio.sleep(0)  # callbacks are answered in between
 
 
-def _open(context: AdminContext, provider: str, day: date, first: date) -> list[Charge]:
+def _open_charges(context: AdminContext, provider: str, day: date, first: date) -> list[Charge]:
     """Charges that are stored already and are due: to be tried again, or not sent yet."""
     due = context.store.charges.due_on(provider, day)
     return [one for one in due if day <= first or one.due_day == day]
@@ -364,7 +364,7 @@ def _line(
     }
 
 
-def _hold(
+def _why_run_waits(
     context: AdminContext, provider: str, rules: ChargeRules, day: date, size: int, *, is_next: bool
 ) -> str | None:
     """Why the run of that day waits, or would wait, for a person."""
@@ -394,5 +394,5 @@ def charge_document(charge: Charge, masked: Masked) -> dict[str, Any]:
         "status": charge.status,
         "transaction_id": charge.transaction_id,
         "detail": charge.detail or None,
-        "changed_at": when(charge.changed_at),
+        "changed_at": iso_time(charge.changed_at),
     }

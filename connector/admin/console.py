@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
-from connector.admin.masking import when
+from connector.admin.masking import iso_time
 from connector.store.audit import MAX_ID
 
 
@@ -16,7 +16,7 @@ async def console_audit(context: AdminContext, payload: Mapping[str, Any]) -> di
     entries = [
         {
             "id": one.id,
-            "at": when(one.at),
+            "at": iso_time(one.at),
             "who": one.who,
             "role": one.role,
             "action": one.action,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
-from connector.admin.parse_stored import unlocked
+from connector.admin.parse_stored import providers_without_secrets
 from connector.config.validation import did_you_mean
 from connector.delivery.channels import FeedChannel, SinkChannel
 from connector.mapping.compile.ruleset import Ruleset
@@ -13,6 +13,7 @@ from connector.model.consent import Subscription
 from connector.model.consent_fields import ConsentFields
 from connector.model.errors import ConnectorError
 from connector.model.phone import Phone
+from connector.model.record_number import RecordNumber
 from connector.providers.provider import Provider
 from connector.registry import PROVIDERS, Loaded, number_reader
 from connector.store.inbox import StoredEvent
@@ -66,7 +67,7 @@ class AdminContext:
         what is wrong with the daemon itself, `alarms` those that are raised now. `activity` is what the daemon counts.
         `started` is when it started; None if none runs.
         """
-        providers = unlocked(loaded)
+        providers = providers_without_secrets(loaded)
         takers = [name for name, one in loaded.providers.items() if PROVIDERS[type(one)].commands(one)]
         return cls(
             store=store,
@@ -103,10 +104,7 @@ class AdminContext:
         text = written.strip()
         if not text.startswith("+") and (found := self._event(text)) is not None:
             return found
-        number = number_reader(self.loaded).read(text)
-        if number.phone is None and text.isascii() and text.isdigit():
-            # Many write the country code without its sign.
-            number = number_reader(self.loaded).read(f"+{text}")
+        number = self._read_number(text, plus_optional=True)
         if number.phone is not None:
             return number.phone
         shown = mask(text)
@@ -124,13 +122,23 @@ class AdminContext:
             return self.store.inbox.get(number)
         return self.store.inbox.get(named) if isinstance(named, str) else None
 
-    def phone(self, text: object) -> Phone:
-        """A number as a person writes it. Raises ConnectorError; the message does not repeat it."""
-        number = number_reader(self.loaded).read(text)
+    def phone(self, text: object, *, plus_optional: bool = False) -> Phone:
+        """A number as a person writes it. Raises ConnectorError; the message does not repeat it.
+
+        With `plus_optional` digits may begin with a country code without its sign, as many people write them.
+        """
+        number = self._read_number(text, plus_optional=plus_optional)
         if number.phone is None:
             why = "this number may be of several countries" if number.is_unclear else "this is not a phone number"
             raise ConnectorError(f"{why}: write it with its country code, such as +4790000001")
         return number.phone
+
+    def _read_number(self, text: object, *, plus_optional: bool) -> RecordNumber:
+        reader = number_reader(self.loaded)
+        number = reader.read(text)
+        if number.phone is None and plus_optional and isinstance(text, str) and text.isdigit():
+            return reader.read(f"+{text}")
+        return number
 
 
 def stored_id(named: object) -> int | None:
@@ -146,6 +154,11 @@ def get_field(payload: Mapping[str, Any], name: str, kind: type[Any], default: A
     if value is None or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
         return value
     raise ConnectorError(f"`{name}` must be of the kind {kind.__name__}")
+
+
+def get_flag(payload: Mapping[str, Any], name: str) -> bool:
+    """A field of the request that is true or false; false without it. Raises ConnectorError if it has another type."""
+    return bool(get_field(payload, name, bool, False))
 
 
 def reject_unknown(payload: Mapping[str, Any], *names: str) -> None:

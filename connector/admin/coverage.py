@@ -47,7 +47,7 @@ class Coverage:
             alone = self._rules.only(file.name)
             for case in file.cases:
                 event, known = build_case(case, file.frame)
-                for one in self._of(plan(event, alone, known, tracing=True)):
+                for one in self._reached_by(plan(event, alone, known, tracing=True)):
                     one.tests += 1
 
     def take_events(self, events: Iterable[tuple[Event, Known]]) -> int:
@@ -55,11 +55,11 @@ class Coverage:
         count = 0
         for event, known in events:
             count += 1
-            for one in self._of(plan(event, self._rules, known, tracing=True)):
+            for one in self._reached_by(plan(event, self._rules, known, tracing=True)):
                 one.events += 1
         return count
 
-    def _of(self, done: Plan) -> Iterable[Reached]:
+    def _reached_by(self, done: Plan) -> Iterable[Reached]:
         found: dict[int, Reached] = {}
         for trace in done.trace:
             if trace.matched:

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.admin.advice import cure
-from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown
-from connector.admin.failure_groups import groups
-from connector.admin.masking import Masked, when
-from connector.admin.stop_questions import WAS, WAS_NOT, command, stop_questions
+from connector.admin.context import AdminContext, get_field, get_flag, get_limit, reject_unknown
+from connector.admin.failure_groups import failure_groups
+from connector.admin.masking import Masked, iso_time
+from connector.admin.stop_questions import WAS, WAS_NOT, answer_command, stop_questions
 from connector.config.validation import did_you_mean
 from connector.model.errors import ConnectorError
 from connector.model.outcome import Reason
@@ -27,7 +27,7 @@ async def dead_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
             one.value: {"count": count, "cure": cure(one, f"--reason {one.value}")}
             for one, count in sorted(counts.items())
         },
-        "groups": [group for group in groups(context) if reason is None or group["reason"] == reason.value],
+        "groups": [group for group in failure_groups(context) if reason is None or group["reason"] == reason.value],
         "letters": [_line(context, one) for one in letters],
         "more": len(letters) == limit,
     }
@@ -42,9 +42,7 @@ async def dead_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
         raise ConnectorError(
             f"event {stored.id} has no dead letter, it is {stored.state.value}: see `connector dead list`"
         )
-    masked = Masked(
-        reveal=bool(get_field(payload, "reveal", bool, False)), person=stored.event.msisdn if stored.event else None
-    )
+    masked = Masked(reveal=get_flag(payload, "reveal"), person=stored.event.msisdn if stored.event else None)
     return {
         "letters": [
             {**_line(context, one), "operations": [masked.operation(each) for each in one.operations]}
@@ -56,7 +54,7 @@ async def dead_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
 async def dead_discard(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Discard what failed of these events, because a person has fixed it otherwise; the ledger records it."""
     reject_unknown(payload, "ids")
-    ids, _ = chosen(context, payload)
+    ids, _ = chosen_events(context, payload)
     count = await context.store.dead_letters.give_up(ids or (), now=context.now())
     if not count:
         raise ConnectorError(
@@ -83,16 +81,16 @@ async def parked_list(context: AdminContext, payload: Mapping[str, Any]) -> dict
 
 async def parked_release(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Send what is parked."""
-    ids, _ = chosen(context, payload)
+    ids, _ = chosen_events(context, payload)
     _reject_open_questions(context, ids)
-    return {"released": _some(await context.store.dead_letters.release(ids, now=context.now()))}
+    return {"released": _require_some(await context.store.dead_letters.release(ids, now=context.now()))}
 
 
 async def parked_discard(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Discard what is parked; the ledger records it. A text that may be an opt-out cannot be discarded."""
-    ids, _ = chosen(context, payload)
+    ids, _ = chosen_events(context, payload)
     _reject_open_questions(context, ids)
-    return {"discarded": _some(await context.store.dead_letters.discard(ids, now=context.now()))}
+    return {"discarded": _require_some(await context.store.dead_letters.discard(ids, now=context.now()))}
 
 
 def _reject_open_questions(context: AdminContext, ids: Sequence[int] | None) -> None:
@@ -101,28 +99,29 @@ def _reject_open_questions(context: AdminContext, ids: Sequence[int] | None) -> 
     for one in ids or ():
         if one in waiting:
             raise ConnectorError(
-                f"event {one} may be an opt-out, and waits for an answer: `{command(one, WAS)}` or `{command(one, WAS_NOT)}`"
+                f"event {one} may be an opt-out, and waits for an answer: `{answer_command(one, WAS)}` or "
+                f"`{answer_command(one, WAS_NOT)}`"
             )
 
 
-def _some(count: int) -> int:
+def _require_some(count: int) -> int:
     if not count:
         raise ConnectorError("there is no such parked event: see `connector parked list`")
     return count
 
 
-def _line(context: AdminContext, one: DeadLetter) -> dict[str, Any]:
+def _line(context: AdminContext, letter: DeadLetter) -> dict[str, Any]:
     return {
-        "id": one.event_id,
-        "key": one.event_key,
-        "provider": one.provider,
-        "received_at": when(one.received_at),
-        "sink": one.sink,
-        "reason": one.reason.value,
-        "detail": Masked().text(one.detail) if one.detail else None,
-        "attempts": one.attempts,
-        "may_have_been_done": one.in_doubt,
-        "cure": cure(one.reason, str(one.event_id), cure_of_code(context.loaded, one.sink or "", one.code)),
+        "id": letter.event_id,
+        "key": letter.event_key,
+        "provider": letter.provider,
+        "received_at": iso_time(letter.received_at),
+        "sink": letter.sink,
+        "reason": letter.reason.value,
+        "detail": Masked().text(letter.detail) if letter.detail else None,
+        "attempts": letter.attempts,
+        "may_have_been_done": letter.in_doubt,
+        "cure": cure(letter.reason, str(letter.event_id), cure_of_code(context.loaded, letter.sink or "", letter.code)),
     }
 
 
@@ -137,12 +136,12 @@ def _reason(payload: Mapping[str, Any]) -> Reason | None:
         raise ConnectorError(f"`{mask(given)}` is not a reason: {hint}") from None
 
 
-def chosen(
+def chosen_events(
     context: AdminContext, payload: Mapping[str, Any], *others: str
 ) -> tuple[Sequence[int] | None, Reason | None]:
     """The events, or all. Exactly one of the two must be given, so that nothing is ever sent by mistake."""
     reject_unknown(payload, "ids", "all", *others)
-    ids, every, reason = get_field(payload, "ids", list), get_field(payload, "all", bool, False), _reason(payload)
+    ids, every, reason = get_field(payload, "ids", list), get_flag(payload, "all"), _reason(payload)
     if (ids is not None) + bool(every) + (reason is not None) != 1:
         raise ConnectorError("say which: ids of events, " + ("a reason, " if others else "") + "or all")
     if ids is None:

@@ -53,15 +53,15 @@ class Disguise:
     def text(self, text: str) -> str:
         """A text, word by word. What was replaced by a fixed stand-in is not replaced again."""
         if self._fixed_form is None:
-            return self._loose(text)
+            return self._replace_rest(text)
         parts: list[str] = []
         end = 0
         for found in self._fixed_form.finditer(text):
-            parts += [self._loose(text[end : found.start()]), self._fixed[found[0]]]
+            parts += [self._replace_rest(text[end : found.start()]), self._fixed[found[0]]]
             end = found.end()
-        return "".join([*parts, self._loose(text[end:])])
+        return "".join([*parts, self._replace_rest(text[end:])])
 
-    def _loose(self, text: str) -> str:
+    def _replace_rest(self, text: str) -> str:
         if EMAIL.search(text):
             return EMAIL.sub(lambda found: f"person{self._number_of(found[0])}@example.org", text)
         text = DIGITS.sub(self._digits, text)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.admin.capture import capture, case_text
-from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.context import AdminContext, get_flag, reject_unknown
 from connector.admin.explain import explain
 from connector.mapping.compile.ruleset import CompiledFile, Ruleset
 from connector.model.errors import ConnectorError
@@ -26,22 +26,22 @@ async def event_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     That is what `explain` says, the body as it came, the rules that were not asked, the CRM's records, and a test of it.
     """
     reject_unknown(payload, "id", "reveal")
-    reveal = bool(get_field(payload, "reveal", bool, False))
+    reveal = get_flag(payload, "reveal")
     stored, rules = context.event(payload.get("id")), context.rules()
-    said = await explain(context, {"event": stored.id, "reveal": reveal})
+    explained = await explain(context, {"event": stored.id, "reveal": reveal})
     units = context.store.overview.units_of(stored.id)
-    for sink, unit in zip(said["became"]["sinks"], units, strict=True):
+    for sink, unit in zip(explained["became"]["sinks"], units, strict=True):
         records = _records(context, unit)
         for one, record in zip(sink["operations"], records, strict=True):
             one["record"] = record
     raw = context.store.inbox.raw(stored.id)
     body = None if raw is None else raw.decode("utf-8", "replace")
     return {
-        **said,
+        **explained,
         "id": stored.id,
         "provider": stored.provider,
         "has_person": stored.event is not None and stored.event.msisdn is not None,
-        "ladder": [] if stored.event is None else _ladder(rules, stored.event, said["plan"]["rules"]),
+        "ladder": [] if stored.event is None else _files_with_rules(rules, stored.event, explained["plan"]["rules"]),
         "body": None if body is None else (body if reveal else mask(body))[:BODY_SHOWN],
         "test": _test(context, stored, rules),
     }
@@ -70,27 +70,29 @@ def _records(context: AdminContext, unit: UnitNow) -> list[dict[str, Any] | None
 
 
 def _record(
-    context: AdminContext, sink: str, one: Operation, ids: Mapping[tuple[str, str], Mapping[str, str]]
+    context: AdminContext, sink: str, operation: Operation, ids: Mapping[tuple[str, str], Mapping[str, str]]
 ) -> dict[str, Any] | None:
-    record_id = ids[one.object, one.key_field].get(one.key) if isinstance(one, RecordWrite) else None
-    if not isinstance(one, RecordWrite) or record_id is None:
+    record_id = (
+        ids[operation.object, operation.key_field].get(operation.key) if isinstance(operation, RecordWrite) else None
+    )
+    if not isinstance(operation, RecordWrite) or record_id is None:
         return None
     return {
-        "object": one.object,
+        "object": operation.object,
         "id": record_id,
-        "address": record_address(context.loaded, sink, one.object, record_id),
+        "address": record_address(context.loaded, sink, operation.object, record_id),
     }
 
 
-def _ladder(rules: Ruleset, event: Event, asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _files_with_rules(rules: Ruleset, event: Event, asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The files that see the event, each with all its rules in order: taken, refused and why, or not asked any more."""
     return [
-        {"file": file.name, "rules": _steps(file, [one for one in asked if one["file"] == file.name])}
+        {"file": file.name, "rules": _asked_and_unasked(file, [one for one in asked if one["file"] == file.name])}
         for file in rules.asked(event)
     ]
 
 
-def _steps(file: CompiledFile, asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _asked_and_unasked(file: CompiledFile, asked: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     why = "an earlier rule has taken the event" if asked else "the event was settled before any rule was asked"
     return [{**one, "asked": True} for one in asked] + [
         {"rule": one.name, "line": one.line, "asked": False, "matched": False, "why": why, "operations": []}

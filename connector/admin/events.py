@@ -6,9 +6,9 @@ from typing import Any
 
 from connector.admin import labels
 from connector.admin.advice import cure
-from connector.admin.context import AdminContext, get_field, get_limit
+from connector.admin.context import AdminContext, get_field, get_flag, get_limit
 from connector.admin.event_filter import event_filter
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.model.states import EventState
 from connector.store.inbox import StoredEvent
 
@@ -17,7 +17,7 @@ async def events_list(context: AdminContext, payload: Mapping[str, Any]) -> dict
     """The newest events that meet all conditions, and how many there are in all."""
     wanted = event_filter(context, payload, "limit", "reveal")
     limit = get_limit(payload)
-    reveal = bool(get_field(payload, "reveal", bool, False))
+    reveal = get_flag(payload, "reveal")
     found = await asyncio.to_thread(context.store.events.find, wanted, limit)
     total = await asyncio.to_thread(context.store.events.count, wanted) if len(found) == limit else len(found)
     rules = await asyncio.to_thread(context.store.events.rules_of, [one.id for one in found])
@@ -35,7 +35,7 @@ async def events_page(context: AdminContext, payload: Mapping[str, Any]) -> dict
     """
     wanted = event_filter(context, payload, "limit", "reveal", "before", "after")
     before, after = get_field(payload, "before", int), get_field(payload, "after", int)
-    reveal = bool(get_field(payload, "reveal", bool, False))
+    reveal = get_flag(payload, "reveal")
     found = await asyncio.to_thread(
         context.store.event_pages.page, wanted, get_limit(payload), before=before, after=after
     )
@@ -45,7 +45,7 @@ async def events_page(context: AdminContext, payload: Mapping[str, Any]) -> dict
         "events": [_line(one, rules.get(one.id, []), reveal=reveal) for one in found.events],
         "older": found.older,
         "newer": found.newer,
-        "searched_to": when(found.searched_to),
+        "searched_to": iso_time(found.searched_to),
         "phone": phone,
     }
 
@@ -69,24 +69,24 @@ def _known(context: AdminContext, counted: Iterable[str]) -> list[str]:
     return list(dict.fromkeys((*context.providers, *context.loaded.crms, *sorted(counted))))
 
 
-def _line(one: StoredEvent, rules: list[str], *, reveal: bool) -> dict[str, Any]:
-    event = one.event
+def _line(stored: StoredEvent, rules: list[str], *, reveal: bool) -> dict[str, Any]:
+    event = stored.event
     masked = Masked(reveal=reveal, person=event.msisdn if event else None)
     return {
-        "id": one.id,
-        "key": masked.text(one.key),
-        "received_at": when(one.received_at),
-        "provider": one.provider,
-        "shape": one.shape,
+        "id": stored.id,
+        "key": masked.text(stored.key),
+        "received_at": iso_time(stored.received_at),
+        "provider": stored.provider,
+        "shape": stored.shape,
         "action": event.action if event else None,
         "keyword": event.keyword if event else None,
         "phone": masked.phone(event.msisdn) if event else None,
         "text": masked.text(event.text) if event and event.text else None,
         "verdict": event.verdict.value if event else None,
-        "state": one.state.value,
-        "words": labels.EVENT_STATES[one.state],
-        "reason": one.reason,
-        "detail": masked.text(one.detail) if one.detail else None,
-        "cure": cure(one.reason, str(one.id)) if one.state is EventState.DEAD else None,
+        "state": stored.state.value,
+        "words": labels.EVENT_STATES[stored.state],
+        "reason": stored.reason,
+        "detail": masked.text(stored.detail) if stored.detail else None,
+        "cure": cure(stored.reason, str(stored.id)) if stored.state is EventState.DEAD else None,
         "rules": rules,
     }

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from connector.admin import labels
-from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.context import AdminContext, get_flag, reject_unknown
 from connector.admin.explain_documents import became_document, event_document, plan_document
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.consent.ledger_state import fold_ledger
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import Subscription
@@ -23,29 +23,31 @@ from connector.store.inbox import StoredEvent
 async def explain(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """An event by `event` (id or key), a person by `phone`, or either of them by `what`."""
     reject_unknown(payload, "event", "phone", "what", "reveal")
-    reveal = bool(get_field(payload, "reveal", bool, False))
+    reveal = get_flag(payload, "reveal")
     if len(payload.keys() & {"event", "phone", "what"}) == 1 and "what" in payload:
         found = context.event_or_phone(str(payload["what"]))
         return (
             person_document(context, found, reveal=reveal)
             if isinstance(found, Phone)
-            else explain_by(context, found, context.rules(), reveal=reveal)
+            else explain_event(context, found, context.rules(), reveal=reveal)
         )
     if ("event" in payload) == ("phone" in payload):
         raise ConnectorError("say what to explain: an event by its id or key, or a phone number")
     if "phone" in payload:
         return person_document(context, context.phone(payload["phone"]), reveal=reveal)
-    return explain_by(context, context.event(payload["event"]), context.rules(), reveal=reveal)
+    return explain_event(context, context.event(payload["event"]), context.rules(), reveal=reveal)
 
 
 async def consents_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """What the ledger holds about a phone number."""
     reject_unknown(payload, "phone", "reveal")
     phone = context.phone(payload.get("phone"))
-    return _standing(context, phone, Masked(reveal=bool(get_field(payload, "reveal", bool, False)), person=phone))
+    return _consent_state(context, phone, Masked(reveal=get_flag(payload, "reveal"), person=phone))
 
 
-def draft(event: Event, rules: Ruleset, configured: Sequence[Subscription], *, reveal: bool) -> dict[str, Any]:
+def explain_unstored(
+    event: Event, rules: Ruleset, configured: Sequence[Subscription], *, reveal: bool
+) -> dict[str, Any]:
     """An event that is not stored, such as one of a file: what it would lead to for an unknown person."""
     masked = Masked(reveal=reveal, person=event.msisdn)
     done = plan(event, rules, Known(configured=tuple(configured)), tracing=True)
@@ -56,7 +58,7 @@ def draft(event: Event, rules: Ruleset, configured: Sequence[Subscription], *, r
     }
 
 
-def explain_by(context: AdminContext, stored: StoredEvent, rules: Ruleset, *, reveal: bool) -> dict[str, Any]:
+def explain_event(context: AdminContext, stored: StoredEvent, rules: Ruleset, *, reveal: bool) -> dict[str, Any]:
     """A stored event: what came, what these rules plan for it, and what became of it."""
     event = stored.event
     masked = Masked(reveal=reveal, person=event.msisdn if event else None)
@@ -86,7 +88,7 @@ def _unread(stored: StoredEvent) -> dict[str, Any]:
         "key": stored.key,
         "source": f"{stored.provider}/{stored.shape}",
         "words": f"A callback from {stored.provider} that was accepted but could not be read: {stored.detail}",
-        "received_at": when(stored.received_at),
+        "received_at": iso_time(stored.received_at),
         "occurred_at": None,
         "phone": None,
         "verdict": None,
@@ -98,7 +100,7 @@ def _unread(stored: StoredEvent) -> dict[str, Any]:
 def person_document(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
     """What is stored about a person: consent, and each event with what became of it."""
     masked = Masked(reveal=reveal, person=phone)
-    ledger_state = _standing(context, phone, masked)
+    ledger_state = _consent_state(context, phone, masked)
     entries: dict[int, list[dict[str, Any]]] = {}
     for one in ledger_state["ledger"]:
         entries.setdefault(one["event"], []).append(one)
@@ -113,7 +115,7 @@ def person_document(context: AdminContext, phone: Phone, *, reveal: bool) -> dic
             {
                 **became,
                 "key": stored.key,
-                "received_at": when(stored.received_at),
+                "received_at": iso_time(stored.received_at),
                 "event": event_document(event, masked) if event else _unread(stored),
                 "ledger": entries.pop(stored.id, []),
             }
@@ -126,37 +128,37 @@ def person_document(context: AdminContext, phone: Phone, *, reveal: bool) -> dic
     return {**ledger_state, "history": sorted(history, key=lambda one: int(one["id"]))}
 
 
-def _standing(context: AdminContext, phone: Phone, masked: Masked) -> dict[str, Any]:
+def _consent_state(context: AdminContext, phone: Phone, masked: Masked) -> dict[str, Any]:
     ledger = context.store.consents.of(phone.e164)
     ledger_state = fold_ledger(ledger)
     return {
         "phone": masked.phone(phone),
-        "last_word": None if ledger_state.last is None else labels.decision(ledger_state.last.decision),
+        "last_word": None if ledger_state.last is None else labels.decision_sentence(ledger_state.last.decision),
         "subscriptions": [
             {
-                "words": labels.subscription(one.subscription),
+                "words": labels.subscription_name(one.subscription),
                 "active": one.active,
                 "provider": one.subscription.provider,
                 "short_number": one.subscription.short_number,
                 "keyword": one.subscription.keyword,
-                "since": when(one.entry.recorded_at),
+                "since": iso_time(one.entry.recorded_at),
                 "event": one.entry.event_id,
             }
             for one in ledger_state.memberships
         ],
         "open_opt_outs": [
-            {"event": one.event_id, "sink": one.sink, "since": when(one.since), "failed": one.failed is not None}
+            {"event": one.event_id, "sink": one.sink, "since": iso_time(one.since), "failed": one.failed is not None}
             for one in context.store.consents.open_of([one.event_id for one in ledger], context.now())
         ],
         "ledger": [
             {
                 "event": one.event_id,
                 "key": one.event_key,
-                "at": when(one.recorded_at),
+                "at": iso_time(one.recorded_at),
                 "phase": one.phase.value,
                 "word": one.decision.word.value,
                 "scope": one.decision.scope.value,
-                "words": masked.text(labels.entry(one)),
+                "words": masked.text(labels.entry_sentence(one)),
             }
             for one in ledger
         ],

@@ -6,8 +6,8 @@ from typing import Any
 
 from connector.admin import labels
 from connector.admin.advice import cure
-from connector.admin.masking import Masked, when
-from connector.admin.stop_questions import WAS, WAS_NOT, command
+from connector.admin.masking import Masked, iso_time
+from connector.admin.stop_questions import WAS, WAS_NOT, answer_command
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.event import Event, Verdict
 from connector.model.outcome import Reason
@@ -31,9 +31,9 @@ def event_document(event: Event, masked: Masked) -> dict[str, Any]:
     return {
         "key": masked.text(event.key),  # a provider may put the number into its ids
         "source": event.source,
-        "words": labels.came(event, phone),
-        "received_at": when(event.received_at),
-        "occurred_at": when(event.occurred_at),
+        "words": labels.event_sentence(event, phone),
+        "received_at": iso_time(event.received_at),
+        "occurred_at": iso_time(event.occurred_at),
         "phone": phone,
         "verdict": event.verdict.value,
         "action": event.action,
@@ -59,29 +59,32 @@ def plan_document(done: Plan, event: Event, rules: Ruleset, masked: Masked) -> d
         "reason": done.reason.value if done.reason else None,
         "cure": None if done.detail == MAY_BE_A_STOP else cure(done.reason),  # the detail is the advice
         "rules": [_rule(one, masked) for one in done.trace],
-        "consent": [*(labels.decision(one) for one in done.decisions), *(masked.text(note) for note in done.notes)],
+        "consent": [
+            *(labels.decision_sentence(one) for one in done.decisions),
+            *(masked.text(note) for note in done.notes),
+        ],
         "notes": [masked.text(str(note)) for note in done.left_out],
         "operations": [masked.operation(one) for one in done.operations],
     }
 
 
-def _rule(one: RuleTrace, masked: Masked) -> dict[str, Any]:
+def _rule(trace: RuleTrace, masked: Masked) -> dict[str, Any]:
     return {
-        "file": one.file,
-        "line": one.line,
-        "rule": one.rule,
-        "matched": one.matched,
-        "why": masked.text(one.why),
-        "operations": [_operation(item, masked) for item in one.operations],
+        "file": trace.file,
+        "line": trace.line,
+        "rule": trace.rule,
+        "matched": trace.matched,
+        "why": masked.text(trace.why),
+        "operations": [_operation(item, masked) for item in trace.operations],
     }
 
 
-def _operation(one: OperationTrace, masked: Masked) -> dict[str, Any]:
+def _operation(trace: OperationTrace, masked: Masked) -> dict[str, Any]:
     return {
-        "label": one.label,
-        "skipped": masked.text(one.skipped) if one.skipped else None,
+        "label": trace.label,
+        "skipped": masked.text(trace.skipped) if trace.skipped else None,
         "values": [
-            {"field": value.field, "source": value.source, "value": masked.value(value.value)} for value in one.values
+            {"field": value.field, "source": value.source, "value": masked.value(value.value)} for value in trace.values
         ],
     }
 
@@ -113,7 +116,7 @@ def became_document(
 def _cure(stored: StoredEvent) -> str | None:
     waits = stored.state is EventState.DEAD and stored.reason == Reason.NEEDS_PERSON
     if waits and stored.event is not None and stored.event.verdict is Verdict.MAYBE_STOP:
-        return f"`{command(stored.id, WAS)}` or `{command(stored.id, WAS_NOT)}`"
+        return f"`{answer_command(stored.id, WAS)}` or `{answer_command(stored.id, WAS_NOT)}`"
     match stored.state:
         case EventState.UNREADABLE:
             return f"after an update that reads such a body, use `connector replay {stored.id}`"
@@ -134,7 +137,7 @@ def _unit(unit: UnitNow, masked: Masked, now: datetime, event_id: int) -> dict[s
         "attempts": unit.attempts,
         "may_have_been_done": unit.in_doubt,
         "again_in_seconds": None if unit.due_at is None else max(0, round((unit.due_at - now).total_seconds())),
-        "settled_at": when(unit.settled_at),
+        "settled_at": iso_time(unit.settled_at),
         "operations": [
             {**masked.operation(one), "done": unit.state.value == "delivered" or place in unit.done}
             for place, one in enumerate(unit.operations)

@@ -5,7 +5,7 @@ from typing import Any
 
 from connector.admin.advice import cure
 from connector.admin.context import AdminContext
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.delivery.suspended_rules import CURE, Suspension
 from connector.model.errors import ConnectorError
 from connector.model.outcome import Reason
@@ -17,9 +17,9 @@ from connector.telemetry.mask import mask
 NAME_LENGTH = 6  # hex digits of a group's name: enough for the few causes at one time
 
 
-def groups(context: AdminContext) -> list[dict[str, Any]]:
+def failure_groups(context: AdminContext) -> list[dict[str, Any]]:
     """The causes of dead letters, the most frequent first."""
-    lines = places(context)
+    lines = rule_places(context)
     return [_group(context, one, lines) for one in context.store.dead_letters.causes()]
 
 
@@ -31,9 +31,9 @@ def cause_of(context: AdminContext, name: str) -> dict[str, Any]:
     raise ConnectorError(f"there is no group {mask(name)}: see `connector dead list`")
 
 
-def stopped(context: AdminContext) -> list[dict[str, Any]]:
+def suspended_rules(context: AdminContext) -> list[dict[str, Any]]:
     """The suspended mappings."""
-    lines = places(context)
+    lines = rule_places(context)
     return [
         {
             "sink": stop.sink,
@@ -42,15 +42,15 @@ def stopped(context: AdminContext) -> list[dict[str, Any]]:
             "object": stop.object,
             "field": stop.field or None,
             "detail": Masked().text(stop.detail),
-            "since": when(stop.since),
-            "tried_again": when(stop.probe_at),
+            "since": iso_time(stop.since),
+            "tried_again": iso_time(stop.probe_at),
             "cure": CURE,
         }
         for stop in context.store.suspensions.all()
     ]
 
 
-def suspended_by(context: AdminContext, reason: Reason | None, rule: str | None) -> list[Suspension]:
+def suspensions_for(context: AdminContext, reason: Reason | None, rule: str | None) -> list[Suspension]:
     """The suspensions that are meant when a person retries dead letters of this reason or rule (or file), or all."""
     if reason not in {None, Reason.CONFIGURATION}:
         return []
@@ -61,7 +61,7 @@ def suspended_by(context: AdminContext, reason: Reason | None, rule: str | None)
     ]
 
 
-def places(context: AdminContext) -> dict[str, str]:
+def rule_places(context: AdminContext) -> dict[str, str]:
     """File and line of each rule of the current mappings."""
     try:
         rules = context.rules()
@@ -70,25 +70,25 @@ def places(context: AdminContext) -> dict[str, str]:
     return {rule.label: f"{file.name}:{rule.line}" for file in rules.files for rule in file.rules}
 
 
-def _group(context: AdminContext, one: Cause, lines: dict[str, str]) -> dict[str, Any]:
-    rule = one.rule
-    if not one.sink:
+def _group(context: AdminContext, cause: Cause, lines: dict[str, str]) -> dict[str, Any]:
+    rule = cause.rule
+    if not cause.sink:
         # The detail of what could not be planned begins with its rule.
-        rule = next((label for label in lines if one.rule == label or one.rule.startswith(f"{label}: ")), "")
+        rule = next((label for label in lines if cause.rule == label or cause.rule.startswith(f"{label}: ")), "")
     return {
-        "group": _name(one),
-        "count": one.count,
-        "sink": one.sink or None,
-        "reason": one.reason.value,
-        "code": one.code or None,
+        "group": _name(cause),
+        "count": cause.count,
+        "sink": cause.sink or None,
+        "reason": cause.reason.value,
+        "code": cause.code or None,
         "rule": rule or None,
         "place": lines.get(rule),
-        "detail": None if one.sink else Masked().text(one.rule) or None,
-        "first": one.first,
-        "cure": cure(one.reason, f"--group {_name(one)}", cure_of_code(context.loaded, one.sink, one.code)),
+        "detail": None if cause.sink else Masked().text(cause.rule) or None,
+        "first": cause.first,
+        "cure": cure(cause.reason, f"--group {_name(cause)}", cure_of_code(context.loaded, cause.sink, cause.code)),
     }
 
 
-def _name(one: Cause) -> str:
-    text = f"{one.sink}\x00{one.reason.value}\x00{one.rule}\x00{one.code}"
+def _name(cause: Cause) -> str:
+    text = f"{cause.sink}\x00{cause.reason.value}\x00{cause.rule}\x00{cause.code}"
     return hashlib.sha256(text.encode()).hexdigest()[:NAME_LENGTH]

@@ -104,12 +104,12 @@ def _of_consent(context: AdminContext, event_id: int, planned: Planned) -> Itera
                 kind=Kind.ADDED,
                 rule=decision.rule or "",
                 what=CONSENT,
-                after=labels.decision(decision),
+                after=labels.decision_sentence(decision),
                 consent=decision.word is Verdict.OPT_OUT,
             )
 
 
-def summary(foreseen: Sequence[Foreseen], *, reveal: bool = False) -> dict[str, Any]:
+def summary_of_changes(foreseen: Sequence[Foreseen], *, reveal: bool = False) -> dict[str, Any]:
     """How many events change and how, each change with a few examples, those that concern opt-outs first."""
     changes = ChangeSummary(reveal=reveal)
     for one in foreseen:

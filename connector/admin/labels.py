@@ -45,7 +45,7 @@ VERDICTS = {
 }
 
 
-def came(event: Event, phone: str | None) -> str:
+def event_sentence(event: Event, phone: str | None) -> str:
     """What an event is, in one sentence; `phone` is its number, masked if necessary."""
     about = [SHAPES.get(event.shape, event.shape), f"from {event.provider}"]
     if event.action and event.action != event.shape:
@@ -55,45 +55,45 @@ def came(event: Event, phone: str | None) -> str:
     if phone:
         about.append(f"for {phone}")
     if event.keyword or event.short_number:
-        about.append(f"about {subscription(named(event))}")
+        about.append(f"about {subscription_name(_named_subscription(event))}")
     sentence = " ".join(about)
     return f"{sentence[0].upper()}{sentence[1:]}; {VERDICTS[event.verdict]}"
 
 
-def named(event: Event) -> Subscription:
+def _named_subscription(event: Event) -> Subscription:
     """The subscription that an event names, without the person."""
     return Subscription(provider="", keyword=event.keyword, short_number=event.short_number)
 
 
-def subscription(one: Subscription) -> str:
+def subscription_name(subscription: Subscription) -> str:
     """`KATT on 2002 (strex)`."""
-    name = one.keyword or (f"keyword id {one.keyword_id}" if one.keyword_id else None)
-    name = name or (f"service {one.service_id}" if one.service_id else None)
-    name = name or (f"subscription {one.subscription_id}" if one.subscription_id else "everything")
-    place = f" on {one.short_number}" if one.short_number else ""
-    return f"{name}{place}" + (f" ({one.provider})" if one.provider else "")
+    name = subscription.keyword or (f"keyword id {subscription.keyword_id}" if subscription.keyword_id else None)
+    name = name or (f"service {subscription.service_id}" if subscription.service_id else None)
+    name = name or (f"subscription {subscription.subscription_id}" if subscription.subscription_id else "everything")
+    place = f" on {subscription.short_number}" if subscription.short_number else ""
+    return f"{name}{place}" + (f" ({subscription.provider})" if subscription.provider else "")
 
 
-def decision(one: Decision) -> str:
+def decision_sentence(decision: Decision) -> str:
     """What was decided."""
-    out = one.word is Verdict.OPT_OUT
-    match one.scope:
+    out = decision.word is Verdict.OPT_OUT
+    match decision.scope:
         case Scope.EVERYTHING:
             return "opted out of everything" if out else "the opt-out of everything was taken back"
         case Scope.PROVIDER:
-            reach = f"everything at {one.subscription.provider}"
+            reach = f"everything at {decision.subscription.provider}"
         case Scope.SHORT_NUMBER:
-            reach = f"everything on {one.subscription.short_number} ({one.subscription.provider})"
+            reach = f"everything on {decision.subscription.short_number} ({decision.subscription.provider})"
         case Scope.SUBSCRIPTION:
-            reach = subscription(one.subscription)
+            reach = subscription_name(decision.subscription)
     return f"opted out of {reach}" if out else f"joined {reach}"
 
 
-def entry(one: LedgerEntry) -> str:
+def entry_sentence(entry: LedgerEntry) -> str:
     """An entry of the ledger in words."""
-    if one.phase is Phase.DECIDED:
-        said = f", by {one.decision.rule}" if one.decision.rule else ""
-        return f"{decision(one.decision)}; said by {one.decision.origin}{said}"
-    detail = f": {one.detail}" if one.detail else ""
-    word = "confirmed by" if one.phase is Phase.CONFIRMED else "refused by, or not sent to,"
-    return f"{word} {one.sink}{detail}"
+    if entry.phase is Phase.DECIDED:
+        by_rule = f", by {entry.decision.rule}" if entry.decision.rule else ""
+        return f"{decision_sentence(entry.decision)}; said by {entry.decision.origin}{by_rule}"
+    detail = f": {entry.detail}" if entry.detail else ""
+    word = "confirmed by" if entry.phase is Phase.CONFIRMED else "refused by, or not sent to,"
+    return f"{word} {entry.sink}{detail}"

@@ -61,7 +61,7 @@ class Masked:
             case Enum():
                 return value.value
             case datetime():
-                return when(value)
+                return iso_time(value)
             case _:
                 return value
 
@@ -100,6 +100,6 @@ class Masked:
         return {"number": self.phone(match.phone), **fields}
 
 
-def when(moment: datetime | None) -> str | None:
+def iso_time(moment: datetime | None) -> str | None:
     """A time: ISO 8601, UTC, whole seconds."""
     return None if moment is None else f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.admin.charges import DECISIONS, charge_document, charging
-from connector.admin.context import AdminContext, get_field, reject_unknown
-from connector.admin.failure_groups import groups, stopped
-from connector.admin.masking import Masked, when
+from connector.admin.context import AdminContext, get_flag, reject_unknown
+from connector.admin.failure_groups import failure_groups, suspended_rules
+from connector.admin.masking import Masked, iso_time
 from connector.admin.open_questions import questions_of_letters, stop_question
 from connector.admin.status import late_opt_outs
 from connector.admin.stop_questions import asked_stop_questions
@@ -23,7 +23,7 @@ GROUPS = 50  # kinds of unmatched events that are listed
 async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """All that waits for a person. `total` counts what must be decided or repaired."""
     reject_unknown(payload, "reveal")
-    reveal = bool(get_field(payload, "reveal", bool, False))
+    reveal = get_flag(payload, "reveal")
     masked = Masked(reveal=reveal)
     store, now = context.store, context.now()
     with store.snapshot():
@@ -31,13 +31,13 @@ async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
         counts = store.dead_letters.grouped()
         document: dict[str, Any] = {
             "late_opt_outs": late_opt_outs(context, now),
-            "dead": [{**one, "words": _words(context, one)} for one in groups(context)[:LISTED]],
+            "dead": [{**one, "words": _first_detail(context, one)} for one in failure_groups(context)[:LISTED]],
             "stop_questions": _stop_questions(context, reveal=reveal),
             "parked": questions_of_letters(context, parked, masked),
             "parked_more": len(parked) == LISTED,
-            "suspended": stopped(context),
+            "suspended": suspended_rules(context),
             "drift": [
-                {"message": one.alarm.message, "cure": one.alarm.cure, "since": when(one.since)}
+                {"message": one.alarm.message, "cure": one.alarm.cure, "since": iso_time(one.since)}
                 for one in context.alarms()
                 if one.alarm.kind == DRIFT
             ],
@@ -46,10 +46,10 @@ async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
                 for one in store.charges.all_in_doubt(LISTED)
             ],
             "charge_runs": _charge_runs(context),
-            "unmatched": _kinds(context, EventState.UNMATCHED),
-            "unmatched_count": _stored(context, EventState.UNMATCHED),
-            "unreadable": _kinds(context, EventState.UNREADABLE),
-            "unreadable_count": _stored(context, EventState.UNREADABLE),
+            "unmatched": _newest_by_action(context, EventState.UNMATCHED),
+            "unmatched_count": _still_stored(context, EventState.UNMATCHED),
+            "unreadable": _newest_by_action(context, EventState.UNREADABLE),
+            "unreadable_count": _still_stored(context, EventState.UNREADABLE),
             "newest": NEWEST,
         }
     failed = sum(count for reason, count in counts.items() if reason is not Reason.NEEDS_PERSON)
@@ -69,7 +69,7 @@ def _charge_runs(context: AdminContext) -> list[dict[str, Any]]:
     return found
 
 
-def _words(context: AdminContext, group: Mapping[str, Any]) -> str | None:
+def _first_detail(context: AdminContext, group: Mapping[str, Any]) -> str | None:
     """What the CRM or provider said about the first event of a group."""
     letters = context.store.dead_letters.show(group["first"])
     detail = next((one.detail for one in letters if one.sink == group["sink"] and one.reason == group["reason"]), None)
@@ -85,12 +85,12 @@ def _stop_questions(context: AdminContext, *, reveal: bool) -> list[dict[str, An
     return asked[:LISTED]
 
 
-def _stored(context: AdminContext, state: EventState) -> int:
+def _still_stored(context: AdminContext, state: EventState) -> int:
     """How many events in the state are still stored."""
     return context.store.inbox.counts().get(state, 0) - context.store.inbox.swept().get(state, 0)
 
 
-def _kinds(context: AdminContext, state: EventState) -> list[dict[str, Any]]:
+def _newest_by_action(context: AdminContext, state: EventState) -> list[dict[str, Any]]:
     """The newest events in the state by sender and action, the most frequent first, each with its newest event."""
     return [
         {
@@ -99,7 +99,7 @@ def _kinds(context: AdminContext, state: EventState) -> list[dict[str, Any]]:
             "action": one.action,
             "count": one.count,
             "event": one.event_id,
-            "last_received_at": when(one.received_at),
+            "last_received_at": iso_time(one.received_at),
             "detail": Masked().text(one.detail) if one.detail else None,
         }
         for one in context.store.inbox.kinds(state, newest=NEWEST, limit=GROUPS)

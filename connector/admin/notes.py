@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.admin.context import AdminContext, get_limit, reject_unknown
-from connector.admin.failure_groups import places
-from connector.admin.masking import Masked, when
+from connector.admin.failure_groups import rule_places
+from connector.admin.masking import Masked, iso_time
 from connector.store.notes import StoredNote
 
 CURE = (
@@ -18,7 +18,7 @@ async def notes_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     """The notes of stored events, the newest event first."""
     reject_unknown(payload, "limit")
     limit = get_limit(payload)
-    found, lines = context.store.notes.listing(limit=limit), places(context)
+    found, lines = context.store.notes.listing(limit=limit), rule_places(context)
     return {
         "notes": [_line(one, lines) for one in found],
         "events": context.store.notes.events(),
@@ -27,15 +27,15 @@ async def notes_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     }
 
 
-def _line(one: StoredNote, lines: Mapping[str, str]) -> dict[str, Any]:
+def _line(stored: StoredNote, lines: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "id": one.event_id,
-        "key": one.event_key,
-        "received_at": when(one.received_at),
-        "state": one.state.value,
-        "rule": one.note.rule,
-        "place": lines.get(one.note.rule),
-        "operation": one.note.operation,
-        "field": one.note.field,
-        "why": Masked().text(one.note.why),
+        "id": stored.event_id,
+        "key": stored.event_key,
+        "received_at": iso_time(stored.received_at),
+        "state": stored.state.value,
+        "rule": stored.note.rule,
+        "place": lines.get(stored.note.rule),
+        "operation": stored.note.operation,
+        "field": stored.note.field,
+        "why": Masked().text(stored.note.why),
     }

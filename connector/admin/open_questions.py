@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from connector.admin.context import AdminContext
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.admin.stop_questions import WAS, WAS_NOT
 from connector.consent.change_events import CARRIED_OUT, DELETED, MERGED_AWAY
 from connector.consent.changes import NUMBER_CHANGED, UNCLEAR_AUTHOR
@@ -28,7 +28,7 @@ def stop_question(event_id: int, event: Event, masked: Masked, *, count: int = 1
         "text": masked.text(text_to_judge(event)),
         "detail": None,
         "sink": None,
-        "received_at": when(event.received_at),
+        "received_at": iso_time(event.received_at),
         "answers": _answers(STOP_ANSWERS),
     }
 
@@ -51,7 +51,7 @@ def open_questions_of(context: AdminContext, e164: str, masked: Masked) -> list[
 
 
 def _question(letter: DeadLetter, stored: StoredEvent | None, masked: Masked) -> dict[str, Any]:
-    question, answers = ask(letter, stored.event if stored else None)
+    question, answers = question_and_answers(letter, stored.event if stored else None)
     return {
         "event": letter.event_id,
         "count": 1,
@@ -59,12 +59,12 @@ def _question(letter: DeadLetter, stored: StoredEvent | None, masked: Masked) ->
         "text": None,
         "detail": masked.text(letter.detail) if letter.detail else None,
         "sink": letter.sink,
-        "received_at": when(letter.received_at),
+        "received_at": iso_time(letter.received_at),
         "answers": _answers(answers),
     }
 
 
-def ask(letter: DeadLetter, event: Event | None) -> tuple[str, dict[str, str]]:
+def question_and_answers(letter: DeadLetter, event: Event | None) -> tuple[str, dict[str, str]]:
     """The question, and its answers by action."""
     if event is not None and event.action == NUMBER_CHANGED:
         return _ask_for_number(event)

@@ -19,7 +19,7 @@ ADDRESS = re.compile(rb"(?:(?:GET|POST)\s+)?(?:(?:https?://|/)[^?\s]*)?\?(?P<que
 NO_SECRET = SecretStr("not-needed-to-read")
 
 
-def unlocked(loaded: Loaded) -> dict[str, Provider]:
+def providers_without_secrets(loaded: Loaded) -> dict[str, Provider]:
     """The configured providers, built without their secrets. Their authenticators would reject everybody, and are not used."""
     words = opt_out_words(loaded)
     return {

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.context import AdminContext, get_field, get_flag, reject_unknown
 from connector.admin.explain import person_document
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.admin.nightly_backup import kept_backups
 from connector.model.charge import Charge
 from connector.model.errors import ConnectorError
@@ -18,9 +18,9 @@ from connector.store.audit import AuditEntry
 from connector.store.forgetting import Waits
 from connector.store.sql import moment
 
-MOST_CHARGES = 1000
+MAX_CHARGES = 1000
 LISTED = 10  # ids in a sentence
-TRIES = 3  # times that emptying the write-ahead log is tried before the daemon goes on with it
+TRIES = 3  # to empty the write-ahead log; after that the daemon goes on trying
 DAY = timedelta(days=1)
 
 KEEPS = (
@@ -52,25 +52,25 @@ ELSEWHERE = (
 async def person_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """Everything that is held about a person. Looking at unmasked numbers is recorded in the audit log."""
     reject_unknown(payload, "phone", "reveal", "by")
-    phone, reveal = context.phone(payload.get("phone")), bool(get_field(payload, "reveal", bool, False))
+    phone, reveal = context.phone(payload.get("phone")), get_flag(payload, "reveal")
     if reveal:
-        await _record(context, payload, phone, "show a person")
-    return _held(context, phone, reveal=reveal)
+        await _write_audit(context, payload, phone, "show a person")
+    return _held_about(context, phone, reveal=reveal)
 
 
 async def person_export(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with unmasked numbers and the bodies as received, for the answer to a person's request. It is recorded."""
+    """Everything that is held, unmasked and with the bodies as received, for the answer to a person's request. It is recorded."""
     reject_unknown(payload, "phone", "by")
     phone = context.phone(payload.get("phone"))
     named = await context.store.forgetting.named_elsewhere(phone)
-    document = _held(context, phone, reveal=True)
+    document = _held_about(context, phone, reveal=True)
     for one in document["history"]:
         one["as_received"] = _body(context, one["id"])
     document["unreadable"] = [{"id": one, "as_received": _body(context, one)} for one in named.unreadable]
     document["named_in_events_of_others"] = len(named.others)
-    document["exported_at"] = when(context.now())
+    document["exported_at"] = iso_time(context.now())
     document["timezone"] = context.loaded.settings.timezone
-    await _record(context, payload, phone, "export a person")
+    await _write_audit(context, payload, phone, "export a person")
     return document
 
 
@@ -78,12 +78,12 @@ async def person_forget(context: AdminContext, payload: Mapping[str, Any]) -> di
     """Show what forgetting a person erases, keeps and waits for; with `confirm`, do it. It is recorded."""
     reject_unknown(payload, "phone", "confirm", "reveal", "by")
     phone = context.phone(payload.get("phone"))
-    confirmed = bool(get_field(payload, "confirm", bool, False))
-    document = await _preview(context, phone, reveal=bool(get_field(payload, "reveal", bool, False)))
+    confirmed = get_flag(payload, "confirm")
+    document = await _preview(context, phone, reveal=get_flag(payload, "reveal"))
     document["confirmed"] = confirmed
     if confirmed:
         await context.store.forgetting.ask(phone, now=context.now())
-        await _record(context, payload, phone, "forget a person")
+        await _write_audit(context, payload, phone, "forget a person")
         recognise = context.loaded.settings.store.retention.delivered
         done = await context.store.forgetting.erase(phone, now=context.now(), recognise=recognise)
         emptied = False
@@ -108,7 +108,7 @@ async def person_new_key(context: AdminContext, payload: Mapping[str, Any]) -> d
     return {"not_recognised": people}
 
 
-def _held(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
+def _held_about(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
     masked = Masked(reveal=reveal, person=phone)
     store = context.store
     forgotten = store.forgetting.forgotten(phone)
@@ -117,7 +117,7 @@ def _held(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any
         **document,
         "forgotten": None
         if forgotten is None
-        else {"asked_at": when(forgotten.asked_at), "erased_at": when(forgotten.erased_at)},
+        else {"asked_at": iso_time(forgotten.asked_at), "erased_at": iso_time(forgotten.erased_at)},
         "records": [
             {
                 "crm": crm,
@@ -125,8 +125,8 @@ def _held(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any
                 "id": record_id,
                 "fields": masked.value(known.fields),
                 "opted_out": known.opted_out,
-                "deleted_at": None if known.gone_at is None else when(moment(known.gone_at)),
-                "seen_at": when(moment(known.seen_at)),
+                "deleted_at": None if known.gone_at is None else iso_time(moment(known.gone_at)),
+                "seen_at": iso_time(moment(known.seen_at)),
             }
             for crm, name, record_id, known in store.records.of_phone(phone.e164)
         ],
@@ -136,15 +136,19 @@ def _held(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any
                 "keyword": one.keyword,
                 "short_number": one.short_number,
                 "amount": None if one.amount is None else str(one.amount),
-                "began_at": when(one.began_at),
-                "ended_at": when(one.ended_at),
+                "began_at": iso_time(one.began_at),
+                "ended_at": iso_time(one.ended_at),
                 "ended_why": one.ended_why,
             }
             for one in store.agreements.of_phone(phone.e164)
         ],
-        "charges": [_charge(one) for one in store.charges.listed(phone=phone.e164, limit=MOST_CHARGES)],
+        "charges": [_charge(one) for one in store.charges.listed(phone=phone.e164, limit=MAX_CHARGES)],
         "answers": [
-            {"text": masked.text(one.question.text), "answer": one.answer.value, "answered_at": when(one.answered_at)}
+            {
+                "text": masked.text(one.question.text),
+                "answer": one.answer.value,
+                "answered_at": iso_time(one.answered_at),
+            }
             for one in store.stop_answers.of_person(phone.e164)
         ],
         "backups": _backups(context),
@@ -153,7 +157,7 @@ def _held(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any
 
 
 async def _preview(context: AdminContext, phone: Phone, *, reveal: bool) -> dict[str, Any]:
-    held, named = _held(context, phone, reveal=reveal), await context.store.forgetting.named_elsewhere(phone)
+    held, named = _held_about(context, phone, reveal=reveal), await context.store.forgetting.named_elsewhere(phone)
     stored = [one for one in held["history"] if one["event"] is not None]
     counts = {
         "events": (len(stored), "events with text, body, and what the CRM answered"),
@@ -192,12 +196,12 @@ def _warnings(
     dead = [one["id"] for one in stored if one["state"] == "dead"]
     if dead:
         found.append(
-            f"dead letters of this person never reach the CRM: events {_list(dead)}. `connector dead show EVENT` shows "
+            f"dead letters of this person never reach the CRM: events {_first_ids(dead)}. `connector dead show EVENT` shows "
             "what they were to do; what may be an opt-out is kept until you have decided"
         )
     if unreadable:
         found.append(
-            f"one of the unreadable callbacks may be a STOP: read events {_list(unreadable)} first, with "
+            f"one of the unreadable callbacks may be a STOP: read events {_first_ids(unreadable)} first, with "
             "`connector replay EVENT` after an update"
         )
     if names_mapping:
@@ -238,7 +242,7 @@ def _backups(context: AdminContext) -> dict[str, Any]:
     until = context.now() + settings.keep * DAY if settings.enabled else None
     return {
         "files": [one.path.name for one in kept],
-        "until": when(until) if kept else None,
+        "until": iso_time(until) if kept else None,
         "by_hand": sorted(
             one.name for one in database.parent.glob(f"{database.stem}-before-restore-*.db") if one.is_file()
         )
@@ -251,23 +255,23 @@ def _body(context: AdminContext, event_id: int) -> str | None:
     return raw.decode("utf-8", "replace") if raw else None
 
 
-def _charge(one: Charge) -> dict[str, Any]:
+def _charge(charge: Charge) -> dict[str, Any]:
     return {
-        "provider": one.agreement.provider,
-        "period": one.period,
-        "state": one.state.value,
-        "amount": None if one.amount is None else str(one.amount),
-        "transaction_id": one.transaction_id,
-        "changed_at": when(one.changed_at),
+        "provider": charge.agreement.provider,
+        "period": charge.period,
+        "state": charge.state.value,
+        "amount": None if charge.amount is None else str(charge.amount),
+        "transaction_id": charge.transaction_id,
+        "changed_at": iso_time(charge.changed_at),
     }
 
 
-async def _record(context: AdminContext, payload: Mapping[str, Any], phone: Phone, action: str) -> None:
+async def _write_audit(context: AdminContext, payload: Mapping[str, Any], phone: Phone, action: str) -> None:
     """Write it to the audit log, under the pseudonym of the person."""
     who = get_field(payload, "by", str) or "command line"
     about = context.store.forgetting.pseudonym(phone) or "a person"
     await context.store.audit.add(AuditEntry(at=context.now(), who=who, role="admin", action=action, about=about))
 
 
-def _list(ids: Sequence[int]) -> str:
+def _first_ids(ids: Sequence[int]) -> str:
     return ", ".join(map(str, ids[:LISTED])) + (f" and {len(ids) - LISTED} more" if len(ids) > LISTED else "")

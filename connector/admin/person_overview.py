@@ -6,9 +6,9 @@ from typing import Any
 
 from connector.admin import labels
 from connector.admin.charges import charge_document
-from connector.admin.context import AdminContext, get_field, reject_unknown
+from connector.admin.context import AdminContext, get_field, get_flag, reject_unknown
 from connector.admin.explain_documents import became_document, event_document
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.admin.open_questions import open_questions_of
 from connector.consent.ledger_state import fold_ledger
 from connector.consent.stop_questions import text_to_judge
@@ -31,14 +31,7 @@ CHARGES = 24  # two years of months
 async def person_find(context: AdminContext, payload: Mapping[str, Any]) -> dict[str, Any]:
     """The opaque id of the person with a number, written in any form. Raises ConnectorError, which does not repeat it."""
     reject_unknown(payload, "phone")
-    text = get_field(payload, "phone", str, "").strip()
-    try:
-        phone = context.phone(text)
-    except ConnectorError:
-        # Many write the country code without its sign.
-        if not text.isdigit():
-            raise
-        phone = context.phone(f"+{text}")
+    phone = context.phone(get_field(payload, "phone", str, "").strip(), plus_optional=True)
     return {"id": await context.store.people.id_of(phone.e164)}
 
 
@@ -54,7 +47,7 @@ async def person_overview(context: AdminContext, payload: Mapping[str, Any]) -> 
     """Everything about a person by their opaque `id`. Events come page by page: `before` is the last event of the page before."""
     reject_unknown(payload, "id", "before", "reveal")
     phone = phone_of(context, payload.get("id"))
-    masked = Masked(reveal=bool(get_field(payload, "reveal", bool, False)), person=phone)
+    masked = Masked(reveal=get_flag(payload, "reveal"), person=phone)
     before = get_field(payload, "before", int)
     store, now = context.store, context.now()
     with store.snapshot():
@@ -67,7 +60,7 @@ async def person_overview(context: AdminContext, payload: Mapping[str, Any]) -> 
             **_consent(ledger, open_ones, masked),
             "ledger": [_entry(one, masked) for one in reversed(ledger[-LEDGER:])],
             "ledger_more": len(ledger) > LEDGER,
-            "open_opt_outs": [_open(one, masked) for one in open_ones],
+            "open_opt_outs": [_open_opt_out(one, masked) for one in open_ones],
             "questions": open_questions_of(context, phone.e164, masked),
             "answered": _answered(context, phone, masked),
             "actions": _actions(context, [one.id for one in events[:PAGE]]),
@@ -84,20 +77,20 @@ def _consent(ledger: Sequence[LedgerEntry], open_ones: Sequence[OpenOptOut], mas
     """What holds now: the last decision, and each subscription."""
     state = fold_ledger(ledger)
     return {
-        "now": None if state.last is None else _decided(state.last, ledger, open_ones, masked),
+        "now": None if state.last is None else _decision_document(state.last, ledger, open_ones, masked),
         "out": state.out,
         "subscriptions": [
             {
-                "words": labels.subscription(one.subscription),
+                "words": labels.subscription_name(one.subscription),
                 "active": one.active,
-                **_decided(one.entry, ledger, open_ones, masked),
+                **_decision_document(one.entry, ledger, open_ones, masked),
             }
             for one in state.memberships
         ],
     }
 
 
-def _decided(
+def _decision_document(
     entry: LedgerEntry, ledger: Sequence[LedgerEntry], open_ones: Sequence[OpenOptOut], masked: Masked
 ) -> dict[str, Any]:
     """A decision: since when, by whose word, and which systems have confirmed it."""
@@ -107,17 +100,19 @@ def _decided(
         if one.of == entry.id and one.sink is not None and one.phase is not Phase.DECIDED
     }
     return {
-        "decision": labels.decision(entry.decision),
+        "decision": labels.decision_sentence(entry.decision),
         "opt_out": entry.decision.word is Verdict.OPT_OUT,
-        "since": when(entry.recorded_at),
+        "since": iso_time(entry.recorded_at),
         "said_by": entry.decision.origin,
         "rule": entry.decision.rule,
         "event": entry.event_id,
         "confirmed": [
-            {"sink": sink, "at": when(one.recorded_at)} for sink, one in answers.items() if one.phase is Phase.CONFIRMED
+            {"sink": sink, "at": iso_time(one.recorded_at)}
+            for sink, one in answers.items()
+            if one.phase is Phase.CONFIRMED
         ],
         "failed": [
-            {"sink": sink, "at": when(one.recorded_at), "detail": masked.text(one.detail or "")}
+            {"sink": sink, "at": iso_time(one.recorded_at), "detail": masked.text(one.detail or "")}
             for sink, one in answers.items()
             if one.phase is Phase.FAILED
         ],
@@ -125,18 +120,22 @@ def _decided(
     }
 
 
-def _entry(one: LedgerEntry, masked: Masked) -> dict[str, Any]:
-    return {"event": one.event_id, "at": when(one.recorded_at), "words": masked.text(labels.entry(one))}
-
-
-def _open(one: OpenOptOut, masked: Masked) -> dict[str, Any]:
+def _entry(entry: LedgerEntry, masked: Masked) -> dict[str, Any]:
     return {
-        "event": one.event_id,
-        "system": one.system,
-        "since": when(one.since),
-        "seconds": round(one.age.total_seconds()),
-        "failed": masked.text(one.failed) if one.failed else None,
-        "without_rule": one.without_rule,
+        "event": entry.event_id,
+        "at": iso_time(entry.recorded_at),
+        "words": masked.text(labels.entry_sentence(entry)),
+    }
+
+
+def _open_opt_out(opt_out: OpenOptOut, masked: Masked) -> dict[str, Any]:
+    return {
+        "event": opt_out.event_id,
+        "system": opt_out.system,
+        "since": iso_time(opt_out.since),
+        "seconds": round(opt_out.age.total_seconds()),
+        "failed": masked.text(opt_out.failed) if opt_out.failed else None,
+        "without_rule": opt_out.without_rule,
     }
 
 
@@ -151,7 +150,7 @@ def _answered(context: AdminContext, phone: Phone, masked: Masked) -> list[dict[
                     "event": one.id,
                     "text": masked.text(text_to_judge(one.event)),
                     "answer": "It was a stop" if answer.answer is Verdict.OPT_OUT else "It was not a stop",
-                    "answered_at": when(answer.answered_at),
+                    "answered_at": iso_time(answer.answered_at),
                     "words": labels.EVENT_STATES[one.state],
                 }
             )
@@ -161,7 +160,7 @@ def _answered(context: AdminContext, phone: Phone, masked: Masked) -> list[dict[
 def _actions(context: AdminContext, event_ids: Sequence[int]) -> list[dict[str, Any]]:
     """The newest actions of people that concerned these events."""
     return [
-        {"id": one.id, "at": when(one.at), "who": one.who, "words": one.words}
+        {"id": one.id, "at": iso_time(one.at), "who": one.who, "words": one.words}
         for one in context.store.actions.of_events(event_ids)
     ]
 
@@ -182,18 +181,18 @@ def _records(context: AdminContext, phone: Phone) -> list[dict[str, Any]]:
     ]
 
 
-def _agreement(one: Agreement) -> dict[str, Any]:
+def _agreement(agreement: Agreement) -> dict[str, Any]:
     return {
-        "provider": one.provider,
-        "keyword": one.keyword,
-        "short_number": one.short_number,
-        "amount": None if one.amount is None else str(one.amount),
-        "began_at": when(one.began_at),
-        "event": one.event_id,
-        "last_period": one.last_period,
-        "failed_periods": one.failed_periods,
-        "ended_at": when(one.ended_at),
-        "ended_why": one.ended_why,
+        "provider": agreement.provider,
+        "keyword": agreement.keyword,
+        "short_number": agreement.short_number,
+        "amount": None if agreement.amount is None else str(agreement.amount),
+        "began_at": iso_time(agreement.began_at),
+        "event": agreement.event_id,
+        "last_period": agreement.last_period,
+        "failed_periods": agreement.failed_periods,
+        "ended_at": iso_time(agreement.ended_at),
+        "ended_why": agreement.ended_why,
     }
 
 
@@ -202,7 +201,7 @@ def _gifts(context: AdminContext, phone: Phone) -> list[dict[str, Any]]:
     return [
         {
             "event": one.id,
-            "at": when(one.event.occurred_at or one.event.received_at),
+            "at": iso_time(one.event.occurred_at or one.event.received_at),
             "amount": str(one.event.price),
             "currency": one.event.currency,
             "keyword": one.event.keyword,
@@ -217,15 +216,15 @@ def _is_gift(event: Event) -> bool:
     return bool(event.price) and event.final and event.result is not Result.PENDING and event.object is None
 
 
-def _event(one: StoredEvent, masked: Masked, now: datetime) -> dict[str, Any]:
-    became = became_document(one, (), masked, present=None, now=now)
-    event = event_document(one.event, masked) if one.event else None
+def _event(stored: StoredEvent, masked: Masked, now: datetime) -> dict[str, Any]:
+    became = became_document(stored, (), masked, present=None, now=now)
+    event = event_document(stored.event, masked) if stored.event else None
     return {
-        "id": one.id,
-        "received_at": when(one.received_at),
-        "came": event["words"] if event else f"A callback from {one.provider} that could not be read",
+        "id": stored.id,
+        "received_at": iso_time(stored.received_at),
+        "came": event["words"] if event else f"A callback from {stored.provider} that could not be read",
         "text": event["fields"].get("text") if event else None,
-        "state": one.state.value,
+        "state": stored.state.value,
         "words": became["words"],
-        "detail": None if one.state is EventState.DELIVERED else became["detail"],  # of an earlier try
+        "detail": None if stored.state is EventState.DELIVERED else became["detail"],  # of an earlier try
     }

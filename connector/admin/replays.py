@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from connector.admin.context import AdminContext, get_field, reject_unknown
-from connector.admin.dead_letters import chosen
+from connector.admin.context import AdminContext, get_field, get_flag, reject_unknown
+from connector.admin.dead_letters import chosen_events
 from connector.admin.event_filter import event_filter
-from connector.admin.failure_groups import cause_of, suspended_by
-from connector.admin.foresee import Foreseen, foresee, summary
+from connector.admin.failure_groups import cause_of, suspensions_for
+from connector.admin.foresee import Foreseen, foresee, summary_of_changes
 from connector.admin.read_again import keep_others, parse_again
 from connector.model.errors import ConnectorError
 from connector.model.event import Event, Part
@@ -25,7 +25,7 @@ from connector.store.inbox import StoredEvent
 from connector.store.replay import Replay
 
 NO_LETTER = "there is no such dead letter: see `connector dead list`, and for what is parked `connector parked list`"
-MOST = 100_000  # events of one replay
+MAX_EVENTS = 100_000  # events of one replay
 UNDER_WAY = frozenset({EventState.PENDING, EventState.DELIVERING})
 CHUNK = 500  # events that are marked in one transaction
 
@@ -37,8 +37,8 @@ async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     changes.
     """
     given = dict(payload)
-    as_planned, dry_run = (bool(get_field(given, name, bool, False)) for name in ("as_planned", "dry_run"))
-    reveal = bool(get_field(given, "reveal", bool, False))
+    as_planned, dry_run = (get_flag(given, name) for name in ("as_planned", "dry_run"))
+    reveal = get_flag(given, "reveal")
     rule, group = get_field(given, "rule", str), get_field(given, "group", str)
     for name in ("as_planned", "dry_run", "reveal", "rule", "group"):
         given.pop(name, None)
@@ -49,23 +49,23 @@ async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     elif group is not None:
         which = cause_of(context, group)
     else:
-        ids, reason = chosen(context, given, "reason")
+        ids, reason = chosen_events(context, given, "reason")
         which = {"event_ids": ids, "reason": reason}
     concerned = context.store.dead_letters.chosen(**which)
-    stops = [] if which.get("event_ids") or group is not None else suspended_by(context, which.get("reason"), rule)
+    stops = [] if which.get("event_ids") or group is not None else suspensions_for(context, which.get("reason"), rule)
     if not concerned and not stops:
         raise ConnectorError(NO_LETTER)
     foreseen = [] if as_planned or not concerned else await _foresee_letters(context, concerned)
-    said: dict[str, Any] = {"retried": 0, "planned_again": 0, "stops_tried": len(stops), "may_be_done": []}
+    answer: dict[str, Any] = {"retried": 0, "planned_again": 0, "stops_tried": len(stops), "may_be_done": []}
     if foreseen:
-        said["preview"] = summary(foreseen, reveal=reveal)
+        answer["preview"] = summary_of_changes(foreseen, reveal=reveal)
     if dry_run:
-        return {**said, "dead_letters": len(concerned)}
+        return {**answer, "dead_letters": len(concerned)}
     mapping = None if as_planned or not concerned else context.rules().version
     done = await context.store.dead_letters.retry(**which, mapping=mapping, now=context.now())
     await context.store.suspensions.try_again(stops, now=context.now())
     return {
-        **said,
+        **answer,
         "retried": done.count,
         "planned_again": done.planned_again,
         "may_be_done": list(done.may_be_done),
@@ -85,21 +85,21 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
 
     With `dry_run` nothing changes. Of many, only those are planned again for which something changes.
     """
-    dry_run = bool(get_field(payload, "dry_run", bool, False))
-    reveal = bool(get_field(payload, "reveal", bool, False))
+    dry_run = get_flag(payload, "dry_run")
+    reveal = get_flag(payload, "reveal")
     given = {name: value for name, value in payload.items() if name not in {"dry_run", "reveal"}}
     if "id" in given:
         reject_unknown(given, "id")
         return await _replay_one(context, context.event(given["id"]), dry_run=dry_run, reveal=reveal)
-    stored, wanted = await for_replay(context, given)
+    stored, wanted = await replayable_events(context, given)
     read, unreadable = _read_again(context, stored)
     events = [(one, event) for one in stored if (event := one.event or _first(read, one)) is not None]
     foreseen = await foresee(context, [(one.id, event) for one, event in events])
     # Which rule takes an event now is known only when it is planned.
-    foreseen = [one for one in foreseen if wanted.rule is None or _is_of(one, wanted.rule)]
+    foreseen = [one for one in foreseen if wanted.rule is None or _concerns_rule(one, wanted.rule)]
     replays = _replays(context, events, {one.event_id: one for one in foreseen})
-    said: dict[str, Any] = {
-        "preview": summary([one for one in foreseen if one.event_id in replays], reveal=reveal),
+    answer: dict[str, Any] = {
+        "preview": summary_of_changes([one for one in foreseen if one.event_id in replays], reveal=reveal),
         "found": len(foreseen) + unreadable,
         "to_replay": len(replays),
         "still_unreadable": unreadable,
@@ -107,7 +107,7 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
         "refused": [],
     }
     if dry_run:
-        return said
+        return answer
     for one in stored:
         if one.id in read and one.id in replays:
             await keep_others(context, one, read[one.id][1])
@@ -115,16 +115,16 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
     going = list(replays.values())
     for start in range(0, len(going), CHUNK):
         refused += await context.store.inbox.replay_many(going[start : start + CHUNK], now=context.now())
-    return {**said, "replayed": len(going) - len(refused), "refused": refused}
+    return {**answer, "replayed": len(going) - len(refused), "refused": refused}
 
 
-async def for_replay(context: AdminContext, given: Mapping[str, Any]) -> tuple[list[StoredEvent], EventFilter]:
+async def replayable_events(context: AdminContext, given: Mapping[str, Any]) -> tuple[list[StoredEvent], EventFilter]:
     """The events that may be meant by `ids` or a filter, and the filter. Raises ConnectorError.
 
     Of a rule those of any rule are meant. What is under way or waits for a decision is left out, and what was discarded.
     """
     if "ids" in given:
-        ids, _ = chosen(context, given)
+        ids, _ = chosen_events(context, given)
         named = [one for event_id in dict.fromkeys(ids or ()) if (one := context.store.inbox.get(event_id)) is not None]
         return [one for one in named if _may_be_replayed(one)], EventFilter()
     wanted = event_filter(context, given)
@@ -138,13 +138,15 @@ def _find(context: AdminContext, wanted: EventFilter) -> list[StoredEvent]:
     found: list[StoredEvent] = []
     for page in context.store.events.pages(replace(wanted, states=states, rule=None)):
         found += [one for one in page if _may_be_replayed(one)]
-        if len(found) > MOST:
-            raise ConnectorError(f"these are more than {MOST} events: choose fewer, such as those since a day ago")
+        if len(found) > MAX_EVENTS:
+            raise ConnectorError(
+                f"these are more than {MAX_EVENTS} events: choose fewer, such as those since a day ago"
+            )
     return found
 
 
-def _may_be_replayed(one: StoredEvent) -> bool:
-    return one.state not in UNDER_WAY and one.reason != Reason.NEEDS_PERSON and one.detail != DISCARDED
+def _may_be_replayed(stored: StoredEvent) -> bool:
+    return stored.state not in UNDER_WAY and stored.reason != Reason.NEEDS_PERSON and stored.detail != DISCARDED
 
 
 def _read_again(
@@ -159,12 +161,12 @@ def _read_again(
     return read, len(unreadable) - len(read)
 
 
-def _first(read: Mapping[int, tuple[Event, list[Part]]], one: StoredEvent) -> Event | None:
-    return read[one.id][0] if one.id in read else None
+def _first(read: Mapping[int, tuple[Event, list[Part]]], stored: StoredEvent) -> Event | None:
+    return read[stored.id][0] if stored.id in read else None
 
 
-def _is_of(one: Foreseen, rule: str) -> bool:
-    return any(each == rule or each.startswith(f"{rule}: ") for each in one.rules)
+def _concerns_rule(foreseen: Foreseen, rule: str) -> bool:
+    return any(each == rule or each.startswith(f"{rule}: ") for each in foreseen.rules)
 
 
 def _replays(
@@ -184,9 +186,13 @@ async def _replay_one(context: AdminContext, stored: StoredEvent, *, dry_run: bo
     read = parse_again(context, stored) if stored.state is EventState.UNREADABLE else None
     event = read[0] if read else stored.event
     foreseen = await foresee(context, [(stored.id, event)]) if event is not None else []
-    said = {"id": stored.id, "key": event.key if event else stored.key, "preview": summary(foreseen, reveal=reveal)}
+    answer = {
+        "id": stored.id,
+        "key": event.key if event else stored.key,
+        "preview": summary_of_changes(foreseen, reveal=reveal),
+    }
     if dry_run:
-        return {**said, "state": stored.state.value}
+        return {**answer, "state": stored.state.value}
     if read:
         await keep_others(context, stored, read[1])
     try:
@@ -195,7 +201,7 @@ async def _replay_one(context: AdminContext, stored: StoredEvent, *, dry_run: bo
         )
     except (LookupError, ValueError) as error:
         raise ConnectorError(str(error)) from error
-    return {**said, "state": EventState.PENDING.value}
+    return {**answer, "state": EventState.PENDING.value}
 
 
 def _question(context: AdminContext, stored: StoredEvent, event: Event | None) -> Question | None:

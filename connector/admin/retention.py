@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.admin.context import AdminContext, reject_unknown
-from connector.admin.masking import when
+from connector.admin.masking import iso_time
 from connector.config.units import duration_text
 from connector.delivery.channels import OpenAlarms
 from connector.model.crm_traits import PLAIN
@@ -68,7 +68,7 @@ async def retention_show(context: AdminContext, payload: Mapping[str, Any]) -> d
                 "kept": duration_text(keep.of(one.kind)),
                 "why": REASONS[one.kind],
                 "count": one.count,
-                "oldest": when(one.oldest),
+                "oldest": iso_time(one.oldest),
                 "next_sweep": one.due,
                 "in_two_weeks": one.soon,
             }

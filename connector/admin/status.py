@@ -9,8 +9,8 @@ import orjson
 
 from connector.admin.charges import charging
 from connector.admin.context import AdminContext, reject_unknown
-from connector.admin.failure_groups import stopped
-from connector.admin.masking import Masked, when
+from connector.admin.failure_groups import suspended_rules
+from connector.admin.masking import Masked, iso_time
 from connector.admin.nightly_backup import backup_directory, kept_backups
 from connector.admin.status_problems import problems
 from connector.delivery.channels import CircuitBreaker, SinkChannel
@@ -33,10 +33,10 @@ async def status(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
         kept_backups, context.loaded
     )  # the directory may be on a server that does not answer
     with context.store.snapshot():
-        return _now(context, context.now(), backups)
+        return _document(context, context.now(), backups)
 
 
-def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dict[str, Any]:
+def _document(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dict[str, Any]:
     store = context.store
     counts = store.inbox.counts()
     received = store.inbox.received()
@@ -47,13 +47,13 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
         "states": {state.value: counts.get(state, 0) for state in EventState},
         "balanced": sum(counts.values()) == received,
         "swept": sum(store.inbox.swept().values()),
-        "oldest_pending": when(pending),
+        "oldest_pending": iso_time(pending),
         "oldest_pending_seconds": _age(pending, now),
         "sinks": [_sink(context, name, now) for name in dict.fromkeys((*context.sinks, *store.overview.sinks()))],
         "calls": _calls(context, now),
         "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
         "events_with_notes": store.notes.events(),
-        "stopped": stopped(context),
+        "stopped": suspended_rules(context),
         "late_opt_outs": late_opt_outs(context, now),
         "feeds": _feeds(context, now),
         "charging": charging(context),
@@ -70,7 +70,7 @@ def _now(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> dic
 def _daemon(context: AdminContext, now: datetime) -> dict[str, Any]:
     return {
         "running": context.started is not None,
-        "since": when(context.started),
+        "since": iso_time(context.started),
         "since_seconds": _age(context.started, now),
         "console": _console(context) if context.started else None,
     }
@@ -92,7 +92,7 @@ def _activity(context: AdminContext) -> dict[str, Any]:
     return {
         "hours": [
             {
-                "from": when(datetime.fromtimestamp(hour * HOUR, UTC)),
+                "from": iso_time(datetime.fromtimestamp(hour * HOUR, UTC)),
                 "received": by_hour[IN][hour],
                 "delivered": by_hour[OUT][hour],
                 "dead": by_hour[FAILED][hour],
@@ -100,20 +100,20 @@ def _activity(context: AdminContext) -> dict[str, Any]:
             for hour in by_hour[IN]
         ],
         "last": {
-            name: {"received": when(counted.last(IN, name)), "delivered": when(counted.last(OUT, name))}
+            name: {"received": iso_time(counted.last(IN, name)), "delivered": iso_time(counted.last(OUT, name))}
             for name in names
         },
     }
 
 
-def _alarm(one: RaisedAlarm, now: datetime) -> dict[str, Any]:
+def _alarm(raised: RaisedAlarm, now: datetime) -> dict[str, Any]:
     return {
-        "kind": one.alarm.kind,
-        "about": one.alarm.about,
-        "message": one.alarm.message,
-        "cure": one.alarm.cure,
-        "since": when(one.since),
-        "since_seconds": _age(one.since, now),
+        "kind": raised.alarm.kind,
+        "about": raised.alarm.about,
+        "message": raised.alarm.message,
+        "cure": raised.alarm.cure,
+        "since": iso_time(raised.since),
+        "since_seconds": _age(raised.since, now),
     }
 
 
@@ -125,7 +125,7 @@ def _sink(context: AdminContext, name: str, now: datetime) -> dict[str, Any]:
         "configured": name in context.sinks,
         "units": {state.value: counts[state] for state in UnitState},
         "held_by_stops": context.store.suspensions.held(name),
-        "oldest_open": when(oldest),
+        "oldest_open": iso_time(oldest),
         "oldest_open_seconds": _age(oldest, now),
         "batch": _batch(context.sink_channels.get(name)),
         "trouble": _failure(context.sink_channels[name].breaker, now) if name in context.sink_channels else None,
@@ -142,7 +142,7 @@ def _failure(breaker: CircuitBreaker, now: datetime) -> dict[str, Any] | None:
         "code": cause.code or None,
         "detail": Masked().text(cause.detail) or None,
         "cure": breaker.cure,
-        "since": when(breaker.since),
+        "since": iso_time(breaker.since),
         "since_seconds": _age(breaker.since, now),
     }
 
@@ -170,7 +170,7 @@ def _budget(crm: str, stands: BudgetState, now: datetime) -> dict[str, Any]:
         "only_opt_outs": stands.limits.only_opt_outs,
         "gap_seconds": round(stands.limits.gap.total_seconds()),
         "lasts_seconds": None if lasts is None else round(lasts.total_seconds()),
-        "lasts_until": None if lasts is None else when(now + lasts),
+        "lasts_until": None if lasts is None else iso_time(now + lasts),
     }
 
 
@@ -184,7 +184,7 @@ def late_opt_outs(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
             "id": one.event_id,
             "event": one.event_key,
             "sink": one.sink,
-            "since": when(one.since),
+            "since": iso_time(one.since),
             "seconds": round(one.age.total_seconds()),
             "failed": one.failed is not None,
             "detail": Masked().text(one.failed) if one.failed else None,
@@ -203,7 +203,7 @@ def _feeds(context: AdminContext, now: datetime) -> list[dict[str, Any]]:
         {
             "feed": name,
             "every_seconds": round(plan.every.total_seconds()),
-            **cursor_shown(context.store.following.cursor(name)),
+            **feed_position(context.store.following.cursor(name)),
             "trouble": _failure(context.feed_channels[name].breaker, now) if name in context.feed_channels else None,
             "reconciled": _reconciled(context, name, now),
         }
@@ -219,7 +219,7 @@ def _reconciled(context: AdminContext, feed: str, now: datetime) -> dict[str, An
     ended = datetime.fromisoformat(last["ended"])
     succeeded = last["succeeded"]
     return {
-        "ended": when(ended),
+        "ended": iso_time(ended),
         "ended_seconds": _age(ended, now),
         "succeeded_seconds": _age(datetime.fromisoformat(succeeded), now) if succeeded else None,
         "compared": last["compared"],
@@ -228,7 +228,7 @@ def _reconciled(context: AdminContext, feed: str, now: datetime) -> dict[str, An
     }
 
 
-def cursor_shown(text: str | None) -> dict[str, Any]:
+def feed_position(text: str | None) -> dict[str, Any]:
     """The position of a feed, from its cursor; shown as not started if that cannot be read."""
     try:
         stored = orjson.loads(text or "")
@@ -246,7 +246,7 @@ def _backup(context: AdminContext, now: datetime, backups: Sequence[Backup]) -> 
         "kept": len(backups),
         "file": last.path.name if last else None,
         "bytes": last.size if last else None,
-        "taken_at": when(last.taken_at) if last else None,
+        "taken_at": iso_time(last.taken_at) if last else None,
         "seconds": _age(last.taken_at, now) if last else None,
     }
 
@@ -260,9 +260,9 @@ def _mapping(context: AdminContext) -> dict[str, Any]:
         version, problems = None, len(found.problems)
     return {
         "version": version,
-        "accepted_at": when(accepted.accepted_at) if accepted else None,
+        "accepted_at": iso_time(accepted.accepted_at) if accepted else None,
         "problems": problems,
-        "refused_at": when(refused.refused_at) if refused else None,
+        "refused_at": iso_time(refused.refused_at) if refused else None,
         "refused_for": list(refused.problems) if refused else [],
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from connector.admin.context import AdminContext, get_field, get_limit, reject_unknown, stored_id
-from connector.admin.masking import Masked, when
+from connector.admin.masking import Masked, iso_time
 from connector.consent.stop_questions import StopQuestion, question_about, text_to_judge
 from connector.model.errors import ConnectorError
 from connector.model.event import Event, Verdict
@@ -70,8 +70,8 @@ async def stop_answers(context: AdminContext, payload: Mapping[str, Any]) -> dic
                 "provider": one.question.provider,
                 "keyword": one.question.keyword or None,
                 "text": Masked().text(one.question.text),
-                "answered_at": when(one.answered_at),
-                "change": command(one.event_id, WAS_NOT if one.answer is Verdict.OPT_OUT else WAS),
+                "answered_at": iso_time(one.answered_at),
+                "change": answer_command(one.event_id, WAS_NOT if one.answer is Verdict.OPT_OUT else WAS),
             }
             for one in answers
         ],
@@ -79,7 +79,7 @@ async def stop_answers(context: AdminContext, payload: Mapping[str, Any]) -> dic
     }
 
 
-def command(event_id: int, answer: str) -> str:
+def answer_command(event_id: int, answer: str) -> str:
     """The command that gives an answer."""
     return f"connector parked answer {event_id} {answer}"
 
@@ -95,9 +95,9 @@ def _question(several: list[tuple[int, Event]]) -> dict[str, Any]:
         "short_number": event.short_number,
         "keyword": event.keyword,
         "text": Masked(person=event.msisdn).text(text_to_judge(event)),
-        "first_received_at": when(event.received_at),
-        "last_received_at": when(several[-1][1].received_at),
-        "answers": {answer: command(event_id, answer) for answer in ANSWERS},
+        "first_received_at": iso_time(event.received_at),
+        "last_received_at": iso_time(several[-1][1].received_at),
+        "answers": {answer: answer_command(event_id, answer) for answer in ANSWERS},
     }
 
 

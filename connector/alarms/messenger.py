@@ -144,16 +144,16 @@ class Messenger:
             if one.takes(message) and one.number not in but
         ]
 
-    async def _try(self, one: _Outgoing, now: datetime) -> None:
-        if await self._send(one.target.address, one.message):
-            self._outgoing.remove(one)
+    async def _try(self, outgoing: _Outgoing, now: datetime) -> None:
+        if await self._send(outgoing.target.address, outgoing.message):
+            self._outgoing.remove(outgoing)
             return
-        where = f"recipient {one.target.number} of notify ({one.target.service})"
-        if one.due == one.since:
+        where = f"recipient {outgoing.target.number} of notify ({outgoing.target.service})"
+        if outgoing.due == outgoing.since:
             text = f"could not send a message to {where}; trying again each minute"
             self.emit(Lifecycle(message=text, level=Level.WARNING))
-        one.due = now + AGAIN
-        if now - one.since >= GIVE_UP:
-            self._outgoing.remove(one)
+        outgoing.due = now + AGAIN
+        if now - outgoing.since >= GIVE_UP:
+            self._outgoing.remove(outgoing)
             text = f"gave up a message to {where}: see `connector notify test`"
             self.emit(Lifecycle(message=text, level=Level.ERROR))

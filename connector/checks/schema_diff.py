@@ -36,8 +36,8 @@ def changes(before: CrmSchema | None, now: CrmSchema) -> list[Change]:
     return found
 
 
-def _of(one: ObjectSchema, text: str, *, narrows: bool = False) -> Change:
-    return Change(object=one.name, field=None, text=text, narrows=narrows)
+def _of(schema: ObjectSchema, text: str, *, narrows: bool = False) -> Change:
+    return Change(object=schema.name, field=None, text=text, narrows=narrows)
 
 
 def _in_object(was: ObjectSchema, now: ObjectSchema) -> Iterator[Change]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from connector.admin.masking import when
+from connector.admin.masking import iso_time
 from connector.cli.exit_codes import Unreachable
 from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json
@@ -43,8 +43,8 @@ def backup(ctx: click.Context, /, *, file: Path | None, as_json: bool) -> None:
     document = {
         "file": str(target),
         "bytes": target.stat().st_size,
-        "taken_at": when(made.taken_at),
-        "last_event_at": when(made.last_event_at),
+        "taken_at": iso_time(made.taken_at),
+        "last_event_at": iso_time(made.last_event_at),
         "events": made.events,
     }
     answer(document, _show, json_wanted=as_json)

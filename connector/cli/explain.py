@@ -63,12 +63,12 @@ def explain(
 
 def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) -> dict[str, Any]:
     """Explain a body without storing anything. The endpoint's authentication is skipped, and no secret is needed."""
-    from connector.admin.explain import draft  # noqa: PLC0415 - the same.
-    from connector.admin.parse_stored import find_endpoint, read_example, unlocked  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.explain import explain_unstored  # noqa: PLC0415 - the same.
+    from connector.admin.parse_stored import find_endpoint, providers_without_secrets, read_example  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
-    providers = unlocked(loaded)
+    providers = providers_without_secrets(loaded)
     try:
         endpoint = find_endpoint(providers, endpoint_name)
         with path.open("rb") as stream:
@@ -88,7 +88,7 @@ def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) 
     configured = [one for provider in providers.values() for one in provider.subscriptions]
     events = [one if isinstance(one, Event) else one.event for one in parts]
     return {
-        "events": [draft(event, rules, configured, reveal=reveal) for event in events if event is not None],
+        "events": [explain_unstored(event, rules, configured, reveal=reveal) for event in events if event is not None],
         "unreadable": [one.why for one in parts if not isinstance(one, Event) and one.event is None],
     }
 

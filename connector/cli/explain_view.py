@@ -82,10 +82,10 @@ def _show_delivery(paper: Paper, operation: dict[str, Any], state: str, *, inden
     paper.line(f"{mark}: {describe(operation).partition(': ')[2]}{rule}", indent=indent)
 
 
-def _state(one: dict[str, Any]) -> str:
-    detail = f": {one['detail']}" if one["detail"] else ""
-    reason = f" ({one['reason']})" if one["reason"] else ""
-    return f"{one['state']}{reason}: {one['words']}{detail}"
+def _state(delivery: dict[str, Any]) -> str:
+    detail = f": {delivery['detail']}" if delivery["detail"] else ""
+    reason = f" ({delivery['reason']})" if delivery["reason"] else ""
+    return f"{delivery['state']}{reason}: {delivery['words']}{detail}"
 
 
 def describe(operation: dict[str, Any]) -> str:

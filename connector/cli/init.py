@@ -128,7 +128,7 @@ def _write(files: Mapping[Path, str], target: Path) -> None:
 
 
 def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
-    from connector.admin.parse_stored import unlocked  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.parse_stored import providers_without_secrets  # noqa: PLC0415 - see the package's docstring.
     from connector.cli.check import SECRET_MISSING, examine  # noqa: PLC0415 - the same.
     from connector.registry import load_config  # noqa: PLC0415 - the same.
 
@@ -136,7 +136,7 @@ def _report(answers: Answers, target: Path, *, system: bool) -> dict[str, Any]:
     loaded = load_config(config)
     addresses: list[dict[str, str]] = []
     public_addresses: list[dict[str, str]] = []
-    for name, provider in unlocked(loaded).items():
+    for name, provider in providers_without_secrets(loaded).items():
         public = PROVIDERS[name].public
         for endpoint in provider.endpoints:
             end = public.get(endpoint.name, f"/{answers.secrets[f'{name}-path-secret']}")

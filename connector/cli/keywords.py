@@ -210,11 +210,11 @@ async def _free(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, 
     return sub.casefold() not in {(one.sub_word or "").casefold() for one in taken}
 
 
-def _document(one: "Keyword") -> dict[str, Any]:
+def _document(keyword: "Keyword") -> dict[str, Any]:
     document = {
-        name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(one).items()
+        name: value.isoformat() if isinstance(value, datetime) else value for name, value in asdict(keyword).items()
     }
-    return document | {"webhook": _without_secret(one.webhook)}
+    return document | {"webhook": _without_secret(keyword.webhook)}
 
 
 def _without_secret(webhook: str | None) -> str | None:

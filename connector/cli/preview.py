@@ -152,10 +152,10 @@ def _folder(loaded: "Loaded", folder: Path) -> "Ruleset":
 
 def _callbacks(loaded: "Loaded", path: Path) -> Iterator[tuple[int, "Event"]]:
     """The events of a file of callbacks, each with the number of its line."""
-    from connector.admin.parse_stored import find_endpoint, read_example, unlocked  # noqa: PLC0415 - see the package's docstring.
+    from connector.admin.parse_stored import find_endpoint, providers_without_secrets, read_example  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.
 
-    providers = unlocked(loaded)
+    providers = providers_without_secrets(loaded)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

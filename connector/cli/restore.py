@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from connector.admin.masking import when
+from connector.admin.masking import iso_time
 from connector.cli.exit_codes import Misused
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup
@@ -50,11 +50,11 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
         gap = missing(found, database, now)
         document = {
             "backup": str(file),
-            "taken_at": when(found.taken_at),
+            "taken_at": iso_time(found.taken_at),
             "events": found.events,
             "waiting": found.open_units,
-            "missing_since": when(gap.since),
-            "missing_until": when(gap.until),
+            "missing_since": iso_time(gap.since),
+            "missing_until": iso_time(gap.until),
             "missing_events": gap.events,
             "kept_aside": None,
         }

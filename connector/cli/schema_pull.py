@@ -60,14 +60,14 @@ async def _ask(loaded: "Loaded", rules: "Ruleset") -> dict[str, Pulled]:
     return described
 
 
-def _described(loaded: "Loaded", one: Pulled, before: "CrmSchema | None") -> dict[str, Any]:
-    schema = one.schema
+def _described(loaded: "Loaded", pulled: Pulled, before: "CrmSchema | None") -> dict[str, Any]:
+    schema = pulled.schema
     return {
         "crm": schema.crm,
         "lock": str(lock_file(loaded, schema.crm)),
         "objects": len(schema.objects),
         "fields": sum(len(known.fields) for known in schema.objects),
-        "absent": list(one.absent),
+        "absent": list(pulled.absent),
         "new": before is None,
         "changes": [change.text for change in changes(before, schema)] if before else [],
     }

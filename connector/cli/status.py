@@ -118,16 +118,16 @@ def _known(number: int | None) -> str:
     return "not known yet" if number is None else str(number)
 
 
-def _org(one: dict[str, Any]) -> str:
-    return "not known yet" if one["org_maximum"] is None else f"{one['org_used']} of {one['org_maximum']}"
+def _org(budget: dict[str, Any]) -> str:
+    return "not known yet" if budget["org_maximum"] is None else f"{budget['org_used']} of {budget['org_maximum']}"
 
 
-def _lasts(one: dict[str, Any]) -> str:
-    if one["only_opt_outs"]:
-        return f"used up: only opt-outs are sent, from a reserve of {one['reserve']}"
-    if one["lasts_seconds"] is None:
-        return "enough for 24 h" if one["left"] is not None else ""
-    return f"{ago(one['lasts_seconds'])} more"
+def _lasts(budget: dict[str, Any]) -> str:
+    if budget["only_opt_outs"]:
+        return f"used up: only opt-outs are sent, from a reserve of {budget['reserve']}"
+    if budget["lasts_seconds"] is None:
+        return "enough for 24 h" if budget["left"] is not None else ""
+    return f"{ago(budget['lasts_seconds'])} more"
 
 
 def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
@@ -141,9 +141,9 @@ def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
             paper.line(f"{feed}: all {last['compared']} records were compared {since} ago, and {changes}")
 
 
-def _feed(one: dict[str, Any]) -> str:
-    if one["trouble"]:
+def _feed(feed: dict[str, Any]) -> str:
+    if feed["trouble"]:
         return "paused, see above"
-    if not one["begun"]:
+    if not feed["begun"]:
         return "not started"
-    return "works" if one["first_look_over"] else "initial sync, which sends nothing"
+    return "works" if feed["first_look_over"] else "initial sync, which sends nothing"

@@ -96,9 +96,9 @@ def _coverage(loaded: "Loaded", rules: "Ruleset") -> dict[str, Any]:
         store = Store.open_to_read(path)
         configured = opt_outs(loaded).subscriptions
 
-        def known(one: "StoredEvent", event: "Event") -> "Known":
+        def known(stored: "StoredEvent", event: "Event") -> "Known":
             ledger = store.consents.of(event.msisdn.e164) if event.msisdn else ()
-            return known_before(store, one.id, event, ledger, configured)
+            return known_before(store, stored.id, event, ledger, configured)
 
         newest = store.inbox.newest(since=datetime.now(UTC) - MONTH, limit=MOST)
         with waiting("planning the events of the last month"):

@@ -72,14 +72,14 @@ def lock_text(schema: CrmSchema) -> str:
     return head + ("\n" + ",\n".join(parts) + "\n  " if parts else "") + "}\n}\n"
 
 
-def _object_text(one: ObjectSchema) -> str:
+def _object_text(schema: ObjectSchema) -> str:
     lines = [
         f"        {_json(field.name)}: {_json(_described(field))}"
-        for field in sorted(one.fields, key=lambda it: it.name)
+        for field in sorted(schema.fields, key=lambda it: it.name)
     ]
     inside = "{\n" + ",\n".join(lines) + "\n      }" if lines else "{}"
-    currency = f'      "currency_field": {_json(one.currency_field)},\n' if one.currency_field else ""
-    return f'    {_json(one.name)}: {{\n      "label": {_json(one.label)},\n{currency}      "fields": {inside}\n    }}'
+    currency = f'      "currency_field": {_json(schema.currency_field)},\n' if schema.currency_field else ""
+    return f'    {_json(schema.name)}: {{\n      "label": {_json(schema.label)},\n{currency}      "fields": {inside}\n    }}'
 
 
 def _described(field: FieldSchema) -> dict[str, Any]:
@@ -127,9 +127,9 @@ def parse_lock(raw: bytes, crm: str, file: str) -> CrmSchema:
     return CrmSchema(crm=lock.crm, objects=tuple(_object(name, one) for name, one in lock.objects.items()))
 
 
-def _object(name: str, one: _Object) -> ObjectSchema:
-    fields = tuple(FieldSchema(name=field, **dict(about)) for field, about in one.fields.items())
-    return ObjectSchema(name=name, label=one.label, fields=fields, currency_field=one.currency_field)
+def _object(name: str, raw: _Object) -> ObjectSchema:
+    fields = tuple(FieldSchema(name=field, **dict(about)) for field, about in raw.fields.items())
+    return ObjectSchema(name=name, label=raw.label, fields=fields, currency_field=raw.currency_field)
 
 
 def _unusable(file: str, message: str, hint: str, position: Position | None = None) -> ProblemsFound:

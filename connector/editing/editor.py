@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from connector.admin.context import AdminContext, get_field, reject_unknown
-from connector.admin.masking import when
+from connector.admin.masking import iso_time
 from connector.editing.files import (
     NEW,
     ChangedOnDiskError,
@@ -107,7 +107,7 @@ class Editor:
             "version": rules.version if rules else None,
             "may_edit": self._may_edit,
             "why_not": self._why_not(),
-            "refused_at": when(refused.refused_at) if refused else None,
+            "refused_at": iso_time(refused.refused_at) if refused else None,
             "refused_for": list(refused.problems) if refused else [],
             "files": [
                 {
@@ -183,7 +183,7 @@ class Editor:
             "name": draft.name,
             "text": draft.text,
             "opened": draft.opened,
-            "begun": when(draft.begun),
+            "begun": iso_time(draft.begun),
             "finished": draft.finished,
             "step": draft.step,
             "result": draft.result,

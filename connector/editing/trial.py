@@ -17,8 +17,8 @@ import orjson
 from connector.admin.backtest import Backtest
 from connector.admin.context import AdminContext
 from connector.admin.excerpts import excerpt, lines_of
-from connector.admin.explain import draft, explain_by
-from connector.admin.parse_stored import find_endpoint, read_example, unlocked
+from connector.admin.explain import explain_event, explain_unstored
+from connector.admin.parse_stored import find_endpoint, providers_without_secrets, read_example
 from connector.config.yaml_document import MAX_BYTES, Document, parse, read
 from connector.current_mappings import accepted_rules
 from connector.mapping.compile.files import mapping_files, unread_files
@@ -111,17 +111,17 @@ def _as_it_stands(path: Path) -> str:
         return ""
 
 
-def _problem(one: Problem, texts: Mapping[str, str]) -> dict[str, Any]:
-    lines = lines_of(texts.get(one.file, ""))
-    at = one.position
+def _problem(problem: Problem, texts: Mapping[str, str]) -> dict[str, Any]:
+    lines = lines_of(texts.get(problem.file, ""))
+    at = problem.position
     shown = excerpt(lines[at.line - 1], at.line, at.column) if at is not None and 0 < at.line <= len(lines) else []
     return {
-        "severity": one.severity.value,
-        "file": one.file,
+        "severity": problem.severity.value,
+        "file": problem.file,
         "line": at.line if at else None,
         "column": at.column if at else None,
-        "message": one.message,
-        "hint": one.hint,
+        "message": problem.message,
+        "hint": problem.hint,
         "excerpt": shown,
     }
 
@@ -195,7 +195,7 @@ def _try(
     """What the edited files make of a stored event, or of a body; and what those in use make of it."""
     if what.get("event") is not None:
         return [_tried(explain, before, after) for explain in [_stored(loaded, store, what["event"])]]
-    endpoint = find_endpoint(unlocked(loaded), str(what.get("endpoint")))
+    endpoint = find_endpoint(providers_without_secrets(loaded), str(what.get("endpoint")))
     try:
         parts = read_example(endpoint, str(what.get("body", "")).encode("utf-8", "replace"), datetime.now(UTC))
     except Unreadable as unreadable:
@@ -206,7 +206,7 @@ def _try(
     configured = opt_outs(loaded).subscriptions
 
     def unstored(event: Event) -> Callable[[Ruleset], dict[str, Any]]:
-        return lambda rules: draft(event, rules, configured, reveal=False)
+        return lambda rules: explain_unstored(event, rules, configured, reveal=False)
 
     return [_tried(unstored(event), before, after) for event in events[:MOST_PARTS]]
 
@@ -219,7 +219,7 @@ def _stored(loaded: Loaded, store: Store, named: object) -> Callable[[Ruleset], 
     stored = context.event(named)
     if stored.event is None:
         raise ConnectorError(f"event {stored.id} could not be read: try its body instead")
-    return lambda rules: explain_by(context, stored, rules, reveal=False)
+    return lambda rules: explain_event(context, stored, rules, reveal=False)
 
 
 def _tried(explain: Callable[[Ruleset], dict[str, Any]], before: Ruleset | None, after: Ruleset) -> dict[str, Any]:

@@ -94,9 +94,9 @@ def holds_words(value: Any) -> bool:
     return type(value) is str and any(one.isalpha() or not one.isascii() for one in value)
 
 
-def _name_and_value(one: Any) -> tuple[str, Any]:
-    if type(one) is dict and len(one) == 2:  # noqa: PLR2004 - a name and a value.
-        members = {name.lower(): member for name, member in one.items()}
+def _name_and_value(element: Any) -> tuple[str, Any]:
+    if type(element) is dict and len(element) == 2:  # noqa: PLR2004 - a name and a value.
+        members = {name.lower(): member for name, member in element.items()}
         name = members.get("name", members.get("key"))
         if type(name) is str and name and "value" in members:
             return name, members["value"]

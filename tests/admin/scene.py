@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from connector.admin import AdminContext, commands_for
-from connector.admin.parse_stored import find_endpoint, read_body, unlocked
+from connector.admin.parse_stored import find_endpoint, providers_without_secrets, read_body
 from connector.mapping.compile.ruleset import load_mappings
 from connector.model.states import UnitState
 from connector.pipeline.plan import Planner
@@ -65,7 +65,7 @@ class Scene:
         self.now = NOW
         self.store = store
         self.loaded = load_config(config)
-        self.providers = unlocked(self.loaded)
+        self.providers = providers_without_secrets(self.loaded)
         self.rules = self.read_rules()
         self.configured = tuple(one for provider in self.providers.values() for one in provider.subscriptions)
         self.context = AdminContext.of(store, rules=lambda: self.rules, loaded=self.loaded, now=lambda: self.now)

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 from store.conftest import NOW, make_event, write
 
-from connector.admin.open_questions import ask
+from connector.admin.open_questions import question_and_answers
 from connector.consent.change_events import CARRIED_OUT, DELETED
 from connector.consent.changes import NUMBER_CHANGED, UNCLEAR_AUTHOR
 from connector.consent.merges import MERGED
@@ -49,10 +49,10 @@ def letter(*operations):
     ],
 )
 def test_the_question_fits_what_is_parked(question, answers, event, operations):
-    asked, words = ask(letter(*operations), replace(make_event("k"), **event))
+    asked, words = question_and_answers(letter(*operations), replace(make_event("k"), **event))
     assert (asked, set(words)) == (question, answers)
     assert all(words.values())
 
 
 def test_an_event_that_was_deleted_leaves_the_plain_question():
-    assert ask(letter(), None)[0] == "Shall this be sent?"
+    assert question_and_answers(letter(), None)[0] == "Shall this be sent?"

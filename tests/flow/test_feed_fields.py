@@ -8,7 +8,7 @@ import orjson
 import pytest
 from flow.world import CONFIG, ROOT, a_world
 
-from connector.admin.status import cursor_shown
+from connector.admin.status import feed_position
 from connector.telemetry.log_events import Alarm
 
 DONOR, OTHER = "+4790000001", "+4790000002"
@@ -56,7 +56,7 @@ async def looked_at_all(world):
 
 
 def feed_status(world):
-    return cursor_shown(world.app.store.following.cursor("salesforce.Contact"))
+    return feed_position(world.app.store.following.cursor("salesforce.Contact"))
 
 
 async def sent(world):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from connector.admin.parse_stored import find_endpoint, unlocked
+from connector.admin.parse_stored import find_endpoint, providers_without_secrets
 from connector.model.event import Verdict
 from connector.model.problem import ProblemsFound
 from connector.providers.messagecloud.gateway import ENDPOINTS
@@ -28,7 +28,7 @@ def config(tmp_path, word="Basta"):
 
 
 def test_opt_out_words_of_the_config_apply_to_every_provider(tmp_path):
-    providers = unlocked(config(tmp_path))
+    providers = providers_without_secrets(config(tmp_path))
     endpoints = ["strex/mo", "sumotext/mo", "onlinefundraising/sms", *(f"messagecloud/{one}" for one in ENDPOINTS)]
     for name in endpoints:
         words = find_endpoint(providers, name).reader.words

@@ -45,11 +45,11 @@ def opt_out_samples(reader: Reader, subscriptions: Sequence[Subscription]) -> It
             yield OptOutSample(name=name, event=reader.message(message, WHEN))
 
 
-def _properties(one: Subscription, **more: Any) -> dict[str, Any]:
+def _properties(subscription: Subscription, **more: Any) -> dict[str, Any]:
     return {
         "ServiceType": "Subscription",
-        "ServiceId": one.service_id or "d2455b83-f471-4f8e-9332-2387b23adbhd",
-        "Keyword": one.keyword,
+        "ServiceId": subscription.service_id or "d2455b83-f471-4f8e-9332-2387b23adbhd",
+        "Keyword": subscription.keyword,
         "SubscriberTransactionId": "28738980-328d-488f-a8ed-3570200500a1",
         "ServiceSubType": "Donation",
         "AccountId": 4828,
@@ -58,29 +58,29 @@ def _properties(one: Subscription, **more: Any) -> dict[str, Any]:
     }
 
 
-def _report(one: Subscription, **more: Any) -> bytes:
+def _report(subscription: Subscription, **more: Any) -> bytes:
     report = {
         "transactionId": "client-5c88e736",
-        "keywordId": one.keyword_id or "12345678",
+        "keywordId": subscription.keyword_id or "12345678",
         "price": None,
-        "sender": one.short_number,
+        "sender": subscription.short_number,
         "recipient": NUMBER,
         "operatorId": "no.telenor",
-        "properties": _properties(one, SystemAction="Unsubscribe"),
+        "properties": _properties(subscription, SystemAction="Unsubscribe"),
         **more,
     }
     return json.dumps(report).encode()
 
 
-def _message(one: Subscription, content: str, **more: Any) -> bytes:
+def _message(subscription: Subscription, content: str, **more: Any) -> bytes:
     message = {
         "transactionId": "00568c6b-7baf-4869-b083-d22afc163059",
-        "keywordId": one.keyword_id or "12345678",
+        "keywordId": subscription.keyword_id or "12345678",
         "sender": NUMBER,
-        "recipient": one.short_number,
+        "recipient": subscription.short_number,
         "content": content,
         "created": WHEN.isoformat(),
-        "properties": _properties(one),
+        "properties": _properties(subscription),
         **more,
     }
     return json.dumps(message).encode()

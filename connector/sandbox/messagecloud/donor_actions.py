@@ -217,5 +217,9 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
-def _shown(one: Transaction) -> dict[str, Any]:
-    return {**asdict(one), "created": one.created.isoformat(), "last_modified": one.last_modified.isoformat()}
+def _shown(transaction: Transaction) -> dict[str, Any]:
+    return {
+        **asdict(transaction),
+        "created": transaction.created.isoformat(),
+        "last_modified": transaction.last_modified.isoformat(),
+    }

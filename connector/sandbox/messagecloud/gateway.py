@@ -208,17 +208,17 @@ class Gateway:
         self.transactions[made.transaction_id] = made
         return made
 
-    def _shown(self, one: Transaction) -> dict[str, Any]:
+    def _shown(self, transaction: Transaction) -> dict[str, Any]:
         kind = int if self.as_numbers else str
         return {
-            "price": one.price,
-            "shortNumber": kind(one.short_number),
-            "recipient": kind(one.recipient) if one.recipient else None,
-            "transactionId": one.transaction_id,
-            "statusCode": one.status,
-            "detailedStatusCode": one.detail,
-            "created": one.created.isoformat(),
-            "lastModified": one.last_modified.isoformat(),
+            "price": transaction.price,
+            "shortNumber": kind(transaction.short_number),
+            "recipient": kind(transaction.recipient) if transaction.recipient else None,
+            "transactionId": transaction.transaction_id,
+            "statusCode": transaction.status,
+            "detailedStatusCode": transaction.detail,
+            "created": transaction.created.isoformat(),
+            "lastModified": transaction.last_modified.isoformat(),
         }
 
     def _refusal(self, request: web.Request, call: str, *needed: str) -> web.Response | None:

@@ -101,8 +101,8 @@ def _meets(known: SObject, draft: Draft, when: Mapping[str, Any]) -> bool:
     )
 
 
-def _set(known: SObject, draft: Draft, one: Rewrite) -> None:
-    for name, value in one.fields.items():
+def _set(known: SObject, draft: Draft, rewrite: Rewrite) -> None:
+    for name, value in rewrite.fields.items():
         field = known.find(name)
         if field is None:
             continue
@@ -114,7 +114,7 @@ def _set(known: SObject, draft: Draft, one: Rewrite) -> None:
         else:
             new = stored(field, value)
         _put(draft, field, new)
-        draft.signed = USERS[one.by] if one.by else draft.signed
+        draft.signed = USERS[rewrite.by] if rewrite.by else draft.signed
 
 
 def _put(draft: Draft, field: Field, value: Stored) -> None:

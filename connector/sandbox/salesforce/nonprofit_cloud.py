@@ -133,28 +133,28 @@ def _refused(message: str, *fields: str) -> RecordRefusedError:
     return RecordRefusedError("FIELD_INTEGRITY_EXCEPTION", message, *fields)
 
 
-def check_transaction(_: Records, one: Saving) -> RecordRefusedError | None:
+def check_transaction(_: Records, saving: Saving) -> RecordRefusedError | None:
     """Gift Transaction Validations."""
-    now = one.after
+    now = saving.after
     amount = now["OriginalAmount"]
     if isinstance(amount, int | float) and amount < 0:
         return _refused("The original amount is zero or more.", "OriginalAmount")
     if now["Status"] in {PAID, REFUNDED} and now["TransactionDate"] is None:
         return _refused("A paid or refunded transaction has a completion date.", "TransactionDate")
-    if one.before is None:
+    if saving.before is None:
         return None
-    before = str(one.before["Status"])
+    before = str(saving.before["Status"])
     if now["Status"] not in FINAL.get(before, {now["Status"]}):
         return _refused(f"The status cannot change from {before} to {now['Status']}.", "Status")
     for name, statuses in LOCKED.items():
-        if before in statuses and one.changed(name):
+        if before in statuses and saving.changed(name):
             return _refused(f"{name} cannot be changed when the status is {before}.", name)
     return None
 
 
-def check_schedule(database: Records, one: Saving) -> RecordRefusedError | None:
+def check_schedule(database: Records, saving: Saving) -> RecordRefusedError | None:
     """Gift Commitment Schedule Validations."""
-    now = one.after
+    now = saving.after
     interval, amount = now["TransactionInterval"], now["TransactionAmount"]
     if not isinstance(interval, int | float) or not 0 < interval <= MOST_APART:
         return _refused("The transaction interval is between 1 and 100.", "TransactionInterval")
@@ -162,7 +162,7 @@ def check_schedule(database: Records, one: Saving) -> RecordRefusedError | None:
         return _refused("The transaction amount is zero or more.", "TransactionAmount")
     if now["TransactionPeriod"] == "Monthly" and now["TransactionDay"] is None:
         return _refused("A monthly schedule has a transaction day.", "TransactionDay")
-    if one.before is not None:
+    if saving.before is not None:
         return None
     (commitment,) = find(database, "GiftCommitment", '"Id" = ?', now["GiftCommitmentId"])
     if commitment["ScheduleType"] != ("Custom" if now["TransactionPeriod"] == "Custom" else "Recurring"):
@@ -180,11 +180,11 @@ def check_schedule(database: Records, one: Saving) -> RecordRefusedError | None:
     return None
 
 
-def check_commitment(database: Records, one: Saving) -> RecordRefusedError | None:
+def check_commitment(database: Records, saving: Saving) -> RecordRefusedError | None:
     """Gift Commitment Validations: with transactions, Closed can only change to Active."""
-    if one.before is None or one.before["Status"] != "Closed" or one.after["Status"] in {"Closed", "Active"}:
+    if saving.before is None or saving.before["Status"] != "Closed" or saving.after["Status"] in {"Closed", "Active"}:
         return None
-    if find(database, "GiftTransaction", '"GiftCommitmentId" = ?', one.after["Id"]):
+    if find(database, "GiftTransaction", '"GiftCommitmentId" = ?', saving.after["Id"]):
         return _refused("A closed commitment with transactions can only become active again.", "Status")
     return None
 

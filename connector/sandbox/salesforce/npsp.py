@@ -87,18 +87,18 @@ def _refused(message: str) -> RecordRefusedError:
     return RecordRefusedError("FIELD_CUSTOM_VALIDATION_EXCEPTION", message)
 
 
-def check_recurring_donation(database: Records, one: Saving) -> RecordRefusedError | None:
+def check_recurring_donation(database: Records, saving: Saving) -> RecordRefusedError | None:
     """The rejections of RD2_ValidationService."""
-    now = one.after
+    now = saving.after
     message = None
     if now["npsp__Status__c"] != "Closed":
-        message = _open_fault(one)
+        message = _open_fault(saving)
     frequency = now["npsp__InstallmentFrequency__c"]
     if not isinstance(frequency, int | float) or not 1 <= frequency <= MOST_FREQUENT:
         message = message or "Installment Frequency is required. Enter a value between 1 and 20."
     if now["npe03__Contact__c"] is None and now["npe03__Organization__c"] is None:
         message = message or "You must select an Account or Contact."
-    if one.changed("npe03__Contact__c") and find(
+    if saving.changed("npe03__Contact__c") and find(
         database, "Opportunity", """"npe03__Recurring_Donation__c" = ? AND "StageName" LIKE 'Closed%'""", now["Id"]
     ):
         message = (
@@ -108,8 +108,8 @@ def check_recurring_donation(database: Records, one: Saving) -> RecordRefusedErr
     return _refused(message) if message else None
 
 
-def _open_fault(one: Saving) -> str | None:
-    now = one.after
+def _open_fault(saving: Saving) -> str | None:
+    now = saving.after
     amount, period, day = now["npe03__Amount__c"], now["npe03__Installment_Period__c"], now["npsp__Day_of_Month__c"]
     if not isinstance(amount, int | float) or amount <= 0:
         return "Enter a valid Amount. The Amount cannot be zero, negative, or blank."
@@ -128,27 +128,27 @@ def _open_fault(one: Saving) -> str | None:
     return None
 
 
-def check_payment(_: Records, one: Saving) -> RecordRefusedError | None:
+def check_payment(_: Records, saving: Saving) -> RecordRefusedError | None:
     """The rejections of PMT_ValidationService that apply in every org."""
-    if one.after["npe01__Paid__c"] and one.after["npe01__Written_Off__c"]:
+    if saving.after["npe01__Paid__c"] and saving.after["npe01__Written_Off__c"]:
         return _refused("A Payment can't be both paid and written off. You must deselect one or both checkboxes.")
     return None
 
 
-def household(database: Records, writes: Writes, one: Saving, author: Author) -> None:
+def household(database: Records, writes: Writes, saving: Saving, author: Author) -> None:
     """Create a household for a new contact without an account."""
-    if one.before is None and one.after["AccountId"] is None:
+    if saving.before is None and saving.after["AccountId"] is None:
         accounts = database.schema.objects["Account"]
-        writes.insert(accounts, [{"Name": f"{one.after['LastName']} Household"}], author)
+        writes.insert(accounts, [{"Name": f"{saving.after['LastName']} Household"}], author)
         (made,) = find(database, "Account", '"row" = (SELECT max("row") FROM "Account")')
         contacts = database.schema.objects["Contact"]
-        writes.update(contacts, [{"Id": one.after["Id"], "AccountId": made["Id"]}], author)
+        writes.update(contacts, [{"Id": saving.after["Id"], "AccountId": made["Id"]}], author)
 
 
-def first_installment(database: Records, writes: Writes, one: Saving, author: Author) -> None:
+def first_installment(database: Records, writes: Writes, saving: Saving, author: Author) -> None:
     """Create the first opportunity of a new recurring donation, unless it says not to."""
-    now = one.after
-    if one.before is not None or now["npsp__DisableFirstInstallment__c"] or now["npsp__Status__c"] == "Closed":
+    now = saving.after
+    if saving.before is not None or now["npsp__DisableFirstInstallment__c"] or now["npsp__Status__c"] == "Closed":
         return
     pledged = {
         "Name": f"{now['Name']} Donation (1)",
@@ -161,9 +161,9 @@ def first_installment(database: Records, writes: Writes, one: Saving, author: Au
     writes.insert(database.schema.objects["Opportunity"], [pledged], author)
 
 
-def payments(database: Records, writes: Writes, one: Saving, author: Author) -> None:
+def payments(database: Records, writes: Writes, saving: Saving, author: Author) -> None:
     """Set an opportunity's account from its contact, and create its payment; write off unpaid amounts of a lost one."""
-    now = one.after
+    now = saving.after
     if now["AccountId"] is None and now["npsp__Primary_Contact__c"] is not None:
         (donor,) = find(database, "Contact", '"Id" = ?', now["npsp__Primary_Contact__c"])
         if donor["AccountId"] is not None:
@@ -172,12 +172,12 @@ def payments(database: Records, writes: Writes, one: Saving, author: Author) -> 
     known = database.schema.objects["npe01__OppPayment__c"]
     there = find(database, known.name, '"npe01__Opportunity__c" = ?', now["Id"])
     amount = now["Amount"]
-    if not there and not now["npe01__Do_Not_Automatically_Create_Payment__c"] and amount and one.before is None:
+    if not there and not now["npe01__Do_Not_Automatically_Create_Payment__c"] and amount and saving.before is None:
         won = now["StageName"] == "Closed Won"
         day = {"npe01__Payment_Date__c" if won else "npe01__Scheduled_Date__c": now["CloseDate"]}
         made = {"npe01__Opportunity__c": now["Id"], "npe01__Payment_Amount__c": amount, "npe01__Paid__c": won, **day}
         writes.insert(known, [made], author)
-    if one.became("StageName", "Closed Lost"):
+    if saving.became("StageName", "Closed Lost"):
         unpaid = [each for each in there if not each["npe01__Paid__c"] and not each["npe01__Written_Off__c"]]
         writes.update(known, [{"Id": each["Id"], "npe01__Written_Off__c": True} for each in unpaid], author)
 

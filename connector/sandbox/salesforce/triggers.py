@@ -104,5 +104,5 @@ def find(database: Records, name: str, where: str, *values: Stored) -> list[dict
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _default(one: Field) -> Stored:
-    return int(one.default) if isinstance(one.default, bool) else one.default
+def _default(field: Field) -> Stored:
+    return int(field.default) if isinstance(field.default, bool) else field.default
