@@ -4,8 +4,10 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
+from html import unescape
 from itertools import chain
 from typing import NamedTuple
+from urllib.parse import unquote
 
 DRAWN_OUT_WORDS = 6  # of the longest text in which drawn-out letters are shortened
 
@@ -68,6 +70,7 @@ LOOKS_LIKE = {
 AS_LATIN = str.maketrans(LOOKS_LIKE)
 NOT_LATIN = re.compile(f"[{''.join(LOOKS_LIKE)}]")
 DIGIT_IN_WORD = re.compile(r"(?<=[a-zA-Z])[05]|[05](?=[a-zA-Z])")
+ESCAPE = re.compile("%[0-9A-Fa-f]{2}|&#?[0-9A-Za-z]{2,8};")
 SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
 
 
@@ -93,7 +96,12 @@ def split_words(shown: str) -> Spelling:
 
 
 def other_spellings(text: str, seen: Spelling) -> Iterator[Spelling]:
-    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
+    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters.
+
+    Escapes that a sender wrote twice are read too: `KATT%20STOP`, `&#83;TOP`.
+    """
+    if ESCAPE.search(text) and (decoded := unescape(unquote(text))) != text:
+        yield spell(decoded, JOINED)
     if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
         yield spell(compatible, JOINED)
     if DIGIT_IN_WORD.search(text) if text.isascii() else NOT_LATIN.search(text) or DIGIT_IN_WORD.search(text):

@@ -293,6 +293,11 @@ def test_look_alike_letters_and_digits_of_a_stop_word_are_a_stop(text):
     assert verdict(text) is Verdict.OPT_OUT
 
 
+@pytest.mark.parametrize("text", ["KATT%20STOP", "KATT%2BSTOPP", "%53TOP", "&#83;TOP", "STOP&nbsp;KATT", "STOP&#33;"])
+def test_a_stop_with_escapes_that_were_written_twice_is_a_stop(text):
+    assert verdict(text) is Verdict.OPT_OUT
+
+
 @pytest.mark.parametrize("text", ["STPO", "sotp", "STTOP"])
 def test_a_misspelt_stop_word_that_is_no_other_word_is_a_stop(text):
     assert verdict(text) is Verdict.OPT_OUT

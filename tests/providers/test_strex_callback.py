@@ -235,7 +235,10 @@ def test_an_action_is_recognised_with_blanks_and_hyphens(written):
 
 @pytest.mark.parametrize(
     "written",
-    ["Unsubscribed", "OptedOut", "opt-out", "StopAll", "SubscriptionCancelled", "UnsubscribeFailed", "Avmelding"],
+    [
+        *("Unsubscribed", "OptedOut", "opt-out", "StopAll", "SubscriptionCancelled", "UnsubscribeFailed", "Avmelding"),
+        *("SubscriberDeleted", "Removed", "LeaveClub", "Quit", "SignedOut", "Blocked", "Paused", "Utmelding"),
+    ],
 )
 @pytest.mark.parametrize("status", ["Ok", "Failed", None])
 def test_an_undocumented_action_that_sounds_like_an_opt_out_is_put_before_a_person(written, status):
@@ -372,7 +375,10 @@ def test_a_message_that_is_wholly_a_stop_is_an_opt_out(text, keyword_id, propert
         (1, True),
         ("1", True),
         ("TRUE", True),
+        ("yes", True),
+        ([True], True),
         (False, False),
+        ("no", False),
         (0, False),
         ("0", False),
         (None, False),
@@ -420,6 +426,22 @@ def test_envelope_and_system_names_are_read_in_any_case():
     assert (event.msisdn, event.keyword, event.service_id, event.subscription_id) == (PERSON, "KATT", "s", "t")
     assert event.verdict is Verdict.OPT_IN
     assert list(event.properties) == ["keyword", "SERVICEID", "systemaction", "Subscribertransactionid", "myProperty"]
+
+
+def test_names_with_underscores_and_values_in_a_list_are_read():
+    properties = {"system_action": ["Unsubscribe"], "keyword": ["KATT"], "subscriber_transaction_id": "t"}
+    event = report(properties, recipient=["+4798079008"], statusCode=["Ok"])
+    assert (event.verdict, event.msisdn, event.keyword) == (Verdict.OPT_OUT, PERSON, "KATT")
+    assert (event.subscription_id, event.result) == ("t", Result.OK)
+    assert message(content=["STOP"], sender=["+4798079008"]).verdict is Verdict.OPT_OUT
+    body = b'{"transaction_id":"a","recipient":"+4798079008","status_code":"Ok","properties":{"SystemAction":"Signup"}}'
+    assert READER.delivery_report(body, NOW).verdict is Verdict.OPT_IN
+
+
+def test_system_properties_may_stand_in_a_property_called_properties():
+    event = report({"Properties": {"SystemAction": "Unsubscribe", "Keyword": "HUND", "mine": 1}, "Keyword": "KATT"})
+    assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, "KATT")
+    assert event.properties["Properties"]["mine"] == 1
 
 
 def test_a_custom_property_does_not_hide_the_system_one():
@@ -519,7 +541,7 @@ def test_a_stop_without_id_and_time_is_never_taken_for_a_repeat():
 @pytest.mark.parametrize(
     "members",
     [
-        {"content": ["STOP"]},
+        {"content": ["KATT", "STOP"]},
         {"content": {"text": "STOP"}},
         {"content": True},
         {"content": 25.5},

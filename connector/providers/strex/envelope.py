@@ -94,7 +94,8 @@ def _canonical(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 COMMAND_MARK = "servicecommand"
 COMMAND_MARK_LENGTH = len(COMMAND_MARK)
-TRUE = frozenset({"true", "1"})
+TRUE = frozenset({"true", "1", "yes", "y", "ja"})
+PROPERTIES = "properties"
 NOT_MARKED = (None, False, "", "false", "False")
 # Names in the InMessage and DeliveryReport models of Target365's SDKs. The keywordId of a report is from the document's
 # edition of April 2023.
@@ -231,7 +232,7 @@ def open_forward(body: bytes) -> Forward:
     lowered = {}
     marked = nested = False
     for name, value in properties.items():
-        lowered[name.lower()] = value
+        lowered[_plain(name)] = value
         if type(value) is str:
             if len(value) == COMMAND_MARK_LENGTH and value.lower() == COMMAND_MARK:
                 marked = True
@@ -239,6 +240,8 @@ def open_forward(body: bytes) -> Forward:
                 nested = True
         elif type(value) is dict:
             nested = True
+            if _plain(name) == PROPERTIES:  # the document's table has a row `Properties` among the properties
+                lowered = {_plain(inner): member for inner, member in value.items()} | lowered
     if COMMAND_MARK in lowered and lowered[COMMAND_MARK] not in NOT_MARKED:
         marked = True
     lookup = find_lookup(members, properties) if nested or foreign or has_person_field(lowered) else {}
@@ -253,16 +256,23 @@ def _properties(members: dict[str, Any]) -> dict[str, Any]:
             properties = as_map(properties)
         except Unreadable:
             raise Unreadable("properties is not an object") from None
-    return {name: value for name, value in members.items() if name not in PLACED and _is_plain(value)} | properties
+    return {
+        name: value for name, value in members.items() if name not in PLACED and _may_be_property(value)
+    } | properties
 
 
-def _is_plain(value: Any) -> bool:
+def _may_be_property(value: Any) -> bool:
     """Whether a member may be a property: no object, and no JSON text, which a subscriber may have written as a look-up."""
     return value is not None and type(value) is not dict and not (type(value) is str and value.startswith("{"))
 
 
+def _plain(name: str) -> str:
+    """A name for comparing: `SystemAction`, `systemAction` and `system_action` are one."""
+    return name.lower().replace("_", "")
+
+
 def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
-    named = {_ENVELOPE.get(name.lower(), name): member for name, member in members.items()}
+    named = {_ENVELOPE.get(_plain(name), name): member for name, member in members.items()}
     if len(named) != len(members):
         raise Unreadable("a name occurs twice")
     return named
@@ -270,13 +280,20 @@ def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
 
 def as_text(value: Any) -> str | None:
     """The value as text: some ids are sent as numbers. None for a blank text or any other type."""
+    value = _single(value)
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
 
 
+def _single(value: Any) -> Any:
+    """The value, or the only one of a list: some senders write single values so."""
+    return value[0] if type(value) is list and len(value) == 1 else value
+
+
 def as_flag(value: Any) -> bool:
-    """Whether the value is true, in any form: true, 1, or a text such as `true`."""
+    """Whether the value is true, in any form: true, 1, or a text such as `true` or `yes`."""
+    value = _single(value)
     return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
@@ -286,7 +303,7 @@ def as_phone(value: Any, region: str) -> Phone | None:
     A country code without a plus and JSON numbers have been seen too. `region` applies to numbers without a country
     code.
     """
-    return parse_phone(value, number_format=NumberFormat.INTERNATIONAL, region=region)
+    return parse_phone(_single(value), number_format=NumberFormat.INTERNATIONAL, region=region)
 
 
 def read_price(value: Any, *, reversal: bool) -> tuple[Decimal | None, str | None]:

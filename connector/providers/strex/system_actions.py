@@ -49,7 +49,7 @@ NAMES = (
 )
 
 # Parts of names that an undocumented SystemAction about an opt-out may have, in English and Norwegian. Other services of
-# Strex have SystemActions that are not public.
+# Strex have SystemActions that are not public. A needless question is asked once for each name.
 OPT_OUT_PARTS = (
     "unsubscri",
     "optout",
@@ -66,6 +66,21 @@ OPT_OUT_PARTS = (
     "avslutt",
     "oppsagt",
     "oppsigelse",
+    "delet",
+    "remov",
+    "quit",
+    "leav",
+    "exit",
+    "signoff",
+    "signout",
+    "signedout",
+    "block",
+    "blacklist",
+    "suspend",
+    "pause",
+    "slett",
+    "fjern",
+    "utmeld",
 )
 
 # Target365 USERGUIDE, statusCode, and Docs/Statuscodes.md for Rebilled (failed first, billed later). Sent can still
