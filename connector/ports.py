@@ -121,6 +121,7 @@ class Task(Struct, frozen=True):
     remembered: Remembered = NOTHING  # filled for writes with a match
     gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
     record_id: str | None = None  # Id of the record that the write's key named when it was last seen
+    tried: bool = False  # before: the key may name another record since, so it is looked up
 
 
 class Sink(Protocol):

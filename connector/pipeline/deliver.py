@@ -71,7 +71,7 @@ class Deliverer:
                 consent = self._consent.get(channel.sink.name, {})
                 pending = drop_superseded(units, self._store, channel.sink.traits, consent)
                 batch = self._drop_suspended(pending, channel.sink)
-                result = await self._send(channel, allowance, batch, people={unit.lane for unit in units})
+                result = await self._send(channel, allowance, batch, units)
                 if not result.all_delivered:
                     # Settled under the lock, because the next batch depends on the result.
                     await self._settle(channel, units, pending, result)
@@ -141,12 +141,13 @@ class Deliverer:
         return filter_suspended(operations, suspensions, self._runtime.now(), sink.traits)
 
     async def _send(
-        self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered, *, people: set[str]
+        self, channel: SinkChannel, allowance: SendAllowance, batch: Filtered, units: Sequence[Unit]
     ) -> SendResult:
         """Send the batch, and adapt batch size and circuit breaker to the outcomes."""
         sink, client, operations = channel.sink, channel.client, batch.to_send
         began, sent_at, calls = self._runtime.monotonic(), self._runtime.now(), client.calls
-        answered = await send(sink, client, operations, self._store.known_records(operations).task)
+        known = self._store.known_records(operations, _tried(units))
+        answered = await send(sink, client, operations, known.task)
         channel.record_outcomes(answered.outcomes)
         seconds, calls, size = self._runtime.monotonic() - began, client.calls - calls, channel.batch_size.size
         self._emit(
@@ -159,7 +160,7 @@ class Deliverer:
             sent=batch.with_suspended(answered) if batch.held_back else answered,
             all_delivered=not batch.suspensions and all(isinstance(one, Delivered) for one in answered.outcomes),
         )
-        return self._update_breaker(channel, allowance, result, people)
+        return self._update_breaker(channel, allowance, result, people={unit.lane for unit in units})
 
     def _update_breaker(
         self, channel: SinkChannel, allowance: SendAllowance, result: SendResult, people: set[str]
@@ -339,6 +340,11 @@ def drop_superseded(
                 (operation,) = with_flag_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
             pending.append(PendingWrite(number, index, operation))
     return pending
+
+
+def _tried(units: Iterable[Unit]) -> set[tuple[str, str, str]]:
+    """The records that these units have tried to write before."""
+    return {one.record for unit in units if unit.tried for one in unit.operations if isinstance(one, RecordWrite)}
 
 
 def _clears_flag(operation: Operation) -> bool:

@@ -1,7 +1,7 @@
 """One question before a batch is sent: what is known of the records that its writes name."""
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from connector.model.operation import ID_FIELD, Operation, RecordWrite
@@ -24,7 +24,11 @@ ODDLY_WRITTEN = (
 class KnownRecords:
     """What is known of the records that some writes name. It makes the tasks of these writes, also of folded ones."""
 
-    def __init__(self, reader: sqlite3.Connection, operations: Iterable[Operation]) -> None:
+    def __init__(
+        self, reader: sqlite3.Connection, operations: Iterable[Operation], tried: Collection[tuple[str, str, str]] = ()
+    ) -> None:
+        """`tried` are the records that an earlier attempt may have written."""
+        self._tried = tried
         self._ids: dict[Keys, Mapping[str, str]] = {}  # by key: the record that it names
         self._moved: dict[Keys, Mapping[str, str]] = {}  # by key: the record that it named until a merge
         self._shadows: dict[Keys, Mapping[str, Mapping[str, Any]]] = {}  # by key, of records whose flag is cleared
@@ -64,7 +68,8 @@ class KnownRecords:
         if operation.match is None:
             # Only these are written otherwise when their record is new.
             known = record_id if operation.create or operation.clears_flag else None
-            return Task(operation, shadow=shadow, gone=moved.get(key), record_id=known)
+            tried = bool(self._tried) and operation.record in self._tried
+            return Task(operation, shadow=shadow, gone=moved.get(key), record_id=known, tried=tried)
         number = operation.match.phone.e164
         remembered = Remembered(
             record_id=record_id,

@@ -109,7 +109,7 @@ class Outbox:
             return rows, _newer(connection, sink, rows)
 
         rows, newer = await self._writer.run(work)
-        units = [_unit(sink, row, newer.get(row[0], {})) for row in rows]
+        units = [_unit(sink, row, newer.get(row[0], {}), now) for row in rows]
         return sorted(units, key=lambda unit: (not unit.urgent, unit.event_id))
 
     async def free_claims(self, start_id: str, now: datetime) -> int:
@@ -314,7 +314,7 @@ def _delivered_parents(
             yield index, replace(kept, create={**kept.create, **latest}, set={})
 
 
-def _unit(sink: str, row: Sequence[Any], newer: Mapping[Written, Any]) -> Unit:
+def _unit(sink: str, row: Sequence[Any], newer: Mapping[Written, Any], claimed_at: datetime) -> Unit:
     (
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, unplanned,
     ) = row  # fmt: skip
@@ -338,6 +338,7 @@ def _unit(sink: str, row: Sequence[Any], newer: Mapping[Written, Any]) -> Unit:
         in_doubt=bool(in_doubt),
         received_at=moment(received),
         first_try_at=moment(first_try),
+        tried=first_try != micros(claimed_at),
         newer=tuple(newer),
         unplanned=unplanned_from_json(unplanned),
     )

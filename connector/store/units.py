@@ -76,6 +76,7 @@ class Unit(Struct, frozen=True, kw_only=True):
     in_doubt: bool  # an earlier attempt may have been done
     received_at: datetime
     first_try_at: datetime
+    tried: bool = False  # before this claim
     newer: tuple[Written, ...] = ()  # looked up for units that are overtaken or late
     unplanned: Unplanned | None = (
         None  # what of its event could not be planned: a dead letter when the rest is delivered

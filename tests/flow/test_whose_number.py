@@ -1,11 +1,14 @@
 """Opt-outs of contacts whose number was changed in the CRM: they reach all numbers of the contact, and a person is asked."""
 
+from datetime import timedelta
+
 import pytest
 from contract.crms import EACH_CRM
 from flow.crowd import report
 
 pytestmark = EACH_CRM
 
+PAUSE = timedelta(minutes=10)  # longer than the daemon waits between two attempts
 DONOR, OTHER, STRANGER = "+4790000001", "+4790000002", "+4790000003"
 
 
@@ -186,3 +189,20 @@ async def test_a_contact_that_lost_its_key_gets_no_more_events_of_that_number(wo
     assert {one["id"]: one["amount"] for one in await world.records()}[contact] is None
     await world.poll()
     assert await emitted(world) == set()
+
+
+@pytest.mark.parametrize("fault", ["row_lock", "dropped_before"])
+async def test_a_key_that_moves_between_two_attempts_names_its_new_contact(world, fault):
+    contact = await joined(world)
+    other = await world.person(last_name="Kept", mobile=DONOR)
+    await world.poll()
+    await world.fault(world.crm_url, fault=fault, times=20, only="writes")
+    await world.phone(DONOR, "KATT STOPP")
+    await world.until(lambda: world.struck(world.crm_url, fault))
+    await world.person(id=contact, sms_key=None)
+    await world.person(id=other, sms_key=DONOR)
+    await world.no_faults(world.crm_url)
+    world.clock.ahead += PAUSE
+    world.app.wake(world.crm.name)
+    await world.settled()
+    assert [await world.flag(one) for one in (contact, other)] == [False, True]

@@ -146,8 +146,9 @@ def _assume(write: Write) -> None:
     # Whether a new record gets other fields than an existing one.
     depends_on_existence = record_write.may_create and (bool(record_write.create) or record_write.clears_flag)
     id_from_key = write.own_id is not None and record_write.key_field != ID_FIELD
-    if record_write.clears_flag or task.gone is not None:
-        # The flag must be read before it is cleared; and a record that is gone may have been merged.
+    if record_write.clears_flag or task.gone is not None or (task.tried and task.record_id is not None):
+        # The flag must be read before it is cleared; a record that is gone may have been merged; and since the first
+        # attempt the key may have moved to another record.
         write.assumption = Assumption.ASK
     elif id_from_key and depends_on_existence and task.record_id is None:
         write.assumption = Assumption.NEW

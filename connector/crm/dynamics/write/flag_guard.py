@@ -20,7 +20,8 @@ def _known_values(task: Task, found: Found) -> Shadow:
     if found.merged is not None:
         return None
     if not isinstance(task.operation, RecordWrite) or task.operation.match is None:
-        return task.shadow
+        moved = task.record_id is not None and task.record_id != found.record_id
+        return None if moved else task.shadow
     shadow = task.remembered.shadows.get(found.record_id)
     if task.remembered.record_id is not None and task.remembered.record_id != found.record_id:
         return shadow  # the task's own values are of the record that was meant before

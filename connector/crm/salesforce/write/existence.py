@@ -111,6 +111,8 @@ class KeyRegistry:
             return Assumption.ANY
         if task.gone is not None or not write.may_create or not self.is_case_safe(write):
             return Assumption.ASK
+        if task.tried and task.record_id is not None:
+            return Assumption.ASK
         if not _depends_on_existence(write):
             return Assumption.ANY
         if task.record_id is not None:

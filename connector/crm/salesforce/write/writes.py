@@ -112,7 +112,8 @@ def known_values(task: Task, record_id: str) -> Shadow:
     """The known values of the record that the task is now for."""
     remembered, write = task.remembered, task.operation
     if not isinstance(write, RecordWrite) or write.match is None:
-        return task.shadow
+        moved = task.record_id is not None and comparable(task.record_id) != comparable(record_id)
+        return None if moved else task.shadow
     shadow = remembered.shadows.get(record_id)
     if remembered.record_id is not None and comparable(remembered.record_id) != comparable(record_id):
         return shadow  # the task's own values are of the record that was meant before
