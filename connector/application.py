@@ -25,7 +25,7 @@ from connector.pipeline.reconcile import Reconciler, run_name
 from connector.pipeline.suspended_rules import SUSPENDED_RULES_WORKER, still_written
 from connector.ports import Sink
 from connector.providers.provider import Provider
-from connector.registry import Loaded, number_reader
+from connector.registry import LoadedConfig, number_reader
 from connector.sinks.external import ExternalSink
 from connector.store.store import Made, Store
 from connector.telemetry.activity import Activity
@@ -58,7 +58,7 @@ class Clock:
 class Application:
     """The running daemon. Made by daemon.start_application()."""
 
-    def __init__(self, loaded: Loaded, emit: Emit, clock: Clock) -> None:
+    def __init__(self, loaded: LoadedConfig, emit: Emit, clock: Clock) -> None:
         self.loaded = loaded
         self.clock = clock
         self.started = clock.now()

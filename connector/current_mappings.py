@@ -16,7 +16,7 @@ from connector.model.errors import StoreUnavailable
 from connector.model.problem import Problem, ProblemsFound, Severity
 from connector.pipeline.opt_out_check import refuse_lost_opt_outs
 from connector.pipeline.rule_tests import refuse_failing
-from connector.registry import Loaded, load_rules, mapping_context, opt_outs, read_schemas
+from connector.registry import LoadedConfig, load_rules, mapping_context, opt_outs, read_schemas
 from connector.store.mappings import AcceptedMappings
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, Emit, Reloaded
@@ -26,7 +26,7 @@ MAPPINGS = "mappings"  # the subject of the alarms
 CURE = "correct the files: `connector check` shows each place; then run `connector reload`"
 
 
-def accepted_rules(loaded: Loaded, accepted: AcceptedMappings) -> Ruleset:
+def accepted_rules(loaded: LoadedConfig, accepted: AcceptedMappings) -> Ruleset:
     """The rules of files that were accepted, compiled with the current config. Raises ProblemsFound if they no longer fit it."""
     documents = [parse(text, name) for name, text in sorted(accepted.files.items())]
     rules = compile_mappings(documents, mapping_context(loaded))
@@ -38,7 +38,7 @@ class CurrentMappings:
     """Loads the mappings at the start and at a reload, and keeps what was accepted and what was refused."""
 
     def __init__(
-        self, loaded: Loaded, store: Store, alarms: OpenAlarms, *, emit: Emit, now: Callable[[], datetime]
+        self, loaded: LoadedConfig, store: Store, alarms: OpenAlarms, *, emit: Emit, now: Callable[[], datetime]
     ) -> None:
         self._loaded = loaded
         self._store = store

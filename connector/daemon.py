@@ -49,7 +49,7 @@ from connector.process import (
     watchdog_interval,
 )
 from connector.providers.provider import Provider
-from connector.registry import Loaded, build_crms, build_providers, build_sinks, number_reader
+from connector.registry import LoadedConfig, build_crms, build_providers, build_sinks, number_reader
 from connector.scheduler import Job, Scheduler
 from connector.sinks.external import ExternalSink
 from connector.store.store import Store
@@ -75,7 +75,7 @@ TOKEN_FILE = "admin-token"  # noqa: S105 - the name of a file beside the databas
 
 @asynccontextmanager
 async def start_application(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     *,
     emit: Emit,
     metrics: Metrics,
@@ -97,7 +97,7 @@ async def start_application(
         providers, app.crms, sinks = build_providers(loaded), build_crms(loaded), build_sinks(loaded, clock.now)
 
         store = app.store = open_store(
-            loaded.resolve_path(settings.store.path),
+            loaded.database,
             ballast=settings.store.ballast,
             floor=settings.store.free_space_floor,
             on_broken=app.health.report_broken_store,
@@ -293,7 +293,7 @@ def _start_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> Ni
     return backup
 
 
-async def serve(loaded: Loaded) -> None:
+async def serve(loaded: LoadedConfig) -> None:
     """Run as a service until a signal ends it.
 
     Raises what start_application() raises, and StoreUnavailable if the database broke.
@@ -353,7 +353,7 @@ def open_when_free(path: Path, *, pause: Callable[[float], None] = sleep, **opti
     return Store.open(path, **options)
 
 
-def _build_messenger(loaded: Loaded) -> tuple[Messenger, list[str]]:
+def _build_messenger(loaded: LoadedConfig) -> tuple[Messenger, list[str]]:
     """The messenger to the recipients of the config, and what is wrong with some of them."""
     # It takes a third of a second and ten megabytes, which only an installation with recipients needs.
     from connector.alarms.send import is_address, send  # noqa: PLC0415 - see the line above.
@@ -384,7 +384,7 @@ async def _reload_on_signal(app: Application, signals: Signals, notifier: Notifi
         notifier.ready()
 
 
-def run(loaded: Loaded) -> int:
+def run(loaded: LoadedConfig) -> int:
     """The process of `connector run`; returns its exit code. Raises what serve() raises."""
     os.umask(0o077)  # only this process's user may read the files that it makes
     asyncio.run(serve(loaded))

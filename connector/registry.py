@@ -73,7 +73,7 @@ CONFIG = _config_model(tuple(CRMS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedConfig:
     """A config file that has been read."""
 
     path: Path
@@ -88,6 +88,11 @@ class Loaded:
     def resolve_path(self, path: str) -> Path:
         """A path of the config, resolved against its directory."""
         return (self.base / path).resolve()
+
+    @property
+    def database(self) -> Path:
+        """The path of the database, which need not exist yet."""
+        return self.resolve_path(self.settings.store.path)
 
     @property
     def providers(self) -> Mapping[str, Any]:
@@ -105,7 +110,7 @@ class Loaded:
         return entries(self.settings)[1]
 
 
-def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CRMS) -> Loaded:
+def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CRMS) -> LoadedConfig:
     """Read and check a config file. Raises ProblemsFound with all its problems.
 
     `crm_types` are the CRMs that it may name: the tests bring one more, which is made up.
@@ -118,7 +123,7 @@ def load_config(path: Path, crm_types: Mapping[type[BaseModel], ModuleType] = CR
             raise ProblemsFound([_file_problem(path, "there is no such file", cure)]) from None
         raise
     settings = load(document, _config_model(tuple(crm_types)))
-    loaded = Loaded(path=path.resolve(), settings=settings, crm_types=crm_types)
+    loaded = LoadedConfig(path=path.resolve(), settings=settings, crm_types=crm_types)
     names = [*loaded.providers, *loaded.crms, *loaded.sinks]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         message = f"`{twice[0]}` is the name of two things under `providers:`, `crm:` and `sinks:`"
@@ -131,27 +136,27 @@ def _file_problem(path: Path, message: str, hint: str) -> Problem:
     return Problem(file=str(path), position=None, code="unreadable-file", message=message, hint=hint)
 
 
-def build_providers(loaded: Loaded) -> dict[str, Provider]:
+def build_providers(loaded: LoadedConfig) -> dict[str, Provider]:
     """The configured providers, by name. Raises ConnectorError for a missing secret."""
     reveal = partial(resolve, base=loaded.base)
     words = opt_out_words(loaded)
     return {name: PROVIDERS[type(one)].build(name, one, reveal, words) for name, one in loaded.providers.items()}
 
 
-def build_sinks(loaded: Loaded, now: Callable[[], datetime]) -> dict[str, ExternalSink]:
+def build_sinks(loaded: LoadedConfig, now: Callable[[], datetime]) -> dict[str, ExternalSink]:
     """The configured sinks that are neither a CRM nor a provider, by name. Raises ConnectorError for a missing secret."""
     reveal = partial(resolve, base=loaded.base)
     built = (SINKS[type(one)].build(name, one, reveal, now) for name, one in loaded.sinks.items())
     return {one.name: one for several in built for one in several}
 
 
-def opt_out_words(loaded: Loaded) -> OptOutWords:
+def opt_out_words(loaded: LoadedConfig) -> OptOutWords:
     """The stop words of all providers: the built-in ones, and those under `consent:` in the config."""
     consent = loaded.settings.consent
     return STANDARD.with_more(stop=consent.stop_words, polite=consent.polite_words, everything=consent.all_words)
 
 
-def build_crms(loaded: Loaded) -> dict[str, Crm]:
+def build_crms(loaded: LoadedConfig) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a missing secret."""
     numbers = number_reader(loaded)
     return {
@@ -159,34 +164,34 @@ def build_crms(loaded: Loaded) -> dict[str, Crm]:
     }
 
 
-def number_reader(loaded: Loaded) -> NumberReader:
+def number_reader(loaded: LoadedConfig) -> NumberReader:
     """Makes the reader of CRM phone fields. It uses `default_region` and the regions of all configured providers."""
     default = loaded.settings.default_region
     regions = dict.fromkeys(one.region for one in loaded.providers.values())
     return NumberReader(default=default, others=tuple(region for region in regions if region != default))
 
 
-def cure_of_code(loaded: Loaded, sink: str, code: str) -> str:
+def cure_of_code(loaded: LoadedConfig, sink: str, code: str) -> str:
     """What a person does about an error code of a CRM; empty if the reason alone says it."""
     settings = loaded.crms.get(sink)
     cure: str = loaded.crm_types[type(settings)].cure_of(code) if settings is not None else ""
     return cure
 
 
-def record_address(loaded: Loaded, crm: str, name: str, record_id: str) -> str | None:
+def record_address(loaded: LoadedConfig, crm: str, name: str, record_id: str) -> str | None:
     """Where a person sees a record of a CRM: a web address. None for a CRM that is not in the config."""
     settings = loaded.crms.get(crm)
     return None if settings is None else loaded.crm_types[type(settings)].record_address(settings, name, record_id)
 
 
-def read_schemas(loaded: Loaded) -> dict[str, CrmSchema]:
+def read_schemas(loaded: LoadedConfig) -> dict[str, CrmSchema]:
     """The CRMs' schemas, for those that have a lock file. Raises ProblemsFound for a broken lock file."""
     directory = loaded.resolve_path(loaded.settings.schemas)
     locks = {name: read_lock(lock_path(directory, name), name) for name in loaded.crms}
     return {name: lock for name, lock in locks.items() if lock is not None}
 
 
-def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Context:
+def mapping_context(loaded: LoadedConfig, schemas: Mapping[str, CrmSchema] | None = None) -> Context:
     """What mappings may refer to. Needs no secrets, so that a config can be checked on any machine.
 
     With `schemas` the mappings are also checked against these.
@@ -217,7 +222,7 @@ def mapping_context(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = No
     )
 
 
-def opt_outs(loaded: Loaded) -> OptOuts:
+def opt_outs(loaded: LoadedConfig) -> OptOuts:
     """The opt-outs that the mappings must deliver. Needs no secrets."""
     adapters = [(name, one, PROVIDERS[type(one)]) for name, one in loaded.providers.items()]
     return OptOuts(
@@ -227,12 +232,12 @@ def opt_outs(loaded: Loaded) -> OptOuts:
     )
 
 
-def read_mappings(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
+def read_mappings(loaded: LoadedConfig, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
     """The mappings of a config, checked against `schemas` if given. Raises ProblemsFound."""
     return load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded, schemas))
 
 
-def load_rules(loaded: Loaded, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
+def load_rules(loaded: LoadedConfig, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:
     """The mappings, ready for use. Also raises ProblemsFound for mappings that would lose an opt-out."""
     rules = read_mappings(loaded, schemas)
     refuse_lost_opt_outs(rules, opt_outs(loaded))

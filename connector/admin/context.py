@@ -15,7 +15,7 @@ from connector.model.errors import ConnectorError
 from connector.model.phone import Phone
 from connector.model.record_number import RecordNumber
 from connector.providers.provider import Provider
-from connector.registry import PROVIDERS, Loaded, number_reader
+from connector.registry import PROVIDERS, LoadedConfig, number_reader
 from connector.store.inbox import StoredEvent
 from connector.store.store import Store
 from connector.telemetry.activity import Activity
@@ -33,7 +33,7 @@ class AdminContext:
     store: Store
     rules: Callable[[], Ruleset]  # may raise ProblemsFound if there is no valid ruleset
     now: Callable[[], datetime]
-    loaded: Loaded
+    loaded: LoadedConfig
     providers: Mapping[str, Provider]  # without authentication and secrets
     consent: Mapping[str, Mapping[str, ConsentFields]]  # by CRM and object
     configured: tuple[Subscription, ...]
@@ -51,7 +51,7 @@ class AdminContext:
         store: Store,
         *,
         rules: Callable[[], Ruleset],
-        loaded: Loaded,
+        loaded: LoadedConfig,
         now: Callable[[], datetime],
         sink_channels: Mapping[str, SinkChannel] | None = None,
         feed_channels: Mapping[str, FeedChannel] | None = None,

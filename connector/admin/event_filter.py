@@ -10,7 +10,7 @@ from connector.admin.context import AdminContext, get_field, reject_unknown
 from connector.config.validation import did_you_mean
 from connector.model.errors import ConnectorError
 from connector.model.states import EventState
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 from connector.store.event_search import EventFilter
 from connector.telemetry.mask import mask
 
@@ -75,7 +75,7 @@ def _provider(context: AdminContext, given: str | None) -> str | None:
     return next((one for one in known if given is not None and one.casefold() == given.casefold()), given)
 
 
-def time_of(loaded: Loaded, name: str, given: str, now: datetime) -> datetime:
+def time_of(loaded: LoadedConfig, name: str, given: str, now: datetime) -> datetime:
     """A time span before now, such as `7d`, or a date or time in the config's time zone. Raises ConnectorError."""
     text = given.strip()
     if span := SPAN.fullmatch(text):

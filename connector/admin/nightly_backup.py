@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from connector.delivery.channels import OpenAlarms
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 from connector.store.backups import Backup, BackupDamaged, BackupFailed, backup_name, kept, make_backup, still_sound
 from connector.store.disk import free_bytes
 from connector.telemetry.log_events import Alarm, Emit, Lifecycle
@@ -19,15 +19,15 @@ NOW = "`connector backup` makes one now"
 RESTORE = "stop the connector, and restore the last good backup: `connector restore FILE`; see docs/backup.md"
 
 
-def backup_directory(loaded: Loaded) -> Path:
+def backup_directory(loaded: LoadedConfig) -> Path:
     """The directory of the nightly backups, from the config, relative to the database's directory."""
-    return loaded.resolve_path(loaded.settings.store.path).parent / loaded.settings.store.backup.directory
+    return loaded.database.parent / loaded.settings.store.backup.directory
 
 
-def kept_backups(loaded: Loaded) -> list[Backup]:
+def kept_backups(loaded: LoadedConfig) -> list[Backup]:
     """The existing nightly backups, the newest first; none if their directory cannot be read."""
     with suppress(OSError):
-        return kept(backup_directory(loaded), loaded.resolve_path(loaded.settings.store.path).stem)
+        return kept(backup_directory(loaded), loaded.database.stem)
     return []
 
 
@@ -36,7 +36,7 @@ class NightlyBackup:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         *,
         emit: Emit,
         now: Callable[[], datetime],
@@ -46,7 +46,7 @@ class NightlyBackup:
         """`free` measures the free space of a file system, in bytes."""
         self._settings = loaded.settings.store.backup
         self._zone = ZoneInfo(loaded.settings.timezone)
-        self._database = loaded.resolve_path(loaded.settings.store.path)
+        self._database = loaded.database
         self._directory = backup_directory(loaded)
         self._reserve = loaded.settings.store.free_space_floor
         self._emit = emit

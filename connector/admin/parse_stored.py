@@ -12,14 +12,14 @@ from connector.model.event import Event, Part
 from connector.model.http import HttpRequest
 from connector.ports import AuthResult, WebhookEndpoint
 from connector.providers.provider import Provider
-from connector.registry import PROVIDERS, Loaded, opt_out_words
+from connector.registry import PROVIDERS, LoadedConfig, opt_out_words
 
 # `http://example.com/Post.aspx?country=USA`, or the first line of a request, `GET /Post.aspx?country=USA HTTP/1.1`
 ADDRESS = re.compile(rb"(?:(?:GET|POST)\s+)?(?:(?:https?://|/)[^?\s]*)?\?(?P<query>\S+)(?:\s+HTTP/\S+)?", re.IGNORECASE)
 NO_SECRET = SecretStr("not-needed-to-read")
 
 
-def providers_without_secrets(loaded: Loaded) -> dict[str, Provider]:
+def providers_without_secrets(loaded: LoadedConfig) -> dict[str, Provider]:
     """The configured providers, built without their secrets. Their authenticators would reject everybody, and are not used."""
     words = opt_out_words(loaded)
     return {

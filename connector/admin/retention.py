@@ -9,7 +9,7 @@ from connector.admin.masking import iso_time
 from connector.config.units import duration_text
 from connector.delivery.channels import OpenAlarms
 from connector.model.crm_traits import PLAIN
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 from connector.store.retention import NEEDS_BODY, WARNED, Held, Keep, Kind
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, Emit
@@ -38,7 +38,7 @@ FOR_EVER = {
 }
 
 
-def keep_of(loaded: Loaded) -> Keep:
+def keep_of(loaded: LoadedConfig) -> Keep:
     """How long each kind is kept, by the config and the CRMs."""
     settings = loaded.settings.store.retention
     traits = [loaded.crm_types[type(one)].TRAITS for one in loaded.crms.values()]

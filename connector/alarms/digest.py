@@ -12,7 +12,7 @@ from connector.model.states import EventState
 from connector.store.store import Store
 
 WEEK = timedelta(days=7)
-MOST = 200_000  # events that are counted
+MAX_EVENTS = 200_000  # events that are counted
 
 
 class Digest(Struct, frozen=True, kw_only=True):
@@ -39,7 +39,7 @@ def make_digest(store: Store, *, now: datetime, deadline: timedelta, crms: Itera
     states = dict.fromkeys(EventState, 0)
     gifts = 0
     amounts: dict[str, Decimal] = {}
-    for one in store.inbox.newest(since=begin, limit=MOST):
+    for one in store.inbox.newest(since=begin, limit=MAX_EVENTS):
         states[one.state] += 1
         if one.state is EventState.DELIVERED and one.event is not None and is_gift(one.event):
             gifts += 1

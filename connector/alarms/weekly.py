@@ -9,7 +9,7 @@ from connector.alarms.digest import Digest as Counted
 from connector.alarms.digest import digest_message, make_digest
 from connector.alarms.messenger import Messenger
 from connector.config.notify_settings import Digest
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 from connector.store.store import Store
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -24,7 +24,7 @@ def next_digest(digest: Digest, now: datetime) -> datetime:
 
 
 async def send_digests(
-    loaded: Loaded,
+    loaded: LoadedConfig,
     messenger: Messenger,
     now: Callable[[], datetime],
     *,
@@ -44,6 +44,6 @@ async def send_digests(
             await messenger.tell_all(digest_message(made), digest=True)
 
 
-def _counted(loaded: Loaded, now: datetime) -> Counted:
-    store = Store.open_to_read(loaded.resolve_path(loaded.settings.store.path))
+def _counted(loaded: LoadedConfig, now: datetime) -> Counted:
+    store = Store.open_to_read(loaded.database)
     return make_digest(store, now=now, deadline=loaded.settings.consent.deadline, crms=loaded.crms)

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from connector.model.finding import Finding, Level
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 from connector.store.database import RESTORE, SQLITE
 from connector.store.disk import free_bytes
 from connector.store.person_key import key_file, needs_key
@@ -23,7 +23,7 @@ STATE = "/var/lib/connector"
 
 
 def check_environment(
-    loaded: Loaded, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
+    loaded: LoadedConfig, *, free: Callable[[Path], int] = free_bytes, sqlite: tuple[int, int, int] = SQLITE
 ) -> Sequence[Finding]:
     """One finding for each; `free` measures the free space of a file system, in bytes."""
     return [
@@ -36,7 +36,7 @@ def check_environment(
     ]
 
 
-def _public_url(loaded: Loaded) -> Finding:
+def _public_url(loaded: LoadedConfig) -> Finding:
     url = loaded.settings.listen.public_url
     if url is None:
         return Finding(
@@ -55,9 +55,9 @@ def _public_url(loaded: Loaded) -> Finding:
     return Finding(area="public address", level=Level.OK, text=f"providers call {url}")
 
 
-def _place(loaded: Loaded) -> Sequence[Finding]:
+def _place(loaded: LoadedConfig) -> Sequence[Finding]:
     """A finding if the shipped systemd unit may not write to the place of the database: it would not start."""
-    path = loaded.resolve_path(loaded.settings.store.path).resolve()
+    path = loaded.database
     if not any(path.is_relative_to(one) for one in READ_ONLY):
         return []
     return [
@@ -70,9 +70,9 @@ def _place(loaded: Loaded) -> Sequence[Finding]:
     ]
 
 
-def _file(loaded: Loaded) -> Sequence[Finding]:
+def _file(loaded: LoadedConfig) -> Sequence[Finding]:
     """A finding if what is at the place of the database is none."""
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     try:
         if path.is_dir():
             text, cure = "is a folder", f"name a file by `store: path:` in the config, such as {path / 'connector.db'}"
@@ -87,9 +87,9 @@ def _file(loaded: Loaded) -> Sequence[Finding]:
     return [Finding(area="store", level=Level.FAIL, text=f"{path} {text}", cure=cure)]
 
 
-def _person_key(loaded: Loaded) -> Sequence[Finding]:
+def _person_key(loaded: LoadedConfig) -> Sequence[Finding]:
     """A finding about the key by which forgotten people are recognised; none before the first start."""
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     missing = needs_key(path)
     if missing is None:
         return []
@@ -112,9 +112,9 @@ def _person_key(loaded: Loaded) -> Sequence[Finding]:
     ]
 
 
-def _disk(loaded: Loaded, free: Callable[[Path], int]) -> Finding:
+def _disk(loaded: LoadedConfig, free: Callable[[Path], int]) -> Finding:
     store = loaded.settings.store
-    path = loaded.resolve_path(store.path)
+    path = loaded.database
     cure = "free some space, or move `store: path:` to another disk"
     if not path.parent.is_dir():
         return Finding(

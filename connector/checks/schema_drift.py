@@ -19,7 +19,7 @@ from connector.mapping.compile.ruleset import Ruleset
 from connector.model.crm_schema import CrmSchema
 from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
-from connector.registry import Loaded, read_schemas
+from connector.registry import LoadedConfig, read_schemas
 from connector.telemetry.log_events import Alarm, Cleared, Emit, Level, Lifecycle
 
 KIND = "schema_drift"
@@ -37,7 +37,7 @@ class Drift:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedConfig,
         crms: Mapping[str, Crm],
         clients: Mapping[str, Client],
         *,

@@ -20,7 +20,7 @@ from connector.model.errors import ConnectorError, PeerUnavailable
 if TYPE_CHECKING:
     from connector.crm.backfill.book import BackfillBook
     from connector.crm.backfill.decide import ContactReader
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 
 FILE_SUFFIX = ".backfill"  # suffix of the backfill's file beside the database
@@ -69,7 +69,7 @@ class Kind:
     reader: type["ContactReader"]
     # Signs in, and raises ConnectorError if the object lacks a field. Of the config, the org's settings, how contacts
     # are read, and the backfill's file.
-    open_org: Callable[["Loaded", Any, Any, "BackfillBook"], AbstractAsyncContextManager[StartWork]]
+    open_org: Callable[["LoadedConfig", Any, Any, "BackfillBook"], AbstractAsyncContextManager[StartWork]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,11 +137,11 @@ def run(ctx: click.Context, kind: Kind, *, as_json: bool, **given: Any) -> None:
 
 
 async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[str, Any]:
-    from connector.cli.orgs import chosen  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.orgs import chosen_org  # noqa: PLC0415 - see the package's docstring.
     from connector.crm.backfill.book import BackfillBook  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
-    name, settings = chosen(loaded, options.crm, kind.settings, kind.label)
+    name, settings = chosen_org(loaded, options.crm, kind.settings, kind.label)
     contacts = _contacts(loaded, name, kind, options)
     if options.conflicts is not None:
         _write_findings(options.conflicts, ())
@@ -154,7 +154,7 @@ async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[
         "country_field": contacts.country,
         "many": options.many,
     }
-    path = loaded.resolve_path(loaded.settings.store.path).with_suffix(FILE_SUFFIX)
+    path = loaded.database.with_suffix(FILE_SUFFIX)
     book = BackfillBook.open(path)
     keep = False
     try:
@@ -191,7 +191,7 @@ async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[
             book.discard()
 
 
-def _contacts(loaded: "Loaded", crm: str, kind: Kind, options: BackfillOptions) -> "ContactReader":
+def _contacts(loaded: "LoadedConfig", crm: str, kind: Kind, options: BackfillOptions) -> "ContactReader":
     from connector.crm.backfill.contact_keys import keys_by_number  # noqa: PLC0415 - see the package's docstring.
     from connector.registry import number_reader  # noqa: PLC0415 - see the package's docstring.
 
@@ -210,7 +210,7 @@ def _contacts(loaded: "Loaded", crm: str, kind: Kind, options: BackfillOptions) 
     )
 
 
-def _refuse_other_org(facts: Mapping[str, Any], loaded: "Loaded") -> None:
+def _refuse_other_org(facts: Mapping[str, Any], loaded: "LoadedConfig") -> None:
     """Raise ConnectorError with the commands for the org that an unfinished backfill belongs to."""
     org = facts["plan"]["org"]
     begun = f"the backfill of {facts['started']} in {org} is not finished"
@@ -220,7 +220,7 @@ def _refuse_other_org(facts: Mapping[str, Any], loaded: "Loaded") -> None:
             raise ConnectorError(
                 f"{begun}: continue it with `{command} --write`, or discard it with `{command} --restart`"
             )
-    path = loaded.resolve_path(loaded.settings.store.path).with_suffix(FILE_SUFFIX)
+    path = loaded.database.with_suffix(FILE_SUFFIX)
     raise ConnectorError(
         f"{begun}, and no CRM of the config has this address: correct the address, or end its job there yourself and "
         f"remove {path}"

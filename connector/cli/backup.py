@@ -27,7 +27,7 @@ def backup(ctx: click.Context, /, *, file: Path | None, as_json: bool) -> None:
 
     setup: Setup = ctx.obj
     loaded = setup.config()
-    database = loaded.resolve_path(loaded.settings.store.path)
+    database = loaded.database
     if not database.exists():
         raise Unreachable(f"there is no database at {database} yet: start the connector with `connector run`")
     now = datetime.now(UTC)

@@ -3,14 +3,12 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from connector.cli.exit_codes import Unreachable
-from connector.cli.setup import Setup, mappings_directory, read_rules
+from connector.cli.setup import Setup, mappings_directory, open_to_read, read_rules
 from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
 
 if TYPE_CHECKING:
-    from connector.registry import Loaded
-    from connector.store.store import Store
+    from connector.registry import LoadedConfig
 
 TESTS = re.compile(r"^tests:[ \t]*(?:#.*)?$", re.MULTILINE)
 NEXT_KEY = re.compile(r"^[A-Za-z_]\w*:", re.MULTILINE)
@@ -25,7 +23,7 @@ def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
     from connector.registry import opt_outs  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
-    store = _store(loaded)
+    store = open_to_read(loaded)
     number = stored_id(named)
     stored = store.inbox.get(named if number is None else number)
     if stored is None or stored.event is None:
@@ -49,15 +47,6 @@ def capture_test(setup: Setup, named: str, file: str | None) -> dict[str, Any]:
     return {"file": str(path), "test": test}
 
 
-def _store(loaded: "Loaded") -> "Store":
-    from connector.store.store import Store  # noqa: PLC0415 - see the package's docstring.
-
-    path = loaded.resolve_path(loaded.settings.store.path)
-    if not path.exists():
-        raise Unreachable(f"there is no database at {path}: run this where the connector runs")
-    return Store.open_to_read(path)
-
-
 def _with_test(text: str, test: dict[str, Any]) -> str:
     """The text of the file with the test as the last one."""
     from connector.admin.capture import case_text  # noqa: PLC0415 - see the package's docstring.
@@ -72,7 +61,7 @@ def _with_test(text: str, test: dict[str, Any]) -> str:
     return f"{block}\n\n{case_text(test, first[1] if first else '  ')}" + (f"\n{rest}" if rest else "")
 
 
-def _check(loaded: "Loaded", file: str, name: str) -> None:
+def _check(loaded: "LoadedConfig", file: str, name: str) -> None:
     from connector.pipeline.rule_tests import run_rule_tests  # noqa: PLC0415 - see the package's docstring.
 
     for result in run_rule_tests(read_rules(loaded).only(file)):

@@ -5,9 +5,8 @@ from typing import Any
 import click
 
 from connector.cli.client import ask
-from connector.cli.dead import LIMIT
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json, revealing
+from connector.cli.render import LIMIT, Paper, answer, as_json, revealing
 
 STATES = ("due", "sending", "asking", "taken", "failed", "in_doubt", "skipped")
 
@@ -74,8 +73,8 @@ def approve(ctx: click.Context, *, day: str | None, provider: str | None, as_jso
 
     A run that is approved before its day waits again if it has more charges by then.
     """
-    said = ask(ctx.obj, "charges_approve", {"date": day, "provider": provider}, order=True)
-    answer(said, _show_approved, json_wanted=as_json)
+    reply = ask(ctx.obj, "charges_approve", {"date": day, "provider": provider}, is_change=True)
+    answer(reply, _show_approved, json_wanted=as_json)
 
 
 @charges.command()
@@ -96,9 +95,9 @@ def resolve(ctx: click.Context, *, ids: tuple[str, ...], decision: str, transact
     Look at the provider first. `again` takes money a second time if the first call had succeeded.
     """
     payload = {"ids": list(ids), "decision": decision, "transaction": transaction}
-    said = ask(ctx.obj, "charges_resolve", payload, order=True)
+    reply = ask(ctx.obj, "charges_resolve", payload, is_change=True)
     answer(
-        said,
+        reply,
         lambda paper, document: paper.line(f"{len(document['resolved'])} charge(s): {document['decision']}"),
         json_wanted=as_json,
     )
@@ -111,8 +110,8 @@ def resolve(ctx: click.Context, *, ids: tuple[str, ...], decision: str, transact
 @click.pass_context
 def pause(ctx: click.Context, *, why: str | None, provider: str | None, as_json: bool) -> None:
     """Send no charges until `resume`. A charge that is being sent is finished."""
-    said = ask(ctx.obj, "charges_pause", {"why": why, "provider": provider}, order=True)
-    answer(said, lambda paper, document: paper.line(f"paused: {document['paused']}"), json_wanted=as_json)
+    reply = ask(ctx.obj, "charges_pause", {"why": why, "provider": provider}, is_change=True)
+    answer(reply, lambda paper, document: paper.line(f"paused: {document['paused']}"), json_wanted=as_json)
 
 
 @charges.command()
@@ -121,8 +120,8 @@ def pause(ctx: click.Context, *, why: str | None, provider: str | None, as_json:
 @click.pass_context
 def resume(ctx: click.Context, *, provider: str | None, as_json: bool) -> None:
     """Send charges again after `pause`."""
-    said = ask(ctx.obj, "charges_resume", {"provider": provider}, order=True)
-    answer(said, lambda paper, document: paper.line(f"{document['provider']}: resumed"), json_wanted=as_json)
+    reply = ask(ctx.obj, "charges_resume", {"provider": provider}, is_change=True)
+    answer(reply, lambda paper, document: paper.line(f"{document['provider']}: resumed"), json_wanted=as_json)
 
 
 def _show_preview(paper: Paper, document: dict[str, Any]) -> None:

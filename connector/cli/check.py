@@ -16,18 +16,18 @@ from connector.cli.setup import (
     Setup,
     lock_file,
     lost_opt_outs,
-    placed,
     read_locks,
     read_rules,
     shipped_mappings,
-    short,
+    short_path,
+    with_file_paths,
 )
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
     from connector.mapping.compile.ruleset import Ruleset
     from connector.model.crm_schema import CrmSchema
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 LIVE = "live"  # the code of what a CRM or a provider does not have, or of why it could not be asked
 CONFIG = "config"  # the place of such a problem that concerns no org, such as a secret that cannot be used
@@ -53,7 +53,7 @@ def check(ctx: click.Context, *, live: bool, strict: bool, as_json: bool) -> Non
 
 
 def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
-    """The result of the command; `doctor` uses it too."""
+    """The document of the command `check`. `doctor`, `init` and `preview` use it too."""
     from connector.cli.excerpt import Excerpts  # noqa: PLC0415 - see the package's docstring.
     from connector.pipeline.rule_tests import failing_tests  # noqa: PLC0415 - the same.
 
@@ -68,10 +68,10 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
             found += problems.problems
         try:
             rules = read_rules(loaded, locks)
-            found += placed(loaded, rules.warnings)
+            found += with_file_paths(loaded, rules.warnings)
         except ProblemsFound as problems:
             found += problems.problems
-        all_problems = _held_against_locks(loaded, locks)
+        all_problems = _compare_with_locks(loaded, locks)
         if live and rules is not None:
             with waiting("asking the CRM"):
                 all_problems += asyncio.run(_ask_crms(loaded, rules))
@@ -82,7 +82,7 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         if rules is not None and not _bad_consent_fields(loaded, all_problems):
             found += lost_opt_outs(loaded, rules)
         if rules is not None and not any(one.severity is Severity.ERROR for one in found):
-            found += placed(loaded, failing_tests(rules))
+            found += with_file_paths(loaded, failing_tests(rules))
     found = list(dict.fromkeys(found))  # a record of `records:` is compared once for each rule that uses it
     errors = sum(problem.severity is Severity.ERROR for problem in found)
     excerpts = Excerpts(path)
@@ -94,7 +94,7 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
         "problems": [one | {"excerpt": excerpts.of(one)} for one in map(_problem, found)],
         "mappings_checked": loaded is not None,
         "mapping": None if rules is None else _counts(rules),
-        "set_up": set_up(loaded)
+        "set_up": setup_cure(loaded)
         if loaded and any(one.code in LACKS and is_shipped(one.message) for one in found)
         else None,
         "schemas": {} if loaded is None else {name: _schema_of(loaded, name, locks, live=live) for name in loaded.crms},
@@ -108,14 +108,14 @@ def is_shipped(message: str) -> bool:
     return any(re.search(rf"\b{name}\b", text) for text in texts)
 
 
-def set_up(loaded: "Loaded") -> str:
+def setup_cure(loaded: "LoadedConfig") -> str:
     """How a CRM gets what the shipped mappings need: the command of each type that is configured."""
     commands = dict.fromkeys(f"`connector {one.type} setup`" for one in loaded.crms.values())
     adds = "adds" if len(commands) == 1 else "add"
     return f"{' and '.join(commands)} {adds} to the org what the shipped mappings need"
 
 
-def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, list[Problem]]":
+def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[LoadedConfig | None, list[Problem]]":
     from connector.checks.consent_fields import unclear_numbers  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
     from connector.registry import number_reader  # noqa: PLC0415 - see the package's docstring.
@@ -135,7 +135,7 @@ def _config(setup: Setup, path: Path, *, strict: bool) -> "tuple[Loaded | None, 
     return loaded, problems
 
 
-def _faulty_secrets(loaded: "Loaded") -> Iterable[tuple[tuple[str | int, ...], str, str]]:
+def _faulty_secrets(loaded: "LoadedConfig") -> Iterable[tuple[tuple[str | int, ...], str, str]]:
     """The place of each secret that is missing or odd, the code of the problem, and the message."""
     from connector.config.secrets import SecretMissing, oddities, resolve  # noqa: PLC0415 - see the package's docstring.
 
@@ -174,7 +174,7 @@ def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
             yield from _secrets(one, (*where, place))
 
 
-async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
+async def _ask_crms(loaded: "LoadedConfig", rules: "Ruleset") -> list[Problem]:
     """Compare the needs of mappings and config with the CRMs' current objects."""
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
     from connector.checks.describe_crm import pull  # noqa: PLC0415 - the same.
@@ -187,23 +187,23 @@ async def _ask_crms(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
     try:
         crms = build_crms(loaded)
     except ConnectorError as error:
-        return [_lack(CONFIG, str(error))]
-    wanted, document = needs(rules), read(loaded.path, str(short(loaded.path)))
+        return [_live_problem(CONFIG, str(error))]
+    wanted, document = needs(rules), read(loaded.path, str(short_path(loaded.path)))
     found: list[Problem] = []
     async with Transport() as transport:
         for name, crm in crms.items():
             try:
                 pulled = await pull(transport.client(crm.credentials), crm, wanted.get(name, []))
             except ConnectorError as error:
-                found.append(_lack(name, str(error)))
+                found.append(_live_problem(name, str(error)))
                 continue
             differing = mismatches(rules, document, crm, pulled.schema)
-            found += [*placed(loaded, differing.mappings), *differing.config]
-            found += _outdated(loaded, pulled.schema)
+            found += [*with_file_paths(loaded, differing.mappings), *differing.config]
+            found += _outdated_lock(loaded, pulled.schema)
     return found
 
 
-def _outdated(loaded: "Loaded", now: "CrmSchema") -> Iterable[Problem]:
+def _outdated_lock(loaded: "LoadedConfig", now: "CrmSchema") -> Iterable[Problem]:
     from connector.checks.schema_diff import changes  # noqa: PLC0415 - see the package's docstring.
 
     try:
@@ -224,21 +224,22 @@ def _outdated(loaded: "Loaded", now: "CrmSchema") -> Iterable[Problem]:
         )
 
 
-def _held_against_locks(loaded: "Loaded", locks: "Mapping[str, CrmSchema]") -> list[Problem]:
+def _compare_with_locks(loaded: "LoadedConfig", locks: "Mapping[str, CrmSchema]") -> list[Problem]:
+    """The problems of `consent_fields:` in the config, by the lock files."""
     from connector.checks.consent_fields import consent_problems  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import read  # noqa: PLC0415 - see the package's docstring.
 
-    document = read(loaded.path, str(short(loaded.path)))
+    document = read(loaded.path, str(short_path(loaded.path)))
     return consent_problems(document, {name: one.consent for name, one in loaded.crms.items()}, locks)
 
 
-def _bad_consent_fields(loaded: "Loaded", all_problems: Iterable[Problem]) -> bool:
+def _bad_consent_fields(loaded: "LoadedConfig", all_problems: Iterable[Problem]) -> bool:
     """Whether `consent_fields` names a missing object or field. Then no rule can set the flag, and only the cause is reported."""
-    config = str(short(loaded.path))
+    config = str(short_path(loaded.path))
     return any(one.file == config and one.severity is Severity.ERROR for one in all_problems)
 
 
-async def _ask_providers(loaded: "Loaded") -> list[Problem]:
+async def _ask_providers(loaded: "LoadedConfig") -> list[Problem]:
     """Check that the configured keywords exist and forward their messages to us."""
     from connector.checks import keywords as looking  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
@@ -248,7 +249,7 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
     try:
         providers = build_providers(loaded)
     except ConnectorError as error:
-        return [_lack(CONFIG, str(error))]
+        return [_live_problem(CONFIG, str(error))]
     found: list[Problem] = []
     async with Transport() as transport:
         for name, provider in providers.items():
@@ -262,23 +263,24 @@ async def _ask_providers(loaded: "Loaded") -> list[Problem]:
             try:
                 there = await looking.look_up(transport.client(provider.credentials), provider.keywords, words)
             except ConnectorError as error:
-                found.append(_lack(name, str(error)))
+                found.append(_live_problem(name, str(error)))
                 continue
             hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.endpoint)
             now = datetime.now(UTC)
             needs_address = provider.keywords.needs_address
-            found += placed(
+            found += with_file_paths(
                 loaded, looking.warnings(in_mappings, there, hook=hook, now=now, needs_address=needs_address)
             )
             found += looking.warnings(in_config, there, hook=hook, now=now, needs_address=needs_address)
     return found
 
 
-def _lack(crm: str, sentence: str) -> Problem:
-    return Problem(file=crm, position=None, code=LIVE, message=sentence)
+def _live_problem(place: str, sentence: str) -> Problem:
+    """What a CRM or a provider lacks, or why it could not be asked; `place` is its name, or CONFIG."""
+    return Problem(file=place, position=None, code=LIVE, message=sentence)
 
 
-def _schema_of(loaded: "Loaded", crm: str, locks: "Mapping[str, CrmSchema]", *, live: bool) -> str | None:
+def _schema_of(loaded: "LoadedConfig", crm: str, locks: "Mapping[str, CrmSchema]", *, live: bool) -> str | None:
     """What the mappings were checked against: the lock file, or the CRM itself; None: nothing."""
     return "live" if live else str(lock_file(loaded, crm)) if crm in locks else None
 

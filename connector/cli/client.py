@@ -20,7 +20,7 @@ from connector.cli.setup import Setup, rules_once
 from connector.model.errors import AlreadyRunning, ConnectorError
 
 if TYPE_CHECKING:
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 TIMEOUT = 120.0  # seconds: planning thousands of old opt-outs takes a few
 TOKEN_FILE = "admin-token"  # noqa: S105 - the file beside the database in which the daemon stores its token
@@ -36,20 +36,24 @@ class Refusal(ConnectorError):  # noqa: N818 - named after what happened.
         self.problems = problems
 
 
-def ask(setup: Setup, command: str, payload: Mapping[str, Any] | None = None, *, order: bool = False) -> dict[str, Any]:
-    """The reply of the daemon, or of the store. If no daemon runs, the result of an `order` says that it takes effect later.
+def ask(
+    setup: Setup, command: str, payload: Mapping[str, Any] | None = None, *, is_change: bool = False
+) -> dict[str, Any]:
+    """The reply of the daemon; if none runs, of the command on the store itself.
+
+    What a change (`is_change`) does to the store takes effect when the daemon starts; then the user is told so.
 
     Raises Unreachable, and ConnectorError for problems that the user can fix.
     """
     loaded = setup.config()
     with waiting("asking the connector"):
-        said = ask_daemon(loaded, command, payload or {})
-        if said is not None:
-            return said
-        said = asyncio.run(_ask_store(loaded, command, payload or {}))
-    if order:
+        reply = ask_daemon(loaded, command, payload or {})
+        if reply is not None:
+            return reply
+        reply = asyncio.run(_ask_store(loaded, command, payload or {}))
+    if is_change:
         click.echo(LATER, err=True)
-    return said
+    return reply
 
 
 def user_name() -> str:
@@ -60,9 +64,9 @@ def user_name() -> str:
         return f"uid {os.getuid()}"
 
 
-def ask_daemon(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
+def ask_daemon(loaded: "LoadedConfig", command: str, payload: Mapping[str, Any]) -> dict[str, Any] | None:
     """The daemon's reply; None if no daemon is listening."""
-    token = _token(loaded.resolve_path(loaded.settings.store.path).with_name(TOKEN_FILE))
+    token = _token(loaded.database.with_name(TOKEN_FILE))
     admin = loaded.settings.admin
     if token is None or admin.port == 0:
         return None
@@ -71,7 +75,7 @@ def ask_daemon(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> di
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         connection.request("POST", f"/admin/{command}", json.dumps(payload).encode(), headers)
         reply = connection.getresponse()
-        return _understand(reply.status, reply.read(), f"{admin.host}:{admin.port}")
+        return _read_reply(reply.status, reply.read(), f"{admin.host}:{admin.port}")
     except ConnectionRefusedError:
         return None
     except (OSError, http.client.HTTPException) as error:
@@ -91,20 +95,20 @@ def _token(path: Path) -> str | None:
         raise Unreachable(f"cannot read {path}: run this as the service's user, {_as_owner(path.parent)}") from error
 
 
-def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
+def _read_reply(status: int, body: bytes, place: str) -> dict[str, Any]:
     try:
-        said = json.loads(body)
-        error = said.get("error", "") if status != HTTPStatus.OK else ""
+        reply = json.loads(body)
+        error = reply.get("error", "") if status != HTTPStatus.OK else ""
     except (ValueError, AttributeError):
         raise Unreachable(f"another program answers at {place}: check `admin: port` in the config") from None
     match status:
         case HTTPStatus.OK:
-            answer: dict[str, Any] = said
+            answer: dict[str, Any] = reply
             return answer
         case HTTPStatus.CONFLICT:
             raise ConnectorError(error)
         case HTTPStatus.UNPROCESSABLE_ENTITY:
-            raise Refusal(list(said.get("problems", ())))
+            raise Refusal(list(reply.get("problems", ())))
         case HTTPStatus.BAD_REQUEST | HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise Misused(error)
         case HTTPStatus.UNAUTHORIZED:
@@ -117,11 +121,11 @@ def _understand(status: int, body: bytes, place: str) -> dict[str, Any]:
             raise Unreachable(f"the connector at {place} answers {status}: {error}")
 
 
-async def _ask_store(loaded: "Loaded", command: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+async def _ask_store(loaded: "LoadedConfig", command: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     from connector.admin import AdminContext, commands_for  # noqa: PLC0415 - see the package's docstring.
     from connector.store.store import Store  # noqa: PLC0415 - the same.
 
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     if not path.exists():
         raise Unreachable(f"the connector is not running, and there is no database at {path} yet: {START}")
     become_owner(path)

@@ -11,9 +11,9 @@ import click
 from click.shell_completion import CompletionItem
 
 if TYPE_CHECKING:
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
-MOST = 50  # events that are offered, the newest first
+MAX_EVENTS = 50  # events that are offered, the newest first
 
 
 def complete(command: click.Command) -> None:
@@ -25,7 +25,7 @@ def complete(command: click.Command) -> None:
 
 
 def _items(
-    values: "Callable[[Loaded], Iterator[tuple[str, str]]]", ctx: click.Context, incomplete: str
+    values: "Callable[[LoadedConfig], Iterator[tuple[str, str]]]", ctx: click.Context, incomplete: str
 ) -> list[CompletionItem]:
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - see the package's docstring.
     from connector.model.problem import ProblemsFound  # noqa: PLC0415 - the same.
@@ -42,18 +42,18 @@ def _items(
     return [CompletionItem(value, help=about) for value, about in found if value.startswith(incomplete)]
 
 
-def _events(loaded: "Loaded") -> Iterator[tuple[str, str]]:
+def _events(loaded: "LoadedConfig") -> Iterator[tuple[str, str]]:
     from datetime import UTC, datetime  # noqa: PLC0415 - see the package's docstring.
 
     from connector.store.store import Store  # noqa: PLC0415 - the same.
 
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     if path.exists():
-        for one in Store.open_to_read(path).inbox.newest(since=datetime(1970, 1, 1, tzinfo=UTC), limit=MOST):
+        for one in Store.open_to_read(path).inbox.newest(since=datetime(1970, 1, 1, tzinfo=UTC), limit=MAX_EVENTS):
             yield str(one.id), f"{one.provider} {one.shape}, {one.state.value}"
 
 
-def _rules(loaded: "Loaded") -> Iterator[tuple[str, str]]:
+def _rules(loaded: "LoadedConfig") -> Iterator[tuple[str, str]]:
     from connector.registry import read_mappings  # noqa: PLC0415 - see the package's docstring.
 
     for file in read_mappings(loaded).files:
@@ -61,7 +61,7 @@ def _rules(loaded: "Loaded") -> Iterator[tuple[str, str]]:
         yield from ((rule.label, "") for rule in file.rules)
 
 
-def _keywords(loaded: "Loaded") -> Iterator[tuple[str, str]]:
+def _keywords(loaded: "LoadedConfig") -> Iterator[tuple[str, str]]:
     from connector.registry import opt_outs  # noqa: PLC0415 - see the package's docstring.
 
     words = {
@@ -73,7 +73,7 @@ def _keywords(loaded: "Loaded") -> Iterator[tuple[str, str]]:
 
 
 # The name of an argument or option → what it names.
-VALUES: "dict[str, Callable[[Loaded], Iterator[tuple[str, str]]]]" = {
+VALUES: "dict[str, Callable[[LoadedConfig], Iterator[tuple[str, str]]]]" = {
     "event": _events,
     "events": _events,
     "what": _events,

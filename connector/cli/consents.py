@@ -5,10 +5,9 @@ from typing import Any
 import click
 
 from connector.cli.client import ask
-from connector.cli.dead import LIMIT
 from connector.cli.explain_view import show_consents
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json, revealing
+from connector.cli.render import LIMIT, Paper, answer, as_json, revealing
 
 
 @click.group(cls=Group)
@@ -38,7 +37,7 @@ def baseline(ctx: click.Context, *, send: bool, limit: int, reveal: bool, as_jso
     They are known from the first look at the CRM, which sends nothing by itself.
     """
     payload = {"send": send, "limit": limit, "reveal": reveal}
-    answer(ask(ctx.obj, "consents_baseline", payload, order=send), _show_baseline, json_wanted=as_json)
+    answer(ask(ctx.obj, "consents_baseline", payload, is_change=send), _show_baseline, json_wanted=as_json)
 
 
 def _show_baseline(paper: Paper, document: dict[str, Any]) -> None:

@@ -5,10 +5,9 @@ from typing import Any
 import click
 
 from connector.cli.client import START, ask, ask_daemon, user_name
-from connector.cli.dead import LIMIT
 from connector.cli.exit_codes import Misused, Unreachable
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json
+from connector.cli.render import LIMIT, Paper, answer, as_json
 
 ROLES = ["viewer", "operator", "admin"]
 
@@ -25,10 +24,10 @@ def console() -> None:
 @click.pass_context
 def login(ctx: click.Context, *, user: str | None, role: str, as_json: bool) -> None:
     """Print a link that signs you in to the console once. It is valid for five minutes."""
-    said = ask_daemon(ctx.obj.config(), "console_login", {"user": user or user_name(), "role": role})
-    if said is None:
+    reply = ask_daemon(ctx.obj.config(), "console_login", {"user": user or user_name(), "role": role})
+    if reply is None:
         raise Unreachable(f"the connector does not run, and so its console does not: {START}")
-    answer(said, _show_login, json_wanted=as_json)
+    answer(reply, _show_login, json_wanted=as_json)
 
 
 def _show_login(paper: Paper, document: dict[str, Any]) -> None:

@@ -9,9 +9,7 @@ from connector.cli.exit_codes import Misused
 from connector.cli.explain_view import describe
 from connector.cli.group import Group
 from connector.cli.preview_view import show_changes
-from connector.cli.render import Paper, answer, as_json, revealing
-
-LIMIT = click.IntRange(1, 1000)
+from connector.cli.render import LIMIT, Paper, answer, as_json, revealing
 
 
 @click.group(cls=Group)
@@ -68,9 +66,9 @@ def retry(
     Where the mappings have changed since (edit them, then `connector reload`), what failed is planned again by them, and
     what changes is shown. What was delivered of the same event stays, and is not repeated.
     """
-    payload = chosen(events, every=every, reason=reason, rule=rule, group=group)
+    payload = selected_events(events, every=every, reason=reason, rule=rule, group=group)
     payload |= {"as_planned": as_planned, "dry_run": dry_run, "reveal": reveal}
-    answer(ask(ctx.obj, "dead_retry", payload, order=not dry_run), _show_retried, json_wanted=as_json)
+    answer(ask(ctx.obj, "dead_retry", payload, is_change=not dry_run), _show_retried, json_wanted=as_json)
 
 
 @dead.command()
@@ -82,12 +80,12 @@ def discard(ctx: click.Context, *, events: tuple[str, ...], as_json: bool) -> No
 
     A callback that could not be read is discarded in the same way.
     """
-    said = ask(ctx.obj, "dead_discard", {"ids": list(events)})
-    answer(said, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
+    reply = ask(ctx.obj, "dead_discard", {"ids": list(events)})
+    answer(reply, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
 
 
-def chosen(events: tuple[str, ...], *, every: bool, **causes: str | None) -> dict[str, Any]:
-    """The events that are meant, said in exactly one way. Raises Misused."""
+def selected_events(events: tuple[str, ...], *, every: bool, **causes: str | None) -> dict[str, Any]:
+    """The events that are meant, named in exactly one way. Raises Misused."""
     named = {name: value for name, value in causes.items() if value is not None}
     if bool(events) + every + len(named) != 1:
         ways = ["one or more events", *(f"--{name}" for name in causes), "or --all"]

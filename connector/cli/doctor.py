@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from connector.cli.check import CONFIG, LACKS, LIVE, examine, is_shipped, set_up
+from connector.cli.check import CONFIG, LACKS, LIVE, examine, is_shipped, setup_cure
 from connector.cli.exit_codes import Exit
 from connector.cli.render import Paper, answer, as_json, waiting
 from connector.cli.setup import Setup, load_rules
@@ -17,7 +17,7 @@ from connector.model.finding import SIGN_IN, Finding, Level
 from connector.model.problem import ProblemsFound, Severity
 
 if TYPE_CHECKING:
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 DAEMON = "daemon"
@@ -37,16 +37,16 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     try:
         loaded = setup.config()
     except ProblemsFound:
-        findings = _of_files(checked, frozenset(), "correct the config first")
+        findings = _findings_of_files(checked, frozenset(), "correct the config first")
     else:
         from connector.checks.environment import check_environment  # noqa: PLC0415 - see the package's docstring.
 
         with waiting("checking the CRM"):
-            looked = asyncio.run(_of_crms(loaded))
-        shut_out = frozenset(name for name, found in looked.items() if any(map(_shuts_out, found)))
+            looked = asyncio.run(_findings_of_crms(loaded))
+        without_sign_in = frozenset(name for name, found in looked.items() if any(map(_fails_to_sign_in, found)))
         findings = [
-            *_of_files(checked, shut_out, set_up(loaded)),
-            _of_the_daemon(loaded),
+            *_findings_of_files(checked, without_sign_in, setup_cure(loaded)),
+            _finding_of_daemon(loaded),
             *check_environment(loaded),
             *(replace(one, area=f"{name} {one.area}") for name, found in looked.items() for one in found),
         ]
@@ -61,18 +61,18 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
         ctx.exit(Exit.NO)
 
 
-def _shuts_out(finding: Finding) -> bool:
+def _fails_to_sign_in(finding: Finding) -> bool:
     return finding.area == SIGN_IN and finding.level is Level.FAIL
 
 
-def _of_files(checked: Mapping[str, Any], shut_out: frozenset[str], set_up: str) -> list[Finding]:
+def _findings_of_files(checked: Mapping[str, Any], without_sign_in: frozenset[str], set_up: str) -> list[Finding]:
     """The results of `check --live` as findings: config, secrets, mappings, the CRM's fields, the providers' keywords.
 
     It cannot check a CRM at which the sign-in fails. `set_up` is the cure for what the CRM lacks.
     """
     places: dict[tuple[str, ...], list[str]] = {}
     for one in checked["problems"]:
-        if one["code"] == LIVE and one["file"] in shut_out:
+        if one["code"] == LIVE and one["file"] in without_sign_in:
             continue
         place = f"{one['file']}:{one['line']}:{one['column']}" if one["line"] else one["file"]
         places.setdefault((one["code"], one["severity"], one["message"], one["hint"]), []).append(place)
@@ -99,28 +99,28 @@ def _listed(places: Sequence[str]) -> str:
     return ", ".join(places[:SHOWN]) + more
 
 
-def _of_the_daemon(loaded: "Loaded") -> Finding:
+def _finding_of_daemon(loaded: "LoadedConfig") -> Finding:
     """Whether the daemon runs, and whether it has problems itself."""
     from connector.cli.client import START, ask_daemon  # noqa: PLC0415 - see the package's docstring.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.
 
     try:
-        said = ask_daemon(loaded, "status", {})
+        reply = ask_daemon(loaded, "status", {})
     except ConnectorError as error:
         return Finding(area=DAEMON, level=Level.WARN, text="it is not known whether the daemon runs", cure=str(error))
-    if said is None:
+    if reply is None:
         cure = f"{START}; its log says why if it ends"
         return Finding(area=DAEMON, level=Level.WARN, text="the daemon does not run", cure=cure)
-    problems = sum(one["severity"] == Severity.ERROR.value for one in said["problems"])
+    problems = sum(one["severity"] == Severity.ERROR.value for one in reply["problems"])
     if problems:
         text = f"the daemon runs, and {problems} thing{'' if problems == 1 else 's'} went wrong"
         return Finding(area=DAEMON, level=Level.WARN, text=text, cure="`connector status` shows each with its cure")
-    since = datetime.fromisoformat(said["daemon"]["since"]).astimezone(ZoneInfo(loaded.settings.timezone))
+    since = datetime.fromisoformat(reply["daemon"]["since"]).astimezone(ZoneInfo(loaded.settings.timezone))
     text = f"the daemon runs since {since:%Y-%m-%d %H:%M}; `connector console login` opens its console"
     return Finding(area=DAEMON, level=Level.OK, text=text)
 
 
-async def _of_crms(loaded: "Loaded") -> Mapping[str, Sequence[Finding]]:
+async def _findings_of_crms(loaded: "LoadedConfig") -> Mapping[str, Sequence[Finding]]:
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.model.errors import ConnectorError  # noqa: PLC0415 - the same.

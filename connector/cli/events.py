@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from connector.cli.client import ask
-from connector.cli.filters import chosen, event_filters
-from connector.cli.render import Paper, answer, as_json, revealing
+from connector.cli.filters import event_filters, filter_payload
+from connector.cli.render import LIMIT, Paper, answer, as_json, revealing
 from connector.cli.setup import Setup
 
 # What can be done about the events of a state, if anything; EVENT is a placeholder for an event's number.
@@ -20,15 +20,15 @@ NEXT = {
 
 @click.command()
 @event_filters
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=LIMIT, default=50, show_default=True)
 @revealing
 @as_json
 @click.pass_context
 def events(ctx: click.Context, /, *, limit: int, reveal: bool, as_json: bool, **given: Any) -> None:
     """List events, the newest first. Conditions are combined."""
     setup: Setup = ctx.obj
-    said = ask(setup, "events_list", {**chosen(given), "limit": limit, "reveal": reveal})
-    answer(said, _show, json_wanted=as_json)
+    reply = ask(setup, "events_list", {**filter_payload(given), "limit": limit, "reveal": reveal})
+    answer(reply, _show, json_wanted=as_json)
 
 
 def _show(paper: Paper, document: dict[str, Any]) -> None:

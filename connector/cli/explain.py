@@ -57,8 +57,8 @@ def explain(
     else:
         if Path(what).is_file():
             raise Misused(f"{what} is a file: name its endpoint with --endpoint, as in --endpoint strex/dlr")
-        said = ask(setup, "explain", {"what": what, "reveal": reveal})
-        answer(said, show_person if "history" in said else show_event, json_wanted=as_json)
+        reply = ask(setup, "explain", {"what": what, "reveal": reveal})
+        answer(reply, show_person if "history" in reply else show_event, json_wanted=as_json)
 
 
 def explain_file(setup: Setup, path: Path, endpoint_name: str, *, reveal: bool) -> dict[str, Any]:

@@ -98,10 +98,10 @@ def describe(operation: dict[str, Any]) -> str:
         )
     word = "upsert" if "upsert" in operation else "update"
     fields = {**operation.get("create", {}), **operation["set"]}
-    return f"{operation['sink']}: {word} {operation[word]} {_named(operation)} {_value(fields)}"
+    return f"{operation['sink']}: {word} {operation[word]} {_record_in_words(operation)} {_value(fields)}"
 
 
-def _named(operation: dict[str, Any]) -> str:
+def _record_in_words(operation: dict[str, Any]) -> str:
     """The record of a write, in words."""
     key = [_value(operation["key"])] if "key" in operation else []
     match = operation.get("match")

@@ -22,13 +22,13 @@ OPTIONS = (
 
 
 def event_filters(command: F) -> F:
-    """Adds the options to a command, whose keyword arguments chosen() takes."""
+    """Adds the options to a command, whose keyword arguments filter_payload() takes."""
     for option in reversed(OPTIONS):
         command = option(command)
     return command
 
 
-def chosen(given: Mapping[str, Any]) -> dict[str, Any]:
+def filter_payload(given: Mapping[str, Any]) -> dict[str, Any]:
     """The conditions that were given, as an admin command takes them."""
     names = ("provider", "keyword", "action", "rule", "phone", "text", "since", "until")
     payload: dict[str, Any] = {name: given[name] for name in names if given.get(name) is not None}

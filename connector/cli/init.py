@@ -17,10 +17,10 @@ from connector.cli.init_answers import (
     config_text,
     interview,
     mappings_for,
-    read_given,
+    read_secret_files,
 )
 from connector.cli.render import Paper, answer, as_json
-from connector.cli.schema import KINDS, written
+from connector.cli.schema import KINDS, json_schema_text
 from connector.cli.setup import Setup
 
 SYSTEM = Path("/etc/connector")
@@ -72,7 +72,7 @@ def init(directory: Path | None, *, yes: bool, as_json: bool, given: Sequence[st
     target = directory or (SYSTEM if os.geteuid() == 0 else Path())
     system = target.resolve() == SYSTEM
     _refuse_existing([target / "config.yaml"])
-    answers = interview(options, read_given(given), ask=not yes and not as_json)
+    answers = interview(options, read_secret_files(given), ask=not yes and not as_json)
     files = _files(answers, target, system=system)
     _refuse_existing(files)
     _write(files, target)
@@ -94,7 +94,7 @@ def _files(answers: Answers, target: Path, *, system: bool) -> dict[Path, str]:
     for path in (one for provider in answers.providers for one in mappings_for(provider, answers.crm)):
         files[target / "mappings" / path.name] = path.read_text(encoding="utf-8")
     # The first lines of the config and of the mappings name these, for editors.
-    files |= {target / "schema" / f"{kind}.schema.json": written(kind) for kind in KINDS}
+    files |= {target / "schema" / f"{kind}.schema.json": json_schema_text(kind) for kind in KINDS}
     drop_in = DROP_IN if system else target / "systemd" / DROP_IN.parent.name / DROP_IN.name
     lines = [f"LoadCredential={name}:{target.resolve() / 'credentials' / name}" for name in answers.secrets]
     files[drop_in] = "\n".join(

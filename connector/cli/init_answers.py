@@ -22,20 +22,20 @@ FIRST_PROVIDER, FIRST_CRM = "strex", "salesforce"  # unless others are named
 PUBLIC_URL = "https://sms.example.org"
 
 
-def _known(room: str) -> dict[str, Any]:
+def _with_new_config(folder: str) -> dict[str, Any]:
     """The providers or CRMs that a new config may have: each folder with a `new_config.py`."""
-    found = sorted(path.parent.name for path in (ADAPTERS / room).glob("*/new_config.py"))
-    return {name: import_module(f"connector.{room}.{name}.new_config").NEW for name in found}
+    found = sorted(path.parent.name for path in (ADAPTERS / folder).glob("*/new_config.py"))
+    return {name: import_module(f"connector.{folder}.{name}.new_config").NEW for name in found}
 
 
-PROVIDERS: Mapping[str, NewProvider] = _known("providers")
-CRMS: Mapping[str, NewCrm] = _known("crm")
+PROVIDERS: Mapping[str, NewProvider] = _with_new_config("providers")
+CRMS: Mapping[str, NewCrm] = _with_new_config("crm")
 QUESTIONS = tuple(dict.fromkeys(one.name for crm in CRMS.values() for one in crm.questions))
 
 
 @dataclass(slots=True)
 class Answers:
-    """What the administrator says."""
+    """What the administrator has said, by options and answers."""
 
     providers: list[str]
     keywords: list[tuple[str, str]]  # short number, keyword
@@ -46,7 +46,7 @@ class Answers:
     secrets: dict[str, str] = field(default_factory=dict)  # name → value; blank: to be written by hand
 
 
-def read_given(given: Sequence[str]) -> dict[str, str]:
+def read_secret_files(given: Sequence[str]) -> dict[str, str]:
     """The secrets of `--secret NAME=FILE`, by name. Raises Misused."""
     found = {}
     for one in given:
@@ -69,7 +69,7 @@ def interview(options: Mapping[str, Any], given: Mapping[str, str], *, ask: bool
     for name in path_secrets(made.providers):
         made.secrets[name] = given.get(name) or secrets.token_urlsafe(24)
     for name, secret in named_secrets(made.providers, made.crm, made.of_crm).items():
-        made.secrets[name] = given.get(name) or (_asked(name, secret) if ask and name not in given else "")
+        made.secrets[name] = given.get(name) or (_ask_for_secret(name, secret) if ask and name not in given else "")
     if unknown := given.keys() - made.secrets.keys():
         raise Misused(f"no secret is called {min(unknown)}: this config has {', '.join(made.secrets)}")
     return made
@@ -100,33 +100,35 @@ class Interview:
             question = "Keywords as SHORT_NUMBER/KEYWORD, separated by blanks"
             made.keywords = click.prompt(question, default="2002/KATT", value_proc=_keywords)
         made.region = PROVIDERS[made.providers[0]].region
-        self._said("region", "Country of numbers without a country code", made.region, partial(setattr, made, "region"))
+        self._take_or_ask(
+            "region", "Country of numbers without a country code", made.region, partial(setattr, made, "region")
+        )
 
     def about_crm(self) -> None:
         """The CRM with its own questions, and the public address."""
         made = self.made
-        self._said("crm", f"CRM ({', '.join(CRMS)})", FIRST_CRM, self._take_crm)
+        self._take_or_ask("crm", f"CRM ({', '.join(CRMS)})", FIRST_CRM, self._take_crm)
         _refuse_others(self._options, made.crm)
         for one in CRMS[made.crm].questions:
             prompt = f"{one.prompt} ({', '.join(one.choices)})" if one.choices else one.prompt
             default = one.default if one.offered else ""
             take = partial(self._take_of_crm, one)
-            self._said(one.name.replace("-", "_"), prompt, default, take)
-        self._said(
+            self._take_or_ask(one.name.replace("-", "_"), prompt, default, take)
+        self._take_or_ask(
             "public_url",
             "Address under which providers reach the connector",
             PUBLIC_URL,
             lambda written: setattr(made, "public_url", written.rstrip("/")),
         )
 
-    def _said(self, option: str, prompt: str, default: str, take: Callable[[str], object]) -> None:
-        """Take what was given, or what is answered."""
+    def _take_or_ask(self, option: str, prompt: str, default: str, take: Callable[[str], object]) -> None:
+        """Take what an option says, else ask and take the answer."""
         if given := self._options[option]:
             take(given)
         elif self._ask:
-            click.prompt(prompt, default=default or None, value_proc=partial(self._taken, take))
+            click.prompt(prompt, default=default or None, value_proc=partial(self._take_answer, take))
 
-    def _taken(self, take: Callable[[str], object], written: str) -> str:
+    def _take_answer(self, take: Callable[[str], object], written: str) -> str:
         """Take an answer. Raises UsageError for one that the config refuses: click tells it, and asks again."""
         try:
             take(written)
@@ -176,10 +178,10 @@ def _refuse_others(options: Mapping[str, Any], crm: str) -> None:
             raise Misused(f"--{name} is not for {CRMS[crm].label}: remove it, or add --crm {others[0]}")
 
 
-def _asked(name: str, secret: Secret) -> str:
+def _ask_for_secret(name: str, secret: Secret) -> str:
     if secret.is_file:
         file = click.prompt(f"{name}: its file (blank: write it into the file later)", default="", show_default=False)
-        return read_given([f"{name}={file}"])[name] if file else ""
+        return read_secret_files([f"{name}={file}"])[name] if file else ""
     later = f"{name} (blank: write it into the file later)"
     return str(click.prompt(later, default="", hide_input=True, show_default=False))
 

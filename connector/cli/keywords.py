@@ -55,7 +55,7 @@ def show(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
 ) -> None:
     """Show all about a KEYWORD."""
-    found = ask_account(ctx.obj, provider, lambda http, api, _: _shown(http, api, keyword, sub, channel))
+    found = ask_account(ctx.obj, provider, lambda http, api, _: _read_keyword(http, api, keyword, sub, channel))
     answer(_document(found), _show_one, json_wanted=as_json)
 
 
@@ -67,7 +67,7 @@ def show(
 @click.pass_context
 def subkeywords(ctx: click.Context, *, keyword: str, channel: str | None, provider: str | None, as_json: bool) -> None:
     """List the sub keywords of a KEYWORD."""
-    found = ask_account(ctx.obj, provider, lambda http, api, _: _subs(http, api, keyword, channel))
+    found = ask_account(ctx.obj, provider, lambda http, api, _: _read_subkeywords(http, api, keyword, channel))
     answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
 
 
@@ -85,7 +85,7 @@ def check(
 
     A sub keyword is looked for among those of the account's own keyword: nobody else can have it.
     """
-    free = ask_account(ctx.obj, provider, lambda http, api, _: _free(http, api, keyword, sub, channel))
+    free = ask_account(ctx.obj, provider, lambda http, api, _: _is_free(http, api, keyword, sub, channel))
     words = f"{keyword} {sub}" if sub else keyword
     document = {"keyword": keyword, "sub_keyword": sub, "short_number": channel, "free": free}
     answer(
@@ -112,7 +112,7 @@ def reserve(
     Where the provider lets us, its messages are sent to our public address at once.
     """
     found = ask_account(ctx.obj, provider, lambda http, api, hook: api.reserve(http, channel, keyword, sub, hook))
-    answer(_document(found), _say(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
+    answer(_document(found), _show_sentence(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
 
 
 @keywords.command()
@@ -152,7 +152,7 @@ def forward(
 
     keyword_id, hook = ask_account(ctx.obj, provider, ask)
     document = {"id": keyword_id, "webhook": hook}
-    answer(document, _say(f"the messages of {keyword_id} are now sent to {hook}"), json_wanted=as_json)
+    answer(document, _show_sentence(f"the messages of {keyword_id} are now sent to {hook}"), json_wanted=as_json)
 
 
 @keywords.command()
@@ -179,7 +179,7 @@ def delete(
         return keyword_id
 
     keyword_id = ask_account(ctx.obj, provider, ask)
-    answer({"id": keyword_id, "deleted": True}, _say(f"{keyword_id} is deleted"), json_wanted=as_json)
+    answer({"id": keyword_id, "deleted": True}, _show_sentence(f"{keyword_id} is deleted"), json_wanted=as_json)
 
 
 def _switch(
@@ -192,21 +192,25 @@ def _switch(
 
     keyword_id = ask_account(setup, provider, switch)
     state = "active" if on else "inactive"
-    answer({"id": keyword_id, "active": on}, _say(f"{keyword_id} is now {state}"), json_wanted=json_wanted)
+    answer({"id": keyword_id, "active": on}, _show_sentence(f"{keyword_id} is now {state}"), json_wanted=json_wanted)
 
 
-async def _shown(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str | None) -> "Keyword":
+async def _read_keyword(
+    http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str | None
+) -> "Keyword":
     return await api.show(http, (await find_id(http, api, keyword, sub, channel)))
 
 
-async def _subs(http: "Http", api: "KeywordApi", keyword: str, channel: str | None) -> "tuple[Keyword, ...]":
+async def _read_subkeywords(
+    http: "Http", api: "KeywordApi", keyword: str, channel: str | None
+) -> "tuple[Keyword, ...]":
     return await api.subkeywords(http, (await find_id(http, api, keyword, None, channel)))
 
 
-async def _free(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str) -> bool:
+async def _is_free(http: "Http", api: "KeywordApi", keyword: str, sub: str | None, channel: str) -> bool:
     if sub is None:
         return await api.is_free(http, channel, keyword)
-    taken = await _subs(http, api, keyword, channel)
+    taken = await _read_subkeywords(http, api, keyword, channel)
     return sub.casefold() not in {(one.sub_word or "").casefold() for one in taken}
 
 
@@ -227,7 +231,7 @@ def _without_secret(webhook: str | None) -> str | None:
     return before + hooks + "/".join([*parts[:secret], *(["…"] if len(parts) > secret else [])])
 
 
-def _say(sentence: str) -> Callable[[Paper, Any], None]:
+def _show_sentence(sentence: str) -> Callable[[Paper, Any], None]:
     return lambda paper, _: paper.line(sentence)
 
 

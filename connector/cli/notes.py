@@ -5,9 +5,8 @@ from typing import Any
 import click
 
 from connector.cli.client import ask
-from connector.cli.dead import LIMIT
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json
+from connector.cli.render import LIMIT, Paper, answer, as_json
 
 
 @click.group(cls=Group)

@@ -15,7 +15,7 @@ from connector.cli.setup import Setup
 if TYPE_CHECKING:
     from connector.alarms.messenger import Messenger
     from connector.alarms.policy import Message
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 
 @click.group(cls=Group)
@@ -36,7 +36,7 @@ def test(ctx: click.Context, *, severity: str, as_json: bool) -> None:
     setup: Setup = ctx.obj
     body = "This is a test of the connector's alarms. There is nothing to do."
     made = Message(title=f"[{severity}] connector: test", body=body, severity=severity, at_once=True)  # type: ignore[arg-type]
-    document = _sent(setup.config(), made, digest=False)
+    document = _send_to_recipients(setup.config(), made, digest=False)
     answer(document, _show, json_wanted=as_json)
     if not document["ok"]:
         ctx.exit(Exit.NO)
@@ -53,7 +53,7 @@ def digest(ctx: click.Context, *, send: bool, as_json: bool) -> None:
 
     setup: Setup = ctx.obj
     loaded = setup.config()
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     if not path.exists():
         raise Unreachable(f"there is no database at {path} yet: start the connector with `connector run`")
     become_owner(path)
@@ -63,13 +63,13 @@ def digest(ctx: click.Context, *, send: bool, as_json: bool) -> None:
     message = digest_message(made)
     document: dict[str, Any] = {"ok": True, "title": message.title, "lines": message.body.split("\n"), "recipients": []}
     if send:
-        document |= _sent(loaded, message, digest=True)
+        document |= _send_to_recipients(loaded, message, digest=True)
     answer(document, _show, json_wanted=as_json)
     if not document["ok"]:
         ctx.exit(Exit.NO)
 
 
-def _sent(loaded: "Loaded", message: "Message", *, digest: bool) -> dict[str, Any]:
+def _send_to_recipients(loaded: "LoadedConfig", message: "Message", *, digest: bool) -> dict[str, Any]:
     messenger, faults = _messenger(loaded)
     with waiting("sending"):
         said = asyncio.run(messenger.tell_all(message, digest=digest))
@@ -80,7 +80,7 @@ def _sent(loaded: "Loaded", message: "Message", *, digest: bool) -> dict[str, An
     }
 
 
-def _messenger(loaded: "Loaded") -> "tuple[Messenger, list[str]]":
+def _messenger(loaded: "LoadedConfig") -> "tuple[Messenger, list[str]]":
     from connector.alarms.messenger import Messenger  # noqa: PLC0415 - see the package's docstring.
     from connector.alarms.send import is_address, send  # noqa: PLC0415 - the same.
     from connector.alarms.targets import open_targets  # noqa: PLC0415 - the same.

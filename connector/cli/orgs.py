@@ -8,12 +8,12 @@ from connector.delivery.http_client import Credentials, FixedCredentials
 from connector.model.errors import ConnectorError
 
 if TYPE_CHECKING:
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 T = TypeVar("T")
 
 
-def chosen(loaded: "Loaded", crm: str | None, kind: type[T], label: str) -> tuple[str, T]:
+def chosen_org(loaded: "LoadedConfig", crm: str | None, kind: type[T], label: str) -> tuple[str, T]:
     """The selected org, its settings of that kind; `label` names the kind for people. Raises Misused."""
     found = {name: one for name, one in loaded.crms.items() if isinstance(one, kind) and crm in {None, name}}
     if not found:

@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from connector.cli.client import ask
-from connector.cli.dead import LIMIT, chosen
+from connector.cli.dead import selected_events
 from connector.cli.explain_view import describe
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json
+from connector.cli.render import LIMIT, Paper, answer, as_json
 
 
 @click.group(cls=Group)
@@ -35,8 +35,8 @@ def list_(ctx: click.Context, *, limit: int, as_json: bool) -> None:
 @click.pass_context
 def release(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json: bool) -> None:
     """Send what is parked of EVENTS, or all."""
-    said = ask(ctx.obj, "parked_release", chosen(events, every=every), order=True)
-    answer(said, lambda paper, document: paper.line(f"{document['released']} released"), json_wanted=as_json)
+    reply = ask(ctx.obj, "parked_release", selected_events(events, every=every), is_change=True)
+    answer(reply, lambda paper, document: paper.line(f"{document['released']} released"), json_wanted=as_json)
 
 
 @parked.command()
@@ -46,8 +46,8 @@ def release(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json
 @click.pass_context
 def discard(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json: bool) -> None:
     """Never send what is parked of EVENTS, or all. The ledger records that it was not sent."""
-    said = ask(ctx.obj, "parked_discard", chosen(events, every=every))
-    answer(said, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
+    reply = ask(ctx.obj, "parked_discard", selected_events(events, every=every))
+    answer(reply, lambda paper, document: paper.line(f"{document['discarded']} discarded"), json_wanted=as_json)
 
 
 @parked.command("answer")
@@ -60,8 +60,8 @@ def answer_(ctx: click.Context, *, event: str, answer_: str, as_json: bool) -> N
 
     It holds for all events with such a text, those that wait and later ones, until it is answered otherwise.
     """
-    said = ask(ctx.obj, "parked_answer", {"id": event, "answer": answer_}, order=True)
-    answer(said, _show_answered, json_wanted=as_json)
+    reply = ask(ctx.obj, "parked_answer", {"id": event, "answer": answer_}, is_change=True)
+    answer(reply, _show_answered, json_wanted=as_json)
 
 
 @parked.command()

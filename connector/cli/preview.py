@@ -16,13 +16,13 @@ from connector.cli.exit_codes import Exit, Misused, Unreachable
 from connector.cli.preview_view import show_changes
 from connector.cli.progress import progress
 from connector.cli.render import Paper, answer, as_json, revealing
-from connector.cli.setup import Setup, read_rules
+from connector.cli.setup import Setup, open_to_read, read_rules
 from connector.model.errors import ConnectorError, Unreadable
 
 if TYPE_CHECKING:
     from connector.mapping.compile.ruleset import Ruleset
     from connector.model.event import Event
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
     from connector.store.store import Store
 
 LOW = (
@@ -63,9 +63,11 @@ def preview(
     setup: Setup = ctx.obj
     loaded = setup.config()
     after = read_rules(loaded)
-    store = _store(loaded, needed=file is None or against is None)
-    before = _in_use(loaded, store) if against is None else _folder(loaded, against)
-    with ThreadPoolExecutor(max_workers=1, initializer=_give_way) as idle:
+    needs_store = file is None or against is None
+    cure = "run this where the connector runs, or give --events and --against"
+    store = open_to_read(loaded, cure) if needs_store else None
+    before = _rules_in_use(loaded, store) if against is None else _rules_of_folder(loaded, against)
+    with ThreadPoolExecutor(max_workers=1, initializer=_lower_priority) as idle:
         document = idle.submit(_compare, loaded, store, before, after, since=since, file=file, reveal=reveal).result()
     document["errors"] = examine(setup, live=False, strict=False)["errors"]
     answer(document, _show, json_wanted=as_json)
@@ -73,14 +75,14 @@ def preview(
         ctx.exit(Exit.NO)
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     """Lower the priority of this thread: the daemon's callbacks must not become slower."""
     with suppress(OSError):
         os.nice(LOW)
 
 
 def _compare(
-    loaded: "Loaded",
+    loaded: "LoadedConfig",
     store: "Store | None",
     before: "Ruleset",
     after: "Ruleset",
@@ -117,20 +119,7 @@ def _compare(
     }
 
 
-def _store(loaded: "Loaded", *, needed: bool) -> "Store | None":
-    from connector.store.store import Store  # noqa: PLC0415 - see the package's docstring.
-
-    path = loaded.resolve_path(loaded.settings.store.path)
-    if not needed:
-        return None
-    if not path.exists():
-        raise Unreachable(
-            f"there is no database at {path}: run this where the connector runs, or give --events and --against"
-        )
-    return Store.open_to_read(path)
-
-
-def _in_use(loaded: "Loaded", store: "Store | None") -> "Ruleset":
+def _rules_in_use(loaded: "LoadedConfig", store: "Store | None") -> "Ruleset":
     from connector.current_mappings import accepted_rules  # noqa: PLC0415 - see the package's docstring.
 
     accepted = store.mappings.accepted() if store is not None else None
@@ -141,7 +130,7 @@ def _in_use(loaded: "Loaded", store: "Store | None") -> "Ruleset":
     return accepted_rules(loaded, accepted)
 
 
-def _folder(loaded: "Loaded", folder: Path) -> "Ruleset":
+def _rules_of_folder(loaded: "LoadedConfig", folder: Path) -> "Ruleset":
     from connector.mapping.compile.ruleset import load_mappings  # noqa: PLC0415 - see the package's docstring.
     from connector.registry import mapping_context  # noqa: PLC0415 - the same.
 
@@ -150,7 +139,7 @@ def _folder(loaded: "Loaded", folder: Path) -> "Ruleset":
     return load_mappings(folder, mapping_context(loaded))
 
 
-def _callbacks(loaded: "Loaded", path: Path) -> Iterator[tuple[int, "Event"]]:
+def _callbacks(loaded: "LoadedConfig", path: Path) -> Iterator[tuple[int, "Event"]]:
     """The events of a file of callbacks, each with the number of its line."""
     from connector.admin.parse_stored import find_endpoint, providers_without_secrets, read_example  # noqa: PLC0415 - see the package's docstring.
     from connector.model.event import Event  # noqa: PLC0415 - the same.

@@ -39,10 +39,10 @@ def reconcile(ctx: click.Context, *, dry_run: bool, accept_missing: bool, as_jso
 
 
 def _ask(setup: Setup, payload: dict[str, Any]) -> dict[str, Any]:
-    said = ask_daemon(setup.config(), "reconcile", payload)
-    if said is None:
+    reply = ask_daemon(setup.config(), "reconcile", payload)
+    if reply is None:
         raise Unreachable(f"the connector is not running, and the daemon does the comparison: {START}")
-    return said
+    return reply
 
 
 def _words(document: dict[str, Any]) -> str:

@@ -15,10 +15,10 @@ from connector.model.problem import ProblemsFound
 
 if TYPE_CHECKING:
     from connector.mapping.compile.ruleset import Ruleset
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 WEEK = timedelta(days=7)
-MOST = 10_000  # events that are planned by both versions: a few seconds
+MAX_EVENTS = 10_000  # events that are planned by both versions: a few seconds
 CHANGES = (("added", "+"), ("changed", "~"), ("removed", "-"))
 
 
@@ -56,14 +56,14 @@ def reload(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
     answer({**reloaded, "events": events}, _show_reloaded, json_wanted=as_json)
 
 
-def _compared_or_none(loaded: "Loaded") -> dict[str, Any] | None:
+def _compared_or_none(loaded: "LoadedConfig") -> dict[str, Any] | None:
     try:
         return _compared(loaded, load_rules(loaded, read_locks(loaded)))
     except ProblemsFound:
         return None  # the daemon names the problems
 
 
-def _compared(loaded: "Loaded", after: "Ruleset") -> dict[str, Any] | None:
+def _compared(loaded: "LoadedConfig", after: "Ruleset") -> dict[str, Any] | None:
     """What the new rules change; None where the mappings in use or the events cannot be read."""
     from dataclasses import asdict  # noqa: PLC0415 - see the package's docstring.
 
@@ -74,7 +74,7 @@ def _compared(loaded: "Loaded", after: "Ruleset") -> dict[str, Any] | None:
     from connector.store.event_search import EventFilter  # noqa: PLC0415 - the same.
     from connector.store.store import Store  # noqa: PLC0415 - the same.
 
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     if not path.exists():
         return None
     try:
@@ -86,7 +86,7 @@ def _compared(loaded: "Loaded", after: "Ruleset") -> dict[str, Any] | None:
         backtest = Backtest(before, after, configured=opt_outs(loaded).subscriptions)
         for page in store.events.pages(EventFilter(since=datetime.now(UTC) - WEEK), newest_first=True):
             backtest.take_stored(store, page)
-            if backtest.summary.events >= MOST:
+            if backtest.summary.events >= MAX_EVENTS:
                 break
     except (ConnectorError, ProblemsFound, OSError):
         return None

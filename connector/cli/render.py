@@ -23,6 +23,7 @@ PIPE_WIDTH = 160  # columns if the output is not a terminal, and COLUMNS is not 
 SILENCE = 2.0  # seconds after which a person wants to see that something is happening
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
+LIMIT = click.IntRange(1, 1000)  # of `--limit`: how many lines an admin command gives at most
 revealing = click.option("--reveal", is_flag=True, help="Show phone numbers unmasked.")
 
 

@@ -7,7 +7,7 @@ import click
 
 from connector.cli.client import ask
 from connector.cli.exit_codes import Misused
-from connector.cli.filters import chosen, event_filters
+from connector.cli.filters import event_filters, filter_payload
 from connector.cli.preview_view import show_changes
 from connector.cli.render import Paper, answer, as_json, revealing
 from connector.cli.setup import Setup
@@ -31,13 +31,13 @@ def replay(
     answer.
     """
     setup: Setup = ctx.obj
-    conditions = chosen(given)
+    conditions = filter_payload(given)
     if (event is not None) == bool(conditions):
         raise Misused("say which: an event by its number or key, or conditions such as --state unmatched --since 7d")
     if event is not None:
         payload = {"id": event, "dry_run": dry_run, "reveal": reveal}
-        said = ask(setup, "replay", payload, order=not dry_run)
-        answer(said, lambda paper, one: _show_one(paper, one, dry_run=dry_run), json_wanted=as_json)
+        reply = ask(setup, "replay", payload, is_change=not dry_run)
+        answer(reply, lambda paper, one: _show_one(paper, one, dry_run=dry_run), json_wanted=as_json)
         return
     # Without a terminal nobody can answer, and `--json` prints one document: then only --yes acts.
     asking = not (yes or dry_run or as_json) and sys.stdin.isatty()
@@ -53,8 +53,8 @@ def replay(
         elif preview["to_replay"] and not asking and not dry_run:
             click.echo("Nothing was changed: add --yes to plan them again.")
         return
-    said = ask(setup, "replay", {**conditions, "reveal": reveal}, order=True)
-    answer(said, _show_done, json_wanted=as_json)
+    reply = ask(setup, "replay", {**conditions, "reveal": reveal}, is_change=True)
+    answer(reply, _show_done, json_wanted=as_json)
 
 
 def _show_one(paper: Paper, document: dict[str, Any], *, dry_run: bool) -> None:

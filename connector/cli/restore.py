@@ -35,7 +35,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
         raise Misused("--json cannot ask for confirmation: add --yes")
     setup: Setup = ctx.obj
     loaded = setup.config()
-    database = loaded.resolve_path(loaded.settings.store.path)
+    database = loaded.database
     if database.exists() and file.exists() and file.samefile(database):
         raise Misused(f"{file} is the database itself: name a backup")
     try:

@@ -26,7 +26,7 @@ def run(ctx: click.Context) -> None:
     try:
         with exit_on_error():
             loaded = setup.config()
-            become_owner(loaded.resolve_path(loaded.settings.store.path))
+            become_owner(loaded.database)
             ctx.exit(run_daemon(loaded))
     except Ended as error:
         code = error.exit_code + (UNDER_SYSTEMD if "INVOCATION_ID" in os.environ else 0)

@@ -32,7 +32,7 @@ class Sandboxes(Group):
         if cmd_name not in self.list_commands(ctx):
             return None
         module = import_module(f"connector.sandbox.{cmd_name.replace('-', '_')}.command")
-        return _served(cmd_name, module.command, module.PORT)
+        return _with_port(cmd_name, module.command, module.PORT)
 
 
 @click.group(cls=Sandboxes)
@@ -40,7 +40,7 @@ def sandbox() -> None:
     """Play a CRM or a provider, to try things out without an account. Stops at Ctrl-C."""
 
 
-def _served(name: str, command: click.Command, usual_port: int) -> click.Command:
+def _with_port(name: str, command: click.Command, usual_port: int) -> click.Command:
     """The sandbox's own command, with a port to serve on."""
 
     @click.option("--port", type=PORT, default=usual_port, show_default=True, help="0 uses a free port.")

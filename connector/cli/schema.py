@@ -16,7 +16,7 @@ LOCK = ".lock.json"
 OWN = "own.mapping.schema.json"  # a different file from mapping.schema.json, which is the same for everybody
 
 
-def made(kind: str) -> dict[str, Any]:
+def json_schema(kind: str) -> dict[str, Any]:
     """The JSON Schema for this kind of file."""
     if kind == "mapping":
         from connector.mapping.language.json_schema import mapping_schema  # noqa: PLC0415 - see the package's docstring.
@@ -28,12 +28,12 @@ def made(kind: str) -> dict[str, Any]:
     return config_schema(CONFIG, title="Config of the connector")
 
 
-def written(kind: str) -> str:
+def json_schema_text(kind: str) -> str:
     """The JSON Schema for this kind of file, as text."""
-    return as_text(made(kind))
+    return schema_text(json_schema(kind))
 
 
-def as_text(made_schema: dict[str, Any]) -> str:
+def schema_text(made_schema: dict[str, Any]) -> str:
     """A JSON Schema as text."""
     return json.dumps(made_schema, ensure_ascii=False, indent=2) + "\n"
 
@@ -48,7 +48,7 @@ def schema() -> None:
 @as_json
 def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - the output is always JSON.
     """Print one of them."""
-    click.echo(written(kind), nl=False)
+    click.echo(json_schema_text(kind), nl=False)
 
 
 @schema.command()
@@ -59,24 +59,24 @@ def write(*, directory: Path, as_json: bool) -> None:
 
     If lock files are there, also the mappings' schema with the names of your own objects and fields.
     """
-    own = own_text(sorted(directory.glob(f"*{LOCK}")))
-    files = {directory / f"{kind}.schema.json": written(kind) for kind in KINDS}
+    own = own_schema_text(sorted(directory.glob(f"*{LOCK}")))
+    files = {directory / f"{kind}.schema.json": json_schema_text(kind) for kind in KINDS}
     files |= {directory / OWN: own} if own else {}
-    put(files)
+    write_files(files)
     answer({"files": [str(path) for path in files]}, _show, json_wanted=as_json)
 
 
-def own_text(locks: Sequence[Path]) -> str | None:
+def own_schema_text(locks: Sequence[Path]) -> str | None:
     """The mappings' schema with the names in these lock files, as text; None without lock files. Raises ProblemsFound."""
     from connector.config.schema_lock import read_lock  # noqa: PLC0415 - see the package's docstring.
     from connector.mapping.language.editor_schema import own_schema  # noqa: PLC0415 - the same.
 
     read = [read_lock(path, path.name.removesuffix(LOCK), str(path)) for path in locks]
     schemas = [one for one in read if one is not None]
-    return as_text(own_schema(schemas)) if schemas else None
+    return schema_text(own_schema(schemas)) if schemas else None
 
 
-def put(files: Mapping[Path, str]) -> None:
+def write_files(files: Mapping[Path, str]) -> None:
     """Write the files, each completely or not at all. Raises Misused if that is not possible.
 
     The service's user must be able to read them when root writes them under a strict umask.
@@ -107,9 +107,9 @@ def pull(ctx: click.Context, *, as_json: bool) -> None:
 
     `connector check` then compares the mappings with them, without calling a CRM. Ends with 1 if an object does not exist.
     """
-    from connector.cli.schema_pull import pulled  # noqa: PLC0415 - see the package's docstring.
+    from connector.cli.schema_pull import pull_schemas  # noqa: PLC0415 - see the package's docstring.
 
-    document = pulled(ctx.obj)
+    document = pull_schemas(ctx.obj)
     answer(document, _show_pull, json_wanted=as_json)
     if any(one["absent"] for one in document["crms"]):
         ctx.exit(Exit.NO)

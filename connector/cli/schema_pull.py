@@ -8,8 +8,8 @@ from connector.checks.crm_requirements import needs
 from connector.checks.describe_crm import Pulled, pull
 from connector.checks.schema_diff import changes
 from connector.cli.progress import progress
-from connector.cli.schema import OWN, own_text, put
-from connector.cli.setup import Setup, load_rules, lock_file, mappings_directory, read_locks, short
+from connector.cli.schema import OWN, own_schema_text, write_files
+from connector.cli.setup import Setup, load_rules, lock_file, mappings_directory, read_locks, short_path
 from connector.config.schema_lock import lock_text
 from connector.delivery.http_client import Transport
 from connector.model.problem import ProblemsFound
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
     from connector.mapping.compile.ruleset import Ruleset
     from connector.model.crm_schema import CrmSchema
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 
-def pulled(setup: Setup) -> dict[str, Any]:
+def pull_schemas(setup: Setup) -> dict[str, Any]:
     """Describe all CRMs, then write. If one does not respond, nothing is written. Raises ConnectorError and ProblemsFound."""
     loaded = setup.config()
     before = _before(loaded)
-    described = asyncio.run(_ask(loaded, load_rules(loaded)))
+    described = asyncio.run(_describe_crms(loaded, load_rules(loaded)))
     locks: dict[Path, str] = {lock_file(loaded, crm): lock_text(one.schema) for crm, one in described.items()}
-    put(locks)
-    directory = short(loaded.resolve_path(loaded.settings.schemas))
-    put({directory / OWN: own_text([*locks]) or ""})
+    write_files(locks)
+    directory = short_path(loaded.resolve_path(loaded.settings.schemas))
+    write_files({directory / OWN: own_schema_text([*locks]) or ""})
     return {
-        "crms": [_described(loaded, one, before.get(crm)) for crm, one in described.items()],
+        "crms": [_pull_document(loaded, one, before.get(crm)) for crm, one in described.items()],
         "editor": str(directory / OWN),
         "header": os.path.relpath(directory / OWN, mappings_directory(loaded)),
     }
 
 
-def _before(loaded: "Loaded") -> "dict[str, CrmSchema]":
+def _before(loaded: "LoadedConfig") -> "dict[str, CrmSchema]":
     """The existing lock files; a broken one counts as missing and is replaced."""
     try:
         return read_locks(loaded)
@@ -47,7 +47,7 @@ def _before(loaded: "Loaded") -> "dict[str, CrmSchema]":
         return {}
 
 
-async def _ask(loaded: "Loaded", rules: "Ruleset") -> dict[str, Pulled]:
+async def _describe_crms(loaded: "LoadedConfig", rules: "Ruleset") -> dict[str, Pulled]:
     wanted = needs(rules)
     described: dict[str, Pulled] = {}
     async with Transport() as transport:
@@ -60,7 +60,7 @@ async def _ask(loaded: "Loaded", rules: "Ruleset") -> dict[str, Pulled]:
     return described
 
 
-def _described(loaded: "Loaded", pulled: Pulled, before: "CrmSchema | None") -> dict[str, Any]:
+def _pull_document(loaded: "LoadedConfig", pulled: Pulled, before: "CrmSchema | None") -> dict[str, Any]:
     schema = pulled.schema
     return {
         "crm": schema.crm,

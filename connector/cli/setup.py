@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from connector.cli.exit_codes import Misused
+from connector.cli.exit_codes import Misused, Unreachable
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:
     from connector.mapping.compile.ruleset import Ruleset
     from connector.model.crm_schema import CrmSchema
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
+    from connector.store.store import Store
 
 SHIPPED = Path(__file__).parent / "shipped_mappings"  # in an installed package; else the repository's
 VARIABLE = "CONNECTOR_CONFIG"
@@ -41,12 +42,12 @@ class Setup:
             f"there is no config (looked for {places}): `connector init` writes one; name another file by --config"
         )
 
-    def config(self) -> "Loaded":
+    def config(self) -> "LoadedConfig":
         """The config. Raises ProblemsFound."""
         return self._loaded
 
     @cached_property
-    def _loaded(self) -> "Loaded":
+    def _loaded(self) -> "LoadedConfig":
         from connector.registry import load_config  # noqa: PLC0415 - heavy; see the package's docstring.
 
         return load_config(self.path())
@@ -61,12 +62,12 @@ def shipped_mappings() -> Path:
     return SHIPPED if SHIPPED.is_dir() else SHIPPED.parents[2] / "mappings"
 
 
-def mappings_directory(loaded: "Loaded") -> Path:
+def mappings_directory(loaded: "LoadedConfig") -> Path:
     """The directory of the mapping files, as a short path."""
-    return short(loaded.resolve_path(loaded.settings.mappings))
+    return short_path(loaded.resolve_path(loaded.settings.mappings))
 
 
-def short(path: Path) -> Path:
+def short_path(path: Path) -> Path:
     """A path in its shortest form from the current directory."""
     try:
         return path.relative_to(Path.cwd())
@@ -74,25 +75,25 @@ def short(path: Path) -> Path:
         return path
 
 
-def lock_file(loaded: "Loaded", crm: str) -> Path:
+def lock_file(loaded: "LoadedConfig", crm: str) -> Path:
     """The path of a CRM's lock file, which need not exist, as a short path."""
     from connector.config.schema_lock import lock_path  # noqa: PLC0415 - heavy.
 
-    return short(lock_path(loaded.resolve_path(loaded.settings.schemas), crm))
+    return short_path(lock_path(loaded.resolve_path(loaded.settings.schemas), crm))
 
 
-def read_locks(loaded: "Loaded") -> "dict[str, CrmSchema]":
+def read_locks(loaded: "LoadedConfig") -> "dict[str, CrmSchema]":
     """The schemas of the CRMs with a lock file. Raises ProblemsFound with the path of a broken one."""
     from connector.registry import read_schemas  # noqa: PLC0415 - heavy.
 
     try:
         return read_schemas(loaded)
     except ProblemsFound as found:
-        directory = short(loaded.resolve_path(loaded.settings.schemas))
+        directory = short_path(loaded.resolve_path(loaded.settings.schemas))
         raise ProblemsFound([replace(one, file=str(directory / one.file)) for one in found.problems]) from None
 
 
-def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
+def load_rules(loaded: "LoadedConfig", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
     """The usable mappings of a config; with `schemas`, checked against these.
 
     Raises ProblemsFound, whose paths can be opened from the current directory.
@@ -104,25 +105,25 @@ def load_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = Non
     return rules
 
 
-def read_rules(loaded: "Loaded", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
-    """The same, without checking for opt-outs that the mappings would lose."""
+def read_rules(loaded: "LoadedConfig", schemas: "Mapping[str, CrmSchema] | None" = None) -> "Ruleset":
+    """The mappings of a config, as load_rules() reads them, without checking for opt-outs that they would lose."""
     from connector.registry import read_mappings  # noqa: PLC0415 - heavy.
 
     try:
         return read_mappings(loaded, schemas)
     except ProblemsFound as found:
-        raise ProblemsFound(placed(loaded, found.problems)) from None
+        raise ProblemsFound(with_file_paths(loaded, found.problems)) from None
 
 
-def lost_opt_outs(loaded: "Loaded", rules: "Ruleset") -> list[Problem]:
+def lost_opt_outs(loaded: "LoadedConfig", rules: "Ruleset") -> list[Problem]:
     """The opt-outs that the mappings would lose, with file paths."""
     from connector import registry  # noqa: PLC0415 - heavy.
     from connector.pipeline import opt_out_check  # noqa: PLC0415 - heavy.
 
-    return placed(loaded, opt_out_check.lost_opt_outs(rules, registry.opt_outs(loaded)))
+    return with_file_paths(loaded, opt_out_check.lost_opt_outs(rules, registry.opt_outs(loaded)))
 
 
-def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:
+def with_file_paths(loaded: "LoadedConfig", problems: tuple[Problem, ...] | list[Problem]) -> list[Problem]:
     """The problems of mapping files, with file paths."""
     directory = mappings_directory(loaded)
     try:
@@ -135,6 +136,15 @@ def placed(loaded: "Loaded", problems: tuple[Problem, ...] | list[Problem]) -> l
     ]
 
 
-def rules_once(loaded: "Loaded") -> "Callable[[], Ruleset]":
+def open_to_read(loaded: "LoadedConfig", cure: str = "run this where the connector runs") -> "Store":
+    """The database, for reading alone. Raises Unreachable with the cure if there is none yet."""
+    from connector.store.store import Store  # noqa: PLC0415 - heavy.
+
+    if not loaded.database.exists():
+        raise Unreachable(f"there is no database at {loaded.database}: {cure}")
+    return Store.open_to_read(loaded.database)
+
+
+def rules_once(loaded: "LoadedConfig") -> "Callable[[], Ruleset]":
     """Reads the mappings when they are first needed, or never."""
     return cache(lambda: load_rules(loaded))

@@ -21,9 +21,9 @@ def status(ctx: click.Context, *, as_json: bool) -> None:
     Ends with 3 if the daemon does not run.
     """
     setup: Setup = ctx.obj
-    said = ask(setup, "status")
-    answer(said, _show, json_wanted=as_json)
-    if not said["daemon"]["running"]:
+    reply = ask(setup, "status")
+    answer(reply, _show, json_wanted=as_json)
+    if not reply["daemon"]["running"]:
         ctx.exit(Exit.UNREACHABLE)
 
 
@@ -42,6 +42,19 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         paper.line(
             f"the oldest event that waits to be planned was received {ago(document['oldest_pending_seconds'])} ago"
         )
+    _show_sinks(paper, document["sinks"])
+    if document["calls"]:
+        _show_calls(paper, document["calls"])
+    if document["feeds"]:
+        _show_feeds(paper, document["feeds"])
+    _show_charging(paper, document["charging"])
+    if document["events_with_notes"]:
+        paper.line(f"{document['events_with_notes']} events were sent without a field: see `connector notes list`")
+    paper.line(f"last backup: {_backup(document['backup'])}")
+    paper.line(f"mappings: {document['mapping']['version'] or 'none that can be used'}")
+
+
+def _show_sinks(paper: Paper, sinks: list[dict[str, Any]]) -> None:
     paper.heading("Sinks")
     paper.table(
         ["sink", "open", "delivered", "dead", "oldest open"],
@@ -53,36 +66,35 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
                 one["units"]["dead"],
                 ago(one["oldest_open_seconds"]),
             )
-            for one in document["sinks"]
+            for one in sinks
         ],
     )
-    for one in document["sinks"]:
+    for one in sinks:
         if one["batch"] and one["batch"]["size"] < one["batch"]["most"]:
             size, most = one["batch"]["size"], one["batch"]["most"]
             paper.line(
                 f"{one['sink']} is slow or has locked records: batches of {size} operations for now, normally {most}"
             )
-    if document["calls"]:
-        paper.heading("API calls in the last 24 hours")
-        paper.table(
-            ["crm", "ours", "our budget", "left", "whole org", "lasts"],
-            [
-                (one["crm"], one["ours"], _known(one["budget"]), _known(one["left"]), _org(one), _lasts(one))
-                for one in document["calls"]
-            ],
-        )
-    if document["feeds"]:
-        paper.heading("Feeds")
-        paper.table(
-            ["feed", "polled every", "state"],
-            [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in document["feeds"]],
-        )
-        _show_reconciled(paper, document)
-    _show_charging(paper, document["charging"])
-    if document["events_with_notes"]:
-        paper.line(f"{document['events_with_notes']} events were sent without a field: see `connector notes list`")
-    paper.line(f"last backup: {_backup(document['backup'])}")
-    paper.line(f"mappings: {document['mapping']['version'] or 'none that can be used'}")
+
+
+def _show_calls(paper: Paper, calls: list[dict[str, Any]]) -> None:
+    paper.heading("API calls in the last 24 hours")
+    paper.table(
+        ["crm", "ours", "our budget", "left", "whole org", "lasts"],
+        [
+            (one["crm"], one["ours"], _known(one["budget"]), _known(one["left"]), _org(one), _lasts(one))
+            for one in calls
+        ],
+    )
+
+
+def _show_feeds(paper: Paper, feeds: list[dict[str, Any]]) -> None:
+    paper.heading("Feeds")
+    paper.table(
+        ["feed", "polled every", "state"],
+        [(one["feed"], ago(one["every_seconds"]), _feed(one)) for one in feeds],
+    )
+    _show_reconciled(paper, feeds)
 
 
 def _show_charging(paper: Paper, providers: list[dict[str, Any]]) -> None:
@@ -130,9 +142,9 @@ def _lasts(budget: dict[str, Any]) -> str:
     return f"{ago(budget['lasts_seconds'])} more"
 
 
-def _show_reconciled(paper: Paper, document: dict[str, Any]) -> None:
+def _show_reconciled(paper: Paper, feeds: list[dict[str, Any]]) -> None:
     """Print when all records of each feed were last compared with the stored state."""
-    for feed, last in [(one["feed"], one["reconciled"]) for one in document["feeds"] if one["reconciled"]]:
+    for feed, last in [(one["feed"], one["reconciled"]) for one in feeds if one["reconciled"]]:
         since = ago(last["ended_seconds"])
         if last["why"]:
             paper.line(f"{feed}: comparing all records failed {since} ago: {last['why']}", style="red")

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from connector.model.event import Event
     from connector.model.plan import Known
     from connector.pipeline.rule_tests import TestResult
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
     from connector.store.inbox import StoredEvent
 
 MONTH = timedelta(days=30)
-MOST = 10_000  # of the newest events, whose rules are looked for: some seconds
+MAX_EVENTS = 10_000  # of the newest events, whose rules are looked for: some seconds
 
 
 @click.command()
@@ -81,7 +81,7 @@ def _chosen(name: str, words: str | None) -> bool:
     return words is None or words.casefold() in name.casefold()
 
 
-def _coverage(loaded: "Loaded", rules: "Ruleset") -> dict[str, Any]:
+def _coverage(loaded: "LoadedConfig", rules: "Ruleset") -> dict[str, Any]:
     """What the tests reach, and the newest events of the last month where there is a database."""
     from connector.admin.coverage import Coverage  # noqa: PLC0415 - see the package's docstring.
     from connector.pipeline.known import known_before  # noqa: PLC0415 - the same.
@@ -90,7 +90,7 @@ def _coverage(loaded: "Loaded", rules: "Ruleset") -> dict[str, Any]:
 
     coverage = Coverage(rules)
     coverage.take_tests()
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     events = None
     if path.exists():
         store = Store.open_to_read(path)
@@ -100,7 +100,7 @@ def _coverage(loaded: "Loaded", rules: "Ruleset") -> dict[str, Any]:
             ledger = store.consents.of(event.msisdn.e164) if event.msisdn else ()
             return known_before(store, stored.id, event, ledger, configured)
 
-        newest = store.inbox.newest(since=datetime.now(UTC) - MONTH, limit=MOST)
+        newest = store.inbox.newest(since=datetime.now(UTC) - MONTH, limit=MAX_EVENTS)
         with waiting("planning the events of the last month"):
             events = coverage.take_events((one.event, known(one, one.event)) for one in newest if one.event is not None)
     return {**coverage.document(), "events": events}

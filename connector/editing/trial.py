@@ -29,7 +29,7 @@ from connector.model.event import Event
 from connector.model.problem import Problem, ProblemsFound, Severity
 from connector.pipeline.opt_out_check import lost_opt_outs
 from connector.pipeline.rule_tests import run_rule_tests
-from connector.registry import Loaded, load_config, mapping_context, opt_outs, read_schemas
+from connector.registry import LoadedConfig, load_config, mapping_context, opt_outs, read_schemas
 from connector.store.event_search import EventFilter
 from connector.store.store import Store
 from connector.telemetry.error_location import place
@@ -55,7 +55,7 @@ def run(job: Mapping[str, Any], say: Say, *, yields: bool = False) -> dict[str, 
     result = {**checked, "tests": None, "changes": None, "preview": None, "tried": None}
     if rules is None:
         return result
-    store = Store.open_to_read(loaded.resolve_path(loaded.settings.store.path))
+    store = Store.open_to_read(loaded.database)
     before = _in_use(loaded, store)
     if (what := job.get("try")) is not None:
         say("trying the event")
@@ -71,7 +71,7 @@ def run(job: Mapping[str, Any], say: Say, *, yields: bool = False) -> dict[str, 
     return result
 
 
-def _check(loaded: Loaded, name: str | None, text: str | None) -> tuple[Ruleset | None, dict[str, Any]]:
+def _check(loaded: LoadedConfig, name: str | None, text: str | None) -> tuple[Ruleset | None, dict[str, Any]]:
     """The rules of all files, the edited one among them, and all their problems; no rules where they cannot be compiled."""
     directory = loaded.resolve_path(loaded.settings.mappings)
     problems, documents, texts = [], list[Document](), dict[str, str]()
@@ -140,7 +140,7 @@ def _tests(rules: Ruleset) -> dict[str, Any]:
     }
 
 
-def _in_use(loaded: Loaded, store: Store) -> Ruleset | None:
+def _in_use(loaded: LoadedConfig, store: Store) -> Ruleset | None:
     """The mappings in use; None where none are, or where the config of now no longer fits them."""
     accepted = store.mappings.accepted()
     try:
@@ -150,7 +150,7 @@ def _in_use(loaded: Loaded, store: Store) -> Ruleset | None:
 
 
 def _preview(
-    loaded: Loaded, store: Store, before: Ruleset, after: Ruleset, say: Say, *, yields: bool
+    loaded: LoadedConfig, store: Store, before: Ruleset, after: Ruleset, say: Say, *, yields: bool
 ) -> dict[str, Any]:
     """What the edited files would have done otherwise in the last month. The newest events are compared first."""
     backtest = Backtest(before, after, configured=opt_outs(loaded).subscriptions)
@@ -190,7 +190,7 @@ def _give_way() -> bool:
 
 
 def _try(
-    loaded: Loaded, store: Store, before: Ruleset | None, after: Ruleset, what: Mapping[str, Any]
+    loaded: LoadedConfig, store: Store, before: Ruleset | None, after: Ruleset, what: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """What the edited files make of a stored event, or of a body; and what those in use make of it."""
     if what.get("event") is not None:
@@ -211,7 +211,7 @@ def _try(
     return [_tried(unstored(event), before, after) for event in events[:MOST_PARTS]]
 
 
-def _stored(loaded: Loaded, store: Store, named: object) -> Callable[[Ruleset], dict[str, Any]]:
+def _stored(loaded: LoadedConfig, store: Store, named: object) -> Callable[[Ruleset], dict[str, Any]]:
     def no_rules() -> Ruleset:
         raise ConnectorError("the rules are given")
 

@@ -73,7 +73,7 @@ class Scene:
     @classmethod
     def open(cls, config):
         loaded = load_config(config)
-        return cls(config, Store.open(loaded.resolve_path(loaded.settings.store.path)))
+        return cls(config, Store.open(loaded.database))
 
     def read_rules(self):
         return load_mappings(self.loaded.resolve_path(self.loaded.settings.mappings), mapping_context(self.loaded))

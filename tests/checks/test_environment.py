@@ -60,7 +60,7 @@ def test_a_database_where_the_unit_may_not_write_is_reported_with_the_path_to_se
 
 
 def test_a_missing_key_of_forgotten_people_is_reported(loaded):
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     assert "forgotten people" not in {one.area for one in check_environment(loaded)}
     asyncio.run(opened(path))
     assert of(check_environment(loaded), "forgotten people").level is Level.OK
@@ -81,14 +81,14 @@ async def opened(path):
     ],
 )
 def test_what_is_no_database_is_reported(loaded, make, cure):
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     make(path)
     finding = of(check_environment(loaded), "store")
     assert (finding.level, cure in finding.cure) == (Level.FAIL, True)
 
 
 def test_an_empty_file_and_a_database_are_no_finding(loaded):
-    path = loaded.resolve_path(loaded.settings.store.path)
+    path = loaded.database
     path.touch()
     assert "store" not in {one.area for one in check_environment(loaded)}
     path.write_bytes(b"SQLite format 3\0" + bytes(84))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.schema import KINDS, written
+from connector.cli.schema import KINDS, json_schema_text
 from connector.mapping.compile.ruleset import load_mappings
 from connector.pipeline.rule_tests import run_rule_tests
 from connector.registry import load_config, mapping_context
@@ -16,12 +16,12 @@ ROOT = Path(__file__).parent.parent.parent
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_committed_schemas_equal_the_models(kind):
     committed = (ROOT / "schema" / f"{kind}.schema.json").read_text(encoding="utf-8")
-    assert committed == written(kind), "run `make schema`, and commit what it writes"
+    assert committed == json_schema_text(kind), "run `make schema`, and commit what it writes"
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_reference_in_a_schema_exists(kind):
-    made = json.loads(written(kind))
+    made = json.loads(json_schema_text(kind))
 
     def references(node):
         if isinstance(node, dict):

@@ -39,7 +39,7 @@ async def reports(world, bodies):
     """Store and plan these delivery reports."""
     loaded = world.load()
     (endpoint,) = (one for one in build_providers(loaded)["strex"].endpoints if one.name == "dlr")
-    store = Store.open(loaded.resolve_path(loaded.settings.store.path))
+    store = Store.open(loaded.database)
     try:
         await store.inbox.keep([entry for body in bodies for entry in entries(endpoint, _request(body))])
         rules = load_mappings(loaded.resolve_path(loaded.settings.mappings), mapping_context(loaded))

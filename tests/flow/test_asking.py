@@ -22,7 +22,7 @@ from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.receive import entry
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.ports import Enriched, Pending
-from connector.registry import CONFIG, Loaded, mapping_context
+from connector.registry import CONFIG, LoadedConfig, mapping_context
 from connector.sandbox.serve import serving
 from connector.store.store import Store
 from connector.telemetry.log_events import Alarm, ChannelPaused, ChannelResumed, EnricherCalled, Planned, WorkerFailed
@@ -136,7 +136,7 @@ async def scene(tmp_path):
     (tmp_path / "mappings").mkdir()
     (tmp_path / "mappings" / "a.yaml").write_text(MAPPING)
     (tmp_path / "mappings" / "b.yaml").write_text(CRM)
-    loaded = Loaded(path=tmp_path / "c.yaml", settings=load(yaml_document.parse(SETTINGS, "c.yaml"), CONFIG))
+    loaded = LoadedConfig(path=tmp_path / "c.yaml", settings=load(yaml_document.parse(SETTINGS, "c.yaml"), CONFIG))
     rules = load_mappings(tmp_path / "mappings", mapping_context(loaded))
     words, time, facts, asked, woken = {}, [0.0], [], [], []
     hanging = Hanging()

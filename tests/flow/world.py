@@ -18,7 +18,7 @@ from contract.crms import SALESFORCE, CrmUnderTest, Record
 from connector.application import Application, Clock
 from connector.daemon import start_application
 from connector.delivery.channels import FULL_PAGES
-from connector.registry import Loaded, load_config
+from connector.registry import LoadedConfig, load_config
 from connector.sandbox.serve import serving
 from connector.sandbox.strex import app as strex
 from connector.store.store import Store
@@ -102,7 +102,7 @@ class World:
         """The name of the feed of contacts."""
         return f"{self.crm.name}.{self.crm.named('contact')}"
 
-    def load(self) -> Loaded:
+    def load(self) -> LoadedConfig:
         """The config."""
         return load_config(self.base / "config.yaml", self.crm.types)
 

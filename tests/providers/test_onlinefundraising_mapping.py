@@ -9,7 +9,7 @@ from connector.config import yaml_document
 from connector.config.validation import load
 from connector.mapping.compile.ruleset import load_mappings
 from connector.pipeline.rule_tests import run_rule_tests
-from connector.registry import CONFIG, Loaded, mapping_context
+from connector.registry import CONFIG, LoadedConfig, mapping_context
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "onlinefundraising.md").read_text()
@@ -21,7 +21,7 @@ def rules(tmp_path):
     block = re.search(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[1]
     settings = load(yaml_document.parse(block, "config.yaml"), CONFIG)
     (tmp_path / FILE.name).write_text(FILE.read_text())
-    return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
+    return load_mappings(tmp_path, mapping_context(LoadedConfig(path=tmp_path / "config.yaml", settings=settings)))
 
 
 def test_the_mapping_fits_the_config_of_the_docs_page_and_its_tests_pass(rules):

@@ -9,7 +9,7 @@ from connector.config import yaml_document
 from connector.config.validation import load
 from connector.mapping.compile.ruleset import load_mappings
 from connector.pipeline.rule_tests import run_rule_tests
-from connector.registry import CONFIG, Loaded, mapping_context
+from connector.registry import CONFIG, LoadedConfig, mapping_context
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "sumotext.md").read_text()
@@ -23,7 +23,7 @@ def rules(tmp_path):
     settings = load(yaml_document.parse(block, "config.yaml"), CONFIG)
     for name in FILES:
         (tmp_path / name).write_text((ROOT / "mappings" / "more" / name).read_text())
-    return load_mappings(tmp_path, mapping_context(Loaded(path=tmp_path / "config.yaml", settings=settings)))
+    return load_mappings(tmp_path, mapping_context(LoadedConfig(path=tmp_path / "config.yaml", settings=settings)))
 
 
 def test_the_mappings_fit_the_config_of_the_docs_page_and_their_tests_pass(rules):

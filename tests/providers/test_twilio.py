@@ -33,7 +33,7 @@ from connector.providers.twilio.endpoints import TwilioEndpoint
 from connector.providers.twilio.provider import SHAPES, build, commands, opt_out_samples, subscriptions
 from connector.providers.twilio.settings import TwilioSettings
 from connector.providers.twilio.signature import HEADER, SETTINGS_HEADER, Signature
-from connector.registry import CONFIG, Loaded, mapping_context, opt_outs
+from connector.registry import CONFIG, LoadedConfig, mapping_context, opt_outs
 
 PAGE = (ROOT / "docs" / "twilio.md").read_text()
 MORE = ROOT / "mappings" / "more"
@@ -391,7 +391,7 @@ class TestMapping:
         made = load(yaml_document.parse(block, "config.yaml"), CONFIG)
         for name in FILES:
             (tmp_path / name).write_text((MORE / name).read_text())
-        return Loaded(path=tmp_path / "config.yaml", settings=made)
+        return LoadedConfig(path=tmp_path / "config.yaml", settings=made)
 
     def rules(self, loaded):
         return load_mappings(loaded.base, mapping_context(loaded))

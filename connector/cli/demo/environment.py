@@ -64,7 +64,7 @@ class DemoFailed(ConnectorError):  # noqa: N818 - named after what happened.
     """The demo failed."""
 
 
-def nothing(_: Any) -> None:
+def do_nothing(_: Any) -> None:
     """Do nothing."""
 
 
@@ -73,13 +73,13 @@ class Part:
     """One part of the demo: what it adds to the config, its sandboxes, and its scenes."""
 
     play: Callable[["Scenario"], None]
-    prepare: Callable[["Scenario"], None] = nothing  # before all scenes
+    prepare: Callable[["Scenario"], None] = do_nothing  # before all scenes
     mappings: Sequence[str] = ()  # optional ones, which users copy
     providers: str = ""  # of the config; {name} is the address of a sandbox
     sinks: str = ""
-    start: Callable[["Environment"], None] = nothing  # its sandboxes, before the daemon
-    connect: Callable[["Environment"], None] = nothing  # its sandboxes to the daemon
-    sent: Callable[["Environment"], None] = nothing  # returns when its sandboxes have sent what they had to
+    start: Callable[["Environment"], None] = do_nothing  # its sandboxes, before the daemon
+    connect: Callable[["Environment"], None] = do_nothing  # its sandboxes to the daemon
+    sent: Callable[["Environment"], None] = do_nothing  # returns when its sandboxes have sent what they had to
 
 
 class Environment:
@@ -170,12 +170,12 @@ class Environment:
         """Start a daemon, and wait until it is ready; `admin` is the address of its admin listener."""
         process = self._start(name, "-m", "connector", "--config", str(config), "run")
 
-        def up() -> bool:
+        def is_ready() -> bool:
             if process.poll() is not None:
                 raise DemoFailed(f"the daemon did not start: see {self.directory}/{name}.log")
             return self._answers(f"{admin}/readyz")
 
-        self.until(up, "the daemon to be ready")
+        self.until(is_ready, "the daemon to be ready")
 
     def _start(self, name: str, *arguments: str) -> subprocess.Popen[str]:
         log: IO[str] = self._undo.enter_context((self.directory / f"{name}.log").open("w", encoding="utf-8"))

@@ -78,7 +78,7 @@ def connect(environment: Environment) -> None:
 
 def prepare(scenario: Scenario) -> None:
     """Wait until Per's contact and first gift are in Salesforce."""
-    scenario.settled()
+    scenario.wait_until_settled()
 
 
 def play(scenario: Scenario) -> None:
@@ -86,38 +86,38 @@ def play(scenario: Scenario) -> None:
     _recurring(scenario)
     environment = scenario.environment
     scenario.scene("Nora follows the link to TIGER on the charity's web site, and completes the one-click window")
-    window = _window(scenario)
+    window = _open_window(scenario)
     begun = [one["SMS_Key__c"] for one in scenario.records("Contact")]
-    scenario.promise("nothing is written while her status is not known", NORA not in begun)
+    scenario.expect("nothing is written while her status is not known", NORA not in begun)
     body = {"transaction_id": window, "phone": NORA}
     environment.call(environment.control("messagecloud", "window", body)["redirect"])
-    scenario.settled()
-    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, window)]
-    scenario.promise("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
+    scenario.wait_until_settled()
+    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is_of(one, window)]
+    scenario.expect("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
     scenario.scene("She texts STOP TIGER")
     environment.control("messagecloud", "phone", {"from": NORA, "text": "STOP TIGER"})
-    scenario.settled()
-    scenario.promise("she is opted out, and will not be charged again", bool(scenario.contact(NORA)["SMS_Opt_Out__c"]))
+    scenario.wait_until_settled()
+    scenario.expect("she is opted out, and will not be charged again", bool(scenario.contact(NORA)["SMS_Opt_Out__c"]))
 
 
 def _recurring(scenario: Scenario) -> None:
     """A donor who has given since last month is charged again today, when a person has approved the first run."""
     environment = scenario.environment
     scenario.scene("Per has given to TIGER since last month: his next gift is due today")
-    shown = environment.until(lambda: _waiting(scenario), "the first run of charges")
+    shown = environment.until(lambda: _waiting_run(scenario), "the first run of charges")
     planned = [(one["what"], one["amount"]) for one in shown["charges"]]
-    scenario.promise("the run can be seen before it begins", planned == [("charge", "100")])
-    scenario.promise("the first run waits for a person: nobody is charged", _charges(scenario) == [])
+    scenario.expect("the run can be seen before it begins", planned == [("charge", "100")])
+    scenario.expect("the first run waits for a person: nobody is charged", _charges(scenario) == [])
     scenario.scene("A person looks at the run, and approves it")
     environment.ask("charges_approve")
     environment.until(lambda: _charges(scenario), "the charge")
-    scenario.settled()
+    scenario.wait_until_settled()
     (taken,) = _charges(scenario)
-    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is(one, taken["transaction_id"])]
-    scenario.promise("Per was charged once, and the gift is in Salesforce", gifts == [100] == [taken["price"]])
+    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is_of(one, taken["transaction_id"])]
+    scenario.expect("Per was charged once, and the gift is in Salesforce", gifts == [100] == [taken["price"]])
 
 
-def _window(scenario: Scenario) -> str:
+def _open_window(scenario: Scenario) -> str:
     """A donor follows the link; the transaction of the new window."""
     environment = scenario.environment
     environment.call(f"{environment.hooks}/messagecloud/subscribe/tiger")
@@ -126,7 +126,7 @@ def _window(scenario: Scenario) -> str:
     return str(windows[-1])
 
 
-def _waiting(scenario: Scenario) -> dict[str, Any] | None:
+def _waiting_run(scenario: Scenario) -> dict[str, Any] | None:
     """The preview of the run that waits; None if there is none yet."""
     (state,) = scenario.environment.ask("status")["charging"]
     waits = state["run"] is not None and state["run"]["state"] == "waiting"
@@ -151,7 +151,7 @@ def _a_month_before(now: datetime) -> datetime:
     raise AssertionError("of two months in a row, one has 31 days")
 
 
-def _is(gift: dict[str, object], transaction_id: str) -> bool:
+def _is_of(gift: dict[str, object], transaction_id: str) -> bool:
     return gift["SMS_Transaction__c"] == transaction_id
 
 

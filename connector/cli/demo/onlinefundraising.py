@@ -39,10 +39,10 @@ def play(scenario: Scenario) -> None:
     for text in ("TIFO 100", "TIFO STOP"):
         body = {"from": METTE, "to": "1217", "text": text}
         scenario.environment.control("onlinefundraising", "phone", body)
-        scenario.settled()
+        scenario.wait_until_settled()
     texts = [one["Text__c"] for one in scenario.records("SMS_Event__c") if one["Provider__c"] == "onlinefundraising"]
-    scenario.promise("both messages are kept on her contact", texts == ["TIFO 100", "TIFO STOP"])
-    scenario.promise("and she is opted out", bool(scenario.contact(METTE)["SMS_Opt_Out__c"]))
+    scenario.expect("both messages are kept on her contact", texts == ["TIFO 100", "TIFO STOP"])
+    scenario.expect("and she is opted out", bool(scenario.contact(METTE)["SMS_Opt_Out__c"]))
 
 
 PART = Part(

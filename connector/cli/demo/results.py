@@ -65,16 +65,16 @@ def play(scenario: Scenario) -> None:
             "properties": {**SENDING, "SfContactId": contact["Id"]},
         }
         scenario.environment.call(f"{scenario.environment.hooks}/strex/dlr/{scenario.environment.secret}", report)
-    scenario.settled()
+    scenario.wait_until_settled()
     state = scenario.environment.control("marketing-cloud", "state")
     messages = scenario.environment.control("webhook", "messages")["messages"]
-    scenario.promise(
+    scenario.expect(
         "a row of the data extension holds the final result", _results(state["rows"]["SMS_Results"]) == ["ok"]
     )
     fired = [(one["contact"], one["event"]) for one in state["events"]]
-    scenario.promise("the journey event was fired once", fired == [(contact["Id"], "SmsResult-Event")])
+    scenario.expect("the journey event was fired once", fired == [(contact["Id"], "SmsResult-Event")])
     verified = [one["verified"] for one in messages]
-    scenario.promise("the webhook got one signed message, and its signature is right", verified == [True])
+    scenario.expect("the webhook got one signed message, and its signature is right", verified == [True])
 
 
 def _results(rows: list[dict[str, Any]]) -> list[Any]:

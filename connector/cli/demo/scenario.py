@@ -15,7 +15,7 @@ COLUMNS = {
     "SMS_Opt_Out_Source__c": "by",
     "SMS_Monthly_Amount__c": "monthly",
 }
-QUIET_LOOKS = 2  # polls of the feed without a change, after which the demo reports that there is no echo
+QUIET_POLLS = 2  # polls of the feed without a change, after which the demo reports that there is no echo
 
 
 class Scenario:
@@ -65,8 +65,8 @@ class Scenario:
         states = self.environment.ask("status")["states"]
         return {state: count for state, count in states.items() if count}
 
-    def settled(self) -> None:
-        """Wait until all events are settled. A delivery can cause a new report, so it is checked until no new event has come."""
+    def wait_until_settled(self) -> None:
+        """Wait until all events are settled. A delivery can cause a new report, so it waits until no new event has come."""
         environment, seen = self.environment, -1
         while seen != (now := sum(self.states().values())):
             seen = now
@@ -76,16 +76,16 @@ class Scenario:
             for part in environment.parts:
                 part.sent(environment)
 
-    def looks(self) -> int:
+    def feed_polls(self) -> int:
         """How often the feed has polled Salesforce."""
         routes = self.environment.control("salesforce", "stats")["requests"]
         return sum(count for route, count in routes.items() if "query" in route.lower())
 
-    def quiet(self) -> None:
+    def wait_for_two_polls(self) -> None:
         """Wait for two more polls of Salesforce, and for their results."""
-        asked = self.looks()
-        self.environment.until(lambda: self.looks() >= asked + QUIET_LOOKS, "two more polls of Salesforce")
-        self.settled()
+        asked = self.feed_polls()
+        self.environment.until(lambda: self.feed_polls() >= asked + QUIET_POLLS, "two more polls of Salesforce")
+        self.wait_until_settled()
 
     # Output.
 
@@ -97,7 +97,7 @@ class Scenario:
         """Announce the next step."""
         self.say(f"[bold cyan]▸[/] {words}")
 
-    def promise(self, words: str, held: bool) -> None:  # noqa: FBT001 - an expectation and whether it was met.
+    def expect(self, words: str, held: bool) -> None:  # noqa: FBT001 - an expectation and whether it was met.
         """Record an expectation, and whether it was met."""
         self.promises.append((words, held))
         self.say(f"  {'[green]✓[/]' if held else '[red]✗[/]'} {words}")

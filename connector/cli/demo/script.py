@@ -26,7 +26,7 @@ def play(environment: Environment, *, quiet: bool) -> dict[str, Any]:
     )
     for part in PARTS:
         part.prepare(scenario)
-    environment.until(lambda: scenario.looks() > 0, "the first poll of Salesforce")
+    environment.until(lambda: scenario.feed_polls() > 0, "the first poll of Salesforce")
     before = scenario.contacts()
     scenario.show_contacts("Contacts in Salesforce before", before)
     for part in PARTS:
@@ -58,7 +58,7 @@ def _look_back(scenario: Scenario, before: list[dict[str, Any]]) -> None:
     for one in commands:
         sent.add_row(one["action"], one["phone"], one["keyword"], str(one["answer"]))
     scenario.console.print(sent)
-    scenario.quiet()
-    scenario.promise(
+    scenario.wait_for_two_polls()
+    scenario.expect(
         "nothing was echoed: no further command in two more polls of Salesforce", scenario.commands() == commands
     )

@@ -63,11 +63,11 @@ def _joining(scenario: Scenario) -> None:
     scenario.scene("Kari texts KATT and HUND to 2002, Ola texts KATT")
     for number, text in ((KARI, "KATT"), (KARI, "HUND"), (OLA, "KATT")):
         scenario.phone(number, text)
-    scenario.settled()
-    scenario.promise(
+    scenario.wait_until_settled()
+    scenario.expect(
         "Kari became a contact, with the name that the number lookup gave", scenario.contact(KARI)["LastName"] == "Ås"
     )
-    scenario.promise(
+    scenario.expect(
         "Ola's contact was found, and not created twice",
         [one["MobilePhone"] for one in scenario.contacts()].count(OLA) == 1,
     )
@@ -79,44 +79,44 @@ def _giving(scenario: Scenario) -> None:
     # The sandbox makes the charge, and reverses it if asked to.
     for number, status in ((KARI, "Ok"), (OLA, "Reversed")):
         scenario.strex("charge", phone=number, keyword="KATT", status=status)
-    scenario.settled()
+    scenario.wait_until_settled()
     gifts = [one["StageName"] for one in scenario.records("Opportunity") if one["Id"] not in before]
-    scenario.promise("one gift is booked as won, the reversed one as lost", set(gifts) == {"Closed Won", "Closed Lost"})
-    scenario.promise("and each charge is one Opportunity", len(gifts) == CHARGES)
+    scenario.expect("one gift is booked as won, the reversed one as lost", set(gifts) == {"Closed Won", "Closed Lost"})
+    scenario.expect("and each charge is one Opportunity", len(gifts) == CHARGES)
 
 
 def _leaving(scenario: Scenario) -> None:
     scenario.scene("Kari texts KATT STOPP")
     scenario.phone(KARI, "KATT STOPP")
-    scenario.settled()
-    scenario.promise(
+    scenario.wait_until_settled()
+    scenario.expect(
         "her other subscription continues, and the flag is not set", not scenario.contact(KARI)["SMS_Opt_Out__c"]
     )
     scenario.scene("Kari texts HUND STOPP")
     scenario.phone(KARI, "HUND STOPP")
-    scenario.settled()
-    scenario.promise("now she is opted out in Salesforce", bool(scenario.contact(KARI)["SMS_Opt_Out__c"]))
-    scenario.promise("and Strex, where it came from, was sent nothing", scenario.commands() == [])
+    scenario.wait_until_settled()
+    scenario.expect("now she is opted out in Salesforce", bool(scenario.contact(KARI)["SMS_Opt_Out__c"]))
+    scenario.expect("and Strex, where it came from, was sent nothing", scenario.commands() == [])
 
 
 def _leaving_in_salesforce(scenario: Scenario) -> None:
     scenario.scene("An administrator ticks the opt-out box on Ola's contact")
     scenario.person(Id=scenario.contact(OLA)["Id"], SMS_Opt_Out__c=True)
     scenario.environment.until(scenario.commands, "the service command")
-    scenario.quiet()
+    scenario.wait_for_two_polls()
     sent = [(one["action"], one["phone"], one["keyword"]) for one in scenario.commands()]
-    scenario.promise("Strex was sent one service command", sent == [("unsubscribe", OLA, "KATT")])
+    scenario.expect("Strex was sent one service command", sent == [("unsubscribe", OLA, "KATT")])
     ola = [one for one in scenario.environment.control("strex", "subscribers") if one["phone"] == OLA]
-    scenario.promise("Ola's subscription has ended there", [one["active"] for one in ola] == [False])
+    scenario.expect("Ola's subscription has ended there", [one["active"] for one in ola] == [False])
 
 
 def _the_document(scenario: Scenario) -> None:
     scenario.scene("The example of the Strex document, once in its envelope and once bare")
     scenario.strex("action", action="Unsubscribe", phone=DOCUMENT, keyword="MYKEYWORD", status="Ok")
     scenario.strex("emit", kind="dlr", raw=BARE_BLOCK)
-    scenario.settled()
-    scenario.promise("the donor of the example is opted out", bool(scenario.contact(DOCUMENT)["SMS_Opt_Out__c"]))
-    scenario.promise(
+    scenario.wait_until_settled()
+    scenario.expect("the donor of the example is opted out", bool(scenario.contact(DOCUMENT)["SMS_Opt_Out__c"]))
+    scenario.expect(
         "the bare block is stored as unreadable, and was answered 200", scenario.states().get("unreadable") == 1
     )
 

@@ -22,16 +22,16 @@ def play(scenario: Scenario) -> None:
     scenario.scene("Bill in the USA fills in a Sumotext form, and votes A (Tampa) in a poll")
     _send(scenario, "crm", FORM | {"Name": "Bill Gray", "DOB": "1/1/2000", "Zip": "10024"})
     _send(scenario, "poll", POLL)
-    scenario.settled()
+    scenario.wait_until_settled()
     bill = next(one for one in scenario.records("Contact") if one["SMS_Key__c"] == BILL)
     born = (bill["LastName"], bill["Birthdate"]) == ("Gray", "2000-01-01")
-    scenario.promise("ten digits became a number of the USA, and 1/1/2000 a date", born)
+    scenario.expect("ten digits became a number of the USA, and 1/1/2000 a date", born)
     votes = [(one["SMS_Reply__c"], one["SMS_Label__c"]) for one in scenario.records("CampaignMember")]
-    scenario.promise("his vote is a campaign member", votes == [("A", "Tampa")])
+    scenario.expect("his vote is a campaign member", votes == [("A", "Tampa")])
     scenario.scene("Sumotext posts the same vote again")
     _send(scenario, "poll", POLL)
-    scenario.settled()
-    scenario.promise("it counts once", len(scenario.records("CampaignMember")) == 1)
+    scenario.wait_until_settled()
+    scenario.expect("it counts once", len(scenario.records("CampaignMember")) == 1)
 
 
 def _send(scenario: Scenario, kind: str, fields: dict[str, str]) -> None:

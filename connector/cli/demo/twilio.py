@@ -21,11 +21,11 @@ def play(scenario: Scenario) -> None:
     _post(scenario, "phone", {"from": ANN, "text": "Hello"})
     _post(scenario, "phone", {"from": ANN, "text": "STOP"})
     _post(scenario, "message", {"to": ANN})
-    scenario.settled()
+    scenario.wait_until_settled()
     ann = next(one for one in scenario.records("Contact") if one["SMS_Key__c"] == ANN)
-    scenario.promise("a signed webhook with OptOutType STOP set the flag of her contact", ann["SMS_Opt_Out__c"])
+    scenario.expect("a signed webhook with OptOutType STOP set the flag of her contact", ann["SMS_Opt_Out__c"])
     kept = {one["Action__c"] for one in scenario.records("SMS_Event__c") if one["Contact__c"] == ann["Id"]}
-    scenario.promise("her text and her stop are stored on the contact", kept == {"Incoming Message", "STOP"})
+    scenario.expect("her text and her stop are stored on the contact", kept == {"Incoming Message", "STOP"})
 
 
 def _post(scenario: Scenario, path: str, body: dict[str, str]) -> None:

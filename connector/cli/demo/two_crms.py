@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from connector.cli.demo.environment import EVERY, HERE, KEY, SHIPPED, Environment, Part, free_ports
-from connector.cli.demo.scenario import QUIET_LOOKS, Scenario
+from connector.cli.demo.scenario import QUIET_POLLS, Scenario
 
 LIV = "+4790000005"
 PRICE = 150
@@ -59,7 +59,7 @@ class TwoCrms:
         targets = {f"{endpoint}_url": f"{hooks}/{endpoint}/{environment.secret}" for endpoint in ("mo", "dlr")}
         people = {LIV: {"firstName": "Liv", "lastName": "Eng"}}
         self.control(self.strex, "config", {**targets, "lookup": "nested", "people": people}, method="PUT")
-        environment.until(lambda: all(self._looks()), "the first poll of both CRMs")
+        environment.until(lambda: all(self._feed_polls()), "the first poll of both CRMs")
 
     def control(self, sandbox: str, what: str, body: Any = None, method: str | None = None) -> Any:
         """Call the control interface of a sandbox."""
@@ -94,16 +94,16 @@ class TwoCrms:
         """Wait for what the daemon does."""
         self._environment.until(condition, what)
 
-    def quiet(self) -> None:
+    def wait_for_two_polls(self) -> None:
         """Wait for two more polls of both CRMs, and for the reports that Strex still sends."""
         self.control(self.strex, "forwards?wait=1")
-        before = self._looks()
+        before = self._feed_polls()
         self.wait(
-            lambda: all(now >= then + QUIET_LOOKS for now, then in zip(self._looks(), before, strict=True)),
+            lambda: all(now >= then + QUIET_POLLS for now, then in zip(self._feed_polls(), before, strict=True)),
             "two more polls of both CRMs",
         )
 
-    def _looks(self) -> tuple[int, int]:
+    def _feed_polls(self) -> tuple[int, int]:
         """How often each feed has polled."""
         theirs = self.control(self.salesforce, "stats")["requests"]
         ours = self.control(self.dynamics, "stats")["requests"]
@@ -123,26 +123,26 @@ def play(scenario: Scenario) -> None:
     both.wait(lambda: both.in_salesforce() and both.in_dynamics(), "the contact in both CRMs")
     names = [(one["FirstName"], one["LastName"]) for one in both.in_salesforce()]
     names += [(one["firstname"], one["lastname"]) for one in both.in_dynamics()]
-    scenario.promise("one report of Strex made one contact in each", names == [("Liv", "Eng")] * 2)
+    scenario.expect("one report of Strex made one contact in each", names == [("Liv", "Eng")] * 2)
     both.control(both.strex, "charge", {"phone": LIV, "keyword": "KATT", "status": "Ok", "price": PRICE})
     both.wait(
         lambda: both.in_salesforce("Opportunity") and both.in_dynamics("crmc_smsdonation"), "the gift in both CRMs"
     )
     gifts = [one["Amount"] for one in both.in_salesforce("Opportunity")]
     gifts += [one["crmc_amount"] for one in both.in_dynamics("crmc_smsdonation")]
-    scenario.promise("her gift is in both", gifts == [PRICE, PRICE])
+    scenario.expect("her gift is in both", gifts == [PRICE, PRICE])
     scenario.scene("An administrator ticks the opt-out box on Liv's contact in Dynamics 365")
-    both.quiet()
+    both.wait_for_two_polls()
     (liv,) = both.in_dynamics()
     record = {"contactid": liv["contactid"], "crmc_smsoptout": True}
     both.control(both.dynamics, "records/contact", {"records": [record], "by": "person"})
     both.wait(lambda: both.commands() and all(both.opted_out()), "the opt-out in both CRMs and at Strex")
-    both.quiet()
-    scenario.promise("she is opted out in Salesforce too", both.opted_out() == (True, True))
-    scenario.promise("Strex was sent one service command", both.commands() == [("unsubscribe", LIV, "KATT")])
+    both.wait_for_two_polls()
+    scenario.expect("she is opted out in Salesforce too", both.opted_out() == (True, True))
+    scenario.expect("Strex was sent one service command", both.commands() == [("unsubscribe", LIV, "KATT")])
     before = both.written()
-    both.quiet()
-    scenario.promise("and nothing echoes between the three in two more polls", both.written() == before)
+    both.wait_for_two_polls()
+    scenario.expect("and nothing echoes between the three in two more polls", both.written() == before)
 
 
 PART = Part(play=play)  # it has processes of its own

@@ -92,7 +92,7 @@ def _consent() -> tuple[Table, Table]:
         ),
         choice("msdynmkt_contactpointconsenttype", {534120000: "Purpose", 534120001: "Topic"}),
         choice("msdynmkt_value", {534120000: "Not Set", 534120001: "Opted In", 534120002: "Opted Out"}),
-        choice("msdynmkt_source", {534120000: "Internal", 534120002: "Text message", 534120003: "Loaded"}),
+        choice("msdynmkt_source", {534120000: "Internal", 534120002: "Text message", 534120003: "LoadedConfig"}),
         choice("msdynmkt_logicalreason", {534119999: "No reasons", 534120003: "Opted out"}),
         text("msdynmkt_reason", 500),
         lookup("msdynmkt_PurposeId", "msdynmkt_purpose"),

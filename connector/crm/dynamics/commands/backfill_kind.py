@@ -11,12 +11,12 @@ from connector.crm.dynamics.settings import DynamicsSettings
 from connector.crm.dynamics.setup.backfill import Backfilling, Contacts
 from connector.delivery.http_client import Transport
 from connector.model.errors import ConnectorError
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 
 
 @asynccontextmanager
 async def _open_org(
-    loaded: Loaded, settings: DynamicsSettings, contacts: Contacts, book: BackfillBook
+    loaded: LoadedConfig, settings: DynamicsSettings, contacts: Contacts, book: BackfillBook
 ) -> AsyncIterator[StartWork]:
     credentials = DynamicsCredentials(settings.url, settings.sign_in.resolve(loaded.base))
     async with Transport() as transport:

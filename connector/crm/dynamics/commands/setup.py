@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from connector.crm.dynamics.setup.survey import Survey
     from connector.delivery.http_client import Client
     from connector.mapping.compile.ruleset import Ruleset
-    from connector.registry import Loaded
+    from connector.registry import LoadedConfig
 
 MARKS = {"add": "+", "build": "~", "in_the_way": "!"}
 STYLES = {"add": "green", "build": "yellow", "in_the_way": "red"}
@@ -96,13 +96,13 @@ async def _set_up(
 
 
 @asynccontextmanager
-async def _working(loaded: "Loaded", crm: str | None, token_env: str | None) -> AsyncIterator[OrgSetup]:
+async def _working(loaded: "LoadedConfig", crm: str | None, token_env: str | None) -> AsyncIterator[OrgSetup]:
     """The org of that name; with a token, signed in as its administrator for what the application user may not do.
 
     Raises Misused if it is not clear which org is meant, else ConnectorError.
     """
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - see the package's docstring.
-    from connector.cli.orgs import administrator_of, chosen  # noqa: PLC0415 - the same.
+    from connector.cli.orgs import administrator_of, chosen_org  # noqa: PLC0415 - the same.
     from connector.cli.setup import load_rules  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.client.web_api import Gate, WebApi  # noqa: PLC0415 - the same.
@@ -111,7 +111,7 @@ async def _working(loaded: "Loaded", crm: str | None, token_env: str | None) -> 
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.registry import build_crms  # noqa: PLC0415 - the same.
 
-    name, settings = chosen(loaded, crm, DynamicsSettings, "Dynamics 365")
+    name, settings = chosen_org(loaded, crm, DynamicsSettings, "Dynamics 365")
     role = build_crms(loaded)[name]
     rules = load_rules(loaded)
     async with Transport() as transport:

@@ -13,12 +13,12 @@ from connector.crm.salesforce.setup.backfill import OBJECT, Contacts, lacking
 from connector.crm.salesforce.setup.backfill_run import Backfilling
 from connector.delivery.http_client import Transport
 from connector.model.errors import ConnectorError
-from connector.registry import Loaded
+from connector.registry import LoadedConfig
 
 
 @asynccontextmanager
 async def _open_org(
-    loaded: Loaded, settings: SalesforceSettings, contacts: Contacts, book: BackfillBook
+    loaded: LoadedConfig, settings: SalesforceSettings, contacts: Contacts, book: BackfillBook
 ) -> AsyncIterator[StartWork]:
     credentials = SalesforceCredentials(settings.url, settings.sign_in.resolve(loaded.base))
     read = (*contacts.phone_fields, *((contacts.country,) if contacts.country else ()))

@@ -8,7 +8,7 @@ from typing import Any
 
 from connector.checks.crm_requirements import needs
 from connector.checks.mismatches import missing
-from connector.cli.orgs import administrator_of, chosen
+from connector.cli.orgs import administrator_of, chosen_org
 from connector.cli.setup import load_rules
 from connector.config.yaml_document import Document, read
 from connector.crm.crm import Crm
@@ -22,7 +22,7 @@ from connector.crm.salesforce.traits import relationship_column
 from connector.delivery.http_client import Client, Credentials, Transport
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.errors import ConnectorError
-from connector.registry import Loaded, build_crms
+from connector.registry import LoadedConfig, build_crms
 
 FIRST_PAUSE, MAX_PAUSE = 0.2, 5.0  # seconds between two status checks of a deployment
 TIMEOUT = 900.0  # seconds: a busy org queues deployments
@@ -96,12 +96,12 @@ class OrgSetup:
 
 
 @asynccontextmanager
-async def working(loaded: Loaded, crm: str | None, token_env: str | None) -> AsyncIterator[OrgSetup]:
+async def working(loaded: LoadedConfig, crm: str | None, token_env: str | None) -> AsyncIterator[OrgSetup]:
     """The org of that name, signed in; with the variable of a token, as its administrator for what the integration user may not do.
 
     Raises Misused if it is not clear which org is meant, else ConnectorError.
     """
-    name, settings = chosen(loaded, crm, SalesforceSettings, "Salesforce")
+    name, settings = chosen_org(loaded, crm, SalesforceSettings, "Salesforce")
     role = build_crms(loaded)[name]
     rules = load_rules(loaded)
     wanted = needs(rules).get(name, ())
