@@ -6,7 +6,6 @@ from msgspec.structs import replace
 
 from connector.consent.decide import Ruling
 from connector.consent.ledger_state import covers
-from connector.consent.reach import ConsentOf
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Verdict
@@ -38,20 +37,11 @@ def allowed_at_planning(write: RecordWrite, ruling: Ruling, word: Verdict) -> tu
     return write, None
 
 
-def with_flag_at_creation(operations: Sequence[Operation], consent_of: ConsentOf) -> tuple[Operation, ...]:
-    """The operations for a person who has opted out: a record that is made gets the flag, and one that is there keeps its own.
+def with_flag_at_creation(write: RecordWrite, consent: ConsentFields) -> RecordWrite:
+    """A write for a person who has opted out: a record that is made gets the flag, and one that is there keeps its own.
 
     The contact that held the flag may have been deleted, or the opt-out may be older than this CRM.
     """
-    return tuple(
-        _with_flag_at_creation(one, consent)
-        if isinstance(one, RecordWrite) and (consent := consent_of(one.sink, one.object))
-        else one
-        for one in operations
-    )
-
-
-def _with_flag_at_creation(write: RecordWrite, consent: ConsentFields) -> RecordWrite:
     flag = consent.flag.casefold()
     if not write.may_create or any(name.casefold() == flag for name in (*write.set, *write.create)):
         return write

@@ -336,8 +336,9 @@ def drop_superseded(
                     newer=newer,
                     ledger=ledgers.get(unit.lane, ()),
                 )
-            if operation is not None and unit.lane in opted_out:
-                (operation,) = with_flag_at_creation((operation,), lambda _, name: flagged.get(name.casefold()))
+            if isinstance(operation, RecordWrite) and unit.lane in opted_out:
+                declared = flagged.get(operation.object.casefold())
+                operation = operation if declared is None else with_flag_at_creation(operation, declared)
             pending.append(PendingWrite(number, index, operation))
     return pending
 

@@ -10,12 +10,14 @@ from msgspec import structs
 
 from connector.consent.change_events import change_events, deletion_events, numbers_in_keys
 from connector.consent.changes import ComparedRow, compare_rows, is_opted_out
+from connector.consent.guard import with_flag_at_creation
 from connector.consent.merges import Merge, merges_in, review_event, subscriber_questions, values_taken_over
 from connector.delivery.channels import FeedChannel
 from connector.model.consent import CLOCK_TOLERANCE
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event, Verdict
 from connector.model.last_write import LastWrite
+from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
 from connector.pipeline.cursor import Cursor
@@ -128,7 +130,7 @@ def read_page(
         feed=feed,
         consent=consent,
         shadows=known,
-        under_way=seen.in_doubt,
+        under_way=_as_sent(seen, consent),
         numbers=asked.numbers,
         unchanged_values={**values_taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
         in_review={merge.kept_id for merge, _ in lost_opt_outs}
@@ -206,6 +208,14 @@ def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None)
 
 def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:
     return LastWrite(fields=tuple(name for name in feed.fields if not consent or name != consent.flag))
+
+
+def _as_sent(seen: Seen, consent: ConsentFields | None) -> list[RecordWrite]:
+    """Our writes that are under way or may have been done, as they were sent."""
+    return [
+        with_flag_at_creation(write, consent) if opted_out and consent is not None else write
+        for write, opted_out in seen.in_doubt
+    ]
 
 
 class _Found:

@@ -130,7 +130,13 @@ class _Case(Struct, frozen=True):
 
 def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
     """The plan for an opted-out person: records that are created for the event get the flag."""
-    operations = with_flag_at_creation(done.operations, rules.context.consent_of)
+    consent_of = rules.context.consent_of
+    operations = tuple(
+        with_flag_at_creation(one, consent)
+        if isinstance(one, RecordWrite) and (consent := consent_of(one.sink, one.object))
+        else one
+        for one in done.operations
+    )
     return (
         done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
     )

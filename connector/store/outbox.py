@@ -74,9 +74,10 @@ CLAIMED_BY = """SELECT id FROM units INDEXED BY units_claimed WHERE state = 'cla
     ORDER BY urgent DESC, event_id"""
 GIVE_BACK = """UPDATE units SET state = 'waiting', claim = NULL
     WHERE state = 'claimed' AND id IN (SELECT value FROM json_each(?)) RETURNING sink, lane"""
-DOUBTFUL = """SELECT operations, done FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
+DOUBTFUL = """SELECT id, event_id, lane, operations, done FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
     UNION ALL
-    SELECT operations, done FROM units INDEXED BY units_claimed WHERE sink = :sink AND state = 'claimed' AND in_doubt = 0"""
+    SELECT id, event_id, lane, operations, done FROM units INDEXED BY units_claimed
+    WHERE sink = :sink AND state = 'claimed' AND in_doubt = 0"""
 NEXT_DUE = """SELECT min(due_at), max(started_at) FROM (
     SELECT min(due_at) AS due_at, NULL AS started_at FROM units INDEXED BY units_due
         WHERE sink = :sink AND state = 'resting' AND urgent = 0
@@ -106,7 +107,8 @@ class Outbox:
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, dict[Written, Any]]]:
             ids = _take(connection, sink, limit, claim, now, int(only_urgent))
             rows = read_rows(connection, CLAIMED_UNITS, (as_list(ids),)) if ids else []
-            return rows, _newer(connection, sink, rows)
+            outdated = [(row[0], row[1], row[3]) for row in rows if _may_be_outdated(row)]
+            return rows, _newer(connection, sink, outdated)
 
         rows, newer = await self._writer.run(work)
         units = [_unit(sink, row, newer.get(row[0], {}), now) for row in rows]
@@ -181,18 +183,16 @@ class Outbox:
             return timedelta(0)
         return max(moment(due_at) - now, timedelta(0)) if due_at is not None else None
 
-    def in_doubt_writes(self, crm: str, name: str) -> tuple[RecordWrite, ...]:
-        """Writes to records of the object that are under way, or were tried and may have been done."""
-        return in_doubt_writes(self._reader, crm, name)
 
-
-def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tuple[RecordWrite, ...]:
-    """The same, for callers inside the writer."""
+def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tuple[tuple[str, RecordWrite], ...]:
+    """Writes to records of the object that are under way, or were tried and may have been done, each with its lane."""
+    units = [(*unit, done_from_json(done)) for *unit, done in connection.execute(DOUBTFUL, {"sink": crm}).fetchall()]
+    newer = _newer(connection, crm, [(unit_id, event_id, lane) for unit_id, event_id, lane, _, done in units if done])
     return tuple(
-        operation
-        for text, done in connection.execute(DOUBTFUL, {"sink": crm}).fetchall()
-        for index, operation in enumerate(operations_from_json(text))
-        if isinstance(operation, RecordWrite) and operation.object == name and index not in done_from_json(done)
+        (lane, operation)
+        for unit_id, _, lane, text, done in units
+        for _, operation in _still_to_send(operations_from_json(text), done, newer.get(unit_id, {}))
+        if isinstance(operation, RecordWrite) and operation.object == name
     )
 
 
@@ -252,28 +252,33 @@ def _next_in_lanes(behind: Iterable[list[Any]], room: int) -> list[int]:
     return ids
 
 
-def _newer(connection: sqlite3.Connection, sink: str, rows: Sequence[Any]) -> dict[int, dict[Written, Any]]:
+def _newer(
+    connection: sqlite3.Connection, sink: str, units: Iterable[tuple[int, int, str]]
+) -> dict[int, dict[Written, Any]]:
     """By unit: what newer units of its lane have written, with the latest value of each field.
 
-    Only a unit that was overtaken, is late or was delivered in part can be older than what was written.
+    `units` are given by id, event id and lane.
     """
-    behind: dict[str, list[tuple[int, int]]] = {}
-    for row in rows:
-        unit_id, event_id, lane, done, overtaken_by, late = row[0], row[1], row[3], row[5], row[8], row[9]
-        if overtaken_by is not None or late or done_from_json(done):
-            behind.setdefault(lane, []).append((unit_id, event_id))
+    lanes: dict[str, list[tuple[int, int]]] = {}
+    for unit_id, event_id, lane in units:
+        lanes.setdefault(lane, []).append((unit_id, event_id))
     newer: dict[int, dict[Written, Any]] = {}
-    for lane, units in behind.items():
-        oldest = min(event_id for _, event_id in units)
+    for lane, several in lanes.items():
+        oldest = min(event_id for _, event_id in several)
         # An aggregate guarantees no order, so it is sorted here.
         written = [
             (event_id, fields)
             for event_id, text, done, state in sorted(read_rows(connection, NEWER, (sink, lane, oldest)))
             for fields in _written(text, None if state == UnitState.DELIVERED else done_from_json(done))
         ]
-        for unit_id, mine in units:
+        for unit_id, mine in several:
             newer[unit_id] = dict(fields for event_id, fields in written if event_id > mine)
     return newer
+
+
+def _may_be_outdated(row: Sequence[Any]) -> bool:
+    """Whether something newer may have been written: the unit was overtaken, is late, or was delivered in part."""
+    return row[8] is not None or bool(row[9]) or bool(done_from_json(row[5]))
 
 
 def _written(text: str, only: frozenset[int] | None) -> Iterator[tuple[Written, Any]]:
@@ -294,8 +299,7 @@ def _delivered_parents(
     """Delivered writes that are sent again with what is left of their unit, because a child needs its parent.
 
     It may know it only through a match. And a parent that was deleted since is made again, with the latest values; one
-    that is there stays as it is.
-    What they said about consent is not sent again, because a newer decision may apply.
+    that is there stays as it is. What they said about consent is not sent again, because a newer decision may apply.
     """
     children = [one for _, one in left if isinstance(one, RecordWrite)]
     parents = {(way.key_field, way.key) for child in children for one in child.parents for way in one.ways}
@@ -314,15 +318,21 @@ def _delivered_parents(
             yield index, replace(kept, create={**kept.create, **latest}, set={})
 
 
+def _still_to_send(
+    planned: Sequence[Operation], delivered: frozenset[int], newer: Mapping[Written, Any]
+) -> list[tuple[int, Operation]]:
+    """The operations of a unit that are sent now, with their positions."""
+    left = [(index, one) for index, one in enumerate(planned) if index not in delivered]
+    return (
+        sorted([*left, *_delivered_parents(planned, delivered, left, newer)], key=itemgetter(0)) if delivered else left
+    )
+
+
 def _unit(sink: str, row: Sequence[Any], newer: Mapping[Written, Any], claimed_at: datetime) -> Unit:
     (
         unit_id, event_id, key, lane, operations, done, attempts, urgent, overtaken_by, late, in_doubt, received, first_try, unplanned,
     ) = row  # fmt: skip
-    delivered = done_from_json(done)
-    planned = operations_from_json(operations)
-    left = [(index, each) for index, each in enumerate(planned) if index not in delivered]
-    if delivered:
-        left = sorted([*left, *_delivered_parents(planned, delivered, left, newer)], key=itemgetter(0))
+    left = _still_to_send(operations_from_json(operations), done_from_json(done), newer)
     return Unit(
         id=unit_id,
         event_id=event_id,

@@ -175,8 +175,8 @@ class Schedule(Story):
 
     def clearing(self, number):
         """Whether a write that takes back the opt-out of this number is on its way."""
-        writes = self.world.app.store.outbox.in_doubt_writes(self.world.crm.name, self.world.crm.named("contact"))
-        return any(write.clears_flag and write.key == self.world.crm.key(number) for write in writes)
+        seen = self.world.app.store.following.seen(self.world.crm.name, self.world.crm.named("contact"), [])
+        return any(write.clears_flag and write.key == self.world.crm.key(number) for write, _ in seen.in_doubt)
 
     async def price(self):
         if row := await self.someone():

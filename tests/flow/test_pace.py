@@ -88,7 +88,7 @@ async def test_shutting_down_finishes_the_sent_batch_and_releases_the_claimed_on
             await world.no_faults(world.salesforce)
             await leaving
             assert world.counts() == {"delivered": BATCH, "delivering": BATCH}
-            assert (in_hand(world), app.store.outbox.in_doubt_writes("salesforce", "Contact")) == (0, ())
+            assert (in_hand(world), app.store.following.seen("salesforce", "Contact", []).in_doubt) == (0, ())
         async with world.running():
             await world.settled()
             assert world.counts() == {"delivered": 2 * BATCH}

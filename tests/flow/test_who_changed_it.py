@@ -74,6 +74,31 @@ async def test_an_opt_out_that_a_flow_reverts_before_the_reply_raises_an_alarm(w
     assert (sink, "taken the flag back" in why) == (world.crm.name, True)
 
 
+async def test_the_flag_of_a_contact_that_we_make_again_sends_no_command(world):
+    """The contact of a STOP was written, its event record had to wait, and meanwhile somebody deleted the contact."""
+    await amount(world, 100)
+    await world.poll()
+    contact = (await world.contact(DONOR))["id"]
+    await world.fault(world.crm_url, fault="row_lock", records=["KATT STOPP"], times=None)
+    await world.phone(DONOR, "KATT STOPP")
+    await world.until(lambda: world.struck(world.crm_url, "row_lock"))
+    await world.bin(contact)
+    await world.look()
+    await world.no_faults(world.crm_url)
+    await world.fault(world.crm_url, fault="held_answer", only="writes")
+    world.clock.ahead += timedelta(hours=1)
+    world.app.wake(world.crm.name)
+    await world.until(lambda: world.struck(world.crm_url, "held_answer"))
+    await world.look()
+    await world.no_faults(world.crm_url)
+    await world.settled()
+    await world.poll()
+    (made,) = [row for row in await world.records() if not row["deleted"]]
+    assert (made["id"] != contact, made["opted_out"]) == (True, True)
+    assert world.crm.name not in {one.decision.origin for one in world.app.store.consents.of(DONOR)}
+    assert await sent(world) == []
+
+
 async def test_an_amount_that_the_crm_rounds_sends_no_command(world):
     contact = await joined(world)
     await world.post(

@@ -1,8 +1,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
-from connector.model.operation import ServiceCommand, SinkCall
+from connector.model.operation import Parent, ServiceCommand, SinkCall
 from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.states import EventState, UnitState
@@ -292,7 +293,7 @@ async def test_a_unit_stays_in_doubt_until_its_outcome_is_certain(scene):
     (unit,) = await scene.claim()
     assert unit.in_doubt
     await scene.settle(unit)
-    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == ()
+    assert in_doubt(scene) == []
 
 
 async def test_units_in_doubt_that_were_sent_together_are_claimed_together(scene):
@@ -309,16 +310,31 @@ async def test_units_in_doubt_that_were_sent_together_are_claimed_together(scene
     assert await scene.claimed(2) == ["e"]
 
 
+def in_doubt(scene, name="Contact"):
+    return [write for write, _ in scene.store.following.seen(CRM, name, []).in_doubt]
+
+
 async def test_claimed_writes_and_writes_in_doubt_are_listed(scene):
     first, second = scene.write(ANNA, A__c=1), scene.write(BERIT, B__c=1)
     await scene.unit("a", operations=(first, first))
     await scene.unit("b", lane=BERIT, operations=(second,))
-    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == ()
+    assert in_doubt(scene) == []
     (unit,) = await scene.claim(2)
-    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == (first, first)
-    assert scene.store.outbox.in_doubt_writes(CRM, "Lead") == ()
+    assert in_doubt(scene) == [first, first]
+    assert in_doubt(scene, "Lead") == []
     await scene.settle(unit, RESTING, reason=Reason.TIMEOUT, delay=timedelta(1), in_doubt=True, done=(0,))
-    assert scene.store.outbox.in_doubt_writes(CRM, "Contact") == (first,)
+    assert in_doubt(scene) == [first]
+
+
+async def test_a_parent_that_is_sent_again_is_listed_as_it_is_sent(scene):
+    parent = scene.write(ANNA, A__c=1)
+    child = replace(parent, object="SMS_Event__c", key="e", set={"Contact__r": Parent(parent.key_field, parent.key)})
+    await scene.unit("a", operations=(parent, child))
+    (unit,) = await scene.claim()
+    await scene.settle(unit, RESTING, reason=Reason.TIMEOUT, delay=timedelta(0), in_doubt=True, done=(0,))
+    (unit,) = await scene.claim()
+    assert in_doubt(scene) == [unit.operations[0]]
+    assert unit.operations[0].create == {**parent.create, "A__c": 1}
 
 
 async def test_a_command_is_claimed_as_it_was_stored(scene):

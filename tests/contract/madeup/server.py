@@ -129,6 +129,9 @@ class Server:
             except Refused:
                 row = None
             found.append(self.org.rows.get(str(value)) if row is None and body.get("deleted") else row)
+        if body.get("deleted"):
+            kept = {one.id for one in found if one is not None}
+            found += [one for one in self.org.rows.values() if one.merged_into in kept and one.id not in kept]
         return self._answer({"records": [one.shown() if one is not None else None for one in found]})
 
     async def changes(self, request: web.Request) -> web.Response:
