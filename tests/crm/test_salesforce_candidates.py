@@ -109,7 +109,7 @@ def test_a_record_with_another_number_is_no_candidate():
 def test_a_query_for_200_people_is_within_the_limit_of_soql():
     write = RecordWrite(sink="crm", object="Contact", key_field="SMS_Key__c", key="+4790000001' OR Name != '")
     of = Write(task=Task(write), original=write, index=0)
-    search = Search(terms=[SearchTerm(of=of, write=write, match=match()) for _ in range(200)], flag="SMS_Opt_Out__c")
+    search = Search(terms=[SearchTerm(write=of, match=match()) for _ in range(200)], flag="SMS_Opt_Out__c")
     assert len(search.soql) < 30_000
     assert search.soql.startswith(
         "SELECT Id,CreatedDate,MobilePhone,HomePhone,SMS_Key__c,SMS_Opt_Out__c FROM Contact WHERE "

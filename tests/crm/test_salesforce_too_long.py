@@ -66,7 +66,7 @@ async def test_a_look_up_that_is_too_long_is_split_down_to_single_keys(status):
     http = AnsweringHttp(lambda call: refused(status))
     look_up = LookUp(RestClient(API, http))
     writes = [Write(task=Task(one), original=one, index=place) for place in range(4) for one in [write(f"k{place}")]]
-    await look_up.run([Wanted(of=one, write=one.write) for one in writes])
+    await look_up.run([Wanted(write=write, record_write=write.record_write) for write in writes])
     assert len(http.calls) == 10
     # A question for one key is short: no record is to blame, and a person is called.
     assert ({one.outcome for one in writes}, look_up.stopped.reason) == ({None}, Reason.SINK_REFUSES)

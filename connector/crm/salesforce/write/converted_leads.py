@@ -42,8 +42,12 @@ async def successors(
     accounts = "account" in consent and "contact" not in consent
     name = "Account" if accounts else "Contact"
     became: dict[Write, str] = {}
-    for key_field in {one.key_field for one in writes.values()}:
-        keys_of = {lead: _key(key_field, one.key) for lead, one in writes.items() if one.key_field == key_field}
+    for key_field in {record_write.key_field for record_write in writes.values()}:
+        keys_of = {
+            lead: _key(key_field, record_write.key)
+            for lead, record_write in writes.items()
+            if record_write.key_field == key_field
+        }
         keys = sorted({writes[lead].key for lead in keys_of})
         columns = (*([key_field] if key_field != ID_FIELD else []), "IsConverted", CONVERTED_TO[name])
         queries = [soql("Lead", columns, key_field, keys[start : start + KEYS]) for start in range(0, len(keys), KEYS)]
@@ -55,20 +59,27 @@ async def successors(
         return {}
     kept_records = await find_kept(rest, name, set(became.values()), ())
     return {
-        lead: Successor(object=name, record_id=one.record_id)
+        lead: Successor(object=name, record_id=kept.record_id)
         for lead, record_id in became.items()
-        if (one := kept_records.get(comparable(record_id))) is not None
+        if (kept := kept_records.get(comparable(record_id))) is not None
     }
 
 
-def opt_out_of(write: RecordWrite, successor: Successor, consent: Mapping[str, ConsentFields]) -> RecordWrite | None:
+def opt_out_of(
+    record_write: RecordWrite, successor: Successor, consent: Mapping[str, ConsentFields]
+) -> RecordWrite | None:
     """The lead's opt-out as a write to its successor; None if the write has other fields, or consent is not declared there."""
     theirs = consent.get(successor.object.casefold())
-    if theirs is None or not write.consent or write.clears_flag or not set(write.set) <= set(write.consent):
+    if (
+        theirs is None
+        or not record_write.consent
+        or record_write.clears_flag
+        or not set(record_write.set) <= set(record_write.consent)
+    ):
         return None
-    along = {name: value for name, value in write.set.items() if name in theirs.along}
+    along = {name: value for name, value in record_write.set.items() if name in theirs.along}
     fields = {theirs.flag: theirs.opted_out, **along}
-    moved = write.at(successor.record_id, fields)
+    moved = record_write.at(successor.record_id, fields)
     return replace(moved, object=successor.object, consent=tuple(fields))
 
 

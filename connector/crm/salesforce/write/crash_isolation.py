@@ -75,22 +75,22 @@ class KnownCrashers:
         """Start the search in a batch."""
         return CrashBisection(splitting=self.failed, answered=answered)
 
-    def isolate(self, item: Item, write: RecordWrite) -> Item:
+    def isolate(self, item: Item, record_write: RecordWrite) -> Item:
         """Mark the item to be sent in a request of its own if its record is a known crasher."""
-        return replace(item, alone=True) if write.record in self.records else item
+        return replace(item, alone=True) if record_write.record in self.records else item
 
     def end(self, bisection: CrashBisection | None, writes: Sequence[Write]) -> None:
         """Classify and remember the records that were found; forget those that were delivered."""
         self.failed = bisection is not None and bisection.failed
         if bisection is not None:
-            for one in [writes[index] for index in bisection.found]:
-                classified = one.outcome = bisection.classify(one.result)
+            for write in [writes[index] for index in bisection.found]:
+                classified = write.outcome = bisection.classify(write.result)
                 if (
                     isinstance(classified, Retry)
                     and classified.reason is Reason.UNKNOWN
                     and len(self.records) < REMEMBERED
                 ):
-                    self.records[one.write.record] = None
-        for one in writes:
-            if isinstance(one.outcome, Delivered):
-                self.records.pop(one.write.record, None)
+                    self.records[write.record_write.record] = None
+        for write in writes:
+            if isinstance(write.outcome, Delivered):
+                self.records.pop(write.record_write.record, None)

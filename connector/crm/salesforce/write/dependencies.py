@@ -14,23 +14,23 @@ LEVELS = 10  # of parents and children: mappings have far fewer; a cycle of pare
 def find_dependencies(writes: Sequence[Write]) -> None:
     """Find the parents of each write among the others, and its stage."""
     writes_by_key: dict[tuple[str, str], list[Write]] = {}
-    for one in writes:
-        writes_by_key.setdefault((one.original.key_field.casefold(), one.original.key.lower()), []).append(one)
-    for one in writes:
-        relations = _relations(one.original)
+    for write in writes:
+        writes_by_key.setdefault((write.original.key_field.casefold(), write.original.key.lower()), []).append(write)
+    for write in writes:
+        relations = _relations(write.original)
         if relations:
             groups = {
-                name: [other for other in _possible_parents(name, parent, writes_by_key) if other is not one]
+                name: [other for other in _possible_parents(name, parent, writes_by_key) if other is not write]
                 for name, parent in relations
             }
-            one.wait_for = [other for group in groups.values() for other in group]
-            one.parents = {name: group[0] for name, group in groups.items() if len(group) == 1}
-    _find_stages([one for one in writes if one.wait_for])
+            write.wait_for = [other for group in groups.values() for other in group]
+            write.parents = {name: group[0] for name, group in groups.items() if len(group) == 1}
+    _find_stages([write for write in writes if write.wait_for])
 
 
-def with_parents(one: Write, record_ids: Mapping[Write, str]) -> RecordWrite:
+def with_parents(write: Write, record_ids: Mapping[Write, str]) -> RecordWrite:
     """The write, with its parents named by Id if their Ids are known."""
-    named = {name: record_ids[parent] for name, parent in one.parents.items() if parent in record_ids}
+    named = {name: record_ids[parent] for name, parent in write.parents.items() if parent in record_ids}
 
     def changed(values: Fields) -> Fields:
         return {
@@ -39,13 +39,16 @@ def with_parents(one: Write, record_ids: Mapping[Write, str]) -> RecordWrite:
         }
 
     if not named:
-        return one.write
-    return replace(one.write, set=changed(one.write.set), create=changed(one.write.create))
+        return write.record_write
+    return replace(write.record_write, set=changed(write.record_write.set), create=changed(write.record_write.create))
 
 
-def _relations(write: RecordWrite) -> list[tuple[str, Parent]]:
+def _relations(record_write: RecordWrite) -> list[tuple[str, Parent]]:
     return [
-        (name, value) for values in (write.set, write.create) for name, value in values.items() if type(value) is Parent
+        (name, value)
+        for values in (record_write.set, record_write.create)
+        for name, value in values.items()
+        if type(value) is Parent
     ]
 
 
@@ -56,7 +59,7 @@ def _possible_parents(
     found = writes_by_key.get((parent.key_field.casefold(), parent.key.lower()), ())
     # A relationship names the object only if it can have several types; most others have the object's name.
     hint = _base(parent.object or name)
-    named = [one for one in found if _base(one.original.object) == hint]
+    named = [write for write in found if _base(write.original.object) == hint]
     if parent.object is not None:
         return named
     return named or found

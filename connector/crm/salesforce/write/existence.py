@@ -31,31 +31,31 @@ DELAYS_CHILD = frozenset({WrongAssumption.DOUBTED, WrongAssumption.PARENT})
 DELAYS_CHILD_IF_PARENT_MISSING = frozenset(WrongAssumption)
 
 
-def was_wrong(one: Write, item: Item, outcome: Retry | Rejected) -> bool:
+def was_wrong(write: Write, item: Item, outcome: Retry | Rejected) -> bool:
     """Whether the outcome shows that the assumption was wrong, or may have been. Notes it on the write."""
     if item.insert:
         if isinstance(outcome, Rejected) and outcome.reason not in ALSO_IF_EXISTING:
-            one.wrong = WrongAssumption.DOUBTED
+            write.wrong = WrongAssumption.DOUBTED
         elif isinstance(outcome, Retry) and outcome.code == duplicate_values.CODE:
             owner = duplicate_values.holder(outcome.detail, item.key_field or "", item.object)
             if owner is None:
-                one.wrong = WrongAssumption.DOUBTED
+                write.wrong = WrongAssumption.DOUBTED
             else:
-                one.wrong, one.found = WrongAssumption.EXISTING, Found(record_id=owner)
+                write.wrong, write.found = WrongAssumption.EXISTING, Found(record_id=owner)
     elif item.assumed and isinstance(outcome, Rejected) and outcome.code in GONE and outcome.reason in MISSING:
-        one.wrong = WrongAssumption.ABSENT
-    return one.wrong is not None
+        write.wrong = WrongAssumption.ABSENT
+    return write.wrong is not None
 
 
-def waits_for_parent(one: Write, *, missing: bool = False) -> bool:
+def waits_for_parent(write: Write, *, missing: bool = False) -> bool:
     """Whether it must wait for a parent that is sent again; `missing`: Salesforce did not find its parent.
 
     Notes it on the write.
     """
     delaying = DELAYS_CHILD_IF_PARENT_MISSING if missing else DELAYS_CHILD
-    if not any(parent.wrong in delaying for parent in one.wait_for):
+    if not any(parent.wrong in delaying for parent in write.wait_for):
         return False
-    one.wrong = WrongAssumption.PARENT
+    write.wrong = WrongAssumption.PARENT
     return True
 
 
@@ -77,17 +77,19 @@ class KeyRegistry:
 
         Raises RequestFailed if Salesforce is not available.
         """
-        unknown = [one for one in writes if one.assumption is not Assumption.FOUND]
-        exact = {one.write.object for one in unknown if one.write.exact and _has_letters(one.write.key)}
-        await self._fields.learn(rest, exact)
-        without_id = [one.write for one in unknown if one.task.record_id is None and _depends_on_existence(one.write)]
-        await self.learn(rest, {(one.object, one.key_field) for one in without_id})
-        for one in unknown:
-            one.assumption = self._assumption(one.write, one.task)
-            if one.assumption is Assumption.ANY:
-                one.found = NOT_LOOKED_UP
-            elif one.assumption is Assumption.KNOWN and one.task.record_id is not None:
-                one.found = Found(record_id=one.task.record_id)
+        unknown = [write for write in writes if write.assumption is not Assumption.FOUND]
+        exact = [write.record_write for write in unknown if write.record_write.exact]
+        await self._fields.learn(rest, {record.object for record in exact if _has_letters(record.key)})
+        without_id = [write.record_write for write in unknown if write.task.record_id is None]
+        await self.learn(
+            rest, {(record.object, record.key_field) for record in without_id if _depends_on_existence(record)}
+        )
+        for write in unknown:
+            write.assumption = self._assumption(write.record_write, write.task)
+            if write.assumption is Assumption.ANY:
+                write.found = NOT_LOOKED_UP
+            elif write.assumption is Assumption.KNOWN and write.task.record_id is not None:
+                write.found = Found(record_id=write.task.record_id)
 
     async def learn(self, rest: RestClient, keys: Iterable[tuple[str, str]]) -> None:
         """Query these keys (object, external ID field) unless they are known. Raises RequestFailed."""
@@ -97,28 +99,28 @@ class KeyRegistry:
             if (name, key_field) not in self._merged and self._fields.unique(name, key_field):
                 self._merged[name, key_field] = await self._keys_of_merged(rest, name, key_field)
 
-    def is_case_safe(self, write: RecordWrite) -> bool:
+    def is_case_safe(self, record_write: RecordWrite) -> bool:
         """Whether keys in another letter case do no harm: no letters, any case is the same key, or a case-sensitive field."""
-        if not write.exact or not _has_letters(write.key):
+        if not record_write.exact or not _has_letters(record_write.key):
             return True
-        return self._fields.is_case_sensitive(write.object, write.key_field)
+        return self._fields.is_case_sensitive(record_write.object, record_write.key_field)
 
-    def _assumption(self, write: RecordWrite, task: Task) -> Assumption:
-        by_id = write.key_field == ID_FIELD
-        if write.clears_flag and (by_id or task.record_id is not None):
+    def _assumption(self, record_write: RecordWrite, task: Task) -> Assumption:
+        by_id = record_write.key_field == ID_FIELD
+        if record_write.clears_flag and (by_id or task.record_id is not None):
             return Assumption.ASK
         if by_id:
             return Assumption.ANY
-        if task.gone is not None or not write.may_create or not self.is_case_safe(write):
+        if task.gone is not None or not record_write.may_create or not self.is_case_safe(record_write):
             return Assumption.ASK
         if task.tried and task.record_id is not None:
             return Assumption.ASK
-        if not _depends_on_existence(write):
+        if not _depends_on_existence(record_write):
             return Assumption.ANY
         if task.record_id is not None:
             return Assumption.KNOWN
-        merged = self._merged.get((write.object, write.key_field))
-        return Assumption.ASK if merged is None or write.key.lower() in merged else Assumption.NEW
+        merged = self._merged.get((record_write.object, record_write.key_field))
+        return Assumption.ASK if merged is None or record_write.key.lower() in merged else Assumption.NEW
 
     @staticmethod
     async def _keys_of_merged(rest: RestClient, name: str, key_field: str) -> frozenset[str] | None:
@@ -144,6 +146,7 @@ def _has_letters(key: str) -> bool:
     return key.lower() != key.upper()
 
 
-def _depends_on_existence(write: RecordWrite) -> bool:
+def _depends_on_existence(record_write: RecordWrite) -> bool:
     """Whether the write may create the record, and then has other fields than for an existing one."""
-    return write.may_create and write.key_field != ID_FIELD and (bool(write.create) or write.clears_flag)
+    by_key = record_write.key_field != ID_FIELD
+    return record_write.may_create and by_key and (bool(record_write.create) or record_write.clears_flag)

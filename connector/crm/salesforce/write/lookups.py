@@ -29,8 +29,8 @@ MAX_ENCODING = 3  # encoded characters per ASCII character: %2B
 class Wanted(Struct, frozen=True, kw_only=True):
     """A record to look up."""
 
-    of: Write
-    write: RecordWrite
+    write: Write
+    record_write: RecordWrite
     flag: str | None = None  # the opt-out flag, if the write clears it
 
 
@@ -43,19 +43,21 @@ class Query(Struct, frozen=True, kw_only=True):
     @property
     def reads_deleted(self) -> bool:
         """Whether deleted records are read too: for objects that can be merged, because a key may lead to the kept record."""
-        return mergeable(self.wanted[0].write.object)
+        return mergeable(self.wanted[0].record_write.object)
 
     @property
     def soql(self) -> str:
         """The query as SOQL."""
-        write = self.wanted[0].write
+        record_write = self.wanted[0].record_write
         if self.reads_deleted:
-            read = [write.key_field, *([self.flag] if self.flag else ())]
-            return soql(write.object, read, write.key_field, [one.write.key for one in self.wanted])
-        key_field = identifier(write.key_field)
+            read = [record_write.key_field, *([self.flag] if self.flag else ())]
+            return soql(
+                record_write.object, read, record_write.key_field, [wanted.record_write.key for wanted in self.wanted]
+            )
+        key_field = identifier(record_write.key_field)
         columns = dict.fromkeys([ID_FIELD, key_field, *([identifier(self.flag)] if self.flag else ())])
-        keys = ",".join(literal(one.write.key) for one in self.wanted)
-        return f"SELECT {','.join(columns)} FROM {identifier(write.object)} WHERE {key_field} IN ({keys})"  # noqa: S608 - SOQL; names are checked and texts quoted.
+        keys = ",".join(literal(wanted.record_write.key) for wanted in self.wanted)
+        return f"SELECT {','.join(columns)} FROM {identifier(record_write.object)} WHERE {key_field} IN ({keys})"  # noqa: S608 - SOQL; names are checked and texts quoted.
 
 
 class LookUp:
@@ -108,7 +110,7 @@ class LookUp:
             return []
         by_key: dict[str, list[Found]] = {}
         gone: dict[str, str] = {}
-        key_field = query.wanted[0].write.key_field
+        key_field = query.wanted[0].record_write.key_field
         for row in body["records"]:
             if query.reads_deleted and is_deleted(row):
                 key = _comparable(key_field, str(value_of(row, key_field)))
@@ -120,24 +122,25 @@ class LookUp:
             flag = value_of(row, query.flag) if query.flag else None
             found = Found(record_id=str(row.get(ID_FIELD)), flag=flag, key=str(value_of(row, key_field)))
             by_key.setdefault(_comparable(key_field, found.key), []).append(found)
-        for one in query.wanted:
-            matches = by_key.get(_comparable(key_field, one.write.key), [])
+        for wanted in query.wanted:
+            matches = by_key.get(_comparable(key_field, wanted.record_write.key), [])
             if len(matches) > 1:
-                detail = f"{len(matches)} records have this key: tick Unique on {one.write.object}.{key_field}"
-                one.of.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
-            elif matches and one.write.exact and matches[0].key != one.write.key:
-                one.of.outcome = _case_conflict(one.write, matches[0])
+                key = f"{wanted.record_write.object}.{key_field}"
+                detail = f"{len(matches)} records have this key: tick Unique on {key}"
+                wanted.write.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+            elif matches and wanted.record_write.exact and matches[0].key != wanted.record_write.key:
+                wanted.write.outcome = _case_conflict(wanted.record_write, matches[0])
             else:
-                one.of.found = matches[0] if matches else None
-                if not matches and (record_id := gone.get(_comparable(key_field, one.write.key))):
-                    self.gone[one.of] = record_id
+                wanted.write.found = matches[0] if matches else None
+                if not matches and (record_id := gone.get(_comparable(key_field, wanted.record_write.key))):
+                    self.gone[wanted.write] = record_id
         return []
 
     def _handle_failure(self, query: Query, failed: RequestFailed) -> list[Query]:
         if failed.code == "INVALID_FIELD" and query.flag:
             # The flag may be the invalid column: that concerns only writes that clear it.
-            self._fail(replace(query, wanted=[one for one in query.wanted if one.flag]), failed.outcome)
-            rest = [one for one in query.wanted if not one.flag]
+            self._fail(replace(query, wanted=[wanted for wanted in query.wanted if wanted.flag]), failed.outcome)
+            rest = [wanted for wanted in query.wanted if not wanted.flag]
             return [Query(wanted=rest, flag=None)] if rest else []
         if failed.spoiled and failed.code != "INVALID_FIELD" and len(query.wanted) > 1:
             middle = len(query.wanted) // 2
@@ -148,8 +151,8 @@ class LookUp:
     def _fail(self, query: Query, outcome: Outcome) -> None:
         if isinstance(outcome, Retry):
             outcome = replace(outcome, in_doubt=False)
-        for one in query.wanted:
-            one.of.outcome = outcome
+        for wanted in query.wanted:
+            wanted.write.outcome = outcome
 
 
 def _rows(part: Answer | RequestFailed) -> Mapping[str, Any]:
@@ -160,9 +163,9 @@ def _rows(part: Answer | RequestFailed) -> Mapping[str, Any]:
     return body
 
 
-def _case_conflict(write: RecordWrite, found: Found) -> Rejected:
+def _case_conflict(record_write: RecordWrite, found: Found) -> Rejected:
     """The rejection if the org treats two of the sender's ids as one key."""
-    field = f"{write.object}.{write.key_field}"
+    field = f"{record_write.object}.{record_write.key_field}"
     detail = (
         f"{found.record_id} has this key in other letters (capital or small), and {field} does not tell them apart: make the field "
         "case sensitive, then release this"
@@ -170,16 +173,16 @@ def _case_conflict(write: RecordWrite, found: Found) -> Rejected:
     return Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
 
 
-def _queries(wanted: Iterable[Wanted]) -> list[Query]:
+def _queries(records: Iterable[Wanted]) -> list[Query]:
     groups: dict[tuple[str, str], list[list[Wanted]]] = {}
     lengths: dict[tuple[str, str], int] = {}
     asked: dict[tuple[str, str], set[str]] = {}
-    for one in wanted:
-        group = (one.write.object, one.write.key_field)
-        length = _length(one.write.key)
+    for wanted in records:
+        group = (wanted.record_write.object, wanted.record_write.key_field)
+        length = _length(wanted.record_write.key)
         chunks = groups.setdefault(group, [[]])
         lengths[group] = lengths.get(group, 0) + length
-        key = _comparable(one.write.key_field, one.write.key)
+        key = _comparable(wanted.record_write.key_field, wanted.record_write.key)
         seen = asked.setdefault(group, set())
         # The field decides whether letter case distinguishes keys. If it does, each key is answered with its own
         # record.
@@ -187,10 +190,10 @@ def _queries(wanted: Iterable[Wanted]) -> list[Query]:
             chunks.append([])
             lengths[group] = length
             seen.clear()
-        chunks[-1].append(one)
+        chunks[-1].append(wanted)
         seen.add(key)
     return [
-        Query(wanted=chunk, flag=next((one.flag for one in chunk if one.flag), None))
+        Query(wanted=chunk, flag=next((wanted.flag for wanted in chunk if wanted.flag), None))
         for chunks in groups.values()
         for chunk in chunks
     ]

@@ -66,7 +66,7 @@ class Matching:
 
     async def run(self, writes: Sequence[Write]) -> None:
         """Check the known records, then search for the rest: one query for up to 200 people."""
-        await self._verify([one for one in writes if one.task.remembered.record_id is not None])
+        await self._verify([write for write in writes if write.task.remembered.record_id is not None])
         searches = deque(self._searches(writes))
         while searches and self.stopped is None:
             search = searches.popleft()
@@ -80,56 +80,59 @@ class Matching:
         # A record that was merged and no longer has the number: use the record that the merge kept.
         nobody = {None, NOBODY, NOT_FOUND}
         gone = {
-            one: record_id
-            for one in writes
-            if (record_id := one.task.gone) and one.found is None and one.outcome in nobody
+            write: record_id
+            for write in writes
+            if (record_id := write.task.gone) and write.found is None and write.outcome in nobody
         }
         if self.stopped is None:
             await self._follow_merges(gone)
         self._serialize_duplicates(writes)
-        self._matched = [one for one in writes if one.assumption is Assumption.FOUND]
+        self._matched = [write for write in writes if write.assumption is Assumption.FOUND]
 
     def link_children(self, writes: Sequence[Write]) -> None:
         """Name matched parents by Id in their children; leave out children whose parent does not exist."""
-        record_ids = {one: one.found.record_id for one in self._matched if one.found is not None}
-        for one in writes:
-            if one.outcome is None and one.parents:
-                one.write = with_parents(one, record_ids)
-                parents = [parent.outcome for parent in one.parents.values()]
+        record_ids = {write: write.found.record_id for write in self._matched if write.found is not None}
+        for write in writes:
+            if write.outcome is None and write.parents:
+                write.record_write = with_parents(write, record_ids)
+                parents = [parent.outcome for parent in write.parents.values()]
                 absent = [outcome for outcome in parents if isinstance(outcome, Delivered) and outcome.absent]
                 if absent:
-                    one.outcome = absent[-1]
+                    write.outcome = absent[-1]
 
-    async def conclude(self, write: WriteTasks) -> None:
+    async def conclude(self, write_tasks: WriteTasks) -> None:
         """After the writes: match again what failed because of changes meanwhile, and opt out records with the same number.
 
-        `write` writes to records by their Ids.
+        `write_tasks` writes to records by their Ids.
         """
-        for one in self._matched:
-            if isinstance(one.outcome, Rejected) and self._is_stale(one, one.outcome):
-                one.outcome = Retry(reason=Reason.RACE, detail=one.outcome.detail)
+        for write in self._matched:
+            if isinstance(write.outcome, Rejected) and self._is_stale(write, write.outcome):
+                write.outcome = Retry(reason=Reason.RACE, detail=write.outcome.detail)
         others = {
-            one: ids for one, ids in self._same_number_records.items() if ids and not isinstance(one.outcome, Retry)
+            write: ids
+            for write, ids in self._same_number_records.items()
+            if ids and not isinstance(write.outcome, Retry)
         }
         if others:
-            marked = await mark(write, [(one.original, ids) for one, ids in others.items()])
-            for one, marks in zip(others, marked, strict=True):
-                one.outcome = with_others(one.result, marks)
-        for one, question in self._unclear.items():
-            if isinstance(done := one.outcome, Delivered):
-                own = (done.record_id,) if done.record_id else ()
-                beside = (*own, *done.also_updated)
-                one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=beside)
+            marked = await mark(write_tasks, [(write.original, ids) for write, ids in others.items()])
+            for write, marks in zip(others, marked, strict=True):
+                write.outcome = with_others(write.result, marks)
+        for write, question in self._unclear.items():
+            outcome = write.outcome
+            if isinstance(outcome, Delivered):
+                own = (outcome.record_id,) if outcome.record_id else ()
+                also_updated = (*own, *outcome.also_updated)
+                write.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=question, also_updated=also_updated)
 
     @staticmethod
-    def _is_stale(one: Write, outcome: Rejected) -> bool:
+    def _is_stale(write: Write, outcome: Rejected) -> bool:
         """Whether the record was deleted, or its key was given to another one, since the look-up."""
         if outcome.reason is Reason.DUPLICATE_RECORD:
             return (
-                one.original.key_field in one.write.set
-                and one.original.key_field.casefold() in outcome.detail.casefold()
+                write.original.key_field in write.record_write.set
+                and write.original.key_field.casefold() in outcome.detail.casefold()
             )
-        return outcome.reason is Reason.RECORD_DELETED and one.write.key_field == ID_FIELD
+        return outcome.reason is Reason.RECORD_DELETED and write.record_write.key_field == ID_FIELD
 
     async def _verify(self, writes: Sequence[Write]) -> None:
         """Forget known records that were deleted or merged meanwhile."""
@@ -138,45 +141,51 @@ class Matching:
         look_up = LookUp(self._rest)
         await look_up.run(
             [
-                Wanted(of=one, write=_by_id(one.original, record_id), flag=self._flag([one.original]))
-                for one in writes
-                if (record_id := one.task.remembered.record_id) is not None
+                Wanted(
+                    write=write,
+                    record_write=write.original.at(record_id, write.original.set),
+                    flag=self._flag([write.original]),
+                )
+                for write in writes
+                if (record_id := write.task.remembered.record_id) is not None
             ]
         )
         self.stopped = look_up.stopped
-        for one in writes:
-            if one.found is not None:
-                _use_record(one, one.found)
+        for write in writes:
+            if write.found is not None:
+                _use_record(write, write.found)
         await self._follow_merges(look_up.gone)
 
     async def _follow_merges(self, gone: Mapping[Write, str]) -> None:
         """Replace known records that were merged by the kept record; search deleted ones by number."""
         objects: dict[str, list[Write]] = {}
-        for one in gone:
-            objects.setdefault(one.original.object, []).append(one)
+        for write in gone:
+            objects.setdefault(write.original.object, []).append(write)
         for name, writes in objects.items():
-            flag = self._flag(one.original for one in writes)
+            flag = self._flag(write.original for write in writes)
             try:
-                kept_records = await find_kept(self._rest, name, {gone[one] for one in writes}, [flag] if flag else [])
+                kept_records = await find_kept(
+                    self._rest, name, {gone[write] for write in writes}, [flag] if flag else []
+                )
             except RequestFailed as failed:
                 self.stopped = responses.read_failure(failed)
                 return
-            for one in writes:
-                kept = kept_records.get(comparable(gone[one]))
+            for write in writes:
+                kept = kept_records.get(comparable(gone[write]))
                 if kept is not None:
-                    _use_record(one, Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None))
-                    one.outcome = None
+                    _use_record(write, Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None))
+                    write.outcome = None
 
     def _searches(self, writes: Sequence[Write]) -> list[Search]:
         groups: dict[tuple[str, str, tuple[str, ...]], list[SearchTerm]] = {}
-        for one in writes:
+        for write in writes:
             # An opt-out is for everybody with the number, and is therefore searched for even if its own record is
             # known.
-            known = one.outcome is not None or (_is_matched(one) and not self._opts_out(one.original))
-            match = one.original.match
+            known = write.outcome is not None or (_is_matched(write) and not self._opts_out(write.original))
+            match = write.original.match
             if match is not None and not known:
-                group = (one.original.object, one.original.key_field, match.fields)
-                groups.setdefault(group, []).append(SearchTerm(of=one, write=one.original, match=match))
+                group = (write.original.object, write.original.key_field, match.fields)
+                groups.setdefault(group, []).append(SearchTerm(write=write, match=match))
         return [
             self._search(several[start : start + self.people])
             for several in groups.values()
@@ -184,8 +193,8 @@ class Matching:
         ]
 
     def _search(self, terms: Sequence[SearchTerm]) -> Search:
-        consent = self._consent.get(terms[0].write.object.casefold())
-        flag = self._flag(one.write for one in terms)
+        consent = self._consent.get(terms[0].write.original.object.casefold())
+        flag = self._flag(term.write.original for term in terms)
         return Search(terms=terms, flag=flag, country=consent.country if consent else None)
 
     async def _rows(self, search: Search) -> Mapping[str, Any]:
@@ -214,8 +223,8 @@ class Matching:
             self._fail(terms, TOO_MANY_MATCHES)
             return []
         found = Candidates(candidates(search, body["records"], self._numbers))
-        for one in terms:
-            self._settle(one, found)
+        for term in terms:
+            self._settle(term, found)
         return []
 
     @staticmethod
@@ -228,21 +237,20 @@ class Matching:
 
     def _fail(self, terms: Iterable[SearchTerm], outcome: Outcome) -> None:
         for term in terms:
-            term.of.assumption, term.of.outcome = Assumption.ANY, outcome
+            term.write.assumption, term.write.outcome = Assumption.ANY, outcome
 
     def _settle(self, term: SearchTerm, candidates: Candidates) -> None:
-        one, write = term.of, term.write
+        """Choose the record of one person; for an opt-out, note the other records that it concerns."""
+        write, original = term.write, term.write.original
         same_number_records, possible = candidates.with_number(term.match), candidates.perhaps_with_number(term.match)
-        if not _is_matched(one):
+        if not _is_matched(write):
             self._choose(term, candidates, same_number_records, possible)
-        if self._opts_out(write):
-            asked = [other for other in possible if not _is_record(other, one.found) and not self._is_out(write, other)]
-            if asked and _is_matched(one):
-                self._unclear[one] = whose_number(asked, self._consent.get(write.object.casefold()))
-            self._same_number_records[one] = tuple(
-                other.record_id
-                for other in same_number_records
-                if not _is_record(other, one.found) and not self._is_out(write, other)
+        if self._opts_out(original):
+            asked = [other for other in possible if self._is_other_without_flag(write, other)]
+            if asked and _is_matched(write):
+                self._unclear[write] = whose_number(asked, self._consent.get(original.object.casefold()))
+            self._same_number_records[write] = tuple(
+                other.record_id for other in same_number_records if self._is_other_without_flag(write, other)
             )
 
     def _choose(
@@ -252,66 +260,64 @@ class Matching:
         same_number_records: Sequence[Candidate],
         possible: Sequence[Candidate],
     ) -> None:
-        one, write = term.of, term.write
-        keyed = candidates.with_key(write)
-        chosen = keyed[0] if len(keyed) == 1 else choose(term.match, same_number_records)
-        if len(keyed) > 1:
-            detail = f"{len(keyed)} records have this key: tick Unique on {write.object}.{write.key_field}"
-            one.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
+        """Give the write its record, or its outcome if there is none or a person must choose."""
+        write, original = term.write, term.write.original
+        same_key_records = candidates.with_key(original)
+        chosen = same_key_records[0] if len(same_key_records) == 1 else choose(term.match, same_number_records)
+        if len(same_key_records) > 1:
+            many, key = len(same_key_records), f"{original.object}.{original.key_field}"
+            detail = f"{many} records have this key: tick Unique on {key}"
+            write.outcome = Rejected(reason=Reason.AMBIGUOUS_KEY, detail=detail)
         elif isinstance(chosen, Candidate):
-            _use_record(one, Found(record_id=chosen.record_id, flag=chosen.flag), adopt=chosen.key == "")
+            found = Found(record_id=chosen.record_id, flag=chosen.flag)
+            _use_record(write, found, gets_key=chosen.key == "")
         elif chosen:
-            one.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
+            write.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=which_of(chosen))
         elif possible:
-            one.outcome = Rejected(
-                reason=Reason.NEEDS_PERSON, detail=whose_number(possible, self._consent.get(write.object.casefold()))
-            )
+            question = whose_number(possible, self._consent.get(original.object.casefold()))
+            write.outcome = Rejected(reason=Reason.NEEDS_PERSON, detail=question)
         elif term.match.none is IfNone.CREATE:
-            one.assumption, one.write = Assumption.FOUND, replace(write, match=None)
+            write.assumption, write.record_write = Assumption.FOUND, replace(original, match=None)
         else:
-            one.outcome = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
+            write.outcome = NOBODY if term.match.none is IfNone.SKIP else NOT_FOUND
 
     @staticmethod
     def _serialize_duplicates(writes: Sequence[Write]) -> None:
         """Write a record with two numbers twice in sequence: Salesforce accepts an Id only once per request."""
         first: dict[tuple[str, str], Write] = {}
-        for one in writes:
-            if _is_matched(one) and one.found is not None:
-                record = (one.write.object.casefold(), comparable(one.found.record_id))
-                if first.setdefault(record, one) is not one:
-                    one.assumption, one.outcome = Assumption.ANY, SAME_RECORD
+        for write in writes:
+            if _is_matched(write) and write.found is not None:
+                record = (write.record_write.object.casefold(), comparable(write.found.record_id))
+                if first.setdefault(record, write) is not write:
+                    write.assumption, write.outcome = Assumption.ANY, SAME_RECORD
 
     def _flag(self, writes: Iterable[RecordWrite]) -> str | None:
         """The opt-out flag, if one of the writes has consent fields."""
-        for write in writes:
-            if write.consent and (consent := self._consent.get(write.object.casefold())):
+        for record_write in writes:
+            if record_write.consent and (consent := self._consent.get(record_write.object.casefold())):
                 return consent.flag
         return None
 
-    def _opts_out(self, write: RecordWrite) -> bool:
-        flag = self._flag([write])
-        return flag is not None and not write.clears_flag and flag.casefold() in {name.casefold() for name in write.set}
+    def _opts_out(self, record_write: RecordWrite) -> bool:
+        flag = self._flag([record_write])
+        sets_flag = flag is not None and flag.casefold() in {name.casefold() for name in record_write.set}
+        return sets_flag and not record_write.clears_flag
 
-    def _is_out(self, write: RecordWrite, one: Candidate) -> bool:
-        return same(one.flag, self._consent[write.object.casefold()].opted_out)
+    def _is_other_without_flag(self, write: Write, candidate: Candidate) -> bool:
+        """Whether this is another record than the write's own, and not opted out yet."""
+        if write.found is not None and comparable(candidate.record_id) == comparable(write.found.record_id):
+            return False
+        return not same(candidate.flag, self._consent[write.original.object.casefold()].opted_out)
 
 
-def _is_matched(one: Write) -> bool:
+def _is_matched(write: Write) -> bool:
     """Whether its record was found, or may be created."""
-    return one.assumption is Assumption.FOUND
+    return write.assumption is Assumption.FOUND
 
 
-def _use_record(one: Write, found: Found, *, adopt: bool = False) -> None:
-    """Write to this record."""
-    one.assumption, one.found = Assumption.FOUND, found
-    one.write = _by_id(one.original, found.record_id, adopt=adopt)
-
-
-def _by_id(write: RecordWrite, record_id: str, *, adopt: bool = False) -> RecordWrite:
-    """The write to an existing record; with `adopt` the record also gets the key, so that others can use it."""
-    fields = {write.key_field: write.key, **write.set} if adopt else write.set
-    return write.at(record_id, fields)
-
-
-def _is_record(one: Candidate, found: Found | None) -> bool:
-    return found is not None and comparable(one.record_id) == comparable(found.record_id)
+def _use_record(write: Write, found: Found, *, gets_key: bool = False) -> None:
+    """Write to this record; with `gets_key` it also gets the write's key, so that other writes find it by the key."""
+    original = write.original
+    fields = {original.key_field: original.key, **original.set} if gets_key else original.set
+    write.assumption, write.found = Assumption.FOUND, found
+    write.record_write = original.at(found.record_id, fields)

@@ -22,7 +22,7 @@ from connector.crm.candidates import Candidate
 from connector.crm.salesforce.client.api import identifier, literal
 from connector.crm.salesforce.client.responses import value_of
 from connector.crm.salesforce.write.writes import Write
-from connector.model.operation import ID_FIELD, Match, RecordWrite
+from connector.model.operation import ID_FIELD, Match
 from connector.model.phone import Phone, national_part
 from connector.model.record_number import NumberReader, known_by_key
 
@@ -34,8 +34,7 @@ DIGITS = 8  # from the end of the number: fewer find hundreds of wrong records, 
 class SearchTerm:
     """A person to search for."""
 
-    of: Write
-    write: RecordWrite
+    write: Write
     match: Match
 
 
@@ -50,18 +49,20 @@ class Search:
     @property
     def soql(self) -> str:
         """The query as SOQL."""
-        write, match = self.terms[0].write, self.terms[0].match
+        original, match = self.terms[0].write.original, self.terms[0].match
         fields = [identifier(name) for name in match.fields]
-        keyed = [identifier(write.key_field)] if write.keyed else []
+        keyed = [identifier(original.key_field)] if original.keyed else []
         flags = [identifier(self.flag)] if self.flag else []
         countries = [identifier(self.country)] if self.country else []
         columns = dict.fromkeys([ID_FIELD, CREATED, *fields, *keyed, *flags, *countries])
-        conditions = [f"{name} LIKE '{pattern(one.match.phone)}'" for one in self.terms for name in fields]
-        keys = ",".join(literal(one.write.key) for one in self.terms)
+        conditions = [f"{name} LIKE '{pattern(term.match.phone)}'" for term in self.terms for name in fields]
+        keys = ",".join(literal(term.write.original.key) for term in self.terms)
         conditions += [f"{name} IN ({keys})" for name in keyed]
-        if shown := [record_id for one in self.terms for record_id in one.of.task.remembered.oddly_written]:
-            conditions.append(f"{ID_FIELD} IN ({','.join(map(literal, shown))})")
-        return f"SELECT {','.join(columns)} FROM {identifier(write.object)} WHERE {' OR '.join(conditions)}"  # noqa: S608 - SOQL; names are checked and texts quoted.
+        if oddly_written := [
+            record_id for term in self.terms for record_id in term.write.task.remembered.oddly_written
+        ]:
+            conditions.append(f"{ID_FIELD} IN ({','.join(map(literal, oddly_written))})")
+        return f"SELECT {','.join(columns)} FROM {identifier(original.object)} WHERE {' OR '.join(conditions)}"  # noqa: S608 - SOQL; names are checked and texts quoted.
 
 
 def pattern(phone: Phone) -> str:
@@ -71,10 +72,10 @@ def pattern(phone: Phone) -> str:
 
 def candidates(search: Search, rows: Sequence[Mapping[str, Any]], numbers: NumberReader) -> list[Candidate]:
     """Parse the rows of a response; `numbers` reads their phone fields."""
-    write, match = search.terms[0].write, search.terms[0].match
+    original, match = search.terms[0].write.original, search.terms[0].match
     found = []
     for row in rows:
-        key = str(value_of(row, write.key_field) or "") if write.keyed else None
+        key = str(value_of(row, original.key_field) or "") if original.keyed else None
         country = value_of(row, search.country) if search.country else None
         found.append(
             Candidate(

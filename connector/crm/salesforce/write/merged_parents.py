@@ -24,31 +24,31 @@ FOREIGN = re.compile(r"Foreign key external ID: .* not found for field (\w+) in 
 
 def missing_key(detail: str) -> str:
     """The external ID field by which Salesforce did not find a parent; empty if the text is about something else."""
-    return _foreign(detail)[0]
+    return _missing_parent(detail)[0]
 
 
 def parent_was_merged(outcome: Retry | Rejected) -> bool:
     """Whether it was rejected for a parent, named by external ID, that may have been merged."""
-    return outcome.reason is Reason.PARENT_MISSING and mergeable(_foreign(outcome.detail)[1])
+    return outcome.reason is Reason.PARENT_MISSING and mergeable(_missing_parent(outcome.detail)[1])
 
 
 async def follow_ids(rest: RestClient, writes: Mapping[Write, RecordWrite]) -> dict[Write, RecordWrite]:
     """The writes that name a merged record by Id, changed to name the kept record. Raises RequestFailed."""
-    named = {one for write in writes.values() for one in _ids(write)}
+    record_ids = {record_id for record_write in writes.values() for record_id in _mergeable_ids(record_write)}
     kept_records: dict[str, KeptRecord] = {}
     for prefix, name in MERGEABLE.items():
-        ids = {one for one in named if one.startswith(prefix)}
+        ids = {record_id for record_id in record_ids if record_id.startswith(prefix)}
         if ids:
             kept_records |= await find_kept(rest, name, ids, ())
 
     def follow(value: Value) -> Value:
-        record_id = _id(value)
+        record_id = _mergeable_id(value)
         kept = kept_records.get(comparable(record_id)) if record_id else None
         if kept is None or record_id is None or comparable(kept.record_id) == comparable(record_id):
             return value
         return replace(value, key=kept.record_id) if isinstance(value, Parent) else kept.record_id
 
-    return _changed(writes, follow)
+    return _with_new_values(writes, follow)
 
 
 async def follow_keys(
@@ -56,9 +56,9 @@ async def follow_keys(
 ) -> dict[Write, RecordWrite]:
     """The writes whose missing parent was merged, changed to name the kept record. Raises RequestFailed."""
     wanted: dict[tuple[str, str], set[str]] = {}
-    for write, outcome in writes.values():
-        field, name = _foreign(outcome.detail)
-        keys = {parent.key for parent in write.parents if parent.key_field.casefold() == field.casefold()}
+    for record_write, outcome in writes.values():
+        field, name = _missing_parent(outcome.detail)
+        keys = {parent.key for parent in record_write.parents if parent.key_field.casefold() == field.casefold()}
         wanted.setdefault((name, field), set()).update(keys)
     kept_by_key: dict[tuple[str, str], str] = {}  # external ID field and key → Id of the kept record
     for (name, field), keys in wanted.items():
@@ -71,7 +71,7 @@ async def follow_keys(
         kept = kept_by_key.get((value.key_field.casefold(), value.key.lower()))
         return value if kept is None else Parent(key_field=ID_FIELD, key=kept)
 
-    return _changed({one: write for one, (write, _) in writes.items()}, follow)
+    return _with_new_values({write: record_write for write, (record_write, _) in writes.items()}, follow)
 
 
 async def _kept_by_key(rest: RestClient, name: str, field: str, keys: Sequence[str]) -> dict[str, str]:
@@ -86,36 +86,39 @@ async def _kept_by_key(rest: RestClient, name: str, field: str, keys: Sequence[s
     }
     kept_records = await find_kept(rest, name, gone, ())
     return {
-        key: kept_records[comparable(one)].record_id for one, key in gone.items() if comparable(one) in kept_records
+        key: kept_records[comparable(record_id)].record_id
+        for record_id, key in gone.items()
+        if comparable(record_id) in kept_records
     }
 
 
-def _foreign(detail: str) -> tuple[str, str]:
+def _missing_parent(detail: str) -> tuple[str, str]:
     """The external ID field and the object in a message about a missing parent."""
     named = FOREIGN.search(detail)
     return (named[1], named[2]) if named else ("", "")
 
 
-def _id(value: Value) -> str | None:
+def _mergeable_id(value: Value) -> str | None:
     """The value if it is an Id of an object that can be merged; else None."""
-    named = value.key if isinstance(value, Parent) and value.key_field == ID_FIELD else value
-    if isinstance(named, str) and named[:3] in MERGEABLE and RECORD_ID.fullmatch(named):
-        return named
+    record_id = value.key if isinstance(value, Parent) and value.key_field == ID_FIELD else value
+    if isinstance(record_id, str) and record_id[:3] in MERGEABLE and RECORD_ID.fullmatch(record_id):
+        return record_id
     return None
 
 
-def _ids(write: RecordWrite) -> set[str]:
-    return {one for values in (write.set, write.create) for value in values.values() if (one := _id(value)) is not None}
+def _mergeable_ids(record_write: RecordWrite) -> set[str]:
+    values = [*record_write.set.values(), *record_write.create.values()]
+    return {record_id for value in values if (record_id := _mergeable_id(value)) is not None}
 
 
-def _changed(writes: Mapping[Write, RecordWrite], follow: Callable[[Value], Value]) -> dict[Write, RecordWrite]:
+def _with_new_values(writes: Mapping[Write, RecordWrite], follow: Callable[[Value], Value]) -> dict[Write, RecordWrite]:
     changed: dict[Write, RecordWrite] = {}
-    for one, write in writes.items():
+    for write, record_write in writes.items():
         new = replace(
-            write,
-            set={name: follow(value) for name, value in write.set.items()},
-            create={name: follow(value) for name, value in write.create.items()},
+            record_write,
+            set={name: follow(value) for name, value in record_write.set.items()},
+            create={name: follow(value) for name, value in record_write.create.items()},
         )
-        if new != write:
-            changed[one] = new
+        if new != record_write:
+            changed[write] = new
     return changed

@@ -33,7 +33,7 @@ def may_lack_parent(outcome: Outcome, item: Item) -> bool:
     """Whether a record was rejected with this code, and its text leaves open if a parent is the reason."""
     if not isinstance(outcome, Rejected) or outcome.code != CODE or missing_column(outcome.detail) is not None:
         return False
-    parents = {parent.key_field.casefold() for _, parent in _by_key(item)}
+    parents = {parent.key_field.casefold() for _, parent in _parents_by_key(item)}
     reported = outcome.field.casefold()
     own = {name.casefold() for name, value in item.fields.items() if type(value) is not Parent}
     return bool(parents) and (reported in parents or reported not in own)
@@ -47,43 +47,45 @@ async def check_parents(
     It is sent once more if all parents exist, because one may have been created meanwhile. If the query is refused, its
     outcome stays. Raises RequestFailed if Salesforce is not available.
     """
-    await fields.learn(rest, {one.item.object for one in refused})
-    named = {one.of: _parents(one.item, fields) for one in refused}
+    await fields.learn(rest, {failed.item.object for failed in refused})
+    parents_of = {failed.write: _named_parents(failed.item, fields) for failed in refused}
     try:
-        existing = await _existing(rest, [one for parents in named.values() for one in parents])
-    except RequestFailed as failed:
-        if read_failure(failed).reason is not Reason.UNEXPECTED_ANSWER:
+        existing = await _find_existing(rest, [parent for parents in parents_of.values() for parent in parents])
+    except RequestFailed as error:
+        if read_failure(error).reason is not Reason.UNEXPECTED_ANSWER:
             raise
         # For example a key field that the org does not have: a configuration error.
-        return {one.of: one.outcome for one in refused}
+        return {failed.write: failed.outcome for failed in refused}
     results: dict[Write, Item | Outcome] = {}
-    for one in refused:
-        missing = next((parent for parent in named[one.of] if _key(parent) not in existing), None)
+    for failed in refused:
+        missing = next((parent for parent in parents_of[failed.write] if _key(parent) not in existing), None)
         if missing is None:
-            results[one.of] = one.item
+            results[failed.write] = failed.item
         else:
-            detail = f"{CODE}: {missing_parent_text(missing[1], missing[0])}"
-            results[one.of] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
+            object_name, parent = missing
+            detail = f"{CODE}: {missing_parent_text(parent, object_name)}"
+            results[failed.write] = Retry(reason=Reason.PARENT_MISSING, detail=detail, code=CODE)
     return results
 
 
-def _by_key(item: Item) -> list[tuple[str, Parent]]:
+def _parents_by_key(item: Item) -> list[tuple[str, Parent]]:
     """The parents that a record names by external ID, by relationship."""
     return [
         (name, value) for name, value in item.fields.items() if type(value) is Parent and value.key_field != ID_FIELD
     ]
 
 
-def _parents(item: Item, fields: OrgFields) -> list[NamedParent]:
-    named: list[NamedParent] = []
-    for name, parent in _by_key(item):
-        objects = (parent.object,) if parent.object else fields.parents(item.object, name)
+def _named_parents(item: Item, fields: OrgFields) -> list[NamedParent]:
+    """The parents that a record names by external ID, if their object is known."""
+    parents: list[NamedParent] = []
+    for relationship, parent in _parents_by_key(item):
+        objects = (parent.object,) if parent.object else fields.parents(item.object, relationship)
         if len(objects) == 1:
-            named.append((objects[0], parent))
-    return named
+            parents.append((objects[0], parent))
+    return parents
 
 
-async def _existing(rest: RestClient, parents: Sequence[NamedParent]) -> set[tuple[str, str, str]]:
+async def _find_existing(rest: RestClient, parents: Sequence[NamedParent]) -> set[tuple[str, str, str]]:
     """The existing ones of these parents, in the form of _key()."""
     wanted: dict[tuple[str, str], dict[str, str]] = {}
     for name, parent in parents:
@@ -98,9 +100,11 @@ async def _existing(rest: RestClient, parents: Sequence[NamedParent]) -> set[tup
 
 
 def _lower(row: Mapping[str, object], field: str) -> str:
+    """The value of a field in lower case."""
     return str(KeptRecord(record_id="", row=row).value(field)).lower()
 
 
-def _key(one: NamedParent) -> tuple[str, str, str]:
-    name, parent = one
+def _key(named_parent: NamedParent) -> tuple[str, str, str]:
+    """Object, key field and key, comparable."""
+    name, parent = named_parent
     return name, parent.key_field, parent.key.lower()

@@ -39,7 +39,7 @@ def is_of_lookup(relationship: str, field: str) -> bool:
     return field.casefold() in {f"{name}id", f"{name.removesuffix('__r')}__c"}
 
 
-def with_next_parents(write: RecordWrite, names: list[str]) -> RecordWrite:
+def with_next_parents(record_write: RecordWrite, names: list[str]) -> RecordWrite:
     """The write with the next alternative for these parents, or without them if they are optional."""
 
     def changed(values: Fields) -> Fields:
@@ -51,7 +51,7 @@ def with_next_parents(write: RecordWrite, names: list[str]) -> RecordWrite:
                 changed_values[name] = replace(value.otherwise[0], otherwise=value.otherwise[1:], or_none=value.or_none)
         return changed_values
 
-    return replace(write, set=changed(write.set), create=changed(write.create))
+    return replace(record_write, set=changed(record_write.set), create=changed(record_write.create))
 
 
 def _has_alternative(parent: Parent) -> bool:

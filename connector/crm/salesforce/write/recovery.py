@@ -88,108 +88,123 @@ class Recovery:
         """For each of these records: what to send instead, or its outcome."""
         # If the key was created meanwhile, sending the upsert once more finds the record.
         results: dict[Write, Item | Outcome] = {
-            one.of: one.item for one in failed_writes if duplicate_values.is_unclear(one.outcome, one.item.key_field)
+            failed.write: failed.item
+            for failed in failed_writes
+            if duplicate_values.is_unclear(failed.outcome, failed.item.key_field)
         }
-        unsure = [one for one in failed_writes if missing_parents.may_lack_parent(one.outcome, one.item)]
+        unsure = [failed for failed in failed_writes if missing_parents.may_lack_parent(failed.outcome, failed.item)]
         if unsure:
-            checked = await _or_unavailable(
-                (one.of for one in unsure),
-                missing_parents.check_parents(self._rest, self._fields, unsure),
-            )
-            # A record whose parents all exist is sent once more, and they are not queried again.
-            self._parents_checked |= {_parents_of(one.item) for one in unsure if isinstance(checked[one.of], Item)}
+            checked = await self._check_parents(unsure)
             results |= checked
-            failed_writes = [_with_outcome(one, checked.get(one.of, one.outcome)) for one in failed_writes]
-        blocked = [one for one in failed_writes if one.outcome.code == duplicates.CODE]
-        deleted = [one for one in failed_writes if one.outcome.code == DELETED]
-        children_of_missing = [one for one in failed_writes if merged_parents.parent_was_merged(one.outcome)]
-        unreadable = [one for one in failed_writes if one.outcome.code == UNREADABLE]
-        converted = [one for one in failed_writes if one.outcome.code == converted_leads.CODE]
-        for some, recovered in (
-            (blocked, self._blocked_by_duplicate_rule),
-            (converted, self._converted),
-            (deleted, self._deleted),
-            (children_of_missing, self._children_of_missing),
-            (unreadable, self._as_text),
+            failed_writes = [
+                _with_outcome(failed, checked.get(failed.write, failed.outcome)) for failed in failed_writes
+            ]
+        blocked = [failed for failed in failed_writes if failed.outcome.code == duplicates.CODE]
+        deleted = [failed for failed in failed_writes if failed.outcome.code == DELETED]
+        children_of_missing = [failed for failed in failed_writes if merged_parents.parent_was_merged(failed.outcome)]
+        unreadable = [failed for failed in failed_writes if failed.outcome.code == UNREADABLE]
+        converted = [failed for failed in failed_writes if failed.outcome.code == converted_leads.CODE]
+        for some, recover in (
+            (blocked, self._recover_blocked),
+            (converted, self._recover_converted),
+            (deleted, self._recover_deleted),
+            (children_of_missing, self._recover_children_of_missing),
+            (unreadable, self._resend_as_text),
         ):
             if some:
-                results |= await _or_unavailable((one.of for one in some), recovered(some))
-        for one in failed_writes:
-            names = other_parents.replaceable(one.item.fields, one.outcome)
-            if names and not isinstance(results.get(one.of), Item):
-                results[one.of] = self._use_next_parents(one.of, names)
+                results |= await _or_unavailable((failed.write for failed in some), recover(some))
+        for failed in failed_writes:
+            names = other_parents.replaceable(failed.item.fields, failed.outcome)
+            if names and not isinstance(results.get(failed.write), Item):
+                results[failed.write] = self._use_next_parents(failed.write, names)
         return results
 
-    def _write(self, one: Write) -> RecordWrite:
-        return self._with_next_parents.get(one, one.write)
+    async def _check_parents(self, unsure: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+        """Find out whether a parent is missing, where the rejection leaves that open."""
+        writes = [failed.write for failed in unsure]
+        checked = await _or_unavailable(writes, missing_parents.check_parents(self._rest, self._fields, unsure))
+        # A record whose parents all exist is sent once more, and they are not queried again.
+        self._parents_checked |= {
+            _parents_of(failed.item) for failed in unsure if isinstance(checked[failed.write], Item)
+        }
+        return checked
 
-    def _use_next_parents(self, one: Write, names: list[str]) -> Item | Outcome:
+    def _record_write(self, write: Write) -> RecordWrite:
+        """What the write sends now: perhaps with another parent than the batch named."""
+        return self._with_next_parents.get(write, write.record_write)
+
+    def _use_next_parents(self, write: Write, names: list[str]) -> Item | Outcome:
         """The write with the next alternative for its parents."""
-        write = self._with_next_parents[one] = other_parents.with_next_parents(self._write(one), names)
-        return self._rebuild(one, write, None)
+        record_write = other_parents.with_next_parents(self._record_write(write), names)
+        self._with_next_parents[write] = record_write
+        return self._rebuild(write, record_write, None)
 
-    async def _as_text(self, unreadable: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+    async def _resend_as_text(self, unreadable: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
         """Writes that a text field may have rejected: sent as text if the org now describes the field as text."""
-        await self._fields.learn_again(self._rest, (one.item.object for one in unreadable))
+        await self._fields.learn_again(self._rest, (failed.item.object for failed in unreadable))
         results: dict[Write, Item | Outcome] = {}
-        for one in unreadable:
-            item = one.item
+        for failed in unreadable:
+            item, write = failed.item, failed.write
             changes = self._fields.with_text_values(item.object, item.fields) is not item.fields
-            results[one.of] = self._rebuild(one.of, self._write(one.of), None) if changes else one.outcome
+            results[write] = self._rebuild(write, self._record_write(write), None) if changes else failed.outcome
         return results
 
     async def find_kept(self, records: Mapping[Write, str]) -> dict[Write, KeptRecord | None]:
         """The kept records for writes whose records, with these Ids, no longer exist. Raises RequestFailed."""
         found: dict[Write, KeptRecord | None] = {}
         for name, some in _by_object(records).items():
-            columns = {column for one in some for column in self._columns(one.write)}
-            kept_records = await find_kept(self._rest, name, {records[one] for one in some}, sorted(columns))
-            found |= {one: kept_records.get(comparable(records[one])) for one in some}
+            columns = {column for write in some for column in self._columns(write.record_write)}
+            kept_records = await find_kept(self._rest, name, {records[write] for write in some}, sorted(columns))
+            found |= {write: kept_records.get(comparable(records[write])) for write in some}
         return found
 
-    def redirect_to_kept(self, one: Write, kept: KeptRecord) -> Item | Outcome:
+    def redirect_to_kept(self, write: Write, kept: KeptRecord) -> Item | Outcome:
         """The write, redirected to the kept record, which gets our external ID if it has none."""
-        return self._rebuild(one, at_kept(one.write, kept), kept)
+        return self._rebuild(write, at_kept(write.record_write, kept), kept)
 
-    async def _blocked_by_duplicate_rule(self, blocked: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+    async def _recover_blocked(self, blocked: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
         """Writes blocked by a duplicate rule. An existing record is not a new duplicate, and is saved."""
-        existing = await self._existing([one.of for one in blocked])
+        existing = await self._find_existing([failed.write for failed in blocked])
         results: dict[Write, Item | Outcome] = {}
         asked: list[FailedWrite] = []
-        for one in blocked:
-            if one.of in existing:
-                results[one.of] = replace(one.item, allow=True)
-            elif one.item.plain:
-                results[one.of] = _for_a_person("its matches cannot be asked for")
+        for failed in blocked:
+            if failed.write in existing:
+                results[failed.write] = replace(failed.item, allow=True)
+            elif failed.item.plain:
+                results[failed.write] = _leave_to_person("its matches cannot be asked for")
             else:
-                asked.append(one)
+                asked.append(failed)
         singles = [
             Single(
-                object=one.item.object, fields=one.item.fields, key_field=one.of.write.key_field, key=one.of.write.key
+                object=failed.item.object,
+                fields=failed.item.fields,
+                key_field=failed.write.record_write.key_field,
+                key=failed.write.record_write.key,
             )
-            for one in asked
+            for failed in asked
         ]
         answers = await duplicates.probe(self._rest, singles)
         single_matches: dict[Write, str] = {}
-        for one, answer in zip(asked, answers, strict=True):
+        for failed, answer in zip(asked, answers, strict=True):
             if not isinstance(answer, Matches):
-                results[one.of] = answer
-            elif self._policy(one.item.object) is Policy.MATCH and len(answer.record_ids) == 1:
-                single_matches[one.of] = answer.record_ids[0]
+                results[failed.write] = answer
+            elif self._policy(failed.item.object) is Policy.MATCH and len(answer.record_ids) == 1:
+                single_matches[failed.write] = answer.record_ids[0]
             else:
-                results[one.of] = _for_a_person(_describe(answer))
+                results[failed.write] = _leave_to_person(_describe_matches(answer))
         if single_matches:
             results |= await _or_unavailable(single_matches, self._update_single_matches(single_matches))
         return results
 
-    async def _existing(self, writes: Sequence[Write]) -> set[Write]:
+    async def _find_existing(self, writes: Sequence[Write]) -> set[Write]:
         """The writes whose record exists."""
         keys: dict[tuple[str, str], dict[str, Write]] = {}
-        for one in writes:
-            keys.setdefault((one.write.object, one.write.key_field), {})[one.write.key.lower()] = one
+        for write in writes:
+            record_write = write.record_write
+            keys.setdefault((record_write.object, record_write.key_field), {})[record_write.key.lower()] = write
         existing: set[Write] = set()
         for (name, field), by_key in keys.items():
-            wanted = [one.write.key for one in by_key.values()]
+            wanted = [write.record_write.key for write in by_key.values()]
             queries = [
                 soql(name, [field], field, wanted[start : start + KEYS]) for start in range(0, len(wanted), KEYS)
             ]
@@ -204,71 +219,78 @@ class Recovery:
         """Writes that match exactly one record: update that record, unless it has another key."""
         kept_records = await self.find_kept(single_matches)
         results: dict[Write, Item | Outcome] = {}
-        for one, record_id in single_matches.items():
-            kept, write = kept_records[one], one.write
+        for write, record_id in single_matches.items():
+            kept, record_write = kept_records[write], write.record_write
             if kept is None:
-                results[one] = Retry(reason=Reason.RACE, detail=f"{record_id} was deleted meanwhile")
-            elif str(kept.value(write.key_field) or write.key).lower() != write.key.lower():
-                results[one] = _for_a_person(f"it matches {kept.record_id}, which has another {write.key_field}")
+                results[write] = Retry(reason=Reason.RACE, detail=f"{record_id} was deleted meanwhile")
+            elif str(kept.value(record_write.key_field) or record_write.key).lower() != record_write.key.lower():
+                results[write] = _leave_to_person(
+                    f"it matches {kept.record_id}, which has another {record_write.key_field}"
+                )
             else:
-                results[one] = self.redirect_to_kept(one, kept)
+                results[write] = self.redirect_to_kept(write, kept)
         return results
 
-    async def _deleted(self, deleted: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+    async def _recover_deleted(self, deleted: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
         """Updates by Id, or writes with a parent named by Id, where one of these records is gone."""
-        own = {one.of: one.item.record_id for one in deleted if one.item.record_id is not None}
+        own = {failed.write: failed.item.record_id for failed in deleted if failed.item.record_id is not None}
         kept_records = await self.find_kept(own)
         results: dict[Write, Item | Outcome] = {}
         parents: list[FailedWrite] = []
-        for one in deleted:
-            kept = kept_records.get(one.of)
-            if kept is not None and comparable(kept.record_id) != comparable(one.item.record_id or ""):
-                results[one.of] = self.redirect_to_kept(one.of, kept)
+        for failed in deleted:
+            kept = kept_records.get(failed.write)
+            if kept is not None and comparable(kept.record_id) != comparable(failed.item.record_id or ""):
+                results[failed.write] = self.redirect_to_kept(failed.write, kept)
             else:
-                parents.append(one)
+                parents.append(failed)
         if parents:
-            results |= await _or_unavailable((one.of for one in parents), self._follow_ids(parents))
+            results |= await _or_unavailable((failed.write for failed in parents), self._follow_ids(parents))
         return results
 
     async def _follow_ids(self, children: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
         """Writes with a parent named by an Id that is gone."""
-        writes = {one.of: self._write(one.of) for one in children}
-        return self._changed(children, await merged_parents.follow_ids(self._rest, writes))
+        writes = {failed.write: self._record_write(failed.write) for failed in children}
+        return self._rebuild_changed(children, await merged_parents.follow_ids(self._rest, writes))
 
-    async def _children_of_missing(self, children: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+    async def _recover_children_of_missing(self, children: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
         """Writes with a parent, named by external ID, that may have been merged."""
-        writes = {one.of: (self._write(one.of), one.outcome) for one in children}
-        return self._changed(children, await merged_parents.follow_keys(self._rest, writes))
+        writes = {failed.write: (self._record_write(failed.write), failed.outcome) for failed in children}
+        return self._rebuild_changed(children, await merged_parents.follow_keys(self._rest, writes))
 
-    async def _converted(self, converted: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
+    async def _recover_converted(self, converted: Sequence[FailedWrite]) -> dict[Write, Item | Outcome]:
         """Writes to converted leads: opt-outs are redirected; for other writes the message to a person names the contact."""
-        writes = {one.of: self._write(one.of) for one in converted}
+        writes = {failed.write: self._record_write(failed.write) for failed in converted}
         try:
             became = await converted_leads.successors(self._rest, writes, self._consent)
-        except RequestFailed as failed:
-            if read_failure(failed).code != MISSING_FIELD:
+        except RequestFailed as error:
+            if read_failure(error).code != MISSING_FIELD:
                 raise
             became = {}
-        return {one.of: self._redirect_converted(one, writes[one.of], became.get(one.of)) for one in converted}
+        return {
+            failed.write: self._redirect_converted(failed, writes[failed.write], became.get(failed.write))
+            for failed in converted
+        }
 
     def _redirect_converted(
-        self, one: FailedWrite, write: RecordWrite, successor: converted_leads.Successor | None
+        self, failed: FailedWrite, record_write: RecordWrite, successor: converted_leads.Successor | None
     ) -> Item | Outcome:
-        if successor is None or not isinstance(one.outcome, Rejected):
-            return one.outcome
-        opt_out = converted_leads.opt_out_of(write, successor, self._consent)
+        if successor is None or not isinstance(failed.outcome, Rejected):
+            return failed.outcome
+        opt_out = converted_leads.opt_out_of(record_write, successor, self._consent)
         if opt_out is None:
-            return converted_leads.explain_to_person(one.outcome, successor)
-        made = self._rebuild(one.of, opt_out, KeptRecord(record_id=successor.record_id, row={}))
+            return converted_leads.explain_to_person(failed.outcome, successor)
+        made = self._rebuild(failed.write, opt_out, KeptRecord(record_id=successor.record_id, row={}))
         return replace(made, other_object=True) if isinstance(made, Item) else made
 
-    def _changed(
+    def _rebuild_changed(
         self, failed_writes: Sequence[FailedWrite], changed: Mapping[Write, RecordWrite]
     ) -> dict[Write, Item | Outcome]:
         """The changed writes; for the others their existing outcomes."""
         return {
-            one.of: self._rebuild(one.of, changed[one.of], None) if one.of in changed else one.outcome
-            for one in failed_writes
+            failed.write: self._rebuild(failed.write, changed[failed.write], None)
+            if failed.write in changed
+            else failed.outcome
+            for failed in failed_writes
         }
 
 
@@ -278,8 +300,8 @@ async def _or_unavailable(
     """The result of a recovery; if Salesforce does not answer its queries, all of these writes are retried later."""
     try:
         return await recovered
-    except RequestFailed as failed:
-        return dict.fromkeys(writes, read_failure(failed))
+    except RequestFailed as error:
+        return dict.fromkeys(writes, read_failure(error))
 
 
 def _parents_of(item: Item) -> tuple[int, tuple[str, ...]]:
@@ -287,30 +309,30 @@ def _parents_of(item: Item) -> tuple[int, tuple[str, ...]]:
     return item.index, item.lock_group
 
 
-def _with_outcome(one: FailedWrite, result: Item | Outcome) -> FailedWrite:
+def _with_outcome(failed: FailedWrite, result: Item | Outcome) -> FailedWrite:
     """The failed write with its new outcome, if that is a rejection."""
-    return replace_dataclass(one, outcome=result) if isinstance(result, Retry | Rejected) else one
+    return replace_dataclass(failed, outcome=result) if isinstance(result, Retry | Rejected) else failed
 
 
-def at_kept(write: RecordWrite, kept: KeptRecord) -> RecordWrite:
+def at_kept(record_write: RecordWrite, kept: KeptRecord) -> RecordWrite:
     """The write by the kept record's Id, with our external ID if the record has none."""
     key = {}
-    if write.key_field != ID_FIELD and kept.value(write.key_field) in {None, ""}:
-        key = {write.key_field: write.key}
-    return write.at(kept.record_id, {**write.set, **key})
+    if record_write.key_field != ID_FIELD and kept.value(record_write.key_field) in {None, ""}:
+        key = {record_write.key_field: record_write.key}
+    return record_write.at(kept.record_id, {**record_write.set, **key})
 
 
-def _for_a_person(why: str) -> Rejected:
+def _leave_to_person(why: str) -> Rejected:
     return Rejected(reason=Reason.NEEDS_PERSON, detail=f"a duplicate rule holds it up: {why}", code=duplicates.CODE)
 
 
-def _describe(found: Matches) -> str:
+def _describe_matches(found: Matches) -> str:
     rule = f" ({found.rule})" if found.rule else ""
     return f"it matches {', '.join(found.record_ids) or 'records that the integration user may not see'}{rule}"
 
 
 def _by_object(writes: Iterable[Write]) -> dict[str, list[Write]]:
     objects: dict[str, list[Write]] = {}
-    for one in writes:
-        objects.setdefault(one.write.object, []).append(one)
+    for write in writes:
+        objects.setdefault(write.record_write.object, []).append(write)
     return objects

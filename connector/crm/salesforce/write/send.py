@@ -103,14 +103,14 @@ class Sending:
         failed_writes, self._failed_writes = self._failed_writes, {}
         results = await self.recovery.recover(list(failed_writes.values()))
         again: list[Item] = []
-        for one in failed_writes.values():
-            result = results.get(one.of, one.outcome)
+        for failed in failed_writes.values():
+            result = results.get(failed.write, failed.outcome)
             if isinstance(result, Retry) and result.reason is Reason.TRIGGER_LIMIT:
                 result = trigger_limits.outcome_when_alone(result)  # it was sent in a request of its own
             if isinstance(result, Item):
                 again.append(result)
             else:
-                self._settle(one.item, result)
+                self._settle(failed.item, result)
         return again
 
     def _call(self, request: Request) -> HttpCall:
@@ -264,8 +264,8 @@ class Sending:
             item for waiting in self._queue for record_batch in waiting for item in record_batch.items
         ]:
             self._writes[item.index].outcome = unsent
-        for one in self._failed_writes:
-            one.outcome = unsent
+        for write in self._failed_writes:
+            write.outcome = unsent
         self._deferred, self._failed_writes = [], {}
         self._queue.clear()
 
@@ -278,14 +278,14 @@ class Sending:
         for record_batch in request:
             items: list[Item] = []
             for item in record_batch.items:
-                one = self._writes[item.index]
-                if one.wait_for and waits_for_parent(one):
+                write = self._writes[item.index]
+                if write.wait_for and waits_for_parent(write):
                     continue
-                parent_outcome = _parent_outcome(one) or self._halted_objects.get(item.object)
+                parent_outcome = _parent_outcome(write) or self._halted_objects.get(item.object)
                 if parent_outcome is None:
                     items.append(item)
                 else:
-                    one.outcome = parent_outcome
+                    write.outcome = parent_outcome
             if items:
                 kept.append(RecordBatch(items))
         return kept
@@ -295,30 +295,30 @@ class Sending:
             self._settle(item, outcome)
 
     def _settle(self, item: Item, outcome: Outcome) -> None:
-        one = self._writes[item.index]
+        write = self._writes[item.index]
         if isinstance(outcome, Delivered):
-            one.outcome = _completed(outcome, item, was_split=one.was_split)
+            write.outcome = _completed(outcome, item, was_split=write.was_split)
         else:
-            self._settle_rejected(one, item, outcome)
+            self._settle_rejected(write, item, outcome)
 
-    def _settle_rejected(self, one: Write, item: Item, outcome: Retry | Rejected) -> None:
+    def _settle_rejected(self, write: Write, item: Item, outcome: Retry | Rejected) -> None:
         """Settle a record that was not written; or leave it open, to be sent once more."""
         if outcome.reason is Reason.PARENT_MISSING and isinstance(outcome, Retry):
-            if waits_for_parent(one, missing=True):
+            if waits_for_parent(write, missing=True):
                 return
-            parent_outcome = _parent_outcome(one)
-            if parent_outcome is None and not one.waited and any(parent.outcome is None for parent in one.wait_for):
-                one.waited = True
+            parent_outcome = _parent_outcome(write)
+            if parent_outcome is None and not write.waited and any(parent.outcome is None for parent in write.wait_for):
+                write.waited = True
                 self._deferred.append(item)
                 return
             outcome = parent_outcome or outcome
-        if one.recovered and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
+        if write.recovered and isinstance(outcome, Retry) and is_unclear(outcome, item.key_field):
             outcome = after_second_try(outcome)
-        if self.recovery.can_recover(outcome, item, again=one.recovered):
-            one.recovered = True
-            self._failed_writes[one] = FailedWrite(of=one, item=item, outcome=outcome)
-        elif not was_wrong(one, item, outcome):
-            one.outcome = outcome
+        if self.recovery.can_recover(outcome, item, again=write.recovered):
+            write.recovered = True
+            self._failed_writes[write] = FailedWrite(write=write, item=item, outcome=outcome)
+        elif not was_wrong(write, item, outcome):
+            write.outcome = outcome
 
 
 def _completed(outcome: Delivered, item: Item, *, was_split: bool) -> Delivered:
@@ -331,9 +331,9 @@ def _completed(outcome: Delivered, item: Item, *, was_split: bool) -> Delivered:
     return outcome
 
 
-def _parent_outcome(one: Write) -> Retry | Rejected | None:
+def _parent_outcome(write: Write) -> Retry | Rejected | None:
     """The outcome of a child that follows from its parents' outcomes in the batch; None if there is none."""
-    outcomes = [parent.outcome for parent in one.parents.values()]
+    outcomes = [parent.outcome for parent in write.parents.values()]
     for parent_outcome in outcomes:
         if isinstance(parent_outcome, Rejected) and parent_outcome.reason is not Reason.CONFIGURATION:
             return Rejected(

@@ -90,29 +90,31 @@ class SalesforceSink:
 
     async def _write(self, http: Http, writes: Sequence[Write]) -> None:
         rest = RestClient(self._api, http)
-        for one in writes:
-            one.outcome = self._refusal(one.original)
-        valid = [one for one in writes if one.outcome is None]
+        for write in writes:
+            write.outcome = self._refusal(write.original)
+        valid = [write for write in writes if write.outcome is None]
         find_dependencies(writes)
         matching = await self._match(rest, writes)
         if matching is not None and matching.stopped is not None:
             settle_all(valid, matching.stopped)
             return
-        ready = [one for one in valid if one.outcome is None]
+        ready = [write for write in valid if write.outcome is None]
         try:
             await self._keys.assume(rest, ready)
         except RequestFailed as failed:
             settle_all(ready, read_failure(failed))
             return
-        await self._learn_required(rest, [one for one in ready if one.write.consent_only and one.write.create])
-        self._serialize_keys_in_another_case([one for one in ready if one.write.exact])
+        await self._learn_required(
+            rest, [write for write in ready if write.record_write.consent_only and write.record_write.create]
+        )
+        self._serialize_keys_in_another_case([write for write in ready if write.record_write.exact])
         await self._send_all(rest, writes, ready)
         if matching is not None:
             await matching.conclude(partial(self.write, http))
 
     async def _match(self, rest: RestClient, writes: Sequence[Write]) -> Matching | None:
         """Find the records of writes that name a phone number; None if there are no such writes."""
-        matched = [one for one in writes if one.outcome is None and one.original.match is not None]
+        matched = [write for write in writes if write.outcome is None and write.original.match is not None]
         if not matched:
             return None
         matching = Matching(rest, numbers=self._numbers, consent=self._consent_fields, people=self._people_per_search)
@@ -157,15 +159,15 @@ class SalesforceSink:
     def _serialize_keys_in_another_case(self, writes: Sequence[Write]) -> None:
         """Keep keys that differ only in letter case for later batches: the org may treat them as equal."""
         first: dict[tuple[str, str, str], Write] = {}
-        for one in [one for one in writes if not self._keys.is_case_safe(one.write)]:
-            key = (one.write.object, one.write.key_field, one.write.key.lower())
-            if first.setdefault(key, one) is not one:
-                one.outcome = KEY_IN_ANOTHER_CASE
+        for write in [write for write in writes if not self._keys.is_case_safe(write.record_write)]:
+            key = (write.record_write.object, write.record_write.key_field, write.record_write.key.lower())
+            if first.setdefault(key, write) is not write:
+                write.outcome = KEY_IN_ANOTHER_CASE
 
     async def _learn_required(self, rest: RestClient, writes: Sequence[Write]) -> None:
         """For writes with consent fields only: find out what else a new record would need."""
         try:
-            await self._fields.learn_required(rest, {one.write.object for one in writes})
+            await self._fields.learn_required(rest, {write.record_write.object for write in writes})
         except RequestFailed as failed:
             settle_all(writes, read_failure(failed))
 
@@ -181,77 +183,80 @@ class SalesforceSink:
 
     async def _send(self, rest: RestClient, writes: Sequence[Write], sending: Sending) -> None:
         """Send these writes. Afterwards each has an outcome, or its assumption was wrong."""
-        asked = [one for one in writes if one.assumption is Assumption.ASK and one.outcome is None]
+        asked = [write for write in writes if write.assumption is Assumption.ASK and write.outcome is None]
         redirected: Mapping[Write, Item | Outcome] = {}
         if asked:
             look_up = LookUp(rest)
-            await look_up.run([Wanted(of=one, write=one.write, flag=self._flag(one.write)) for one in asked])
+            await look_up.run(
+                [
+                    Wanted(write=write, record_write=write.record_write, flag=self._flag(write.record_write))
+                    for write in asked
+                ]
+            )
             if look_up.stopped is not None:
                 settle_all(writes, look_up.stopped)
                 return
             redirected = await self._redirect_merged(sending, asked, look_up)
         items: list[Item] = []
-        for one in writes:
-            if one.outcome is None:
-                prepared = redirected.get(one) or self._prepare_item(one, one.write)
+        for write in writes:
+            if write.outcome is None:
+                prepared = redirected.get(write) or self._prepare_item(write, write.record_write)
                 if isinstance(prepared, Item):
                     items.append(prepared)
                 else:
-                    one.outcome = prepared
+                    write.outcome = prepared
         await sending.run(items)
 
-    def _prepare_item(self, one: Write, write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
+    def _prepare_item(self, write: Write, record_write: RecordWrite, kept: KeptRecord | None = None) -> Item | Outcome:
         """The item to send, or the outcome if nothing is sent. With `kept` it is for the record that a merge kept."""
-        task, found, assumption = one.task, one.found, one.assumption
+        task, found, assumption = write.task, write.found, write.assumption
         if kept is not None:
             # Our shadow is not of this record: an opt-out on it counts as set by a person.
-            flag = self._flag(write)
-            task = Task(write)
+            flag = self._flag(record_write)
+            task = Task(record_write)
             found = Found(record_id=kept.record_id, flag=kept.value(flag) if flag else None)
             assumption = Assumption.FOUND
-        ready = self._build_item(one, task, write, found, assumption)
+        ready = self._build_item(write, task, record_write, found, assumption)
         if self._known_crashers.records and isinstance(ready, Item):
-            return self._known_crashers.isolate(ready, one.write)
+            return self._known_crashers.isolate(ready, write.record_write)
         return ready
 
-    def _refusal(self, write: RecordWrite) -> Rejected | None:
+    def _refusal(self, record_write: RecordWrite) -> Rejected | None:
         """Why the write cannot be sent, or its key not be used in a query; None if it can."""
         try:
-            identifier(write.object)
-            for name in (write.key_field,) if write.keyed else ():
+            identifier(record_write.object)
+            for name in (record_write.key_field,) if record_write.keyed else ():
                 identifier(name)
-            for name in write.match.fields if write.match else ():
+            for name in record_write.match.fields if record_write.match else ():
                 identifier(name)
-            write.key.encode()
+            record_write.key.encode()
         except BadName as error:
             return Rejected(reason=Reason.CONFIGURATION, detail=str(error))
         except UnicodeEncodeError:
-            return Rejected(reason=Reason.BAD_VALUE, detail=f"the key for {write.key_field} is no proper text")
-        if not write.key.strip():
-            return Rejected(reason=Reason.MISSING_KEY, detail=f"the key for {write.key_field} is empty")
-        if write.key_field == ID_FIELD and not RECORD_ID.fullmatch(write.key):
+            return Rejected(reason=Reason.BAD_VALUE, detail=f"the key for {record_write.key_field} is no proper text")
+        if not record_write.key.strip():
+            return Rejected(reason=Reason.MISSING_KEY, detail=f"the key for {record_write.key_field} is empty")
+        if record_write.key_field == ID_FIELD and not RECORD_ID.fullmatch(record_write.key):
             return Rejected(reason=Reason.BAD_VALUE, detail="a Salesforce Id has 15 or 18 letters and digits")
-        if write.clears_flag and write.object.casefold() not in self._consent_fields:
-            detail = (
-                f"consent_fields says nothing of {write.object}, so its flag cannot be looked at before it is cleared"
-            )
+        if record_write.clears_flag and record_write.object.casefold() not in self._consent_fields:
+            detail = f"consent_fields has no entry for {record_write.object}, so its flag cannot be checked before it is cleared"
             return Rejected(reason=Reason.CONFIGURATION, detail=detail)
         return None
 
-    def _flag(self, write: RecordWrite) -> str | None:
+    def _flag(self, record_write: RecordWrite) -> str | None:
         """The opt-out flag that must be read before this write; None if it clears none."""
-        return self._consent(write).flag if write.clears_flag else None
+        return self._consent(record_write).flag if record_write.clears_flag else None
 
     async def _redirect_merged(
         self, sending: Sending, asked: Sequence[Write], look_up: LookUp
     ) -> Mapping[Write, Item | Outcome]:
         """Redirect writes whose record was merged; reject those whose record was deleted if `recreate` is off."""
         gone = {
-            one: record_id
-            for one in asked
-            if one.outcome is None
-            and one.found is None
-            and (record_id := look_up.gone.get(one) or one.task.gone) is not None
+            write: record_id
+            for write in asked
+            if write.outcome is None
+            and write.found is None
+            and (record_id := look_up.gone.get(write) or write.task.gone) is not None
         }
         if not gone:
             return {}
@@ -260,79 +265,79 @@ class SalesforceSink:
         except RequestFailed as failed:
             return dict.fromkeys(gone, read_failure(failed))
         redirected: dict[Write, Item | Outcome] = {}
-        for one, kept in kept_records.items():
+        for write, kept in kept_records.items():
             if kept is not None:
-                redirected[one] = sending.recovery.redirect_to_kept(one, kept)
-            elif not self._recreate and not (one.write.consent and not one.write.clears_flag):
-                detail = f"its record {gone[one]} was deleted: restore it, then release this, or discard it"
-                redirected[one] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
+                redirected[write] = sending.recovery.redirect_to_kept(write, kept)
+            elif not self._recreate and not (write.record_write.consent and not write.record_write.clears_flag):
+                detail = f"its record {gone[write]} was deleted: restore it, then release this, or discard it"
+                redirected[write] = Rejected(reason=Reason.NEEDS_PERSON, detail=detail)
         return redirected
 
     def _policy(self, object_name: str) -> Policy:
         return self._duplicates.get(object_name.casefold(), Policy.ALLOW)
 
-    def _columns(self, write: RecordWrite) -> Sequence[str]:
+    def _columns(self, record_write: RecordWrite) -> Sequence[str]:
         """The columns to read of another record before this write is redirected to it."""
-        key = [write.key_field] if write.key_field != ID_FIELD else []
-        flag = self._flag(write)
+        key = [record_write.key_field] if record_write.key_field != ID_FIELD else []
+        flag = self._flag(record_write)
         return [*key, *([flag] if flag else ())]
 
-    def _consent(self, write: RecordWrite) -> ConsentFields:
-        return self._consent_fields[write.object.casefold()]
+    def _consent(self, record_write: RecordWrite) -> ConsentFields:
+        return self._consent_fields[record_write.object.casefold()]
 
     def _build_item(
-        self, one: Write, task: Task, write: RecordWrite, found: Found | None, assumption: Assumption
+        self, write: Write, task: Task, record_write: RecordWrite, found: Found | None, assumption: Assumption
     ) -> Item | Outcome:
         """The item to send, or the outcome if nothing is sent."""
-        by_id = write.key_field == ID_FIELD
-        if found is None and (by_id or not write.may_create):
-            detail = f"{write.object} has no record with this {write.key_field}"
+        by_id = record_write.key_field == ID_FIELD
+        if found is None and (by_id or not record_write.may_create):
+            detail = f"{record_write.object} has no record with this {record_write.key_field}"
             return Rejected(reason=Reason.RECORD_MISSING, detail=detail)
         left_out: tuple[str, ...] = ()
-        if found is None and write.consent_only:
-            left_out = tuple(name for name in write.create if not self._is_needed(write, name))
-        wanted = {**write.create, **write.set} if found is None else dict(write.set)
+        if found is None and record_write.consent_only:
+            left_out = tuple(name for name in record_write.create if not self._is_needed(record_write, name))
+        wanted = {**record_write.create, **record_write.set} if found is None else dict(record_write.set)
         for name in left_out:
             del wanted[name]
-        fields = self._fields.with_text_values(write.object, wanted)
-        if found is not None and write.clears_flag and self._set_by_a_person(task, write, found):
-            left_out = tuple(name for name in write.consent if name in fields)
+        fields = self._fields.with_text_values(record_write.object, wanted)
+        if found is not None and record_write.clears_flag and self._set_by_a_person(task, record_write, found):
+            left_out = tuple(name for name in record_write.consent if name in fields)
             fields = {name: value for name, value in fields.items() if name not in left_out}
         known = found if found is not NOT_LOOKED_UP else None
         if known is not None and not fields:
             return Delivered(record_id=known.record_id, left_out=left_out)
         # A record that may only be updated is written by Id, so that even a race cannot create it.
-        only_update = by_id or not write.may_create or assumption is Assumption.KNOWN
-        key_field = ID_FIELD if only_update else write.key_field
-        key = known.record_id if known is not None and only_update else write.key
+        only_update = by_id or not record_write.may_create or assumption is Assumption.KNOWN
+        key_field = ID_FIELD if only_update else record_write.key_field
+        key = known.record_id if known is not None and only_update else record_write.key
         try:
-            body = record(write.object, key_field, key, fields)
+            body = record(record_write.object, key_field, key, fields)
         except BadName as error:
             return Rejected(reason=Reason.CONFIGURATION, detail=str(error))
         except Unencodable as error:
             return Rejected(reason=Reason.BAD_VALUE, detail=str(error))
         return Item(
-            index=one.index,
-            stage=one.stage,
-            object=write.object,
+            index=write.index,
+            stage=write.stage,
+            object=record_write.object,
             key_field=None if only_update else key_field,
             fields=fields,
             body=body,
             left_out=left_out,
             record_id=key if only_update else None,
             key="" if only_update else key,
-            allow=known is not None or only_update or self._policy(write.object) is Policy.ALLOW,
+            allow=known is not None or only_update or self._policy(record_write.object) is Policy.ALLOW,
             insert=assumption is Assumption.NEW,
             assumed=assumption is Assumption.KNOWN,
         )
 
-    def _is_needed(self, write: RecordWrite, name: str) -> bool:
+    def _is_needed(self, record_write: RecordWrite, name: str) -> bool:
         """Whether a write with consent fields only needs this field to create its record."""
-        return name in write.consent or self._fields.required(write.object, name)
+        return name in record_write.consent or self._fields.required(record_write.object, name)
 
-    def _set_by_a_person(self, task: Task, write: RecordWrite, found: Found) -> bool:
+    def _set_by_a_person(self, task: Task, record_write: RecordWrite, found: Found) -> bool:
         """Whether the record is opted out now but not in the shadow: a person has set it since our last read."""
-        consent = self._consent(write)
+        consent = self._consent(record_write)
         if not same(found.flag, consent.opted_out):
             return False
         shadow = known_values(task, found.record_id)

@@ -50,7 +50,7 @@ class Write:
     task: Task
     original: RecordWrite  # the task's operation
     index: int  # position among the writes of the batch
-    write: RecordWrite = field(init=False)  # what is sent: perhaps to another record than the task names
+    record_write: RecordWrite = field(init=False)  # what is sent: perhaps to another record than the task names
     wait_for: Sequence["Write"] = ()  # writes of the batch that may be of its parents
     parents: Mapping[str, "Write"] = field(default_factory=dict)  # by relationship: the parents that are certain
     stage: int = 0  # 0: no parent in the batch
@@ -63,7 +63,7 @@ class Write:
     recovered: bool = False  # after a rejection; a second recovery would be for the same cause
 
     def __post_init__(self) -> None:
-        self.write = self.original
+        self.record_write = self.original
 
     @property
     def result(self) -> Outcome:
@@ -76,36 +76,36 @@ class Write:
 class FailedWrite:
     """A rejected write: what was sent, and the reason."""
 
-    of: Write
+    write: Write
     item: Item
     outcome: Retry | Rejected
 
 
 def to_resend(writes: Sequence[Write]) -> list[Write]:
     """The writes to send again, with their new assumptions."""
-    again = dict.fromkeys(one for one in writes if one.wrong is not None)
-    for one in again:
-        if one.wrong in {WrongAssumption.DOUBTED, WrongAssumption.ABSENT}:
-            one.assumption = Assumption.ASK
-        elif one.wrong is WrongAssumption.EXISTING:
-            one.assumption = Assumption.ASK if one.write.clears_flag else Assumption.FOUND
-        one.wrong, one.recovered = None, False
-    for one in writes:
-        if isinstance(one.outcome, Retry) and one.outcome.reason is Reason.PARENT_MISSING:
+    again = dict.fromkeys(write for write in writes if write.wrong is not None)
+    for write in again:
+        if write.wrong in {WrongAssumption.DOUBTED, WrongAssumption.ABSENT}:
+            write.assumption = Assumption.ASK
+        elif write.wrong is WrongAssumption.EXISTING:
+            write.assumption = Assumption.ASK if write.record_write.clears_flag else Assumption.FOUND
+        write.wrong, write.recovered = None, False
+    for write in writes:
+        if isinstance(write.outcome, Retry) and write.outcome.reason is Reason.PARENT_MISSING:
             # Its parent was known and unchanged, so that it was not sent; but it no longer exists.
-            gone = [parent for parent in one.parents.values() if parent.assumption is Assumption.KNOWN]
+            gone = [parent for parent in write.parents.values() if parent.assumption is Assumption.KNOWN]
             for parent in gone:
                 parent.assumption = Assumption.ASK
-            again.update(dict.fromkeys([*gone, one] if gone else ()))
-    for one in again:
-        one.outcome = None
+            again.update(dict.fromkeys([*gone, write] if gone else ()))
+    for write in again:
+        write.outcome = None
     return list(again)
 
 
 def settle_all(writes: Sequence[Write], outcome: Retry | Rejected) -> None:
     """Give all of these writes the same outcome."""
-    for one in writes:
-        one.outcome = outcome
+    for write in writes:
+        write.outcome = outcome
 
 
 def known_values(task: Task, record_id: str) -> Shadow:
