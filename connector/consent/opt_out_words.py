@@ -16,7 +16,7 @@ from typing import NamedTuple, Self
 from connector.consent import opt_out_table as table
 from connector.consent.opt_out_table import words_of
 from connector.consent.refusals import refuses
-from connector.consent.spellings import JOINED, Spelling, other_spellings, plain_words, spell
+from connector.consent.spellings import JOINED, Spelling, other_spellings, plain_words, spell, without_escapes
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 
@@ -163,6 +163,7 @@ class OptOutWords:
         """
         if not text:
             return NOTHING
+        text = without_escapes(text)
         shown = spell(text, JOINED)
         context = _Context(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
         reading = self._judge(shown, context)

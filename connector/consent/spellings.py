@@ -95,13 +95,13 @@ def split_words(shown: str) -> Spelling:
     return Spelling(shown.split(), MARKS.sub("", unicodedata.normalize("NFD", shown)).split(), shown)
 
 
-def other_spellings(text: str, seen: Spelling) -> Iterator[Spelling]:
-    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters.
+def without_escapes(text: str) -> str:
+    """A text without the escapes that its sender wrote twice: `KATT%20STOP`, `&#83;TOP`."""
+    return unescape(unquote(text)) if ESCAPE.search(text) else text
 
-    Escapes that a sender wrote twice are read too: `KATT%20STOP`, `&#83;TOP`.
-    """
-    if ESCAPE.search(text) and (decoded := unescape(unquote(text))) != text:
-        yield spell(decoded, JOINED)
+
+def other_spellings(text: str, seen: Spelling) -> Iterator[Spelling]:
+    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
     if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
         yield spell(compatible, JOINED)
     if DIGIT_IN_WORD.search(text) if text.isascii() else NOT_LATIN.search(text) or DIGIT_IN_WORD.search(text):

@@ -14,7 +14,7 @@ from connector.model.errors import Unreadable
 from connector.model.http import HttpRequest
 from connector.model.text_encoding import UTF_8_MARK, read_text
 from connector.providers.query_string import pairs
-from connector.providers.strict_json import parse_object
+from connector.providers.strict_json import only_value, parse_object
 
 MAX_OTHERS = 200  # parameters that are kept besides the documented ones; no provider documents a hundred
 # RFC 7578: a part begins with a line of its own, `--boundary`, and its name is in its Content-Disposition.
@@ -51,7 +51,7 @@ def text_parameters(request: HttpRequest, *, documented: Collection[str], single
     """
     given: dict[str, str] = {}
     for name, value in parameters(request):
-        text = value if type(value) is str else _as_json_text(value)
+        text = value if type(value) is str else _as_json_text(only_value(value))
         before = given.get(name)
         if before is None:
             if len(given) < MAX_OTHERS or name.lower() in documented:
@@ -64,7 +64,7 @@ def text_parameters(request: HttpRequest, *, documented: Collection[str], single
 
 
 def _as_json_text(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return value if type(value) is str else orjson.dumps(value).decode()
 
 
 def _multipart_fields(body: bytes) -> Iterator[tuple[str, str]]:

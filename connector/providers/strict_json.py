@@ -85,6 +85,11 @@ def as_map(value: Any) -> dict[str, Any]:
     raise Unreadable("a map was expected")
 
 
+def only_value(value: Any) -> Any:
+    """The value, or the only one of a list: some senders write single values so."""
+    return value[0] if type(value) is list and len(value) == 1 else value
+
+
 def holds_words(value: Any) -> bool:
     """Whether a value of any form may hold what a person wrote: a text that is more than a number."""
     if type(value) is dict:

@@ -55,13 +55,25 @@ def test_a_multipart_value_may_have_several_lines_and_a_file_is_left_out():
 
 
 def test_json_values_can_be_read_as_texts():
-    body = json.dumps({"id": 7, "flag": True, "price": 1.5, "more": {"a": [1]}, "none": None, "text": "x"}).encode()
+    body = {
+        "id": 7,
+        "flag": True,
+        "price": 1.5,
+        "more": {"a": [1]},
+        "none": None,
+        "text": "x",
+        "one": ["y"],
+        "two": ["y", 2],
+    }
+    body = json.dumps(body).encode()
     assert texts(request(body=body)) == {
         "id": "7",
         "flag": "true",
         "price": "1.5",
         "more": '{"a":[1]}',
         "text": "x",
+        "one": "y",
+        "two": '["y",2]',
     }
 
 

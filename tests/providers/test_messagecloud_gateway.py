@@ -63,6 +63,7 @@ def test_form_and_query_are_read_together():
         ("STOP ALLE", None),
         ("ask puregaming stop", None),
         ("ASK PureGaming STOPP", None),
+        ("STOP%20KATT", "KATT"),
     ],
 )
 def test_a_stop_is_an_opt_out_and_names_its_keyword(text, keyword):

@@ -294,11 +294,26 @@ def test_a_document_without_addresses_is_an_empty_list(body):
 
 @pytest.mark.parametrize(
     "fields",
-    [{"receivedText": ["STOP"]}, {"receivedText": {"text": "STOP"}}, {"receivedText": None, "text": "HEART STOP"}],
+    [
+        {"receivedText": ["HEART", "STOP"]},
+        {"receivedText": {"text": "STOP"}},
+        {"receivedText": None, "text": "HEART STOP"},
+    ],
 )
 def test_a_message_whose_text_stands_elsewhere_is_unreadable_and_not_empty(fields):
     with pytest.raises(Unreadable, match="receivedText"):
         event(**fields)
+
+
+def test_values_in_a_list_are_read():
+    found = event(receivedText=["HEART STOP"], msisdn=["4540123456"], keyword=["HEART"], channel=["1217"])
+    assert (found.verdict, found.msisdn, found.keyword) == (Verdict.OPT_OUT, Phone("+4540123456"), "HEART")
+    assert event(receivedText=None, keyword="HEART", subKeyword=["stop"]).verdict is Verdict.OPT_OUT
+
+
+def test_a_stop_that_is_the_keyword_of_a_message_without_a_text_is_an_opt_out():
+    assert event(receivedText=None, keyword="STOP").verdict is Verdict.OPT_OUT
+    assert event(receivedText="HEART", keyword="STOP").verdict is Verdict.NONE
 
 
 def test_a_stop_that_the_provider_matched_counts_wherever_its_text_stands():

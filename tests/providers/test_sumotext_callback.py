@@ -277,6 +277,8 @@ def test_a_stop_in_a_poll_is_for_the_short_number():
         ("Story=stop+the+war", Verdict.NONE),
         ("Name=Bill+Stop", Verdict.NONE),
         ("Answer=START", Verdict.NONE),
+        ("Story=I+want+to+stop+my+gift%2C+I+lost+my+job&Name=Ann", Verdict.MAYBE_STOP),
+        ("Story=please+do+not+text+me+again&Email=STOP", Verdict.OPT_OUT),
     ],
 )
 def test_a_field_of_a_form_that_is_wholly_a_stop_is_an_opt_out(fields, verdict):
@@ -285,6 +287,10 @@ def test_a_field_of_a_form_that_is_wholly_a_stop_is_an_opt_out(fields, verdict):
     if verdict is Verdict.OPT_OUT:
         assert event.opt_out_scope is Scope.SHORT_NUMBER
         assert "Email" in event.properties
+
+
+def test_a_parameter_may_be_written_with_an_underscore():
+    assert read("crm", FORM.replace("shortcode", "short_code")).short_number == "84700"
 
 
 def test_a_stop_in_a_form_field_does_not_replace_the_text():

@@ -215,6 +215,8 @@ class TestReader:
             ({"Body": "stopp", "MessagingServiceSid": "MG1"}, Verdict.OPT_OUT, Scope.PROVIDER, False),
             ({"Body": "STOP ALL"}, Verdict.OPT_OUT, Scope.PROVIDER, False),
             ({"Body": "KATT STOP"}, Verdict.OPT_OUT, None, False),
+            ({"Body": "", "ButtonText": "Stop", "ButtonPayload": "x"}, Verdict.OPT_OUT, Scope.SHORT_NUMBER, False),
+            ({"Body": "No", "ListTitle": "No", "ListId": "unsubscribe"}, Verdict.OPT_OUT, Scope.SHORT_NUMBER, False),
             ({"Body": "hola", "OptOutType": "START"}, Verdict.OPT_IN, None, None),
             ({"Body": "Start"}, Verdict.OPT_IN, None, None),
             ({"Body": "HELP", "OptOutType": "HELP"}, Verdict.NONE, None, None),
@@ -258,6 +260,7 @@ class TestReader:
         event = read({**REPORT, "MessageStatus": "failed", "ErrorCode": "21610"}, "dlr")
         assert (event.verdict, event.opt_out_scope) == (Verdict.OPT_OUT, Scope.SHORT_NUMBER)
         assert (event.known_to_provider, event.status_detail, event.occurred_at) == (True, "21610", NOW)
+        assert read({**REPORT, "MessageStatus": " failed", "ErrorCode": "21610 "}, "dlr").verdict is Verdict.OPT_OUT
 
     def test_another_error_says_nothing_about_consent(self):
         event = read({**REPORT, "MessageStatus": "undelivered", "ErrorCode": "30003"}, "dlr")

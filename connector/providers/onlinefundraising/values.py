@@ -5,6 +5,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from connector.model.timestamp import read_time
+from connector.providers.strict_json import only_value
 
 # SMS Inbound API, DATETIME: `2019-10-17 14:37:26 +0200`. A time without an offset has not been seen; it would be read
 # as Danish time.
@@ -13,6 +14,7 @@ DENMARK = ZoneInfo("Europe/Copenhagen")
 
 def as_text(value: Any) -> str | None:
     """Ids and short numbers may come as numbers; a blank text gives None."""
+    value = only_value(value)
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None

@@ -113,7 +113,9 @@ class Reader:
             received_at=received_at,
             verdict=reading.verdict,
             action=ACTION,
-            msisdn=parse_phone(lowered.get("msisdn"), number_format=NumberFormat.INTERNATIONAL, region=self.region),
+            msisdn=parse_phone(
+                as_text(lowered.get("msisdn")), number_format=NumberFormat.INTERNATIONAL, region=self.region
+            ),
             keyword=meant_keyword or keyword,
             keyword_id=None if meant_keyword else keyword_id,
             short_number=as_text(lowered.get("channel")),
@@ -132,7 +134,8 @@ class Reader:
 
         The provider's own match of `HEART STOP` to the sub keyword `stop` goes before the text.
         """
-        reading = self.words.read(text, keywords=self.keywords, keyword=keyword)
+        # A stop word alone may be the keyword of a message without a text.
+        reading = self.words.read(text or keyword, keywords=self.keywords, keyword=keyword)
         if reading.verdict is not Verdict.OPT_OUT and self.words.read(sub_keyword).verdict is Verdict.OPT_OUT:
             return Reading(Verdict.OPT_OUT), None
         other = reading.keyword is not None and (keyword is None or normalized(reading.keyword) != normalized(keyword))

@@ -16,7 +16,7 @@ from connector.model.errors import Unreadable
 from connector.model.phone import NumberFormat, Phone, parse_phone
 from connector.model.timestamp import read_time
 from connector.providers.missing_id import made_up_id
-from connector.providers.strict_json import as_map, holds_words, parse_object
+from connector.providers.strict_json import as_map, holds_words, only_value, parse_object
 
 # The fields of Target365's Lookup model that describe a person. Its `msisdn` and `created` prove nothing, because other
 # objects have them too.
@@ -280,20 +280,15 @@ def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
 
 def as_text(value: Any) -> str | None:
     """The value as text: some ids are sent as numbers. None for a blank text or any other type."""
-    value = _single(value)
+    value = only_value(value)
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
 
 
-def _single(value: Any) -> Any:
-    """The value, or the only one of a list: some senders write single values so."""
-    return value[0] if type(value) is list and len(value) == 1 else value
-
-
 def as_flag(value: Any) -> bool:
     """Whether the value is true, in any form: true, 1, or a text such as `true` or `yes`."""
-    value = _single(value)
+    value = only_value(value)
     return value is True or value == 1 or (type(value) is str and value.strip().casefold() in TRUE)
 
 
@@ -303,7 +298,7 @@ def as_phone(value: Any, region: str) -> Phone | None:
     A country code without a plus and JSON numbers have been seen too. `region` applies to numbers without a country
     code.
     """
-    return parse_phone(_single(value), number_format=NumberFormat.INTERNATIONAL, region=region)
+    return parse_phone(only_value(value), number_format=NumberFormat.INTERNATIONAL, region=region)
 
 
 def read_price(value: Any, *, reversal: bool) -> tuple[Decimal | None, str | None]:

@@ -50,6 +50,7 @@ EXTRA_PARAMETERS = (
 # sumotext.github.io, delivery reports: mtcode. An unknown code is pending and not final.
 RESULTS = {"4": (Result.OK, True), "5": (Result.FAILED, True)}
 UNKNOWN_CODE = (Result.PENDING, False)
+WORDS_OF_SENTENCE = 4  # at least, in a field of a form; fewer words may be a name or a title
 # Nearly all numbers are written as in the document's examples. The general parser of numbers costs as much as all the
 # rest here.
 NORTH_AMERICA = frozenset({"US", "CA"})
@@ -89,7 +90,7 @@ class Reader:
         text = known.get("reply" if endpoint == "poll" else "msg")
         reading = self._read(endpoint, known, keyword)
         if (endpoint == "crm" or text is None) and reading.verdict is not Verdict.OPT_OUT:
-            text, reading = self._stop_in_custom_field(parameters, keyword) or (text, reading)
+            text, reading = self._stop_in_custom_field(parameters, keyword, reading) or (text, reading)
         return Event(
             key=self._key(endpoint, request, parameters, phone, reading.verdict),
             provider=self.provider,
@@ -178,13 +179,25 @@ class Reader:
         # A poll belongs to no subscription: a stop in it is for the short number.
         return _for_short_number(reply if reply.verdict is Verdict.OPT_OUT else first)
 
-    def _stop_in_custom_field(self, parameters: Parameters, keyword: str | None) -> tuple[str, Reading] | None:
-        """A custom field whose whole value is a stop, such as Email=STOP of a web form; None if there is none."""
+    def _stop_in_custom_field(
+        self, parameters: Parameters, keyword: str | None, message: Reading
+    ) -> tuple[str, Reading] | None:
+        """A custom field whose whole value is a stop, such as Email=STOP of a web form; None if there is none.
+
+        If neither a field nor the message is a stop, a field with a sentence that may be one is put before a person.
+        Fewer words may be a name.
+        """
+        question: tuple[str, Reading] | None = None
         for given in parameters.custom.values():
             for value in given if type(given) is list else (given,):
-                if type(value) is str and (reading := self._stop(value, keyword)).verdict is Verdict.OPT_OUT:
+                if type(value) is not str:
+                    continue
+                reading = self._stop(value, keyword)
+                if reading.verdict is Verdict.OPT_OUT:
                     return parameters.known.get("msg", value), _for_short_number(reading)
-        return None
+                if reading.verdict is Verdict.MAYBE_STOP and len(value.split()) >= WORDS_OF_SENTENCE:
+                    question = question or (value, _for_short_number(reading))
+        return question if message.verdict is Verdict.NONE else None
 
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
         return self.words.read(text, keywords=self.keywords, keyword=keyword)

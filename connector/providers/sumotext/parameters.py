@@ -11,8 +11,8 @@ from connector.model.errors import Unreadable
 from connector.model.http import HttpRequest
 from connector.providers.form_parameters import parameters
 
-# The documents' names. Other casings and a blank, as in the document's "short code", are accepted if the documented
-# name is missing. The web form sends carrierId, all others carrier.
+# The documents' names. Other casings and a blank or underscore, as in the document's "short code", are accepted if the
+# documented name is missing. The web form sends carrierId, all others carrier.
 SPELLINGS = {"carrier": ("carrier", "carrierId")}
 NUMBER = "mobile"  # the parameter with the phone number
 WRITTEN = frozenset({"msg", "reply", "lead"})  # the parameters with what a person wrote
@@ -61,7 +61,7 @@ def _spelled(name: str, given: Collection[str]) -> str | None:
         if spelling in given:
             return spelling
     folded = {spelling.lower() for spelling in documented}
-    others = [one for one in given if one.replace(" ", "").lower() in folded]
+    others = [one for one in given if one.replace(" ", "").replace("_", "").lower() in folded]
     if len(others) > 1:
         raise Unreadable(f"{name} occurs twice")
     return others[0] if others else None

@@ -29,6 +29,7 @@ NAMES = frozenset(
     {"messagesid", "smssid", "from", "to", "body", "messagestatus", "smsstatus", "errorcode", "optouttype"}
 )
 SINGLE = frozenset({"from", "to", "body"})  # persons and text: two values of one of these are unreadable
+CHOICES = ("ButtonText", "ButtonPayload", "ListTitle", "ListId")  # of an answer by button or list, on WhatsApp and RCS
 # Message resource, "Message status values". An unknown one is pending and not final.
 RESULTS = {
     **dict.fromkeys(("accepted", "scheduled", "queued", "sending", "sent"), (Result.PENDING, False)),
@@ -90,11 +91,11 @@ class Reader:
         )
 
     def _report(self, own_id: str, given: Mapping[str, str], request: HttpRequest) -> Event:
-        status = given.get("MessageStatus") or given.get("SmsStatus")
+        status = (given.get("MessageStatus") or given.get("SmsStatus") or "").strip()
         if not status:
             raise Unreadable("no MessageStatus")
         result, final = RESULTS.get(status.lower(), UNKNOWN_STATUS)
-        unsubscribed = given.get("ErrorCode") == UNSUBSCRIBED
+        unsubscribed = given.get("ErrorCode", "").strip() == UNSUBSCRIBED
         return Event(
             # One message has several reports, in any order. Each is an event of its own; its repeats are recognised.
             key=event_key(self.provider, "dlr", own_id, status.lower()),
@@ -131,6 +132,9 @@ class Reader:
         if text and normalized(text) in START_WORDS:
             return Reading(Verdict.OPT_IN)
         reading = self.words.read(text, keywords=self.keywords)
+        if reading.verdict is not Verdict.OPT_OUT:
+            chosen = (self.words.read(given.get(name), keywords=self.keywords) for name in CHOICES)
+            reading = next((one for one in chosen if one.verdict is Verdict.OPT_OUT), reading)
         if reading.verdict is Verdict.NONE or reading.scope is not None or reading.keyword is not None:
             return reading
         return Reading(reading.verdict, _stop_scope(given))
