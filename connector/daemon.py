@@ -280,15 +280,15 @@ def _start_calendar(app: Application, stack: AsyncExitStack, drift: Drift) -> Ni
     jobs = [
         Job(name="backup", at=settings.store.backup.at, work=backup.make),
         Job(name="retention", at="03:17", work=app.sweep),
-        Job(name="drift", at="04:41", work=drift.look),
+        Job(name="drift", at="04:41", work=drift.compare),
         Job(name="reconcile", at=settings.reconcile.at, work=app.reconciler.start_nightly),
     ]
     scheduler = Scheduler(jobs, timezone=settings.timezone, monotonic=clock.monotonic, emit=app.emit)
     scheduler.start()
     stack.callback(backup.stop)
     stack.callback(scheduler.stop)
-    app.start_worker(SCHEMA_DRIFT_WORKER, drift.follow, idle=timedelta(hours=1))
-    app.start_worker("backup", backup.look, idle=timedelta(hours=1))
+    app.start_worker(SCHEMA_DRIFT_WORKER, drift.compare_if_changed, idle=timedelta(hours=1))
+    app.start_worker("backup", backup.check, idle=timedelta(hours=1))
     app.start_worker("calendar", scheduler.run_missed, idle=timedelta(hours=1))
     return backup
 

@@ -92,7 +92,7 @@ async def test_a_backup_that_is_gone_is_told(nights):
     await nights.backup.make()
     (name,) = nights.names
     (nights.config.parent / "backups" / name).unlink()
-    await nights.backup.look()
+    await nights.backup.check()
     assert nights.alarms == ["backup_missing"]
     nights.now += timedelta(minutes=1)
     await nights.backup.make()
@@ -102,7 +102,7 @@ async def test_a_backup_that_is_gone_is_told(nights):
 async def test_retention_is_no_loss(nights):
     for _ in range(5):
         await nights.backup.make()
-        await nights.backup.look()
+        await nights.backup.check()
         nights.now += timedelta(days=1)
     assert nights.alarms == []
 
@@ -111,23 +111,23 @@ async def test_a_night_that_was_missed_is_made_up_for(nights):
     await nights.backup.make()
     nights.start()  # the machine was off for two days
     nights.now += timedelta(days=2)
-    await nights.backup.look()
+    await nights.backup.check()
     assert len(nights.names) == 2
     assert nights.alarms == []
 
 
 async def test_no_backup_for_more_than_a_day_is_told_until_a_person_makes_one(nights):
     nights.now += timedelta(hours=25)
-    await nights.backup.look()
+    await nights.backup.check()
     assert nights.alarms == []
     nights.now += timedelta(hours=2)
-    await nights.backup.look()
-    await nights.backup.look()
+    await nights.backup.check()
+    await nights.backup.check()
     assert nights.alarms == ["backup_overdue"]
     nights.now += timedelta(minutes=1)
     by_hand = NightlyBackup(nights.loaded, emit=lambda _: None, now=lambda: nights.now, alarms=OpenAlarms())
     await by_hand.make()
-    await nights.backup.look()
+    await nights.backup.check()
     assert nights.cleared == ["backup_overdue"]
 
 
@@ -147,6 +147,6 @@ async def test_it_may_be_switched_off(tmp_path):
     nights = Nights(tmp_path, backup="enabled: false")
     await nights.backup.make()
     nights.now += timedelta(days=3)
-    await nights.backup.look()
+    await nights.backup.check()
     assert (nights.names, nights.alarms) == ([], [])
     await nights.store.close()

@@ -376,7 +376,7 @@ def _why_run_waits(
         return None if runs.is_planned(provider, day) else control.hold
     # Whether the run of a later day must wait depends on runs before it.
     previous = runs.newest_begun(provider) if is_next else None
-    return checks.hold(size, runs.last_with_charges(provider), previous, day, rules, control) or None
+    return checks.why_run_waits(size, runs.last_with_charges(provider), previous, day, rules, control) or None
 
 
 def charge_document(charge: Charge, masked: Masked) -> dict[str, Any]:

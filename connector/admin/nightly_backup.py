@@ -108,7 +108,7 @@ class NightlyBackup:
                 cure = f"delete {one.path}: it cannot be restored; {backups[0].path.name} is good"
                 self._raise("backup_damaged", f"the backup {one.path.name} is damaged ({why})", cure)
 
-    async def look(self) -> int:
+    async def check(self) -> int:
         """Check that the backups exist and are recent, and make one that was missed; always 0."""
         if not self._settings.enabled:
             return 0

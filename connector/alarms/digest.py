@@ -29,7 +29,7 @@ class Digest(Struct, frozen=True, kw_only=True):
     unmatched: int
     unreadable: int
     late_opt_outs: int
-    dead_now: int  # of all time, as of now
+    dead_now: int  # dead letters of all time that are still open
     calls: dict[str, int]  # API calls to each CRM in the last 24 hours
 
 

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from connector.alarms.policy import Message, begins, ends, is_quiet
+from connector.alarms.policy import Message, ended_message, is_quiet, raised_message
 from connector.config.notify_settings import NotifySettings, Severity
 from connector.model.errors import StoreUnavailable
 from connector.store.store import Store
@@ -18,7 +18,7 @@ from connector.telemetry.log_events import Alarm, Cleared, Emit, Level, Lifecycl
 AGAIN = timedelta(minutes=1)  # between two tries to send a message
 GIVE_UP = timedelta(hours=6)  # after which a message that cannot be sent is dropped
 OPEN_AGAIN = timedelta(minutes=15)  # after a start: what was not raised again by then has ended meanwhile
-LOOK = 5.0  # seconds between two looks, unless an alarm wakes it
+STEP_PAUSE = 5.0  # seconds between two steps, unless an alarm wakes the messenger
 
 Send = Callable[[str, Message], Awaitable[bool]]
 
@@ -71,10 +71,10 @@ class Messenger:
         self._woken = asyncio.Event()
         self._raised: set[tuple[str, str]] = set()  # since this start
         self._started: datetime | None = None
-        self.emit: Emit = lambda _fact: None  # of what could not be sent
+        self.emit: Emit = lambda _fact: None  # reports what could not be sent
 
     def __call__(self, fact: LogEvent) -> None:
-        """Take note of an alarm, or of its end."""
+        """Note an alarm, or its end, for run()."""
         if self._targets and isinstance(fact, Alarm | Cleared):
             self._facts.append(fact)
             self._woken.set()
@@ -84,7 +84,7 @@ class Messenger:
         while True:
             await self.step(store)
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), LOOK)
+                await asyncio.wait_for(self._woken.wait(), STEP_PAUSE)
             self._woken.clear()
 
     async def step(self, store: Store) -> None:
@@ -92,43 +92,43 @@ class Messenger:
         now = self._now()
         self._started = self._started or now
         while self._facts:
-            await self._take(self._facts.popleft(), store, now)
+            await self._handle(self._facts.popleft(), store, now)
         if now - self._started >= OPEN_AGAIN:
             for kind, about, message in store.sent_alarms.all():
                 if (kind, about) not in self._raised:
-                    await self._end(kind, about, message, store, now)
+                    await self._end_alarm(kind, about, message, store, now)
         quiet = is_quiet(self._settings.quiet, now.astimezone(self._zone))
         for one in [one for one in self._outgoing if one.due <= now and (one.message.at_once or not quiet)]:
-            await self._try(one, now)
+            await self._send_one(one, now)
 
-    async def tell_all(self, message: Message, *, digest: bool = False) -> list[tuple[Target, bool]]:
-        """Send a message to every recipient at once, as a test or as the digest does; to whom it was sent."""
+    async def send_to_all(self, message: Message, *, digest: bool = False) -> list[tuple[Target, bool]]:
+        """Send a message to every recipient at once, also in quiet hours; returns each with whether it was sent."""
         targets = [one for one in self._targets if one.digest or not digest]
         return [(one, await self._send(one.address, message)) for one in targets]
 
-    async def _take(self, fact: Alarm | Cleared, store: Store, now: datetime) -> None:
+    async def _handle(self, fact: Alarm | Cleared, store: Store, now: datetime) -> None:
         key = fact.kind, fact.about
         known = {(kind, about): message for kind, about, message in store.sent_alarms.all()}
         if isinstance(fact, Cleared):
             if key in known:
-                await self._end(*key, known[key], store, now)
+                await self._end_alarm(*key, known[key], store, now)
             return
         self._raised.add(key)
         if key in known:
             return
         if fact.lasts:
-            with suppress(StoreUnavailable):  # then a restart tells of it once more
+            with suppress(StoreUnavailable):  # without this, a restart tells people of it once more
                 await store.sent_alarms.add(*key, fact.message, now)
-        self._queue(begins(fact), now, key)
+        self._queue(raised_message(fact), now, key)
 
-    async def _end(self, kind: str, about: str, message: str, store: Store, now: datetime) -> None:
+    async def _end_alarm(self, kind: str, about: str, message: str, store: Store, now: datetime) -> None:
         with suppress(StoreUnavailable):
             await store.sent_alarms.remove(kind, about)
         waiting = [one for one in self._outgoing if one.key == (kind, about)]
-        # Of an alarm that nobody was told of before it ended, nobody is told.
+        # Whoever was not told of the alarm before it ended is not told of its end either.
         self._outgoing = [one for one in self._outgoing if one.key != (kind, about)]
-        untold = {one.target.number for one in waiting}
-        self._queue(ends(kind, about, message), now, None, but=untold)
+        not_told = {one.target.number for one in waiting}
+        self._queue(ended_message(kind, about, message), now, None, without=not_told)
 
     def _queue(
         self,
@@ -136,15 +136,15 @@ class Messenger:
         now: datetime,
         key: tuple[str, str] | None,
         *,
-        but: set[int] | frozenset[int] = frozenset(),
+        without: set[int] | frozenset[int] = frozenset(),
     ) -> None:
         self._outgoing += [
             _Outgoing(target=one, message=message, since=now, due=now, key=key)
             for one in self._targets
-            if one.takes(message) and one.number not in but
+            if one.takes(message) and one.number not in without
         ]
 
-    async def _try(self, outgoing: _Outgoing, now: datetime) -> None:
+    async def _send_one(self, outgoing: _Outgoing, now: datetime) -> None:
         if await self._send(outgoing.target.address, outgoing.message):
             self._outgoing.remove(outgoing)
             return

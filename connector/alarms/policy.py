@@ -1,4 +1,4 @@
-"""What is sent of an alarm, and when. Pure."""
+"""Which messages an alarm leads to, and how urgent they are. Pure."""
 
 from datetime import datetime, time
 
@@ -34,7 +34,7 @@ def severity_of(kind: str) -> Severity:
     return "critical" if kind in CRITICAL else "warning"
 
 
-def begins(alarm: Alarm) -> Message:
+def raised_message(alarm: Alarm) -> Message:
     """The message that an alarm was raised."""
     severity = severity_of(alarm.kind)
     body = f"{mask(alarm.message)}\n\nWhat to do: {mask(alarm.cure)}\n\n({alarm.kind})"
@@ -42,8 +42,8 @@ def begins(alarm: Alarm) -> Message:
     return Message(title=title, body=body, severity=severity, at_once=alarm.kind in OPT_OUTS)
 
 
-def ends(kind: str, about: str, message: str) -> Message:
-    """The message that its cause no longer exists."""
+def ended_message(kind: str, about: str, message: str) -> Message:
+    """The message that the cause of an alarm no longer exists."""
     title = f"[ended] connector: {mask(about)}"
     body = f"No longer so: {mask(message)}\n\n({kind})"
     return Message(title=title, body=body, severity=severity_of(kind), at_once=kind in OPT_OUTS)

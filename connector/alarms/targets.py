@@ -22,10 +22,10 @@ def open_targets(
         if is_address(address):
             targets.append(Target(number=number, address=address, severity=one.severity, digest=one.digest))
         else:
-            faults.append(f"recipient {number} of notify: {no_address(one.address)}")
+            faults.append(f"recipient {number} of notify: {bad_address(one.address)}")
     return targets, faults
 
 
-def no_address(ref: SecretRef) -> str:
+def bad_address(ref: SecretRef) -> str:
     """What is wrong with a recipient whose secret is no address."""
     return f"the {ref} holds no address of the library apprise: write one such as mailto://user:password@example.org"

@@ -13,7 +13,7 @@ from connector.registry import LoadedConfig
 from connector.store.store import Store
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-LOOK = 60.0  # seconds between two looks at the clock, which may be set
+CHECK_PAUSE = 60.0  # seconds between two checks of the clock, which may be set
 
 
 def next_digest(digest: Digest, now: datetime) -> datetime:
@@ -36,14 +36,14 @@ async def send_digests(
         return
     due = next_digest(digest, now().astimezone(zone))
     while True:
-        await sleep(LOOK)
+        await sleep(CHECK_PAUSE)
         here = now().astimezone(zone)
         if here >= due:
             due = next_digest(digest, here)
-            made = await asyncio.to_thread(_counted, loaded, now())
-            await messenger.tell_all(digest_message(made), digest=True)
+            made = await asyncio.to_thread(_count_week, loaded, now())
+            await messenger.send_to_all(digest_message(made), digest=True)
 
 
-def _counted(loaded: LoadedConfig, now: datetime) -> Counted:
+def _count_week(loaded: LoadedConfig, now: datetime) -> Counted:
     store = Store.open_to_read(loaded.database)
     return make_digest(store, now=now, deadline=loaded.settings.consent.deadline, crms=loaded.crms)

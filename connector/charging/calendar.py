@@ -48,7 +48,7 @@ def paid_at_window(period: str, began: date, recurring: Recurring) -> str | None
     return None
 
 
-def due(
+def due_periods(
     agreement: Agreement, rules: ChargeRules, *, since: date, today: date, restored: date | None = None
 ) -> Iterator[NewCharge]:
     """The periods without a charge that are due from `since` to `today`.

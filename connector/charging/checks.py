@@ -19,15 +19,15 @@ MAX_DAYS = 2  # since the last run; after more, the clock may be wrong
 def obstacle(agreement: Agreement, period: str, facts: ChargeFacts, rules: ChargeRules) -> Obstacle | None:
     """Why a period of the agreement must not be charged now; None if it may be."""
     ended = f"the subscription has ended: {agreement.ended_why}" if agreement.ended_at is not None else None
-    unknown = (
+    without_offer = (
         None if agreement.service_id in rules.offers else "no offer of the config has `recurring:` for its service"
     )
     flagged = f"the opt-out flag is set in {', '.join(facts.flagged_in)}" if facts.flagged_in else None
     why = (
         ended
-        or unknown
-        or _left(agreement, facts.ledger)
-        or _paid(agreement, period, rules)
+        or without_offer
+        or _not_in_force(agreement, facts.ledger)
+        or _paid_at_window(agreement, period, rules)
         or flagged
         or _wrong_amount(agreement, rules)
     )
@@ -38,8 +38,8 @@ def obstacle(agreement: Agreement, period: str, facts: ChargeFacts, rules: Charg
     return None
 
 
-def _paid(agreement: Agreement, period: str, rules: ChargeRules) -> str | None:
-    """A donor may have joined again since the charge was planned."""
+def _paid_at_window(agreement: Agreement, period: str, rules: ChargeRules) -> str | None:
+    """Why the payment at the window counts for this period; None if it does not. A donor may have joined again meanwhile."""
     return paid_at_window(period, began_on(agreement, rules), rules.offers[agreement.service_id])
 
 
@@ -60,7 +60,7 @@ def amount_of(agreement: Agreement, rules: ChargeRules) -> Decimal | None:
     return recurring.amount if recurring is not None and recurring.amount is not None else agreement.amount
 
 
-def _left(agreement: Agreement, ledger: Sequence[LedgerEntry]) -> str | None:
+def _not_in_force(agreement: Agreement, ledger: Sequence[LedgerEntry]) -> str | None:
     """Why the donor's payment agreement does not hold; None if it does. Only the opt-in that began it counts."""
     wanted = Subscription(
         provider=agreement.provider,
@@ -81,12 +81,16 @@ def _left(agreement: Agreement, ledger: Sequence[LedgerEntry]) -> str | None:
     return None if began else "the opt-in that began the subscription is not in the ledger"
 
 
-def hold(size: int, last: Run | None, previous: Run | None, today: date, rules: ChargeRules, control: Control) -> str:
+def why_run_waits(
+    size: int, last: Run | None, previous: Run | None, today: date, rules: ChargeRules, control: Control
+) -> str:
     """Why a run of this size waits for a person; empty if it need not.
 
     `last` is the last run with charges, and `previous` the last one of all. Runs that have only waited do not count.
     """
-    return control.hold or _doubt_about(previous, today) or _too_large(size, last, rules) or _gap(previous, today)
+    return (
+        control.hold or _doubt_about(previous, today) or _too_large(size, last, rules) or _too_long_ago(previous, today)
+    )
 
 
 def _doubt_about(previous: Run | None, today: date) -> str:
@@ -109,7 +113,7 @@ def _too_large(size: int, last: Run | None, rules: ChargeRules) -> str:
     return f"it has {size} charges, and the last one had {last.size}" if size > last.size * GROWTH else ""
 
 
-def _gap(previous: Run | None, today: date) -> str:
+def _too_long_ago(previous: Run | None, today: date) -> str:
     if previous is None or today - previous.day <= timedelta(days=MAX_DAYS):
         return ""
     return f"the last run was on {previous.day}: no run was approved, the connector did not run, or the clock is wrong"

@@ -60,7 +60,7 @@ def _change(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datet
 def _failed(charge: Charge, answer: ChargeAnswer, rules: ChargeRules, now: datetime) -> ChargeChange:
     today = now.astimezone(rules.zone).date()
     status = answer.status or "not taken"
-    retry, limit = retry_on(charge, answer.status, rules, today), _limit(charge, rules)
+    retry, limit = retry_on(charge, answer.status, rules, today), _last_day_before_next_period(charge, rules)
     if retry is not None and retry <= limit:
         return ChargeChange(
             state=ChargeState.DUE,
@@ -97,7 +97,7 @@ def try_again(rules: ChargeRules, now: datetime) -> ChargeChange:
     return ChargeChange(state=ChargeState.DUE, detail=detail, due_day=today, last_day=today + rules.late)
 
 
-def _limit(charge: Charge, rules: ChargeRules) -> date:
+def _last_day_before_next_period(charge: Charge, rules: ChargeRules) -> date:
     """The last day before the next period is due."""
     following = _next_due(charge, rules)
     return charge.last_day if following is None else following - DAY

@@ -12,26 +12,26 @@ from connector.model.outcome import Retry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulled:
+class Described:
     """The schema that a CRM has described."""
 
     schema: CrmSchema
     absent: tuple[str, ...] = ()  # objects that it lacks or hides
 
 
-async def pull(http: Http, crm: Crm, needs: Sequence[Needs]) -> Pulled:
+async def describe_what_is_used(http: Http, crm: Crm, needs: Sequence[Needs]) -> Described:
     """Describe what is used, with one API call for each object. Raises ConnectorError with advice if the CRM does not answer."""
-    first = _once([*(one.object for one in needs), *crm.consent_fields], known=())
+    first = _new_names([*(one.object for one in needs), *crm.consent_fields], known=())
     found = await _described(http, crm, first)
-    parents = _once(_parents(needs, found), known=first)
+    parents = _new_names(_parents(needs, found), known=first)
     found |= await _described(http, crm, parents)
     there = tuple(one for one in found.values() if one is not None)
     absent = tuple(name for name in (*first, *parents) if found[name.casefold()] is None)
-    return Pulled(schema=CrmSchema(crm=crm.name, objects=there), absent=absent)
+    return Described(schema=CrmSchema(crm=crm.name, objects=there), absent=absent)
 
 
-def _once(names: Sequence[str], *, known: Sequence[str]) -> list[str]:
-    """The names without repeats and without known ones; CRMs ignore case."""
+def _new_names(names: Sequence[str], *, known: Sequence[str]) -> list[str]:
+    """The names that are not known yet, each once; CRMs ignore letter case."""
     kept: dict[str, str] = {}
     for name in names:
         kept.setdefault(name.casefold(), name)

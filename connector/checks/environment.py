@@ -28,8 +28,8 @@ def check_environment(
     """One finding for each; `free` measures the free space of a file system, in bytes."""
     return [
         _public_url(loaded),
-        *_place(loaded),
-        *_file(loaded),
+        *_database_location(loaded),
+        *_database_file(loaded),
         _disk(loaded, free),
         *_person_key(loaded),
         _sqlite(sqlite),
@@ -55,7 +55,7 @@ def _public_url(loaded: LoadedConfig) -> Finding:
     return Finding(area="public address", level=Level.OK, text=f"providers call {url}")
 
 
-def _place(loaded: LoadedConfig) -> Sequence[Finding]:
+def _database_location(loaded: LoadedConfig) -> Sequence[Finding]:
     """A finding if the shipped systemd unit may not write to the place of the database: it would not start."""
     path = loaded.database
     if not any(path.is_relative_to(one) for one in READ_ONLY):
@@ -70,8 +70,8 @@ def _place(loaded: LoadedConfig) -> Sequence[Finding]:
     ]
 
 
-def _file(loaded: LoadedConfig) -> Sequence[Finding]:
-    """A finding if what is at the place of the database is none."""
+def _database_file(loaded: LoadedConfig) -> Sequence[Finding]:
+    """A finding if there is something at the place of the database that is not a database."""
     path = loaded.database
     try:
         if path.is_dir():

@@ -31,7 +31,7 @@ class NamedKeyword:
     where: Where
 
 
-def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
+def keywords_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
     """The keywords that the rules for a provider's events name. Patterns, and what is under `not`, name none."""
     found: list[NamedKeyword] = []
     for path in mapping_files(directory):
@@ -44,18 +44,18 @@ def named_in_mappings(directory: Path, provider: str) -> list[NamedKeyword]:
             whens = [(rule.when, (*here, "when"))]
             whens += [(item.when, (*here, "do", place, "when")) for place, item in enumerate(rule.do)]
             for when, where in whens:
-                found += [NamedKeyword(word, document, place) for word, place in _asked_for(when, where)]
+                found += [NamedKeyword(word, document, place) for word, place in _keywords_of_condition(when, where)]
     return found
 
 
-def named_in_config(path: Path, provider: str, keywords: KeywordApi) -> list[NamedKeyword]:
+def keywords_in_config(path: Path, provider: str, keywords: KeywordApi) -> list[NamedKeyword]:
     """The keywords in the provider's settings."""
     document = read(path)
     where = ("providers", provider, "keywords")
     return [NamedKeyword(word, document, (*where, number)) for number, word in enumerate(keywords.configured)]
 
 
-def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
+def _keywords_of_condition(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
     if when is None:
         return
     for path, wanted in (when.model_extra or {}).items():
@@ -63,41 +63,41 @@ def _asked_for(when: When | None, where: Where) -> Iterator[tuple[str, Where]]:
             for literal in wanted if isinstance(wanted, list) else [wanted]:
                 yield text(literal), (*where, path)
     for number, one in enumerate(when.any or ()):
-        yield from _asked_for(one, (*where, "any", number))
+        yield from _keywords_of_condition(one, (*where, "any", number))
 
 
-async def look_up(http: Http, keywords: KeywordApi, words: Sequence[str]) -> Mapping[str, Sequence[Keyword]]:
+async def keywords_by_word(http: Http, keywords: KeywordApi, words: Sequence[str]) -> Mapping[str, Sequence[Keyword]]:
     """All keywords of the account by their folded word; the named ones in full. Raises ConnectorError."""
     by_word: dict[str, list[Keyword]] = {}
     for one in await keywords.listing(http):
         for word in {fold(word) for word in (one.word, *one.aliases)}:
             by_word.setdefault(word, []).append(one)
     for word in {fold(word) for word in words} & by_word.keys():
-        by_word[word] = await _shown(http, keywords, by_word[word])
+        by_word[word] = await _in_full(http, keywords, by_word[word])
     return by_word
 
 
-async def _shown(http: Http, keywords: KeywordApi, listed: Sequence[Keyword]) -> list[Keyword]:
+async def _in_full(http: Http, keywords: KeywordApi, listed: Sequence[Keyword]) -> list[Keyword]:
     """All details of the keywords: the list does not say when one ends."""
     return [await keywords.show(http, one.id) for one in listed]
 
 
 def warnings(
     named: Sequence[NamedKeyword],
-    there: Mapping[str, Sequence[Keyword]],
+    by_word: Mapping[str, Sequence[Keyword]],
     *,
     hook: str | None,
     now: datetime,
     needs_address: bool = True,
 ) -> list[Problem]:
-    """What is wrong with the named keywords. `hook` is the address of their endpoint; None if it is not known.
+    """What is wrong with the named keywords. `by_word` has those of the account: see keywords_by_word().
 
-    The address matters only if each keyword is `needs_address`.
+    `hook` is the address of their endpoint; None if it is not known. It matters only if each keyword needs an address.
     """
     found: list[Problem] = []
     for one in named:
-        known = there.get(fold(one.word), ())
-        warning: Any = _why_no_messages(one.word, known, tuple(there), now) or (
+        known = by_word.get(fold(one.word), ())
+        warning: Any = _why_no_messages(one.word, known, tuple(by_word), now) or (
             needs_address and _why_messages_go_elsewhere(one.word, known, hook)
         )
         if warning:
@@ -139,16 +139,16 @@ def _why_messages_go_elsewhere(word: str, known: Sequence[Keyword], hook: str | 
     for one in known:
         if one.webhook is None and one.sub_word is None:
             return f"the messages of `{one.words}` are not sent anywhere", cure
-        if one.webhook is not None and not points_at(hook, one.webhook):
+        if one.webhook is not None and not is_address_of(hook, one.webhook):
             return f"the messages of `{one.words}` are sent to another address", cure
     return None
 
 
-def points_at(hook: str, address: str) -> bool:
+def is_address_of(hook: str, address: str) -> bool:
     """Whether an address is that of the endpoint, with any secret after it."""
     return f"{address.rstrip('/')}/".casefold().startswith(f"{hook}/".casefold())
 
 
-def hook_of(public_url: str | None, provider: str, endpoint: str) -> str | None:
+def endpoint_address(public_url: str | None, provider: str, endpoint: str) -> str | None:
     """The address of an endpoint as given to the provider, without the secret."""
     return f"{public_url}/{HOOKS}/{provider}/{endpoint}" if public_url else None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from connector.checks.consent_fields import consent_problems
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import pull
+from connector.checks.describe_crm import describe_what_is_used
 from connector.config.yaml_document import Document
 from connector.crm.crm import Crm
 from connector.mapping.compile.ruleset import Ruleset
@@ -35,7 +35,7 @@ def mismatches(rules: Ruleset, config: Document, crm: Crm, schema: CrmSchema) ->
     )
 
 
-async def missing(http: Http, crm: Crm, rules: Ruleset, config: Document) -> list[str]:
+async def missing_in_crm(http: Http, crm: Crm, rules: Ruleset, config: Document) -> list[str]:
     """What a CRM still lacks: one sentence each, with advice. Raises ConnectorError if it does not answer."""
-    pulled = await pull(http, crm, needs(rules).get(crm.name, ()))
+    pulled = await describe_what_is_used(http, crm, needs(rules).get(crm.name, ()))
     return [str(one) for one in mismatches(rules, config, crm, pulled.schema).errors]

@@ -28,19 +28,19 @@ def changes(before: CrmSchema | None, now: CrmSchema) -> list[Change]:
     for name in sorted(old.keys() | new.keys()):
         was, now_is = old.get(name), new.get(name)
         if was is None and now_is is not None:
-            found.append(_of(now_is, f"{now_is.name} is new here, with {len(now_is.fields)} fields"))
+            found.append(_of_object(now_is, f"{now_is.name} is new here, with {len(now_is.fields)} fields"))
         elif was is not None and now_is is None:
-            found.append(_of(was, f"{was.name} is here no longer", narrows=True))
+            found.append(_of_object(was, f"{was.name} is here no longer", narrows=True))
         elif was is not None and now_is is not None:
-            found += _in_object(was, now_is)
+            found += _object_changes(was, now_is)
     return found
 
 
-def _of(schema: ObjectSchema, text: str, *, narrows: bool = False) -> Change:
+def _of_object(schema: ObjectSchema, text: str, *, narrows: bool = False) -> Change:
     return Change(object=schema.name, field=None, text=text, narrows=narrows)
 
 
-def _in_object(was: ObjectSchema, now: ObjectSchema) -> Iterator[Change]:
+def _object_changes(was: ObjectSchema, now: ObjectSchema) -> Iterator[Change]:
     names = {one.name.casefold(): one.name for one in (*was.fields, *now.fields)}
     for folded in sorted(names):
         before, field = was.field(folded), now.field(folded)
@@ -52,16 +52,16 @@ def _in_object(was: ObjectSchema, now: ObjectSchema) -> Iterator[Change]:
             text = f"{full} is gone, or hidden"
             yield Change(object=now.name, field=before.name, text=text, narrows=True)
         elif before is not None and field is not None:
-            for text, narrows in _in_field(before, field):
+            for text, narrows in _field_changes(before, field):
                 yield Change(object=now.name, field=field.name, text=f"{full} {text}", narrows=narrows)
 
 
-def _in_field(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, bool]]:
+def _field_changes(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, bool]]:
     if now.kind is not was.kind:
         yield f"is of the kind {now.kind}, and was {was.kind}", True
     elif now.length != was.length:
         yield f"holds {now.length} characters, and held {was.length}", now.kind in TEXTS and 0 < now.length < was.length
-    yield from _in_list(was, now)
+    yield from _list_changes(was, now)
     for name, text in RIGHTS.items():
         if getattr(now, name) != getattr(was, name):
             yield f"{text} now" if getattr(now, name) else f"{text} no longer", getattr(was, name)
@@ -77,13 +77,13 @@ def _in_field(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, bool]]:
         yield f"is labelled {now.label}, and was {was.label}", False
 
 
-def _in_list(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, bool]]:
+def _list_changes(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, bool]]:
     lost = [one for one in was.choices if one not in now.choices]
     new = [one for one in now.choices if one not in was.choices]
     if lost:
-        yield f"has lost {_some(lost)}", now.restricted
+        yield f"has lost {_values_in_words(lost)}", now.restricted
     if new:
-        yield f"has the new {_some(new)}", False
+        yield f"has the new {_values_in_words(new)}", False
     if not lost and not new and now.choices != was.choices:
         yield "has its values in another order", False
     if now.restricted != was.restricted:
@@ -91,7 +91,7 @@ def _in_list(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, bool]]:
         yield text, now.restricted
 
 
-def _some(values: Sequence[str]) -> str:
-    masked = ", ".join(values[:SHOWN])
+def _values_in_words(values: Sequence[str]) -> str:
+    listed = ", ".join(values[:SHOWN])
     more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
-    return f"value{'s' if len(values) > 1 else ''} {masked}{more}"
+    return f"value{'s' if len(values) > 1 else ''} {listed}{more}"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import pull
+from connector.checks.describe_crm import describe_what_is_used
 from connector.checks.mismatches import mismatches
 from connector.checks.schema_diff import Change, changes
 from connector.config.schema_lock import lock_path
@@ -54,15 +54,15 @@ class Drift:
         # The state at the last check: the mappings' version and the lock files' times; empty if a CRM did not answer.
         self._seen: tuple[object, ...] | None = None
 
-    async def follow(self) -> int:
-        """The step of its worker. At the start the CRMs are asked only if the lock files do not fit, later after a reload or pull."""
+    async def compare_if_changed(self) -> int:
+        """The step of a worker: compare after a reload or a pull; at the start only if the lock files do not fit."""
         if self._seen is None and not any(self._compare_with_locks().values()):
             self._seen = self._state()
         if self._seen != self._state():
-            await self.look()
+            await self.compare()
         return 0
 
-    async def look(self) -> None:
+    async def compare(self) -> None:
         """Ask every CRM now. One that does not answer keeps its alarm and is asked again within the hour."""
         rules = self._rules()
         self._seen = self._state()
@@ -70,7 +70,7 @@ class Drift:
         locks, broken = self._locks()
         for name, crm in self._crms.items():
             try:
-                pulled = await pull(self._clients[name], crm, wanted.get(name, []))
+                pulled = await describe_what_is_used(self._clients[name], crm, wanted.get(name, []))
             except ConnectorError as error:
                 self._seen = ()
                 if known := self._compare_with_locks()[name]:

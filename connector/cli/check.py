@@ -149,10 +149,10 @@ def _faulty_secrets(loaded: "LoadedConfig") -> Iterable[tuple[tuple[str | int, .
             yield where, "odd-secret", f"the {ref} {odd}"
         if where[0] == "notify":
             from connector.alarms.send import is_address  # noqa: PLC0415 - the same.
-            from connector.alarms.targets import no_address  # noqa: PLC0415 - the same.
+            from connector.alarms.targets import bad_address  # noqa: PLC0415 - the same.
 
             if not is_address(secret.strip()):
-                yield where, "no-address", no_address(ref)
+                yield where, "no-address", bad_address(ref)
 
 
 def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[str | int, ...], Any]]:
@@ -177,7 +177,7 @@ def _secrets(node: Any, where: tuple[str | int, ...]) -> Iterable[tuple[tuple[st
 async def _ask_crms(loaded: "LoadedConfig", rules: "Ruleset") -> list[Problem]:
     """Compare the needs of mappings and config with the CRMs' current objects."""
     from connector.checks.crm_requirements import needs  # noqa: PLC0415 - the same.
-    from connector.checks.describe_crm import pull  # noqa: PLC0415 - the same.
+    from connector.checks.describe_crm import describe_what_is_used  # noqa: PLC0415 - the same.
     from connector.checks.mismatches import mismatches  # noqa: PLC0415 - the same.
     from connector.config.yaml_document import read  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
@@ -193,7 +193,7 @@ async def _ask_crms(loaded: "LoadedConfig", rules: "Ruleset") -> list[Problem]:
     async with Transport() as transport:
         for name, crm in crms.items():
             try:
-                pulled = await pull(transport.client(crm.credentials), crm, wanted.get(name, []))
+                pulled = await describe_what_is_used(transport.client(crm.credentials), crm, wanted.get(name, []))
             except ConnectorError as error:
                 found.append(_live_problem(name, str(error)))
                 continue
@@ -255,17 +255,17 @@ async def _ask_providers(loaded: "LoadedConfig") -> list[Problem]:
         for name, provider in providers.items():
             if provider.keywords is None:
                 continue
-            in_mappings = looking.named_in_mappings(loaded.resolve_path(loaded.settings.mappings), name)
-            in_config = looking.named_in_config(loaded.path, name, provider.keywords)
+            in_mappings = looking.keywords_in_mappings(loaded.resolve_path(loaded.settings.mappings), name)
+            in_config = looking.keywords_in_config(loaded.path, name, provider.keywords)
             words = [one.word for one in (*in_mappings, *in_config)]
             if not words:
                 continue
             try:
-                there = await looking.look_up(transport.client(provider.credentials), provider.keywords, words)
+                there = await looking.keywords_by_word(transport.client(provider.credentials), provider.keywords, words)
             except ConnectorError as error:
                 found.append(_live_problem(name, str(error)))
                 continue
-            hook = looking.hook_of(loaded.settings.listen.public_url, name, provider.keywords.endpoint)
+            hook = looking.endpoint_address(loaded.settings.listen.public_url, name, provider.keywords.endpoint)
             now = datetime.now(UTC)
             needs_address = provider.keywords.needs_address
             found += with_file_paths(

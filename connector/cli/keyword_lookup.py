@@ -25,7 +25,7 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
 
     Raises Misused if there is no such provider, Unreachable if it does not respond, else ConnectorError.
     """
-    from connector.checks.keywords import hook_of  # noqa: PLC0415 - the same.
+    from connector.checks.keywords import endpoint_address  # noqa: PLC0415 - the same.
     from connector.delivery.http_client import Transport  # noqa: PLC0415 - the same.
     from connector.registry import build_providers  # noqa: PLC0415 - see the package's docstring.
 
@@ -44,7 +44,7 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
     async def run() -> Any:
         if api is None:
             return None
-        hook = hook_of(loaded.settings.listen.public_url, chosen.name, api.endpoint)
+        hook = endpoint_address(loaded.settings.listen.public_url, chosen.name, api.endpoint)
         async with Transport() as transport:
             return await ask(transport.client(chosen.credentials), api, hook)
 

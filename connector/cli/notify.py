@@ -72,7 +72,7 @@ def digest(ctx: click.Context, *, send: bool, as_json: bool) -> None:
 def _send_to_recipients(loaded: "LoadedConfig", message: "Message", *, digest: bool) -> dict[str, Any]:
     messenger, faults = _messenger(loaded)
     with waiting("sending"):
-        said = asyncio.run(messenger.tell_all(message, digest=digest))
+        said = asyncio.run(messenger.send_to_all(message, digest=digest))
     return {
         "ok": not faults and all(taken for _, taken in said),
         "recipients": [{"number": one.number, "service": one.service, "taken": taken} for one, taken in said],

@@ -5,7 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import Pulled, pull
+from connector.checks.describe_crm import Described, describe_what_is_used
 from connector.checks.schema_diff import changes
 from connector.cli.progress import progress
 from connector.cli.schema import OWN, own_schema_text, write_files
@@ -47,20 +47,20 @@ def _before(loaded: "LoadedConfig") -> "dict[str, CrmSchema]":
         return {}
 
 
-async def _describe_crms(loaded: "LoadedConfig", rules: "Ruleset") -> dict[str, Pulled]:
+async def _describe_crms(loaded: "LoadedConfig", rules: "Ruleset") -> dict[str, Described]:
     wanted = needs(rules)
-    described: dict[str, Pulled] = {}
+    described: dict[str, Described] = {}
     async with Transport() as transport:
         for name, crm in build_crms(loaded).items():
             some = wanted.get(name, [])
             names = ", ".join(one.object for one in some)
             with progress() as say:
                 say(f"asking {name} about {names}")
-                described[name] = await pull(transport.client(crm.credentials), crm, some)
+                described[name] = await describe_what_is_used(transport.client(crm.credentials), crm, some)
     return described
 
 
-def _pull_document(loaded: "LoadedConfig", pulled: Pulled, before: "CrmSchema | None") -> dict[str, Any]:
+def _pull_document(loaded: "LoadedConfig", pulled: Described, before: "CrmSchema | None") -> dict[str, Any]:
     schema = pulled.schema
     return {
         "crm": schema.crm,

@@ -16,7 +16,7 @@ SHORTEST = 12  # characters of a new password
 def password_hash(password: str, salt: bytes | None = None) -> str:
     """The line for `password_hash:` in the config. It takes a tenth of a second: call it in a thread."""
     salt = secrets.token_bytes(SALT_BYTES) if salt is None else salt
-    return f"scrypt:{COST}:{BLOCK}:{PARALLEL}:{_text(salt)}:{_text(_key(password, salt))}"
+    return f"scrypt:{COST}:{BLOCK}:{PARALLEL}:{_base64(salt)}:{_base64(_key(password, salt))}"
 
 
 # Compared with when there is no such user, so that the time of an answer does not tell who exists.
@@ -56,5 +56,5 @@ def _key(password: str, salt: bytes) -> bytes:
     return hashlib.scrypt(password.encode(), salt=salt, n=COST, r=BLOCK, p=PARALLEL, maxmem=MAX_MEMORY, dklen=KEY_BYTES)
 
 
-def _text(data: bytes) -> str:
+def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode()

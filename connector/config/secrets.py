@@ -87,17 +87,17 @@ def resolve(ref: SecretRef, base: Path, environ: Mapping[str, str] = os.environ)
         directory = environ.get(CREDENTIALS)
         if not directory:
             beside = base / BESIDE / ref.credential
-            if not _exists(beside):
+            if not _may_exist(beside):
                 raise SecretMissing(
                     f"the {ref} is not there, as ${CREDENTIALS} is not set and {beside} is no file: start the service by "
                     f"systemd with LoadCredential={ref.credential}:{beside}, or use file: instead"
                 )
-            return _plain(_read(beside, ref, private=True), ref)
+            return _without_line_end(_read(beside, ref, private=True), ref)
         # systemd protects its directory itself, and its files show the group bits of an access list.
         value = _read(Path(directory) / ref.credential, ref, private=False)
     else:
         value = _read(base / Path(ref.file or "").expanduser(), ref, private=True)
-    return _plain(value, ref)
+    return _without_line_end(value, ref)
 
 
 def oddities(secret: str, *, in_path: bool) -> list[str]:
@@ -120,7 +120,7 @@ def oddities(secret: str, *, in_path: bool) -> list[str]:
     return found
 
 
-def _exists(path: Path) -> bool:
+def _may_exist(path: Path) -> bool:
     """Whether this is a file, or one in a folder that only another user may open: reading it says so."""
     try:
         return path.is_file()
@@ -128,7 +128,7 @@ def _exists(path: Path) -> bool:
         return True
 
 
-def _plain(value: str, ref: SecretRef) -> SecretStr:
+def _without_line_end(value: str, ref: SecretRef) -> SecretStr:
     """The secret without the end of its line."""
     plain = value.removesuffix("\n").removesuffix("\r")
     if not plain.strip():

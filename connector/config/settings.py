@@ -95,7 +95,7 @@ def _proxy(text: str) -> str:
     return text
 
 
-def _loopback(host: str) -> str:
+def _loopback_only(host: str) -> str:
     try:
         inside = ip_address(host).is_loopback
     except ValueError:
@@ -206,13 +206,13 @@ class Admin(Strict):
 
     examples: ClassVar[Mapping[str, str]] = {"port": "8081"}
 
-    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(_loopback_only)] = "127.0.0.1"
     """A loopback address."""
     port: Port = 8081
     """The port to listen on."""
 
 
-def _another_port(admin: Admin, info: ValidationInfo) -> Admin:
+def _has_its_own_port(admin: Admin, info: ValidationInfo) -> Admin:
     listen = info.data.get("listen")
     if isinstance(listen, Listen) and listen.port == admin.port != 0 and listen.host in {admin.host, *ALL_ADDRESSES}:
         raise wrong(
@@ -265,7 +265,7 @@ class ConsentSettings(Strict):
     this much later than the opt-out before it."""
 
     @model_validator(mode="after")
-    def _one_name(self) -> Self:
+    def _has_one_name(self) -> Self:
         if {"max_people_per_poll", "max_commands_per_poll"} <= self.model_fields_set:
             raise wrong(
                 "two-names",
@@ -313,7 +313,7 @@ class Settings(Strict):
     """The database in which events are stored until the CRM has them."""
     listen: Listen = Listen()
     """Where providers call."""
-    admin: Annotated[Admin, AfterValidator(_another_port)] = Admin()
+    admin: Annotated[Admin, AfterValidator(_has_its_own_port)] = Admin()
     """The listener for operator commands, health checks and metrics."""
     console: Annotated[ConsoleSettings, AfterValidator(_proxies_are_known)] = ConsoleSettings()
     """The console: pages for administrators on the admin listener, at /console/."""
@@ -348,23 +348,23 @@ def config_model(providers: Any, crms: Any, sinks: Any) -> type[Settings]:
         __base__=Settings,
         __doc__="The config of the connector.",
         providers=(
-            _entries(providers),
+            _entries_by_name(providers),
             Field(description="The SMS providers, by a name of your choice.", min_length=1),
         ),
-        crm=(_entries(crms), Field(description="The CRMs, by a name of your choice.", min_length=1)),
+        crm=(_entries_by_name(crms), Field(description="The CRMs, by a name of your choice.", min_length=1)),
         sinks=(
-            _entries(sinks),
+            _entries_by_name(sinks),
             Field(description="Other systems that get results, by a name of your choice.", default_factory=dict),
         ),
     )
 
 
-def _entries(kinds: Any) -> Any:
+def _entries_by_name(kinds: Any) -> Any:
     name = Annotated[str, Field(pattern=NAME)]
-    return Annotated[dict[name, kinds], BeforeValidator(_named_types)]
+    return Annotated[dict[name, kinds], BeforeValidator(_with_default_types)]
 
 
-def _named_types(entries: object) -> object:
+def _with_default_types(entries: object) -> object:
     if not isinstance(entries, Mapping):
         return entries
     return {

@@ -17,7 +17,7 @@ OTHER_PROGRAMS = (
 )
 
 
-def unreadable(path: Path, error: OSError) -> tuple[str, str]:
+def why_unreadable(path: Path, error: OSError) -> tuple[str, str]:
     """Message and cure for a file that cannot be read."""
     if path.is_symlink() and error.errno in {errno.ENOENT, errno.ELOOP}:
         what = "leads to a file that is not there" if error.errno == errno.ENOENT else "leads back to itself"
@@ -35,7 +35,7 @@ def unreadable(path: Path, error: OSError) -> tuple[str, str]:
     )
 
 
-def no_text(data: bytes) -> tuple[str, str] | None:
+def why_not_text(data: bytes) -> tuple[str, str] | None:
     """Message and cure for a file of another program, by the bytes at its beginning."""
     for begin, what, cure in OTHER_PROGRAMS:
         if data.startswith(begin):

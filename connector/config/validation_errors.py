@@ -93,12 +93,12 @@ def problems_of(
             expected.setdefault(place, []).append(EXPECTED[kind])
             wanted = " or ".join(dict.fromkeys(expected[place]))
             verb = "are" if wanted == KEYS else "is"
-            code, message, cure = "wrong-type", f"{wanted} {verb} expected here", _example(kind, one, model)
+            code, message, cure = "wrong-type", f"{wanted} {verb} expected here", _type_cure(kind, one, model)
             cure = "" if len(expected[place]) > 1 else cure
         elif place in found:
             continue
         else:
-            code, message, cure = _words(kind, context, one, model, hint, own_field)
+            code, message, cure = _describe_error(kind, context, one, model, hint, own_field)
         found[place] = document.problem(path, code, message, cure, key=at_key)
     for (path, at_key), problem in [*found.items()]:
         if at_key and problem.code == "wrong-form":
@@ -147,7 +147,7 @@ def _value_at(value: Any, path: Loc) -> Any:
     return value
 
 
-def _words(
+def _describe_error(
     kind: str,
     context: Mapping[str, Any],
     error: Any,
@@ -174,15 +174,15 @@ def _words(
         return "unknown-type", f"`{tag}` is not a known type", cure
     if kind in LIMITS:
         example = _example_of_key(model, error["loc"])
-        limits = {name: _limit(one) for name, one in context.items()}
+        limits = {name: _limit_text(one) for name, one in context.items()}
         return "out-of-range", f"`{last}` {LIMITS[kind].format(**limits)}", f"such as {example}" if example else ""
     if kind == "string_pattern_mismatch":
-        return "wrong-form", *_form(context["pattern"], error["loc"], own_field)
+        return "wrong-form", *_wrong_form(context["pattern"], error["loc"], own_field)
     said = str(context["error"]) if kind == "value_error" else "this is not one of the allowed forms"
     return "wrong-value", said, "see the documentation of this key"
 
 
-def _limit(value: object) -> object:
+def _limit_text(value: object) -> object:
     """A limit as a person writes it. pydantic tells that of a time span as `datetime.timedelta(seconds=10)`."""
     if isinstance(value, str) and value.startswith("datetime.timedelta("):
         return duration_text(timedelta(**{unit: int(number) for unit, number in SPAN.findall(value)}))
@@ -198,7 +198,7 @@ def _meant_key(word: str, model: type[BaseModel], loc: Loc, hint: Hint) -> str:
     return hint(word, keys) or f"known: {', '.join(sorted(keys))}"
 
 
-def _form(pattern: str, loc: Loc, own_field: OwnField | None) -> tuple[str, str]:
+def _wrong_form(pattern: str, loc: Loc, own_field: OwnField | None) -> tuple[str, str]:
     """Message and cure for a text of the wrong form. A key is repeated, because no key is a secret."""
     key = str(loc[-2]) if loc[-1:] == ("[key]",) and len(loc) > 1 else ""
     message = f"`{key}` does not have the expected form" if key else "this text does not have the expected form"
@@ -212,25 +212,25 @@ def _form(pattern: str, loc: Loc, own_field: OwnField | None) -> tuple[str, str]
     return message, f"{hint}; perhaps {meant}" if known else hint
 
 
-def _example(kind: str, error: Any, model: type[BaseModel]) -> str:
-    """An example of the expected value, if the model has one."""
-    here = _at(model, error["loc"])
+def _type_cure(kind: str, error: Any, model: type[BaseModel]) -> str:
+    """The cure for a value of a wrong type: how to write it, with the model's example if it has one."""
+    here = _types_at(model, error["loc"])
     if kind in NUMBERS:
-        return _number(error["input"], model, error["loc"])
+        return _number_cure(error["input"], model, error["loc"])
     if kind in {"bool_type", "bool_parsing"}:
         return "write true or false, without quotes"
     if kind in {"list_type", "tuple_type"}:
-        inner = [one for annotation in here for found in _items(annotation) for one in _models(found)]
+        inner = [one for annotation in here for found in _item_types(annotation) for one in _models_of(found)]
         example = next((text for one in inner if (text := getattr(one, "example", ""))), "")
         if isinstance(error["input"], Mapping) and error["input"]:
             return f"put `- ` before `{next(iter(error['input']))}`; begin each item of the list with `- `"
         return f"write [{example or '…'}]"
-    example = next((text for found in here for one in _models(found) if (text := getattr(one, "example", ""))), "")
+    example = next((text for found in here for one in _models_of(found) if (text := getattr(one, "example", ""))), "")
     example = example or _example_of_key(model, error["loc"])
     return f"such as {example}" if example else ""
 
 
-def _number(value: Any, model: type[BaseModel], loc: Loc) -> str:
+def _number_cure(value: Any, model: type[BaseModel], loc: Loc) -> str:
     """The cure for a value that is no number: its own digits, if there is one number in it."""
     digits = DIGITS.findall(value) if isinstance(value, str) else []
     example = digits[0].replace(",", ".") if len(digits) == 1 else _example_of_key(model, loc) or "80"
@@ -249,13 +249,13 @@ def _example_of_key(model: type[BaseModel], loc: Loc) -> str:
     return ""
 
 
-def _items(annotation: Any) -> Iterator[Any]:
+def _item_types(annotation: Any) -> Iterator[Any]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in {list, tuple, frozenset}:
         yield arguments[0]
     elif origin in {Union, UnionType, Annotated}:
         for part in arguments:
-            yield from _items(part)
+            yield from _item_types(part)
 
 
 def _path(value: Any, loc: Loc) -> tuple[Loc, str | None]:
@@ -279,48 +279,48 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
 
 
 def _models_at(model: type[BaseModel], loc: Loc) -> list[type[BaseModel]]:
-    return [made for annotation in _at(model, loc) for made in _models(annotation)]
+    return [made for annotation in _types_at(model, loc) for made in _models_of(annotation)]
 
 
-def _at(model: type[BaseModel], loc: Loc) -> list[Any]:
+def _types_at(model: type[BaseModel], loc: Loc) -> list[Any]:
     """The types at this location; the nearest types above it if it leads nowhere."""
     here: list[Any] = [model]
     for step in loc:
-        below = [found for annotation in here for found in _below(annotation, step)]
+        below = [found for annotation in here for found in _types_below(annotation, step)]
         here = below or here
     return here
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+def _models_of(annotation: Any) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     elif get_origin(annotation) in {Union, UnionType, Annotated}:
         for part in get_args(annotation):
-            yield from _models(part)
+            yield from _models_of(part)
 
 
 def _aliases(model: type[BaseModel]) -> dict[str, FieldInfo]:
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def _below(annotation: Any, step: str | int) -> Iterator[Any]:
+def _types_below(annotation: Any, step: str | int) -> Iterator[Any]:
     """The types below a type at a key, an index, or a union's tag."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield from _below_model(annotation, str(step))
+        yield from _types_below_model(annotation, str(step))
     elif origin is Annotated:
         tags = [meta.tag for meta in arguments[1:] if isinstance(meta, Tag)]
-        yield from arguments[:1] if step in tags else _below(arguments[0], step)
+        yield from arguments[:1] if step in tags else _types_below(arguments[0], step)
     elif origin in {Union, UnionType}:
         tagged = [part for part in arguments if _has_tag(part, step)]
-        yield from tagged or (found for part in arguments for found in _below(part, step))
+        yield from tagged or (found for part in arguments for found in _types_below(part, step))
     elif origin in {dict, Mapping} and isinstance(step, str):
         yield arguments[1]
     elif origin in {list, tuple, frozenset} and isinstance(step, int):
         yield arguments[0]
 
 
-def _below_model(model: type[BaseModel], key: str) -> Iterator[Any]:
+def _types_below_model(model: type[BaseModel], key: str) -> Iterator[Any]:
     field = _aliases(model).get(key)
     if field is not None:
         yield field.annotation

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from connector.config.unusable_files import SAVE_AS_UTF8, no_text, unreadable
+from connector.config.unusable_files import SAVE_AS_UTF8, why_not_text, why_unreadable
 from connector.config.yaml_errors import merge_marks, odd_blank, odd_blank_words, syntax_problem
-from connector.config.yaml_scalars import plain
+from connector.config.yaml_scalars import scalar_value
 from connector.model.problem import Position, Problem, ProblemsFound, Severity
 
 MAX_BYTES = 1024 * 1024  # a mapping of this size has 20,000 lines; more is a mistake or an attack
@@ -94,7 +94,7 @@ def read(path: Path, name: str | None = None) -> Document:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        message, hint = unreadable(path, error)
+        message, hint = why_unreadable(path, error)
         problem = Problem(file=shown, position=None, code="unreadable-file", message=message, hint=hint)
         raise ProblemsFound([problem]) from error
     return _parse_once(data, shown)
@@ -186,7 +186,7 @@ class _Reader:
             raise ProblemsFound(self.problems)
         if isinstance(text, str):
             return text.removeprefix("\ufeff")
-        if (other := no_text(text)) is not None:
+        if (other := why_not_text(text)) is not None:
             self.add(_mark(""), "encoding", *other)
             raise ProblemsFound(self.problems)
         try:
@@ -272,7 +272,7 @@ class _Reader:
             )
         if not written:
             self.blanks.add(path)
-        return plain(written)
+        return scalar_value(written)
 
     def _check_quotes(self, node: yaml.ScalarNode, path: Where) -> None:
         """Warn about curly quotes, which word processors and phones make of straight ones. YAML takes them as part of the text."""

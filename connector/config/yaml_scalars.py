@@ -12,7 +12,7 @@ CONSTANTS = {
 }
 
 
-def plain(written: str) -> str | int | float | bool | None:
+def scalar_value(written: str) -> str | int | float | bool | None:
     """The value of an unquoted word.
 
     A sign `+`, a leading zero, `_`, `:`, an exponent and a date make it text, and so do YAML 1.1's `NO` and `on`:

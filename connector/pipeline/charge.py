@@ -12,7 +12,7 @@ from functools import partial
 from msgspec.structs import replace
 
 from connector.charging import checks
-from connector.charging.calendar import RESTORED, due
+from connector.charging.calendar import RESTORED, due_periods
 from connector.charging.results import conclude
 from connector.delivery.channels import OpenAlarms
 from connector.delivery.retry import Policy, backoff
@@ -74,7 +74,7 @@ def new_charges(
     restored = store.restored
     restored_on = restored.restored_at.astimezone(rules.zone).date() if restored else None
     since = control.since or today
-    found = [new for one in page for new in due(one, rules, since=since, today=today, restored=restored_on)]
+    found = [new for one in page for new in due_periods(one, rules, since=since, today=today, restored=restored_on)]
     return found, page[-1].id if len(page) == PAGE else None
 
 
@@ -167,7 +167,7 @@ class ChargeRunner:
                 return None
             size = sum(not one.skipped for one in await self._due_charges(today, control))
             last, previous = runs.last_with_charges(self._provider), runs.newest_begun(self._provider)
-            why = checks.hold(size, last, previous, today, self._rules, control)
+            why = checks.why_run_waits(size, last, previous, today, self._rules, control)
             state = RunState.WAITING if why else RunState.APPROVED
             run = Run(provider=self._provider, day=today, size=size, state=state, why=why)
             await runs.make(run)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from connector.charging.calendar import began_on, due, due_day, next_period
+from connector.charging.calendar import began_on, due_day, due_periods, next_period
 from connector.charging.checks import is_open
 from connector.model.charge import Agreement, ChargeRules, Recurring
 from connector.model.consent import Decision, Scope, Subscription
@@ -56,7 +56,7 @@ def noon(day):
 
 
 def found(began, today, *, since=date(2000, 1, 1), day=None, **more):
-    return list(due(agreement(noon(began), **more), rules(day), since=since, today=today))
+    return list(due_periods(agreement(noon(began), **more), rules(day), since=since, today=today))
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,9 @@ def test_a_year_has_twelve_periods():
 
 def test_the_due_day_is_a_day_of_the_donors_time_zone():
     late_evening = datetime(2026, 1, 9, 23, 30, tzinfo=UTC)  # the 10th in Oslo
-    (charge,) = due(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 10))
+    (charge,) = due_periods(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 10))
     assert charge.due_day == date(2026, 2, 10)
-    assert list(due(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 9))) == []
+    assert list(due_periods(agreement(late_evening), rules(), since=date(2026, 1, 1), today=date(2026, 2, 9))) == []
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_only_the_newest_of_several_missed_periods_is_charged():
 
 def test_a_charge_is_never_sent_on_the_day_of_the_next_period():
     (charge,) = list(
-        due(agreement(noon(date(2026, 1, 10))), rules(late=40), since=date(2026, 2, 1), today=date(2026, 2, 10))
+        due_periods(agreement(noon(date(2026, 1, 10))), rules(late=40), since=date(2026, 2, 1), today=date(2026, 2, 10))
     )
     assert charge.last_day == date(2026, 3, 9)
 
@@ -200,7 +200,7 @@ def test_nothing_is_due_twice_and_nothing_after_the_end():
 
 
 def test_charges_due_before_a_restore_are_in_doubt():
-    charges = due(
+    charges = due_periods(
         agreement(noon(date(2026, 1, 10))),
         rules(),
         since=date(2026, 1, 1),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from connector.charging.calendar import due
+from connector.charging.calendar import due_periods
 from connector.cli.demo.messagecloud import OSLO, joined_last_month
 from connector.model.charge import Agreement, ChargeRules, Recurring
 from connector.model.consent import Decision, Scope, Subscription
@@ -59,5 +59,5 @@ def test_a_charge_of_the_demo_is_due_on_each_day_of_a_year(year):
             event_id=1,
             began_at=new.began_at,
         )
-        (charge,) = due(begun, RULES, since=day, today=day)
+        (charge,) = due_periods(begun, RULES, since=day, today=day)
         assert (charge.due_day, charge.skipped, charge.in_doubt) == (day, "", ""), day

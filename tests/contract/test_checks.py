@@ -5,8 +5,8 @@ from contract.crms import CRMS, MADE_UP
 from flow.world import SECRETS, config_of
 
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import pull
-from connector.checks.mismatches import mismatches, missing
+from connector.checks.describe_crm import describe_what_is_used
+from connector.checks.mismatches import mismatches, missing_in_crm
 from connector.config.yaml_document import read
 from connector.delivery.http_client import Transport
 from connector.model.problem import ProblemsFound
@@ -33,9 +33,9 @@ async def asked(tmp_path, monkeypatch):
             loaded = load_config(path, crm.types)
             rules, built = load_rules(loaded), build_crms(loaded)[crm.name]
             http = transport.client(built.credentials)
-            pulled = await pull(http, built, needs(rules)[crm.name])
+            pulled = await describe_what_is_used(http, built, needs(rules)[crm.name])
             found = mismatches(rules, read(path), built, pulled.schema).errors
-            return found, await missing(http, built, rules, read(path))
+            return found, await missing_in_crm(http, built, rules, read(path))
 
     return ask
 

@@ -7,7 +7,7 @@ from flow.world import ROOT
 
 from connector.checks.consent_fields import consent_problems
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import pull
+from connector.checks.describe_crm import describe_what_is_used
 from connector.config.yaml_document import read
 from connector.delivery.http_client import Transport
 from connector.mapping.compile.ruleset import load_mappings
@@ -54,7 +54,7 @@ async def test_a_set_fits_its_org_and_keeps_its_own_examples(name, tmp_path, mon
         loaded = load_config(tmp_path / "config.yaml")
         rules = load_mappings(mappings, mapping_context(loaded))
         crm = build_crms(loaded)["dynamics"]
-        pulled = await pull(http.client(crm.credentials), crm, needs(rules)["dynamics"])
+        pulled = await describe_what_is_used(http.client(crm.credentials), crm, needs(rules)["dynamics"])
     assert rules.warnings == ()
     assert [(one.name, one.differences) for one in run_rule_tests(rules) if one.differences] == []
     assert pulled.absent == ()

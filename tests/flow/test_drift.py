@@ -9,7 +9,7 @@ from flow.world import a_world
 
 from connector.application import SCHEMA_DRIFT_WORKER
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import pull
+from connector.checks.describe_crm import describe_what_is_used
 from connector.checks.schema_drift import COMPARED, KIND, NOT_COMPARED
 from connector.config.schema_lock import lock_path, lock_text
 from connector.model.problem import ProblemsFound
@@ -37,7 +37,7 @@ async def pulled(world):
     """What `connector schema pull` does, by the running daemon's own client."""
     name = world.crm.name
     wanted = needs(world.app.pipeline.rules)[name]
-    made = await pull(world.app.clients[name], world.app.crms[name], wanted)
+    made = await describe_what_is_used(world.app.clients[name], world.app.crms[name], wanted)
     path = lock_path(world.base / "schema", name)
     path.parent.mkdir(exist_ok=True)
     path.write_text(lock_text(made.schema), encoding="utf-8")

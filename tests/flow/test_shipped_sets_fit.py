@@ -6,7 +6,7 @@ from flow.world import CONFIG, a_world
 
 from connector.checks.consent_fields import consent_problems
 from connector.checks.crm_requirements import needs
-from connector.checks.describe_crm import pull
+from connector.checks.describe_crm import describe_what_is_used
 from connector.config.yaml_document import read
 from connector.delivery.http_client import Transport
 from connector.mapping.compile.ruleset import load_mappings
@@ -20,7 +20,7 @@ async def test_each_shipped_set_fits_its_org(name, tmp_path, secrets):
         loaded = load_config(tmp_path / "config.yaml")
         rules = load_mappings(mappings, mapping_context(loaded))
         crm = build_crms(loaded)["salesforce"]
-        pulled = await pull(http.client(crm.credentials), crm, needs(rules)["salesforce"])
+        pulled = await describe_what_is_used(http.client(crm.credentials), crm, needs(rules)["salesforce"])
     assert pulled.absent == ()
     schemas = {"salesforce": pulled.schema}
     assert [str(one) for one in rules.misfits(schemas)] == []
@@ -44,7 +44,7 @@ async def test_each_amount_of_a_set_has_an_optional_line_for_its_currency(name, 
         in_several_currencies(mappings)
         after = load_mappings(mappings, mapping_context(loaded))
         crm = build_crms(loaded)["salesforce"]
-        pulled = await pull(http.client(crm.credentials), crm, needs(before)["salesforce"])
+        pulled = await describe_what_is_used(http.client(crm.credentials), crm, needs(before)["salesforce"])
         emitted = {one.code for one in before.misfits({"salesforce": pulled.schema})}
         assert emitted == {"no-currency"}
         assert [str(one) for one in after.misfits({"salesforce": pulled.schema})] == []

@@ -71,7 +71,7 @@ def setup(
 async def _set_up(
     setup: "Setup", named: tuple[str | None, str | None], *, dry_run: bool, yes: bool, quiet: bool
 ) -> dict[str, Any]:
-    from connector.checks.mismatches import missing  # noqa: PLC0415 - see the package's docstring.
+    from connector.checks.mismatches import missing_in_crm  # noqa: PLC0415 - see the package's docstring.
     from connector.crm.dynamics.setup.create import Creator  # noqa: PLC0415 - the same.
     from connector.crm.dynamics.setup.survey import survey  # noqa: PLC0415 - the same.
 
@@ -91,7 +91,7 @@ async def _set_up(
                 document["keys"] = await Creator(work.web, report=say).create(found, work.wanted)
             document["changed"] = True
             document["ok"] = document["ok"] and "Failed" not in document["keys"].values()
-        document["lacks"] = await missing(work.as_application, work.crm, work.rules, work.config)
+        document["lacks"] = await missing_in_crm(work.as_application, work.crm, work.rules, work.config)
     return document
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connector.checks.crm_requirements import needs
-from connector.checks.mismatches import missing
+from connector.checks.mismatches import missing_in_crm
 from connector.cli.orgs import administrator_of, chosen_org
 from connector.cli.setup import load_rules
 from connector.config.yaml_document import Document, read
@@ -89,7 +89,7 @@ class OrgSetup:
 
     async def lacks(self) -> list[str]:
         """What the mappings still need in the org, seen as the integration user."""
-        return await missing(self.as_integration, self.role, self.rules, self.config)
+        return await missing_in_crm(self.as_integration, self.role, self.rules, self.config)
 
     async def _granted(self, name: str) -> permissions.Granted:
         return await permissions.granted(self._administered, name, self.user)
