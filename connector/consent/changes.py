@@ -42,7 +42,12 @@ class Change:
 
 
 def same_value(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
-    """Whether two values are equal to the CRM: numbers by value, times by the second, blank text and null alike."""
+    """Whether two values are equal to the CRM: numbers by value, times by the second, blank text and null alike.
+
+    A text field shows a number or yes/no that we wrote as a text, and so does a choice.
+    """
+    if one is not None and other is not None and isinstance(one, str) is not isinstance(other, str):
+        return _is_text_of(one, other) if isinstance(one, str) else _is_text_of(other, one)
     if isinstance(one, bool) or isinstance(other, bool):
         return bool(one) is bool(other) if _is_flag_value(one) and _is_flag_value(other) else False
     if isinstance(one, int | float | Decimal) and isinstance(other, int | float | Decimal):
@@ -51,6 +56,16 @@ def same_value(one: Any, other: Any, traits: CrmTraits = PLAIN) -> bool:
     if texts and (_same_time(one, other) or traits.full_id(one) == traits.full_id(other)):
         return True
     return bool(_trimmed(one) == _trimmed(other))
+
+
+def _is_text_of(shown: str, value: Any) -> bool:
+    """Whether a text is that of a number or of yes/no."""
+    if isinstance(value, bool):
+        return shown.strip().casefold() == str(value).casefold()
+    try:
+        return Decimal(shown.strip()) == Decimal(str(value))
+    except ArithmeticError:
+        return False
 
 
 def may_differ(shown: Any, known: Any, traits: CrmTraits) -> bool:
@@ -137,6 +152,8 @@ def compare(
 
     If no feed has shown the record's number yet, it is compared with the number by which our last write found the
     record.
+
+    A flag is taken back only if it meant opted out before: a new record with any other value takes nothing back.
     """
     before = shadow or {}
     if consent is not None and consent.phone and consent.phone not in before and last_write.person:
@@ -151,15 +168,20 @@ def compare(
             and _stored_in_another_form(last_write.unseen[name], row.get(name), by_us=by_us is not False)
         )
     )
+    if consent is not None and shadow is None and by_us is False and _is_born_opted_out(row, consent, fields, in_doubt):
+        changed = tuple(dict.fromkeys((*changed, consent.flag)))
     if changed and consent is not None:
         changed = compare_number(changed, row, before, in_doubt=in_doubt, consent=consent, numbers=numbers)
     if not changed:
         return Change()
     opted_out = consent is not None and is_opted_out(row, consent)
+    was_opted_out = consent is not None and is_opted_out(before, consent)
     rewritten = Verdict.NONE
     unclear: tuple[str, ...] = ()
     if consent is not None and consent.flag in changed:
-        rewritten = _rewritten_by_automation(consent.flag, last_write, opted_out=opted_out, by_us=by_us)
+        rewritten = _rewritten_by_automation(
+            consent, last_write, row.get(consent.flag), opted_out=opted_out, was_opted_out=was_opted_out, by_us=by_us
+        )
         if rewritten is not Verdict.NONE:
             changed = tuple(name for name in changed if name != consent.flag)
     if by_us:
@@ -170,7 +192,7 @@ def compare(
     if not changed or consent is None:
         return Change(fields=changed, rewritten=rewritten, unclear=unclear)
     verdict = Verdict.NONE
-    if consent.flag in changed:
+    if consent.flag in changed and (opted_out or was_opted_out):
         verdict = Verdict.OPT_OUT if opted_out else Verdict.OPT_IN
     return Change(
         fields=changed,
@@ -181,9 +203,29 @@ def compare(
     )
 
 
-def _rewritten_by_automation(flag: str, last_write: LastWrite, *, opted_out: bool, by_us: bool | None) -> Verdict:
+def _is_born_opted_out(
+    row: Mapping[str, Any], consent: ConsentFields, fields: Collection[str], in_doubt: Mapping[str, Collection[Any]]
+) -> bool:
+    """Whether a new record is opted out by a value that is otherwise like none, such as an empty checkbox "may be called"."""
+    flag = row.get(consent.flag)
+    ours = any(same_value(flag, value) for value in in_doubt.get(consent.flag, ()))
+    return consent.flag in fields and is_opted_out(row, consent) and not ours
+
+
+def _rewritten_by_automation(
+    consent: ConsentFields,
+    last_write: LastWrite,
+    shown: Any,
+    *,
+    opted_out: bool,
+    was_opted_out: bool,
+    by_us: bool | None,
+) -> Verdict:
     """What the CRM's automation made of a flag that we wrote. NONE if a person may have changed it."""
-    if by_us and flag in last_write.fields:
+    flag = consent.flag
+    if was_opted_out and shown is None and isinstance(consent.opted_out, bool):
+        return Verdict.OPT_IN  # nobody can empty a checkbox: our user may not read it any more
+    if by_us and flag in last_write.fields and opted_out is not was_opted_out:
         return Verdict.OPT_OUT if opted_out else Verdict.OPT_IN
     # A person in the CRM cannot have decided about an opt-out that the CRM has never shown.
     return Verdict.OPT_IN if flag in last_write.unseen and not opted_out else Verdict.NONE
@@ -238,9 +280,11 @@ def compare_number(
 
 
 def is_opted_out(fields: Mapping[str, Any], consent: ConsentFields) -> bool:
-    """Whether the record's flag means opted out."""
-    value = fields.get(consent.flag)
-    return value is not None and same_value(value, consent.opted_out)
+    """Whether the record's flag means opted out. CRMs compare choices without letter case."""
+    value, out = fields.get(consent.flag), consent.opted_out
+    if isinstance(value, str) and isinstance(out, str):
+        return value.strip().casefold() == out.strip().casefold()
+    return value is not None and same_value(value, out)
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,9 @@ def choose(match: Match, same_number_records: Sequence[Candidate]) -> Candidate 
 
 
 def same(one: object, other: object) -> bool:
-    """Whether two values of a flag are equal: picklist values are compared without letter case."""
-    if isinstance(one, str) and isinstance(other, str):
-        return one.casefold() == other.casefold()
+    """Whether two values of a flag are equal: picklist values are compared without letter case, and numbers as their text."""
+    if one is not None and other is not None and (isinstance(one, str) or isinstance(other, str)):
+        return str(one).casefold() == str(other).casefold()
     return one == other
 
 

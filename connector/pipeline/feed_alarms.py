@@ -22,7 +22,10 @@ def flags_rewritten(channel: FeedChannel, kept: PageKept) -> list[Alarm]:
             message = (
                 f"automation of {feed.crm} undoes opt-outs: it cleared {flag} of {named} in our save, or right after it"
             )
-            cure = f"find the flow, trigger or rule that clears {flag}, then set {flag} again: `connector status` lists the records"
+            cure = (
+                f"find the flow, trigger or rule that clears {flag}, and make sure that our user may read {flag}; then set {flag} "
+                "again: `connector status` lists the records"
+            )
         else:
             message = f"automation of {feed.crm} set {flag} of {named} again when we cleared it for a donor who joined"
             cure = f"find the flow, trigger or rule that sets {flag}, then clear {flag}; to opt the donor out, then set it again"

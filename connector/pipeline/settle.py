@@ -210,6 +210,8 @@ def _shadow(
         for name, value in write.create.items()
         if name in watched and name not in fields and not write.consent_only
     }
+    if outcome.created and consent and consent.opted_out is False and consent.flag in watched:
+        otherwise.setdefault(consent.flag, False)  # a new record's checkbox is empty, which no person has decided
     return ShadowWrite(
         crm=write.sink,
         object=write.object,

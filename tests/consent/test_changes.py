@@ -40,6 +40,11 @@ def held(row, shadow, in_doubt=None):
         ("T", "TT", False),
         ("Ås ", "Ås", True),
         (" ", None, True),
+        ("3", 3, True),
+        ("100.0", 100, True),
+        ("abc", 3, False),
+        ("true", True, True),
+        ("No", False, False),
     ],
 )
 def test_values_are_compared_by_meaning(one, other, same):
@@ -54,6 +59,23 @@ def test_a_row_equal_to_its_shadow_is_no_change():
 def test_setting_the_flag_is_an_opt_out_and_clearing_it_an_opt_in():
     assert held({"Out": True}, {"Out": False}).verdict is Verdict.OPT_OUT
     assert held({"Out": False}, {"Out": True}).verdict is Verdict.OPT_IN
+
+
+def test_an_emptied_checkbox_is_no_opt_in_of_a_person():
+    """A CRM shows a field as empty that our user may not read."""
+    change = held({"Out": None}, {"Out": True})
+    assert (change.verdict, change.rewritten) == (Verdict.NONE, Verdict.OPT_IN)
+
+
+@pytest.mark.parametrize(("before", "now"), [(None, "In"), ("In", "Unknown"), ("Unknown", None)])
+def test_a_choice_that_did_not_mean_opted_out_takes_nothing_back(before, now):
+    consent = ConsentFields(object="Contact", flag="Out", opted_out="Out")
+    assert compare({"Out": now}, {"Out": before}, fields=["Out"], in_doubt={}, consent=consent).verdict is Verdict.NONE
+
+
+def test_a_choice_means_opted_out_in_any_letter_case():
+    consent = ConsentFields(object="Contact", flag="Out", opted_out="stop")
+    assert compare({"Out": "Stop"}, None, fields=["Out"], in_doubt={}, consent=consent).verdict is Verdict.OPT_OUT
 
 
 def test_a_new_record_with_the_flag_set_is_an_opt_out():
