@@ -74,9 +74,16 @@ def merges_in(
 
 
 def values_taken_over(
-    merges: Iterable[Merge], consent: ConsentFields | None, number: Callable[[Mapping[str, Any]], Phone | None]
+    merges: Iterable[Merge],
+    consent: ConsentFields | None,
+    number: Callable[[Mapping[str, Any]], Phone | None],
+    opted_out: Callable[[str], bool],
 ) -> dict[str, dict[str, list[Any]]]:
-    """By kept record and field: values that are no change there, because a merged record with the same number had them."""
+    """By kept record and field: values that are no change there, because a merged record with the same number had them.
+
+    `number` gives the number of a record. `opted_out` says whether the person with a number (E.164) has opted out: the
+    flag of somebody who has joined since is a change, because whoever merged the records has chosen it.
+    """
     known: dict[str, dict[str, list[Any]]] = {}
     for merge in merges:
         if merge.kept is None or merge.before is None:
@@ -85,7 +92,11 @@ def values_taken_over(
         if mine is None or mine != theirs:
             continue
         for name, value in merge.before.items():
-            if consent is None or name != consent.flag or is_opted_out(merge.before, consent):
+            if (
+                consent is None
+                or name != consent.flag
+                or (is_opted_out(merge.before, consent) and opted_out(mine.e164))
+            ):
                 known.setdefault(merge.kept_id, {}).setdefault(name, []).append(value)
     return known
 

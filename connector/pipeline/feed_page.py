@@ -132,7 +132,10 @@ def read_page(
         shadows=known,
         under_way=_as_sent(seen, consent),
         numbers=asked.numbers,
-        unchanged_values={**values_taken_over(merges, consent, found.number), **_shown_again(rows, seen, consent)},
+        unchanged_values={
+            **values_taken_over(merges, consent, found.number, seen.opted_out),
+            **_shown_again(rows, seen, consent),
+        },
         in_review={merge.kept_id for merge, _ in lost_opt_outs}
         | {row.record_id for row in missing_writes if consent and not is_opted_out(row.fields, consent)},
         last_writes=last_writes,
@@ -213,8 +216,10 @@ def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:
 def _as_sent(seen: Seen, consent: ConsentFields | None) -> list[RecordWrite]:
     """Our writes that are under way or may have been done, as they were sent."""
     return [
-        with_flag_at_creation(write, consent) if opted_out and consent is not None else write
-        for write, opted_out in seen.in_doubt
+        with_flag_at_creation(write, consent)
+        if consent is not None and write.may_create and seen.opted_out(lane)
+        else write
+        for lane, write in seen.in_doubt
     ]
 
 

@@ -4,13 +4,14 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from connector.consent.ledger_state import fold_ledger
 from connector.model.operation import RecordWrite
 from connector.store.change_notices import Pointer, looked, point, pointed
 from connector.store.consents import read_ledger, restored, take_back
 from connector.store.gone_records import Gone, mark_deleted, merged_numbers
-from connector.store.inbox import Arrival, Entry, Kept, add, arrival
+from connector.store.inbox import Arrival, Entry, Kept, add, arrival, undecided_opt_outs
 from connector.store.outbox import in_doubt_writes
 from connector.store.records import (
     KnownRecord,
@@ -33,8 +34,10 @@ class Seen:
     pointed: frozenset[str]  # record ids of which a change notice has come
     # Records of which nothing is known because a person was forgotten, and whether each said "opted out" then.
     erased: Mapping[str, bool]
-    # Our writes that are under way, or may have been done, each with whether a record that it makes gets the opt-out flag.
-    in_doubt: tuple[tuple[RecordWrite, bool], ...]
+    # Our writes that are under way, or may have been done, each with its lane.
+    in_doubt: tuple[tuple[str, RecordWrite], ...]
+    # Whether the person with this number (E.164) has opted out, or an opt-out of theirs in the CRM is not decided yet.
+    opted_out: Callable[[str], bool]
     # By record id: the numbers (E.164) of the records that were merged into it.
     merged_numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -127,16 +130,16 @@ def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
         records=records,
         erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
         pointed=pointed(connection, crm, name, record_ids),
-        in_doubt=_in_doubt(connection, crm, name),
+        in_doubt=in_doubt_writes(connection, crm, name),
+        opted_out=partial(_opted_out, connection, crm),
         merged_numbers=merged_numbers(connection, crm, name, record_ids),
     )
 
 
-def _in_doubt(connection: sqlite3.Connection, crm: str, name: str) -> tuple[tuple[RecordWrite, bool], ...]:
-    writes = in_doubt_writes(connection, crm, name)
-    creating = {lane for lane, write in writes if write.may_create}
-    opted_out = {lane for lane in creating if fold_ledger(read_ledger(connection, lane)).out}
-    return tuple((write, lane in opted_out) for lane, write in writes)
+def _opted_out(connection: sqlite3.Connection, crm: str, number: str) -> bool:
+    if fold_ledger(read_ledger(connection, number)).out:
+        return True
+    return bool(undecided_opt_outs(connection, crm, [number], after=0))
 
 
 def _keep(connection: sqlite3.Connection, brought: Arrival) -> tuple[Kept, ...]:

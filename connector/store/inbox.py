@@ -302,6 +302,17 @@ class EventKind(Struct, frozen=True, kw_only=True):
     detail: str | None
 
 
+def undecided_opt_outs(
+    connection: sqlite3.Connection, crm: str, numbers: Sequence[str], *, after: int
+) -> dict[str, int]:
+    """The same as Inbox.undecided_opt_outs(), for callers inside the writer."""
+    found: dict[str, int] = {}
+    question = {"crm": crm, "numbers": as_list(numbers), "after": after}
+    for number, event_id in connection.execute(UNDECIDED, question):
+        found[number] = max(event_id, found.get(number, 0))
+    return found
+
+
 class Inbox:
     """Reads and writes the inbox. Its reads are short and use the reader directly."""
 
@@ -389,12 +400,7 @@ class Inbox:
 
         Only events with an id above `after` are looked at.
         """
-        found: dict[str, int] = {}
-        for number, event_id in self._reader.execute(
-            UNDECIDED, {"crm": crm, "numbers": as_list(numbers), "after": after}
-        ):
-            found[number] = max(event_id, found.get(number, 0))
-        return found
+        return undecided_opt_outs(self._reader, crm, numbers, after=after)
 
     def counts(self) -> dict[EventState, int]:
         """All events ever received, by their current state; deleted events count in their last state."""

@@ -67,18 +67,25 @@ def test_values_of_a_merged_record_with_the_same_number_are_no_change_except_a_c
     shadows = {"L": {"Mobile": ONE, "Out": False, "Amount": 5}, "M": {"Mobile": ONE, "Out": True, "Amount": 7}}
     gone = [row("L", into="K"), row("M", into="K")]
     merges = merges_in(gone, [row("K", Mobile=ONE, Out=True)], shadows)
-    assert values_taken_over(merges, CONSENT, number) == {"K": {"Mobile": [ONE, ONE], "Out": [True], "Amount": [5, 7]}}
+    assert values_taken_over(merges, CONSENT, number, lambda _: True) == {
+        "K": {"Mobile": [ONE, ONE], "Out": [True], "Amount": [5, 7]}
+    }
+
+
+def test_the_flag_of_a_merged_record_is_a_change_if_the_person_has_joined_since():
+    merges = merges_in([row("L", into="K")], [row("K", Mobile=ONE, Out=True)], {"L": {"Mobile": ONE, "Out": True}})
+    assert values_taken_over(merges, CONSENT, number, lambda _: False) == {"K": {"Mobile": [ONE]}}
 
 
 @pytest.mark.parametrize("mobile", [TWO, None])
 def test_values_of_a_merged_record_with_another_number_are_changes(mobile):
     merges = merges_in([row("L", into="K")], [row("K", Mobile=ONE)], {"L": {"Mobile": mobile, "Out": True}})
-    assert values_taken_over(merges, CONSENT, number) == {}
+    assert values_taken_over(merges, CONSENT, number, lambda _: True) == {}
 
 
 def test_if_no_poll_has_shown_the_merged_record_all_its_values_are_changes():
     merges = merges_in([row("L", into="K", Mobile=ONE, Out=True)], [row("K", Mobile=ONE, Out=True)], {})
-    assert values_taken_over(merges, CONSENT, number) == {}
+    assert values_taken_over(merges, CONSENT, number, lambda _: True) == {}
 
 
 def test_the_review_of_a_merge_has_one_key_however_often_it_is_shown():

@@ -176,7 +176,7 @@ class Schedule(Story):
     def clearing(self, number):
         """Whether a write that takes back the opt-out of this number is on its way."""
         seen = self.world.app.store.following.seen(self.world.crm.name, self.world.crm.named("contact"), [])
-        return any(write.clears_flag and write.key == self.world.crm.key(number) for write, _ in seen.in_doubt)
+        return any(write.clears_flag and write.key == self.world.crm.key(number) for _, write in seen.in_doubt)
 
     async def price(self):
         if row := await self.someone():
@@ -205,7 +205,7 @@ class Schedule(Story):
         winner, loser = self.dice.choice(pairs)
         chosen = [name for name in ("opted_out", "sms_key", "amount") if self.dice.random() < 0.4]
         fields = {name: loser[name] for name in chosen if loser[name] is not None}
-        self.choose(winner["mobile"], fields)
+        self.choose(winner, fields)
         unseen = [one for one in (winner, loser) if one["opted_out"] and not self.seen_out(one)]
         if unseen and not fields.get("opted_out", winner["opted_out"]):
             # Nobody can know that the flag was ever set.
@@ -217,15 +217,18 @@ class Schedule(Story):
             self.saved(self.in_one_form(before)[0], fields)
         return None
 
-    def choose(self, number, fields):
+    def choose(self, winner, fields):
         """Who merges chooses what the page showed them. Where the connector has written since, that is a new value of theirs."""
+        number = winner["mobile"]
         amount = fields.get("amount")
         if amount is not None:
             self.prices[number] += 1  # even the reported amount, where the kept record has another one
             if amount != self.turns[number] * STEP:
                 self.chosen.setdefault(number, set()).add(amount)
-        if fields.get("opted_out") and number in self.joining:
+        if fields.get("opted_out") and not winner["opted_out"] and self.said_out.get(number) is not True:
+            # If the donor has joined since, who chooses the flag opts them out again.
             self.ticks[number] += 1
+            self.said_out[number] = None
 
     def seen_out(self, row):
         shadow = self.world.shadow(row["id"])

@@ -80,6 +80,20 @@ async def test_a_flag_that_moves_to_the_kept_contact_is_not_sent_to_the_provider
     assert len(await world.orders()) > len(before)
 
 
+async def test_a_flag_that_moves_to_the_contact_of_a_donor_who_has_joined_again_is_an_opt_out(world):
+    out = await someone(world)
+    await world.person(id=out, opted_out=True)
+    await world.poll()
+    before = await world.orders()
+    await world.phone(DONOR, "KATT")
+    await world.poll()
+    kept = next(one["id"] for one in await world.records() if one["sms_key"] and one["id"] != out)
+    assert await world.flag(kept) is False
+    await world.merge(kept, out, opted_out=True)
+    await world.poll()
+    assert [one["action"] for one in (await world.orders())[len(before) :]] == ["unsubscribe"]
+
+
 async def test_a_number_that_is_opted_out_by_a_merge_is_sent_to_the_provider(world):
     out = await opted_out(world)
     kept = await joined(world, OTHER)

@@ -311,7 +311,7 @@ async def test_units_in_doubt_that_were_sent_together_are_claimed_together(scene
 
 
 def in_doubt(scene, name="Contact"):
-    return [write for write, _ in scene.store.following.seen(CRM, name, []).in_doubt]
+    return [write for _, write in scene.store.following.seen(CRM, name, []).in_doubt]
 
 
 async def test_claimed_writes_and_writes_in_doubt_are_listed(scene):

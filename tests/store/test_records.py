@@ -166,7 +166,7 @@ async def test_a_page_is_compared_with_known_values_and_stored_with_its_cursor(s
 
     assert await follow(scene.store, decide, records=["003A", "003B"]) == (Kept(2, False),)
     assert known[0].records["003A"].fields == {"A": 1}
-    assert known[0].in_doubt == tuple((write, False) for write in unit.operations)
+    assert known[0].in_doubt == tuple((unit.lane, write) for write in unit.operations)
     assert scene.store.records.shadow(CRM, "Contact", "003A") == {"A": 2}
     assert scene.store.following.cursor("salesforce.Contact") == "7"
 
