@@ -88,7 +88,7 @@ def _files_with_rules(rules: Ruleset, event: Event, asked: Sequence[Mapping[str,
     """The files that see the event, each with all its rules in order: taken, refused and why, or not asked any more."""
     return [
         {"file": file.name, "rules": _asked_and_unasked(file, [one for one in asked if one["file"] == file.name])}
-        for file in rules.asked(event)
+        for file in rules.files_for(event)
     ]
 
 

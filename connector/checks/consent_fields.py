@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from connector.config.validation import did_you_mean
 from connector.config.yaml_document import Document, Where
 from connector.mapping.checks.crm_fields import ABSENT
-from connector.mapping.checks.value_fit import misfits_of
+from connector.mapping.checks.value_fit import misfits_of_value
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_schema import CrmSchema, ObjectSchema
 from connector.model.problem import Problem, Severity
@@ -63,5 +63,5 @@ def _in_object(document: Document, where: Where, known: ObjectSchema, fields: Co
             yield document.problem(place, "no-such-field", message, hint)
     flag = known.field(fields.flag)
     if flag is not None:
-        for one in misfits_of(fields.opted_out, flag, f"{known.name}.{flag.name}", (*where, "opted_out")):
+        for one in misfits_of_value(fields.opted_out, flag, f"{known.name}.{flag.name}", (*where, "opted_out")):
             yield document.problem(one.where, one.code, one.message, one.hint, severity=one.severity)

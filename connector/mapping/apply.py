@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from connector.mapping.compile.items import Active, Skipped, Unfit
+from connector.mapping.compile.items import RunningSubscriptions, Skipped, Unfit
 from connector.mapping.compile.ruleset import CompiledFile, CompiledRule, Ruleset
 from connector.mapping.compile.sources import CHANGE
 from connector.mapping.language.paths import Reading
@@ -15,7 +15,7 @@ from connector.model.plan import Intents, Note, RuleTrace, Unplanned
 
 
 def intents(
-    event: Event, rules: Ruleset, *, consent: Mapping[str, Any], active: Active, tracing: bool = False
+    event: Event, rules: Ruleset, *, consent: Mapping[str, Any], active: RunningSubscriptions, tracing: bool = False
 ) -> Intents:
     """What the rules want for the event.
 
@@ -36,7 +36,7 @@ def intents(
     unplanned: list[Unplanned] = []
     left_out: list[Note] = []
     trace: list[RuleTrace] = []
-    for file in rules.asked(event):
+    for file in rules.files_for(event):
         rule = first_match(file, reading, changed)
         if tracing:
             trace += trace_file(file, rule, reading, changed)

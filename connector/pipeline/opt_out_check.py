@@ -218,7 +218,7 @@ def _opt_in_entry(number: int, subscription: Subscription) -> LedgerEntry:
 def _followed(event: Event, rules: Ruleset) -> list[FollowedRule]:
     """The files for the event, and the first matching rule of each."""
     reading, changed = _read(event)
-    return [(file, first_match(file, reading, changed)) for file in rules.asked(event)]
+    return [(file, first_match(file, reading, changed)) for file in rules.files_for(event)]
 
 
 def _read(event: Event) -> tuple[Reading, frozenset[str] | None]:

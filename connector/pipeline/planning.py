@@ -16,7 +16,7 @@ from connector.consent.ledger_state import LedgerState, decisions, fold_ledger, 
 from connector.consent.merges import MERGED
 from connector.consent.reach import crms_not_notified, ends_subscriptions, providers_not_notified
 from connector.mapping.apply import intents
-from connector.mapping.compile.items import Candidate
+from connector.mapping.compile.items import KnownSubscription
 from connector.mapping.compile.ruleset import Ruleset
 from connector.model.consent import LedgerEntry, Phase, Subscription
 from connector.model.event import Event, Result, Verdict
@@ -96,7 +96,7 @@ class _Case(Struct, frozen=True):
     def apply_rules(self, ruling: Ruling, word: Verdict, *, tracing: bool) -> Intents:
         """The operations that the rules make."""
 
-        def active(provider: str) -> Sequence[Candidate]:
+        def active(provider: str) -> Sequence[KnownSubscription]:
             return command_candidates(provider, self.ledger_state, self.known.configured)
 
         consent = {
@@ -230,7 +230,7 @@ def _plan_deleted(event: Event, known: Known) -> Plan:
 
 def command_candidates(
     provider: str, ledger_state: LedgerState, configured: Sequence[Subscription]
-) -> Sequence[Candidate]:
+) -> Sequence[KnownSubscription]:
     """The subscriptions to which a command for all active ones is sent.
 
     Without an active one in the ledger, these are ended ones and those of the config: a 404 for them does no harm.
@@ -238,11 +238,11 @@ def command_candidates(
     active = [one for one in ledger_state.active if one.provider == provider]
     if active:
         # The provider needs the keyword, and the ledger may hold only ids of it.
-        return [Candidate(_with_keyword(one, configured), active=True) for one in active]
+        return [KnownSubscription(_with_keyword(one, configured), active=True) for one in active]
     ended = [member.subscription for member in ledger_state.memberships if member.subscription.provider == provider]
-    found = [Candidate(_with_keyword(one, configured), ended=True) for one in ended]
+    found = [KnownSubscription(_with_keyword(one, configured), ended=True) for one in ended]
     found += [
-        Candidate(one)
+        KnownSubscription(one)
         for one in configured
         if one.provider == provider and not any(same(one, other) for other in ended)
     ]

@@ -7,7 +7,7 @@ import pytest
 from connector.config.yaml_document import parse
 from connector.mapping.apply import intents
 from connector.mapping.compile.context import Context
-from connector.mapping.compile.items import Candidate
+from connector.mapping.compile.items import KnownSubscription
 from connector.mapping.compile.ruleset import Ruleset, compile_mappings
 from connector.model.consent_fields import ConsentFields
 from connector.model.event import Event
@@ -80,7 +80,7 @@ def ask(compiled, event) -> Callable[..., Intents]:
         text: str, *, tracing: bool = False, consent=NO_CONSENT, active=(), context=None, **fields: Any
     ) -> Intents:
         rules = compiled(text) if context is None else compiled(text, context=context)
-        candidates = [Candidate(*one) for one in active]
+        candidates = [KnownSubscription(*one) for one in active]
         return intents(event(**fields), rules, consent=consent, active=lambda _provider: candidates, tracing=tracing)
 
     return apply

@@ -258,12 +258,12 @@ def test_only_files_for_the_shape_and_the_object_are_applied(compiled, event):
         CHANGE + "  - {name: a, ignore: true}",
         "on: sf.change\nfeed: {object: Lead, fields: [F]}\nrules: [{name: a, ignore: true}]",
     )
-    assert [file.name for file in rules.asked(event())] == ["1.yaml"]
-    assert [file.name for file in rules.asked(event(record={"Id": "1"}))] == ["2.yaml"]
-    assert rules.asked(event(shape="message")) == ()
+    assert [file.name for file in rules.files_for(event())] == ["1.yaml"]
+    assert [file.name for file in rules.files_for(event(record={"Id": "1"}))] == ["2.yaml"]
+    assert rules.files_for(event(shape="message")) == ()
     assert rules.sources == {"strex.delivery_report", "sf.change"}
     assert [file.name for file in rules.only("2.yaml").files] == ["2.yaml"]
-    assert not rules.only("2.yaml").asked(event())
+    assert not rules.only("2.yaml").files_for(event())
 
 
 def loaded(directory, context) -> Ruleset:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.compile.fields import fill
+from connector.mapping.compile.fields import compute_fields
 from connector.mapping.language.paths import Reading
 from connector.model.consent_fields import ConsentFields
 from connector.model.record_number import NumberReader
@@ -226,7 +226,7 @@ def test_no_data_makes_a_transform_raise_another_error(compiled, event, form):
 
     @given(JSON)
     def holds(x):
-        made = fill(item.set, Reading(event(properties={"x": x}), {}), [])
+        made = compute_fields(item.set, Reading(event(properties={"x": x}), {}), [])
         assert all(value is None or isinstance(value, str | int | float | bool) for value in made.values())
 
     holds()

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from connector.config import yaml_document
 from connector.consent.changes import NUMBER_CHANGED
 from connector.consent.ledger_state import fold_ledger
-from connector.mapping.compile.items import Candidate
+from connector.mapping.compile.items import KnownSubscription
 from connector.mapping.compile.ruleset import compile_mappings, load_mappings
 from connector.model.consent import Decision, LedgerEntry, Phase, Scope, Subscription
 from connector.model.event import Event, Result, Verdict
@@ -208,9 +208,12 @@ def test_an_opt_out_in_the_crm_ends_every_active_subscription(rules):
 
 def test_without_active_subscriptions_all_ended_and_configured_ones_are_candidates():
     configured = (replace(KATT, subscription_id=None), HUND)
-    assert command_candidates("strex", fold_ledger(LEFT), configured) == [Candidate(KATT, ended=True), Candidate(HUND)]
-    assert command_candidates("strex", fold_ledger(()), configured) == [Candidate(one) for one in configured]
-    assert command_candidates("strex", fold_ledger(JOINED), configured) == [Candidate(KATT, active=True)]
+    assert command_candidates("strex", fold_ledger(LEFT), configured) == [
+        KnownSubscription(KATT, ended=True),
+        KnownSubscription(HUND),
+    ]
+    assert command_candidates("strex", fold_ledger(()), configured) == [KnownSubscription(one) for one in configured]
+    assert command_candidates("strex", fold_ledger(JOINED), configured) == [KnownSubscription(KATT, active=True)]
     assert command_candidates("other", fold_ledger(JOINED), configured) == []
 
 

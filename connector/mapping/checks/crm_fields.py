@@ -8,8 +8,8 @@ from typing import Any
 
 from connector.config.validation import did_you_mean
 from connector.config.yaml_document import Where
-from connector.mapping.checks.possible_values import Yield, yields
-from connector.mapping.checks.rules import asked, writes_of
+from connector.mapping.checks.possible_values import PossibleValues, possible_values
+from connector.mapping.checks.rules import compared_values, writes_of
 from connector.mapping.checks.value_fit import Misfit, can_never_be, misfits
 from connector.mapping.compile.context import Findings
 from connector.mapping.compile.exact_keys import is_exact
@@ -37,17 +37,17 @@ def check_schemas(model: MappingFile, findings: Findings, schemas: Schemas) -> N
     for item, where in writes_of(model):
         schema = schemas.get(findings.context.crm_of(item.crm))
         if schema is not None:
-            _Checks(schema, findings).write(item, where)
+            _WriteChecks(schema, findings).check(item, where)
 
 
 def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findings: Findings) -> None:
-    known = _Checks(schema, findings).object(feed.object, ("feed", "object"))
+    known = _WriteChecks(schema, findings).find_object(feed.object, ("feed", "object"))
     if known is None:
         return
     for number, name in enumerate(feed.fields):
         watched = known.field(name)
         if watched is None:
-            _no_field(known, name, ("feed", "fields", number), findings, key=False)
+            _add_no_field(known, name, ("feed", "fields", number), findings, key=False)
         elif watched.calculated:
             findings.warn(
                 ("feed", "fields", number),
@@ -55,7 +55,7 @@ def _check_feed(model: MappingFile, feed: FeedSettings, schema: CrmSchema, findi
                 f"`{known.name}.{watched.name}` is calculated, and its changes are not seen: they do not change its record",
                 "let the feed watch the fields that it is made of",
             )
-    for path, value, where in asked(model):
+    for path, value, where in compared_values(model):
         field = known.field(path.key) if path.root == "record" else None
         if field is not None and can_never_be(value, field):
             findings.warn(
@@ -78,21 +78,21 @@ def key_faults(object_name: str, field: FieldSchema) -> Iterator[tuple[str, str,
         yield "key-kind", f"`{full}` is of the kind {field.kind}", "a key must be a text field"
 
 
-def _no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
+def _add_no_field(known: ObjectSchema, name: str, where: Where, findings: Findings, *, key: bool) -> None:
     words = [word for one in known.fields for word in (one.name, one.relationship) if word]
     close = did_you_mean(name, words)
     hint = f"{close} If not, {ABSENT}" if close.startswith("did") else ABSENT
     findings.add(where, "no-such-field", f"`{known.name}` has no field `{name}`", hint, key=key)
 
 
-class _Checks:
+class _WriteChecks:
     """The checks of one write."""
 
     def __init__(self, schema: CrmSchema, findings: Findings) -> None:
         self._schema = schema
         self._findings = findings
 
-    def object(self, name: str, where: Where) -> ObjectSchema | None:
+    def find_object(self, name: str, where: Where) -> ObjectSchema | None:
         """The object, or None after reporting a problem at the place."""
         known = self._schema.object(name)
         if known is None:
@@ -103,27 +103,27 @@ class _Checks:
             self._findings.add(where, "no-such-object", message, hint)
         return known
 
-    def write(self, item: Upsert | Update, where: Where) -> None:
+    def check(self, item: Upsert | Update, where: Where) -> None:
         """Check a whole upsert or update."""
         is_upsert = isinstance(item, Upsert)
-        known = self.object(item.object_name, (*where, "upsert" if is_upsert else "update"))
+        known = self.find_object(item.object_name, (*where, "upsert" if is_upsert else "update"))
         if known is None:
             return
         may_create = is_upsert and item.id is None and (item.match is None or item.match.none is IfNone.CREATE)
         if item.match is not None:
-            self._match(known, item, item.match, where)
+            self._check_match(known, item, item.match, where)
         for key, value in (item.key or {}).items():
-            self._key(known, key, value, (*where, "key", key), may_create=may_create)
+            self._check_key(known, key, value, (*where, "key", key), may_create=may_create)
         for field, value in item.set.items():
-            self._field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
+            self._check_field(known, field, value, (*where, "set", field), creating=may_create, changing=True)
         for field, value in item.create.items():
-            self._field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
+            self._check_field(known, field, value, (*where, "create", field), creating=may_create, changing=False)
         groups = (("set", item.set), ("create", item.create))
-        self._currency(known, {(*where, group, field): field for group, fields in groups for field in fields})
+        self._check_currency(known, {(*where, group, field): field for group, fields in groups for field in fields})
         if may_create:
-            self._required(known, (*(item.key or ()), *item.set, *item.create), (*where, "upsert"))
+            self._check_required(known, (*(item.key or ()), *item.set, *item.create), (*where, "upsert"))
 
-    def _currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
+    def _check_currency(self, known: ObjectSchema, written: Mapping[Where, str]) -> None:
         """Check the currency of amounts, in an org with several currencies.
 
         An amount is in its record's currency, and a new record has the currency of the user who creates it.
@@ -142,21 +142,21 @@ class _Checks:
                 )
                 return
 
-    def _match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
+    def _check_match(self, known: ObjectSchema, item: Upsert | Update, match: MatchForm, where: Where) -> None:
         """Check the fields that are searched for numbers, and the key that the found record gets."""
         for place, name in enumerate(match.phone):
             if known.field(name) is None:
-                _no_field(known, name, (*where, "match", "phone", place), self._findings, key=False)
+                _add_no_field(known, name, (*where, "match", "phone", place), self._findings, key=False)
         for name in item.key or ():
             field = known.field(name)
             if field is not None and not field.updateable:
                 full = f"{known.name}.{field.name}"
-                self._read_only(full, (*where, "key", name), "the record that is found cannot be given it")
+                self._add_read_only(full, (*where, "key", name), "the record that is found cannot be given it")
 
-    def _key(self, known: ObjectSchema, name: str, value: Any, where: Where, *, may_create: bool) -> None:
+    def _check_key(self, known: ObjectSchema, name: str, value: Any, where: Where, *, may_create: bool) -> None:
         field = known.field(name)
         if field is None:
-            _no_field(known, name, where, self._findings, key=True)
+            _add_no_field(known, name, where, self._findings, key=True)
             return
         # Where a new record can be given its id, a sender's key may become the id.
         if field.kind is FieldKind.ID and not field.createable:
@@ -173,82 +173,82 @@ class _Checks:
                 f"make the field case sensitive; then {PULL}",
             )
         if may_create and not field.createable:
-            self._read_only(full, where, "a new record cannot be given it")
+            self._add_read_only(full, where, "a new record cannot be given it")
         if not isinstance(value, dict | list):
-            self._emit(misfits(_key_yield(yields(value, where)), field, full, where))
+            self._add_misfits(misfits(_uncut(possible_values(value, where)), field, full, where))
 
-    def _field(
+    def _check_field(
         self, known: ObjectSchema, name: str, value: Any, where: Where, *, creating: bool, changing: bool
     ) -> None:
         field = known.field(name)
-        # A CRM may call the relationship like its field; then a value is the record's id, and a key is looked up.
-        behind = known.related(name) if field is None or isinstance(value, dict | list) else None
-        if field is None and behind is None:
-            _no_field(known, name, where, self._findings, key=True)
+        # A CRM may give the relationship the name of its field: then a value is the record's id, and a key is looked up.
+        lookup = known.related(name) if field is None or isinstance(value, dict | list) else None
+        if field is None and lookup is None:
+            _add_no_field(known, name, where, self._findings, key=True)
             return
         if isinstance(value, dict | list):
-            if behind is None:
-                self._no_parent(known, name, field, where)
+            if lookup is None:
+                self._add_no_parent(known, name, field, where)
                 return
-            for place, way in [(where, value)] if isinstance(value, dict) else _numbered(value, where):
-                self._parent(known, behind, way, place)
-        elif behind is not None and value is not None:
+            for place, way in [(where, value)] if isinstance(value, dict) else _ways_with_places(value, where):
+                self._check_parent(known, lookup, way, place)
+        elif lookup is not None and value is not None:
             self._add(
                 where,
                 "no-parent",
                 f"`{known.name}.{name}` is a relationship: it takes a parent, named by its key",
-                f"write {{its key field: value}}, or give `{behind.name}` the parent's Id",
+                f"write {{its key field: value}}, or give `{lookup.name}` the parent's Id",
             )
         elif field is not None:
-            self._emit(misfits(yields(value, where), field, f"{known.name}.{field.name}", where))
-        self._rights(known, field or behind, where, creating=creating, changing=changing)
+            self._add_misfits(misfits(possible_values(value, where), field, f"{known.name}.{field.name}", where))
+        self._check_rights(known, field or lookup, where, creating=creating, changing=changing)
 
-    def _rights(
+    def _check_rights(
         self, known: ObjectSchema, field: FieldSchema | None, where: Where, *, creating: bool, changing: bool
     ) -> None:
         if field is None:
             return
         full = f"{known.name}.{field.name}"
         if not (field.createable or field.updateable):
-            self._read_only(full, where, "it is read-only")
+            self._add_read_only(full, where, "it is read-only")
         elif changing and not field.updateable:
             self._add(where, "not-updateable", f"`{full}` can be set on a new record only", "move it to `create:`")
         elif creating and not field.createable:
-            self._read_only(full, where, "a new record cannot be given it")
+            self._add_read_only(full, where, "a new record cannot be given it")
 
-    def _read_only(self, full: str, where: Where, why: str) -> None:
+    def _add_read_only(self, full: str, where: Where, why: str) -> None:
         hint = "allow the connector's user to edit it in field-level security, or take it out of the mapping"
         self._add(where, "read-only", f"`{full}` cannot be written: {why}", f"{hint}; then {PULL}")
 
-    def _no_parent(self, known: ObjectSchema, name: str, field: FieldSchema | None, where: Where) -> None:
+    def _add_no_parent(self, known: ObjectSchema, name: str, field: FieldSchema | None, where: Where) -> None:
         hint = (
             f"name it by its relationship: `{field.relationship}`" if field and field.relationship else "write a value"
         )
         self._add(where, "no-parent", f"`{known.name}.{name}` takes no parent", hint)
 
-    def _parent(self, known: ObjectSchema, behind: FieldSchema, value: dict[str, Any], where: Where) -> None:
+    def _check_parent(self, known: ObjectSchema, lookup: FieldSchema, value: dict[str, Any], where: Where) -> None:
         """Check a parent that is named by one of its keys. Other forms are reported elsewhere."""
-        described = value.get("type")
+        type_ = value.get("type")
         keys = [name for name in value if name != "type"]
-        full = f"{known.name}.{behind.relationship}"
-        parents = {one.casefold(): one for one in behind.parents}
-        if described is None and len(parents) > 1 and keys != [ID_FIELD]:
-            some = ", ".join(behind.parents[:8])
+        full = f"{known.name}.{lookup.relationship}"
+        parents = {one.casefold(): one for one in lookup.parents}
+        if type_ is None and len(parents) > 1 and keys != [ID_FIELD]:
+            some = ", ".join(lookup.parents[:8])
             self._add(where, "no-type", f"`{full}` points to records of several types", f"add `type:`, one of {some}")
             return
-        if isinstance(described, str) and parents and described.casefold() not in parents:
-            hint = did_you_mean(described, behind.parents)
+        if isinstance(type_, str) and parents and type_.casefold() not in parents:
+            hint = did_you_mean(type_, lookup.parents)
             self._add(
-                (*where, "type"), "wrong-type", f"`{full}` does not point to records of `{described}`", hint, key=False
+                (*where, "type"), "wrong-type", f"`{full}` does not point to records of `{type_}`", hint, key=False
             )
             return
-        target = described if isinstance(described, str) else next(iter(behind.parents), None)
+        target = type_ if isinstance(type_, str) else next(iter(lookup.parents), None)
         if target is None or len(keys) != 1 or keys[0] == ID_FIELD:
             return
-        parent = self.object(target, where)
+        parent = self.find_object(target, where)
         field = parent.field(keys[0]) if parent else None
         if parent and field is None:
-            _no_field(parent, keys[0], (*where, keys[0]), self._findings, key=True)
+            _add_no_field(parent, keys[0], (*where, keys[0]), self._findings, key=True)
         elif parent and field and not field.keyed:
             self._add(
                 (*where, keys[0]),
@@ -257,7 +257,7 @@ class _Checks:
                 f"{MAKE_KEY}; then {PULL}",
             )
 
-    def _required(self, known: ObjectSchema, written: Iterable[str], where: Where) -> None:
+    def _check_required(self, known: ObjectSchema, written: Iterable[str], where: Where) -> None:
         names = {name.casefold() for name in written}
         lacking = [
             one.name
@@ -275,7 +275,7 @@ class _Checks:
     def _add(self, where: Where, code: str, message: str, hint: str, *, key: bool = True) -> None:
         self._findings.add(where, code, message, hint, key=key)
 
-    def _emit(self, found: Iterable[Misfit]) -> None:
+    def _add_misfits(self, found: Iterable[Misfit]) -> None:
         for one in found:
             self._findings.problems.append(
                 self._findings.document.problem(
@@ -289,13 +289,13 @@ class _Checks:
             )
 
 
-def _numbered(ways: Sequence[dict[str, Any] | None], where: Where) -> list[tuple[Where, dict[str, Any]]]:
+def _ways_with_places(ways: Sequence[dict[str, Any] | None], where: Where) -> list[tuple[Where, dict[str, Any]]]:
     return [((*where, number), way) for number, way in enumerate(ways) if way is not None]
 
 
-def _key_yield(known: Yield) -> Yield:
+def _uncut(known: PossibleValues) -> PossibleValues:
     """The possible values of a key. They are never cut, because two records could become one."""
-    return Yield(values=known.values, kind=known.kind)
+    return PossibleValues(values=known.values, kind=known.kind)
 
 
 def _listed(names: Sequence[str]) -> str:

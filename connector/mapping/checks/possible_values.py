@@ -16,7 +16,7 @@ from connector.model.text import length_of
 
 # Free text of a donor or sender. Everything else is a short word of the provider's or ours.
 MESSAGE = "text"
-FREE = frozenset({MESSAGE, "properties", "lookup"})
+FREE_TEXT = frozenset({MESSAGE, "properties", "lookup"})
 KINDS = {
     "price": FieldKind.NUMBER,
     "occurred_at": FieldKind.DATETIME,
@@ -27,11 +27,11 @@ KINDS = {
     "final": FieldKind.BOOLEAN,
 }
 DATES = {"date": FieldKind.DATE, "datetime": FieldKind.DATETIME}
-NOBODY = object()  # the reading given to a template without paths
+NO_READING = object()  # given to a template without paths, which reads nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Yield:
+class PossibleValues:
     """The possible results of a form."""
 
     values: tuple[tuple[Any, Where], ...] = ()  # the values written in the file, as they are sent
@@ -40,48 +40,50 @@ class Yield:
     kind: FieldKind | None = None  # the kind of all other values, if it is known
 
 
-def yields(form: Plain | Transform, where: Where) -> Yield:
+def possible_values(form: Plain | Transform, where: Where) -> PossibleValues:
     """The possible values of a template, a literal, or a chain of transforms. Empty for an invalid form, reported elsewhere."""
     try:
-        return _chain(form, where) if isinstance(form, Transform) else _plain(form, where)
+        return _of_transform(form, where) if isinstance(form, Transform) else _of_template(form, where)
     except BadPath:
-        return Yield()
+        return PossibleValues()
 
 
-def _plain(form: Plain, where: Where) -> Yield:
+def _of_template(form: Plain, where: Where) -> PossibleValues:
     if not isinstance(form, str):
-        return Yield() if form is None else Yield(values=((form, where),))
+        return PossibleValues() if form is None else PossibleValues(values=((form, where),))
     template = parse_template(form)
     if not template.paths:
-        return Yield(values=tuple((value, where) for value in _constant(template)))
+        return PossibleValues(values=tuple((value, where) for value in _constant_text(template)))
     match template.parts:
         case (Part(path=path),):
-            return Yield(free=path.root in FREE, kind=_kind([path]))
+            return PossibleValues(free=path.root in FREE_TEXT, kind=_common_kind([path]))
     # People put names and numbers into a sentence. A whole message is different.
-    return Yield(free=any(path.root == MESSAGE for path in template.paths))
+    return PossibleValues(free=any(path.root == MESSAGE for path in template.paths))
 
 
-def _constant(template: Template) -> Iterator[str]:
-    text = render(template)(NOBODY)  # type: ignore[arg-type]  # without paths nothing is read.
+def _constant_text(template: Template) -> Iterator[str]:
+    """The text of a template without paths, unless it is blank."""
+    text = render(template)(NO_READING)  # type: ignore[arg-type]  # without paths nothing is read.
     if text is not None:
         yield text
 
 
-def _kind(paths: Sequence[Path]) -> FieldKind | None:
+def _common_kind(paths: Sequence[Path]) -> FieldKind | None:
+    """The kind of the values at all of these paths; None if they differ, or if it is unknown."""
     kinds = {KINDS.get(path.root) for path in paths}
     return kinds.pop() if len(kinds) == 1 else None
 
 
-def _chain(form: Transform, where: Where) -> Yield:
+def _of_transform(form: Transform, where: Where) -> PossibleValues:
     paths = [parse_path(path) for path in (form.source if isinstance(form.source, list) else [form.source])]
     values: list[tuple[Any, Where]] = []
-    free, longest, kind = any(path.root in FREE for path in paths), None, _kind(paths)
+    free, longest, kind = any(path.root in FREE_TEXT for path in paths), None, _common_kind(paths)
     for word in form.order:
         argument, here = getattr(form, word, None), (*where, word)
         if argument is None or word in SETTINGS:
             continue
         if word == "default":
-            default = _plain(argument, here)
+            default = _of_template(argument, here)
             values += default.values
             free = free or default.free
             continue
@@ -89,18 +91,18 @@ def _chain(form: Transform, where: Where) -> Yield:
             values = [(value, (*here, name)) for name, value in argument.items()]
             values.append((form.otherwise, (*where, "otherwise")))
         else:
-            values = [*_stepped(values, word, argument)]
+            values = [*_values_after(values, word, argument)]
         free = free and not (word in {"map", "phone", "date"} or (word == "extract" and argument != "word"))
-        kind = _kind_behind(word, argument, kind)
+        kind = _kind_after(word, argument, kind)
         if word == "truncate":
             longest = argument if longest is None else min(longest, argument)
         elif word == "prefix" and longest is not None:
             longest += length_of(argument)
     kept = tuple((scalar(value), place) for value, place in values if present(value) is not None)
-    return Yield(values=kept, free=free, longest=longest, kind=kind)
+    return PossibleValues(values=kept, free=free, longest=longest, kind=kind)
 
 
-def _kind_behind(word: str, argument: Any, kind: FieldKind | None) -> FieldKind | None:
+def _kind_after(word: str, argument: Any, kind: FieldKind | None) -> FieldKind | None:
     """The kind of a value after a step. A text has no kind: it may hold a number or a date."""
     if word in {"round", "multiply"} or (word == "extract" and argument == "amount"):
         return FieldKind.NUMBER
@@ -109,7 +111,7 @@ def _kind_behind(word: str, argument: Any, kind: FieldKind | None) -> FieldKind 
     return kind if word == "split" else None
 
 
-def _stepped(values: Sequence[tuple[Any, Where]], word: str, argument: Any) -> Iterator[tuple[Any, Where]]:
+def _values_after(values: Sequence[tuple[Any, Where]], word: str, argument: Any) -> Iterator[tuple[Any, Where]]:
     """The values after a step, without those whose result is known only at run time."""
     if word not in STEPS:
         return

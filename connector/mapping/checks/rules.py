@@ -44,7 +44,11 @@ def check_rules(model: MappingFile, findings: Findings) -> None:
         if not rule.ignore and not rule.do and rule.consent is None:
             findings.add(where, "no-effect", f"the rule `{rule.name}` does nothing", "add `do:`, or `ignore: true`")
         for earlier in model.rules[:number]:
-            if earlier.when is not None and covers(earlier.when, rule.when) and _asked_with(earlier, rule, model):
+            if (
+                earlier.when is not None
+                and covers(earlier.when, rule.when)
+                and _is_evaluated_with(earlier, rule, model)
+            ):
                 findings.add(
                     where,
                     "unreachable",
@@ -89,7 +93,7 @@ def _check_expected_rules(model: MappingFile, findings: Findings) -> None:
             )
 
 
-def _asked_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:
+def _is_evaluated_with(earlier: Rule, later: Rule, model: MappingFile) -> bool:
     """Whether the earlier rule is evaluated for every change for which the later one is: see apply.first_match()."""
     if model.feed is None:
         return True
@@ -178,7 +182,7 @@ def writes_of(model: MappingFile) -> Iterator[tuple[Upsert | Update, Where]]:
                 yield item, ("rules", number, "do", place)
 
 
-def asked(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
+def compared_values(model: MappingFile) -> Iterator[tuple[Path, Any, Where]]:
     """The values that conditions name, each with its path and its place."""
     for path, wanted, where in conditions_of(model):
         literals = wanted if isinstance(wanted, list) else [] if isinstance(wanted, Test) else [wanted]

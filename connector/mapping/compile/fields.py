@@ -14,7 +14,7 @@ from connector.mapping.language.field_forms import TRANSFORM_WORDS, DateForm, Pl
 from connector.mapping.language.paths import BadPath, Get, Reading, getter, parse_path
 from connector.mapping.language.templates import odd_braces, parse_template, render
 from connector.mapping.values import transforms
-from connector.mapping.values.dates import LETTERS, OTHER_LETTERS, BadPattern, convert, is_pattern
+from connector.mapping.values.dates import BadPattern, convert, meant_pattern
 from connector.mapping.values.numbers import EventNumbers
 from connector.mapping.values.transforms import PhoneForm, Step, TransformFailed
 from connector.mapping.values.values import present, scalar, text
@@ -37,7 +37,7 @@ class FieldValue(NamedTuple):
     source: str  # as written, for people
 
 
-class Made(NamedTuple):
+class ValueSource(NamedTuple):
     """The source of a value, before it is converted for a CRM."""
 
     get: Get
@@ -52,7 +52,7 @@ class BadValue(Exception):  # noqa: N818 - a finding about one event's data; app
 LeftOut = list[tuple[str, str]]  # fields whose value could not be computed, and why
 
 
-def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+def compute_fields(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
     """The fields that have a value for this event. A value that cannot be computed goes to `left_out`; raises BadValue."""
     made: dict[str, Any] = {}
     try:
@@ -61,7 +61,7 @@ def fill(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> d
             if value is not None or clear:
                 made[name] = value
     except TransformFailed:
-        return _fill_singly(fields, reading, left_out)
+        return _compute_singly(fields, reading, left_out)
     return made
 
 
@@ -75,8 +75,8 @@ def compile_fields(
     )
 
 
-def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
-    """The same after a value could not be computed: the failing field affects no other field."""
+def _compute_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftOut) -> dict[str, Any]:
+    """Compute each field alone, because one of them failed: it affects no other field."""
     made: dict[str, Any] = {}
     for name, get, clear, _ in fields:
         try:
@@ -89,22 +89,22 @@ def _fill_singly(fields: Sequence[FieldValue], reading: Reading, left_out: LeftO
     return made
 
 
-def can_be_made(one: FieldValue, reading: Reading) -> bool:
-    """Whether the field's value can be computed from this event, or may be missing and is."""
+def can_be_computed(field: FieldValue, reading: Reading) -> bool:
+    """Whether the field's value can be computed from this event. A missing value counts, if it may be missing."""
     try:
-        one.get(reading)
+        field.get(reading)
     except (TransformFailed, BadValue):
         return False
     return True
 
 
-def required(one: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
+def make_required(field: FieldValue, *, may_be_missing: bool = False) -> FieldValue:
     """The field, changed to raise BadValue if its value is missing or cannot be computed."""
-    return one._replace(get=_required(one.name, one.get, may_be_missing=may_be_missing))
+    return field._replace(get=_required(field.name, field.get, may_be_missing=may_be_missing))
 
 
 def _required(name: str, get: Get, *, may_be_missing: bool = False) -> Get:
-    def there(reading: Reading) -> Any:
+    def get_required(reading: Reading) -> Any:
         try:
             value = get(reading)
         except TransformFailed as failed:
@@ -113,28 +113,28 @@ def _required(name: str, get: Get, *, may_be_missing: bool = False) -> Get:
             raise BadValue(f"{name} has no value, and it is required")
         return value
 
-    return there
+    return get_required
 
 
 def compile_field(name: str, value: Any, where: Where, findings: Findings, *, as_text: bool = False) -> FieldValue:
     """Compile one field. After a problem it is a field that is always missing, so that all others are still checked."""
     if isinstance(value, dict):
         return FieldValue(
-            name=name, get=_parent(name, value, where, findings), clear=False, source=_parent_source(value)
+            name=name, get=_compile_parent(name, value, where, findings), clear=False, source=_parent_source(value)
         )
     if isinstance(value, list):
         source = ", else ".join("nothing" if one is None else _parent_source(one) for one in value)
-        return FieldValue(name=name, get=_parents(name, value, where, findings), clear=False, source=source)
+        return FieldValue(name=name, get=_compile_parents(name, value, where, findings), clear=False, source=source)
     if isinstance(value, Transform):
         clear = value.when_empty == "clear"
-        get = _final(_chain(value, where, findings), as_text=as_text)
+        get = _for_crm(_compile_transform(value, where, findings), as_text=as_text)
         made = FieldValue(name=name, get=get, clear=clear, source=_source(value))
-        return required(made) if value.required else made
+        return make_required(made) if value.required else made
     if value is None and where in findings.document.blanks:
         findings.add(where, "no-value", f"`{name}` has no value", "write null to empty the field, or take the line out")
     plain = constant_or_template(value, where, findings)
     source = text(value) if value is not None else "null"
-    return FieldValue(name=name, get=_final(plain, as_text=as_text), clear=value is None, source=source)
+    return FieldValue(name=name, get=_for_crm(plain, as_text=as_text), clear=value is None, source=source)
 
 
 def compile_single(value: Any, where: Where, findings: Findings) -> Get:
@@ -143,14 +143,14 @@ def compile_single(value: Any, where: Where, findings: Findings) -> Get:
         findings.add(where, "bad-value", "a parent record cannot stand here", 'write a value such as "{msisdn}"')
         return NOTHING
     if isinstance(value, Transform):
-        return _chain(value, where, findings).get
+        return _compile_transform(value, where, findings).get
     return constant_or_template(value, where, findings).get
 
 
-def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made:
+def constant_or_template(value: Plain, where: Where, findings: Findings) -> ValueSource:
     """Compile a literal, or a text with paths in it."""
     if not isinstance(value, str):
-        return Made(lambda _reading: value, literal=value)
+        return ValueSource(lambda _reading: value, literal=value)
     try:
         template = parse_template(value)
         if VALUE_OF_EVENT.fullmatch(value):
@@ -164,13 +164,14 @@ def constant_or_template(value: Plain, where: Where, findings: Findings) -> Made
                 f"`{odd}` goes out as written",
                 'a field is named in one pair of braces: "{msisdn}"',
             )
-        return Made(render(template), template.is_text)
+        return ValueSource(render(template), template.is_text)
     except BadPath as bad:
         findings.bad_path(where, bad)
-        return Made(NOTHING)
+        return ValueSource(NOTHING)
 
 
-def _final(made: Made, *, as_text: bool) -> Get:
+def _for_crm(made: ValueSource, *, as_text: bool) -> Get:
+    """The value as it is sent to a CRM: always a text, or in the JSON type that it has."""
     get = made.get
     if made.is_text:
         return get
@@ -179,25 +180,27 @@ def _final(made: Made, *, as_text: bool) -> Get:
         fixed = fit(made.literal)
         return lambda _reading: fixed
 
-    def final(reading: Reading) -> Any:
+    def convert_value(reading: Reading) -> Any:
         value = get(reading)
         return value if value.__class__ is str else fit(value)
 
-    return final
+    return convert_value
 
 
 def _text_or_none(value: Any) -> str | None:
     return None if present(value) is None else text(value)
 
 
-def _parents(field: str, values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
+def _compile_parents(field: str, values: list[dict[str, Any] | None], where: Where, findings: Findings) -> Get:
     """The first way to identify the parent that has a value, followed by the others that have one."""
     or_none = values[-1] is None
     for number, value in enumerate(values[:-1]):
         if value is None:
             findings.add((*where, number), "null-first", "null stands last: what follows it is never used", "move it")
     gets = [
-        _parent(field, value, (*where, number), findings) for number, value in enumerate(values) if value is not None
+        _compile_parent(field, value, (*where, number), findings)
+        for number, value in enumerate(values)
+        if value is not None
     ]
 
     def parents(reading: Reading) -> Parent | None:
@@ -207,7 +210,7 @@ def _parents(field: str, values: list[dict[str, Any] | None], where: Where, find
     return parents
 
 
-def _parent(field: str, value: dict[str, Any], where: Where, findings: Findings) -> Get:
+def _compile_parent(field: str, value: dict[str, Any], where: Where, findings: Findings) -> Get:
     keys = {name: one for name, one in value.items() if name != "type"}
     kind = value.get("type")
     if len(keys) != 1 or not (kind is None or isinstance(kind, str)):
@@ -246,24 +249,24 @@ def _source(value: Transform) -> str:
     return " or ".join(paths) + (f" ({', '.join(steps)})" if steps else "")
 
 
-def _chain(form: Transform, where: Where, findings: Findings) -> Made:
+def _compile_transform(form: Transform, where: Where, findings: Findings) -> ValueSource:
     """Read the paths, then apply the steps in the order written. A missing value skips every step but `default`."""
-    made = _first_of(form, where, findings)
+    made = _first_present(form, where, findings)
     for word in form.order:
         if word == "default":
-            made = _or(made, constant_or_template(form.default, (*where, word), findings))
+            made = _with_default(made, constant_or_template(form.default, (*where, word), findings))
         elif word == "truncate" and made.is_text and form.truncate is not None:
-            made = Made(_cut(made.get, form.truncate), is_text=True)
+            made = ValueSource(_truncated(made.get, form.truncate), is_text=True)
         elif word == "phone" and form.phone is not None:
-            made = Made(_phone(made.get, form, form.phone, findings.numbers), is_text=True)
+            made = ValueSource(_phone(made.get, form, form.phone, findings.numbers), is_text=True)
         elif word not in SETTINGS:
-            step = _step(form, word, (*where, word), findings)
+            step = _compile_step(form, word, (*where, word), findings)
             if step is not None:
-                made = Made(_then(made.get, step), word in MAKE_TEXT)
+                made = ValueSource(_with_step(made.get, step), word in MAKE_TEXT)
     return made
 
 
-def _or(made: Made, instead: Made) -> Made:
+def _with_default(made: ValueSource, instead: ValueSource) -> ValueSource:
     """The first value, or the other if it is missing."""
     get, default = made.get, instead.get
 
@@ -271,16 +274,16 @@ def _or(made: Made, instead: Made) -> Made:
         value = get(reading)
         return value if value is not None else present(default(reading))
 
-    return Made(either, made.is_text and instead.is_text)
+    return ValueSource(either, made.is_text and instead.is_text)
 
 
-def _cut(get: Get, length: int) -> Get:
+def _truncated(get: Get, length: int) -> Get:
     """The first characters of a text. This is the most frequent step of all, so it has its own function."""
-    surely = length // 2  # so many letters always fit
+    always_fits = length // 2  # a character counts at most two
 
     def first(reading: Reading) -> Any:
         value = get(reading)
-        if value is None or len(value) <= surely or length_of(value) <= length:
+        if value is None or len(value) <= always_fits or length_of(value) <= length:
             return value
         return cut(value, length).rstrip() or None
 
@@ -299,13 +302,13 @@ def _phone(get: Get, form: Transform, written: PhoneForm, numbers: EventNumbers)
         phone = event.msisdn if own and event.msisdn is not None else numbers.read(value, event).phone
         if phone is None:
             raise TransformFailed("a phone number with its country code was expected")
-        return transforms.written(phone, written)
+        return transforms.write_phone(phone, written)
 
     return read
 
 
-def _then(get: Get, step: Step) -> Get:
-    """The value after one more step."""
+def _with_step(get: Get, step: Step) -> Get:
+    """The value after one more step. A missing value stays missing."""
 
     def stepped(reading: Reading) -> Any:
         value = get(reading)
@@ -317,7 +320,8 @@ def _then(get: Get, step: Step) -> Get:
     return stepped
 
 
-def _first_of(form: Transform, where: Where, findings: Findings) -> Made:
+def _first_present(form: Transform, where: Where, findings: Findings) -> ValueSource:
+    """The value of the first path of `from:` that has one."""
     paths = form.source if isinstance(form.source, list) else [form.source]
     gets: list[Get] = []
     texts: list[bool] = []
@@ -331,7 +335,7 @@ def _first_of(form: Transform, where: Where, findings: Findings) -> Made:
             gets.append(getter(parsed))
             texts.append(parsed.is_text)
     if len(gets) == 1:
-        return Made(gets[0], texts[0])
+        return ValueSource(gets[0], texts[0])
 
     def first(reading: Reading) -> Any:
         for get in gets:
@@ -340,10 +344,10 @@ def _first_of(form: Transform, where: Where, findings: Findings) -> Made:
                 return value
         return None
 
-    return Made(first, all(texts))
+    return ValueSource(first, all(texts))
 
 
-def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step | None:
+def _compile_step(form: Transform, word: str, where: Where, findings: Findings) -> Step | None:
     """The transform that a word names, with its argument; None if nothing follows the word."""
     argument = getattr(form, word)
     if argument is None:
@@ -354,7 +358,7 @@ def _step(form: Transform, word: str, where: Where, findings: Findings) -> Step 
     if word == "map":
         return transforms.translate(argument, form.otherwise)
     if word == "date":
-        return _date(argument, where, findings)
+        return _compile_date(argument, where, findings)
     return STEPS[word](argument)
 
 
@@ -376,24 +380,12 @@ STEPS: dict[str, Callable[[Any], Step]] = {
 }
 
 
-def _date_cure(form: DateForm) -> str:
-    """The pattern as it is meant, if only its letters are those of another tool: DD.MM.YYYY, %d.%m.%Y."""
-    for written in (form.source, form.to):
-        meant = "".join(OTHER_LETTERS.get(piece, piece) for piece in LETTERS.findall(written))
-        if meant != written and is_pattern(meant):
-            return f"write {meant}"
-    return "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy"
-
-
-def _date(form: DateForm, where: Where, findings: Findings) -> Step | None:
+def _compile_date(form: DateForm, where: Where, findings: Findings) -> Step | None:
     zone: ZoneInfo = findings.zone(form.timezone or findings.context.timezone, where)
     try:
         return convert(form.source, form.to, zone)
     except BadPattern as bad:
-        findings.add(
-            where,
-            "bad-date-form",
-            f"`{bad}` means nothing in a date",
-            _date_cure(form),
-        )
+        meant = meant_pattern(form.source) or meant_pattern(form.to)
+        cure = f"write {meant}" if meant else "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy"
+        findings.add(where, "bad-date-form", f"`{bad}` means nothing in a date", cure)
         return None

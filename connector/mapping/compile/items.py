@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from msgspec.structs import replace
 
 from connector.mapping.compile.conditions import Condition
-from connector.mapping.compile.fields import BadValue, FieldValue, LeftOut, can_be_made, fill
+from connector.mapping.compile.fields import BadValue, FieldValue, LeftOut, can_be_computed, compute_fields
 from connector.mapping.language.paths import Reading
 from connector.mapping.language.rules import MatchForm
 from connector.mapping.values.numbers import EventNumbers
@@ -23,7 +23,7 @@ from connector.model.record_number import UNCLEAR_NUMBER
 from connector.model.text_folding import composed
 
 
-class Candidate(NamedTuple):
+class KnownSubscription(NamedTuple):
     """A subscription that a command of the event's person may apply to."""
 
     subscription: Subscription
@@ -31,8 +31,8 @@ class Candidate(NamedTuple):
     ended: bool = False  # the ledger holds it ended
 
 
-# The candidates at a provider: those that the ledger holds active; if there are none, those that may still run.
-Active = Callable[[str], Sequence[Candidate]]
+# The subscriptions at a provider: those that the ledger holds active; if there are none, those that may still run.
+RunningSubscriptions = Callable[[str], Sequence[KnownSubscription]]
 
 
 class Unfit(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
@@ -71,7 +71,7 @@ class CompiledItem(Protocol):
     def concerns_consent(self, possible: Sequence[Operation]) -> bool:
         """Whether it says something about consent that its `possible` operations do not say."""
 
-    def make(self, reading: Reading, active: Active, left_out: list[Note]) -> Sequence[Operation]:
+    def make(self, reading: Reading, active: RunningSubscriptions, left_out: list[Note]) -> Sequence[Operation]:
         """The operations for an event that meets the conditions; raises Unfit or Skipped.
 
         An optional field whose value cannot be computed is noted in `left_out`.
@@ -115,7 +115,7 @@ class WriteItem:
         """True if it has consent fields and not even these can be written."""
         return bool(self.consent) and not possible
 
-    def make(self, reading: Reading, active: Active, left_out: list[Note]) -> tuple[RecordWrite]:
+    def make(self, reading: Reading, active: RunningSubscriptions, left_out: list[Note]) -> tuple[RecordWrite]:
         """Make one write."""
         try:
             key = self.key.get(reading)
@@ -128,8 +128,8 @@ class WriteItem:
         match = None if self.match is None else self._match(self.match, reading)
         without: LeftOut = []
         try:
-            written = fill(self.set, reading, without)
-            created = fill(self.create, reading, without) if self.create else {}
+            written = compute_fields(self.set, reading, without)
+            created = compute_fields(self.create, reading, without) if self.create else {}
         except BadValue as bad:
             raise Unfit(Reason.BAD_VALUE, str(bad), self._consent_alone(reading, active)) from None
         if without:
@@ -161,9 +161,9 @@ class WriteItem:
             ),
         )
 
-    def _consent_alone(self, reading: Reading, active: Active) -> Sequence[RecordWrite]:
+    def _consent_alone(self, reading: Reading, active: RunningSubscriptions) -> Sequence[RecordWrite]:
         """The consent fields of a write that cannot be made; empty if the opt-out flag itself cannot be made."""
-        made = [tuple(one for one in fields if can_be_made(one, reading)) for fields in (self.set, self.create)]
+        made = [tuple(one for one in fields if can_be_computed(one, reading)) for fields in (self.set, self.create)]
         (write,) = dataclasses.replace(self, set=made[0], create=made[1]).make(reading, active, [])
         if not write.consent or self.flag not in {None, *write.consent}:
             return ()
@@ -207,20 +207,22 @@ class CommandItem:
         """True if it ends a subscription."""
         return self.action in ENDING
 
-    def make(self, reading: Reading, active: Active, _left_out: list[Note]) -> Sequence[Operation]:
+    def make(self, reading: Reading, active: RunningSubscriptions, _left_out: list[Note]) -> Sequence[Operation]:
         """A command for each target subscription."""
         phone, price, running = self._phone(reading), self._price(reading), active(self.sink)
         try:
-            return self._to(phone, price, self._targets(reading, running))
+            return self._commands_to(phone, price, self._targets(reading, running))
         except Unfit as unfit:
             # A subscription that cannot be named must not delay commands that end others.
             if self.action in ENDING and self.short_number is None:
-                unfit.possible = self._to(
+                unfit.possible = self._commands_to(
                     phone, price, [(*_target(one), one.active) for one in running if all(_target(one))]
                 )
             raise
 
-    def _to(self, phone: Phone, price: float | None, targets: Sequence[tuple[str, str, bool]]) -> Sequence[Operation]:
+    def _commands_to(
+        self, phone: Phone, price: float | None, targets: Sequence[tuple[str, str, bool]]
+    ) -> Sequence[Operation]:
         return [
             ServiceCommand(
                 sink=self.sink,
@@ -235,7 +237,7 @@ class CommandItem:
             for short_number, keyword, known in targets
         ]
 
-    def _targets(self, reading: Reading, running: Sequence[Candidate]) -> list[tuple[str, str, bool]]:
+    def _targets(self, reading: Reading, running: Sequence[KnownSubscription]) -> list[tuple[str, str, bool]]:
         if self.short_number is None or self.keyword is None:
             if any(not one.subscription.short_number or not one.subscription.keyword for one in running):
                 raise Unfit(
@@ -247,15 +249,16 @@ class CommandItem:
                 running = self._the_only(running)
             return [(*_target(one), one.active) for one in running]
         target = (self._text(self.short_number, reading), self._text(self.keyword, reading))
-        wanted = _named(*target)
+        wanted = _comparable(*target)
         known = any(
-            one.active and _named(one.subscription.short_number, one.subscription.keyword) == wanted for one in running
+            one.active and _comparable(one.subscription.short_number, one.subscription.keyword) == wanted
+            for one in running
         )
         return [(*target, known)]
 
-    def _the_only(self, running: Sequence[Candidate]) -> Sequence[Candidate]:
+    def _the_only(self, running: Sequence[KnownSubscription]) -> Sequence[KnownSubscription]:
         """The only target subscription; raises Unfit if there is none or more than one is possible."""
-        distinct = {_named(one.subscription.short_number, one.subscription.keyword): one for one in running}
+        distinct = {_comparable(one.subscription.short_number, one.subscription.keyword): one for one in running}
         if len(distinct) == 1 and not any(one.ended for one in running):
             return list(distinct.values())
         words = ", ".join(f"{one.subscription.keyword} on {one.subscription.short_number}" for one in distinct.values())
@@ -318,11 +321,11 @@ class CommandItem:
             raise Unfit(Reason.BAD_VALUE, f"{one.name}: {failed}") from None
 
 
-def _target(one: Candidate) -> tuple[str, str]:
+def _target(one: KnownSubscription) -> tuple[str, str]:
     """The short number and keyword that identify a subscription to a provider; blank if unknown."""
     return one.subscription.short_number or "", one.subscription.keyword or ""
 
 
-def _named(short_number: str | None, keyword: str | None) -> tuple[str, str]:
+def _comparable(short_number: str | None, keyword: str | None) -> tuple[str, str]:
     """A subscription's name in the form for comparing."""
     return fold(short_number or ""), fold(keyword or "")

@@ -19,15 +19,15 @@ CODE = "key-character"
 def check_key(value: Any, where: Where, findings: Findings, sink: str) -> None:
     """Report a key that would always hold a character that its CRM refuses."""
     refused = findings.context.traits_of(sink).refused_in_keys
-    found = sorted(refused & _always(value)) if refused else []
+    found = sorted(refused & _certain_characters(value)) if refused else []
     if not found:
         return
     cure = f"write {DIGITS}" if found == ["+"] else f"leave out {_listed(found)}"
     findings.add(where, CODE, f"a key of {sink} may not hold {_listed(found)}", cure, key=True)
 
 
-def guarded(get: Get, traits: CrmTraits) -> Get:
-    """The same key; raises TransformFailed for a character that the CRM refuses."""
+def refusing_characters(get: Get, traits: CrmTraits) -> Get:
+    """The key, changed to raise TransformFailed if it holds a character that the CRM refuses."""
     refused = traits.refused_in_keys
     if not refused:
         return get
@@ -42,7 +42,7 @@ def guarded(get: Get, traits: CrmTraits) -> Get:
     return key
 
 
-def _always(value: Any) -> set[str]:
+def _certain_characters(value: Any) -> set[str]:
     """Characters that every key of this form holds."""
     try:
         if isinstance(value, Transform):

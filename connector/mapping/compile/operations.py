@@ -8,9 +8,9 @@ from connector.mapping.checks.matches import check_match
 from connector.mapping.compile.conditions import compile_when
 from connector.mapping.compile.context import Findings
 from connector.mapping.compile.exact_keys import is_exact
-from connector.mapping.compile.fields import FieldValue, compile_field, compile_fields, compile_single, required
+from connector.mapping.compile.fields import FieldValue, compile_field, compile_fields, compile_single, make_required
 from connector.mapping.compile.items import CommandItem, CompiledItem, WriteItem
-from connector.mapping.compile.key_characters import check_key, guarded
+from connector.mapping.compile.key_characters import check_key, refusing_characters
 from connector.mapping.compile.sink_calls import compile_sink_call
 from connector.mapping.language.field_forms import ways_of
 from connector.mapping.language.paths import Reading
@@ -119,7 +119,7 @@ def _with_flag(fields: tuple[FieldValue, ...], flag: str | None) -> tuple[FieldV
     """The fields. A flag whose value cannot be computed is never just left out with a note."""
     if flag is None:
         return fields
-    return tuple(required(one, may_be_missing=True) if one.name == flag else one for one in fields)
+    return tuple(make_required(one, may_be_missing=True) if one.name == flag else one for one in fields)
 
 
 def _parents(fields: dict[str, Any]) -> tuple[tuple[str, str | None], ...]:
@@ -168,7 +168,7 @@ def _key(item: Upsert | Update, where: Where, findings: Findings, sink: str) -> 
         )
     check_key(value, (*where, "key", name), findings, sink)
     single = _single(name, value, (*where, "key", name), findings)
-    return single._replace(get=guarded(single.get, traits))
+    return single._replace(get=refusing_characters(single.get, traits))
 
 
 def _single(name: str, value: Any, where: Where, findings: Findings) -> FieldValue:

@@ -118,7 +118,7 @@ class Ruleset:
         """The sources whose events at least one file sees."""
         return frozenset(self._by_source)
 
-    def asked(self, event: Event) -> Sequence[CompiledFile]:
+    def files_for(self, event: Event) -> Sequence[CompiledFile]:
         """The files that see the event, sorted by name."""
         files = self._by_source.get(event.source, ())
         return files if event.object is None else [file for file in files if file.sees(event)]
@@ -131,7 +131,7 @@ class Ruleset:
             check_schemas(model, findings, schemas)
             check_addresses(model, findings, schemas)
             found += findings.problems
-        return sorted(found, key=_place)
+        return sorted(found, key=_position_of)
 
     def only(self, name: str) -> "Ruleset":
         """The same with one file only, to run its tests."""
@@ -178,7 +178,7 @@ def compile_mappings(documents: Sequence[Document], context: Context, *, problem
     for _, findings in models:
         found += dict.fromkeys(findings.problems)  # what is wrong in a record is found by each rule that writes it
     if any(problem.severity is Severity.ERROR for problem in found):
-        raise ProblemsFound(sorted(_worst(found), key=_place))
+        raise ProblemsFound(sorted(_without_doubled_warnings(found), key=_position_of))
     return Ruleset(
         version=_version(documents),
         files=tuple(files),
@@ -197,7 +197,7 @@ def _version(documents: Sequence[Document]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 
 
-def _place(problem: Problem) -> tuple[str, int, int]:
+def _position_of(problem: Problem) -> tuple[str, int, int]:
     return (problem.file, problem.position.line, problem.position.column) if problem.position else (problem.file, 0, 0)
 
 
@@ -250,7 +250,7 @@ def _by_action(rules: Sequence[CompiledRule]) -> dict[str | None, tuple[Compiled
     }
 
 
-def _worst(found: Sequence[Problem]) -> list[Problem]:
+def _without_doubled_warnings(found: Sequence[Problem]) -> list[Problem]:
     """The problems without warnings that have an error at the same place."""
     errors = {(one.file, one.position, one.code) for one in found if one.severity is Severity.ERROR}
     return [one for one in found if one.severity is Severity.ERROR or (one.file, one.position, one.code) not in errors]

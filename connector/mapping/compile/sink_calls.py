@@ -14,9 +14,9 @@ from connector.mapping.compile.fields import (
     LeftOut,
     compile_field,
     compile_fields,
-    fill,
+    compute_fields,
 )
-from connector.mapping.compile.items import Active, Skipped, Unfit
+from connector.mapping.compile.items import RunningSubscriptions, Skipped, Unfit
 from connector.mapping.language.paths import Reading
 from connector.mapping.language.rules import JourneyEvent, Post, Row
 from connector.mapping.values.transforms import TransformFailed
@@ -61,15 +61,15 @@ class SinkCallItem:
         """A call of a sink says nothing about consent."""
         return False
 
-    def make(self, reading: Reading, _active: Active, left_out: list[Note]) -> tuple[SinkCall]:
+    def make(self, reading: Reading, _active: RunningSubscriptions, left_out: list[Note]) -> tuple[SinkCall]:
         """Make one call."""
         event = reading.event
         without: LeftOut = []
         sink, target = self._sink(reading), self._target(reading)
-        keys = {one.name: self._needed(one, reading) for one in self.keys}
+        keys = {one.name: self._required_text(one, reading) for one in self.keys}
         values = self._values(reading, without)
         if self.contact is not None:
-            keys = {self.contact.name: self._needed(self.contact, reading)}
+            keys = {self.contact.name: self._required_text(self.contact, reading)}
         left_out += [Note(rule=self.rule, operation=self.label, field=name, why=why) for name, why in without]
         return (
             SinkCall(
@@ -89,7 +89,7 @@ class SinkCallItem:
     def _sink(self, reading: Reading) -> str:
         if self.to is None or self.sinks is None:
             return self.sink
-        sink = self.sinks.get(_name(self._needed(self.to, reading)))
+        sink = self.sinks.get(_name(self._required_text(self.to, reading)))
         if sink is None:
             raise Unfit(
                 Reason.UNKNOWN_NAME,
@@ -98,7 +98,7 @@ class SinkCallItem:
         return sink
 
     def _target(self, reading: Reading) -> str:
-        name = self._needed(self.target, reading)
+        name = self._required_text(self.target, reading)
         if self.events is None:
             return name
         key = self.events.get(_name(name), name if self.any_event else None)
@@ -112,11 +112,11 @@ class SinkCallItem:
 
     def _values(self, reading: Reading, without: LeftOut) -> Fields:
         try:
-            return fill(self.set, reading, without)
+            return compute_fields(self.set, reading, without)
         except BadValue as bad:
             raise Unfit(Reason.BAD_VALUE, str(bad)) from None
 
-    def _needed(self, one: FieldValue, reading: Reading) -> str:
+    def _required_text(self, one: FieldValue, reading: Reading) -> str:
         try:
             value = one.get(reading)
         except TransformFailed as failed:

@@ -76,6 +76,12 @@ def is_pattern(written: str) -> bool:
     return True
 
 
+def meant_pattern(written: str) -> str:
+    """The pattern that is meant, if only its letters are those of another tool (DD.MM.YYYY, %d.%m.%Y); else empty."""
+    meant = "".join(OTHER_LETTERS.get(piece, piece) for piece in LETTERS.findall(written))
+    return meant if meant != written and is_pattern(meant) else ""
+
+
 def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
     """A function from a date in one form to another.
 

@@ -97,11 +97,11 @@ def _amount(value: Any) -> Decimal | None:
     return Decimal(f"{whole}.{found[2] or '0'}")
 
 
-def written(made: Phone, form: PhoneForm) -> str:
+def write_phone(phone: Phone, form: PhoneForm) -> str:
     """A phone number in one of the forms."""
     if form == "national":
-        return national_part(made)
-    return made.e164 if form == "e164" else made.e164.removeprefix("+")
+        return national_part(phone)
+    return phone.e164 if form == "e164" else phone.e164.removeprefix("+")
 
 
 def round_to(places: int) -> Step:
