@@ -30,7 +30,7 @@ def changes(before: CrmSchema | None, now: CrmSchema) -> list[Change]:
         if was is None and now_is is not None:
             found.append(_of_object(now_is, f"{now_is.name} is new here, with {len(now_is.fields)} fields"))
         elif was is not None and now_is is None:
-            found.append(_of_object(was, f"{was.name} is here no longer", narrows=True))
+            found.append(_of_object(was, f"{was.name} is no longer here", narrows=True))
         elif was is not None and now_is is not None:
             found += _object_changes(was, now_is)
     return found
@@ -87,7 +87,7 @@ def _list_changes(was: FieldSchema, now: FieldSchema) -> Iterator[tuple[str, boo
     if not lost and not new and now.choices != was.choices:
         yield "has its values in another order", False
     if now.restricted != was.restricted:
-        text = "takes no values but those of its list now" if now.restricted else "takes values outside its list now"
+        text = "now takes only values of its list" if now.restricted else "now takes values outside its list"
         yield text, now.restricted
 
 

@@ -39,7 +39,7 @@ def test_nothing_has_changed_where_all_is_as_it_was():
         ({"choices": ("x",)}, "has lost value y", False),
         ({"choices": ("x", "y", "z")}, "has the new value z", False),
         ({"choices": ("y", "x")}, "has its values in another order", False),
-        ({"restricted": True}, "takes no values but those of its list now", True),
+        ({"restricted": True}, "now takes only values of its list", True),
         ({"updateable": False}, "can be changed no longer", True),
         ({"createable": False}, "can be set on a new record no longer", True),
         ({"unique": True}, "is unique now", True),
@@ -63,7 +63,7 @@ def test_added_and_removed_objects_and_fields_are_described():
         "Contact.B__c is new",
     ]
     assert [one.text for one in changes(schema(FIELD), schema(FIELD, name="Lead"))] == [
-        "Contact is here no longer",
+        "Contact is no longer here",
         "Lead is new here, with 1 fields",
     ]
     assert [one.text for one in changes(None, schema(FIELD))] == ["Contact is new here, with 1 fields"]

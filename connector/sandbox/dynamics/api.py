@@ -75,9 +75,9 @@ class Api:
 
     def _reactivate(self, call: Call) -> Answer:
         body = call.json()
-        known = self._storage.tables.get(str(body.get("EntityLogicalName")))
+        table = self._storage.tables.get(str(body.get("EntityLogicalName")))
         name = str(body.get("EntityKeyLogicalName"))
-        if known is None or name not in known.keys:
+        if table is None or name not in table.keys:
             raise no_segment(definition_id(name))
-        self.metadata.index(known, name)
+        self.metadata.index(table, name)
         return Answer(status=204)

@@ -36,10 +36,10 @@ def build(
 
     def starting() -> None:
         for name, rows in org.records(consent_table=consent_table).items():
-            known = storage.tables[name]
+            table = storage.tables[name]
             for row in rows:
-                values = {column: value for column, value in row.items() if column != known.primary_id}
-                storage.create(known, row[known.primary_id], values, org.INTEGRATION_USER)
+                values = {column: value for column, value in row.items() if column != table.primary_id}
+                storage.create(table, row[table.primary_id], values, org.INTEGRATION_USER)
 
     starting()
     return Server(storage, sessions=sessions, clock=clock, starting=starting).application()

@@ -31,7 +31,7 @@ class Rewrite:
     of: str
     by: str | None
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {"rewrite": {self.table: dict(self.fields)}, "when": dict(self.when), "of": self.of, "by": self.by}
 
@@ -61,23 +61,23 @@ class Automation:
             raise AutomationError("of must be integration, person or any, and by integration or person.")
         new = []
         for name, fields in tables_given.items():
-            known = tables.get(name)
-            if known is None or not isinstance(fields, dict) or not fields:
+            table = tables.get(name)
+            if table is None or not isinstance(fields, dict) or not fields:
                 raise AutomationError(
                     f"rewrite must hold tables of the org with columns and values; {name} is not one."
                 )
-            if unknown := [one for one in (*fields, *when) if one not in known.columns]:
-                raise AutomationError(f"{known.name} has no column {unknown[0]}.")
+            if unknown := [one for one in (*fields, *when) if one not in table.columns]:
+                raise AutomationError(f"{table.name} has no column {unknown[0]}.")
             new.append(Rewrite(table=name, fields=fields, when=when, of=of, by=by))
         self.all += new
         return new
 
-    def apply(self, known: Table, values: Row, user: str) -> tuple[Row, str]:
+    def apply(self, table: Table, values: Row, user: str) -> tuple[Row, str]:
         """The values to save and the user that the record names."""
         by = user
         for one in self.all:
             of_user = one.of == ANYBODY or org.USERS[one.of] == user
-            if one.table != known.name or not of_user or not (one.when.items() <= values.items()):
+            if one.table != table.name or not of_user or not (one.when.items() <= values.items()):
                 continue
             for name, value in one.fields.items():
                 if not isinstance(value, dict):

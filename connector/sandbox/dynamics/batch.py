@@ -58,20 +58,20 @@ def answer_batch(call: Call, dispatch: Dispatch, atomic: Atomic) -> Answer:
 
 
 def _change_set(call: Call, head: str, body: bytes, dispatch: Dispatch, atomic: Atomic) -> tuple[bytes, int]:
-    known: dict[str, str] = {}
+    addresses: dict[str, str] = {}
 
     def run() -> list[bytes]:
         made = []
         for part_head, part_body in _parts(body, _boundary(head)):
             content_id = _header(part_head, "content-id")
-            inner = _inner(call, part_body, known)
+            inner = _inner(call, part_body, addresses)
             if inner.method == "GET":
                 raise ChangeSetError(_refused(bad_syntax("A change set cannot hold a GET request.")), content_id)
             answer = dispatch(inner)
             if answer.status >= BAD_REQUEST:
                 raise ChangeSetError(answer, content_id)
             if content_id:
-                known[content_id] = answer.headers.get("OData-EntityId", "")
+                addresses[content_id] = answer.headers.get("OData-EntityId", "")
             made.append(_part(answer, content_id))
         return made
 
@@ -139,7 +139,7 @@ def _header(head: str, wanted: str) -> str:
     return ""
 
 
-def _inner(call: Call, raw: bytes, known: dict[str, str] | None = None) -> Call:
+def _inner(call: Call, raw: bytes, addresses: dict[str, str] | None = None) -> Call:
     head, _, body = raw.partition(b"\n\n")
     first, *lines = head.decode().split("\n")
     method, _, rest = first.partition(" ")
@@ -150,8 +150,8 @@ def _inner(call: Call, raw: bytes, known: dict[str, str] | None = None) -> Call:
     for line in lines:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    if known is not None:
-        target, body = _resolved(target, known), _resolved(body.decode(), known).encode()
+    if addresses is not None:
+        target, body = _resolved(target, addresses), _resolved(body.decode(), addresses).encode()
     address, _, query = target.partition("?")
     path = address.partition(API)[2].partition("/")[2] if API in address else address.lstrip("/")
     if path.startswith("$batch"):
@@ -169,15 +169,15 @@ def _inner(call: Call, raw: bytes, known: dict[str, str] | None = None) -> Call:
     )
 
 
-def _resolved(text: str, known: dict[str, str]) -> str:
+def _resolved(text: str, addresses: dict[str, str]) -> str:
     """Replace `$1` by the address of the record that the operation of that Content-ID wrote."""
 
     def one(found: re.Match[str]) -> str:
         number = found.group(1)
-        if number not in known:
+        if number not in addresses:
             raise RefusedError(
                 400, "0x80060888", f"Content-ID Reference: '${number}' does not exist in the batch context."
             )
-        return known[number]
+        return addresses[number]
 
     return re.sub(r"(?<![\w$])\$(\d+)(?=[\s\"/)]|$)", one, text)

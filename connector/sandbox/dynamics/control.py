@@ -72,7 +72,7 @@ class Control:
 
     async def list_faults(self, _: web.Request) -> web.Response:
         """The active faults, and how often each occurred."""
-        return _json({"faults": [fault.shown() for fault in self._faults.all]})
+        return _json({"faults": [fault.as_json() for fault in self._faults.all]})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Add a fault; `expired_session` and `expired_links` without a delay act at once."""
@@ -88,16 +88,16 @@ class Control:
         if fault.name == "expired_session" and fault.after == 0 and fault.every is None:
             self._sessions.end_all()
             fault.fired += 1
-        return _json(fault.shown())
+        return _json(fault.as_json())
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         """Remove all faults, or with ?fault=NAME those of one name."""
         self._faults.clear(request.query.get("fault"))
-        return _json({"faults": [fault.shown() for fault in self._faults.all]})
+        return _json({"faults": [fault.as_json() for fault in self._faults.all]})
 
     async def list_automation(self, _: web.Request) -> web.Response:
         """The active plug-ins."""
-        return _json({"automation": [one.shown() for one in self._api.automation.all]})
+        return _json({"automation": [one.as_json() for one in self._api.automation.all]})
 
     async def add_automation(self, request: web.Request) -> web.Response:
         """Add a plug-in that rewrites columns in the transaction that saves a record; see Automation.add()."""
@@ -105,7 +105,7 @@ class Control:
             new = self._api.automation.add(self._storage.tables, await _document(request))
         except AutomationError as error:
             raise ControlError(str(error)) from error
-        return _json({"automation": [one.shown() for one in new]})
+        return _json({"automation": [one.as_json() for one in new]})
 
     async def clear_automation(self, _: web.Request) -> web.Response:
         """Remove all plug-ins."""
@@ -115,7 +115,7 @@ class Control:
     async def stats(self, _: web.Request) -> web.Response:
         """The number of calls to the org, of their operations, and of its records."""
         records = {name: len(rows) for name, rows in self._storage.rows.items()}
-        return _json({**self._limits.shown(), "records": records})
+        return _json({**self._limits.as_json(), "records": records})
 
     async def set_limits(self, request: web.Request) -> web.Response:
         """Set the service protection limits and the recommended parallelism: {"requests": 6000, "at_once": 52}."""
@@ -131,26 +131,26 @@ class Control:
 
     async def set_table(self, request: web.Request) -> web.Response:
         """Switch change tracking or the bulk messages of a table: {"tracked": false, "bulk": false}."""
-        known = self._table(request.match_info["table"])
+        table = self._table(request.match_info["table"])
         body = await _document(request)
-        known.tracked = bool(body.get("tracked", known.tracked))
-        known.bulk = bool(body.get("bulk", known.bulk))
-        return _json({"tracked": known.tracked, "bulk": known.bulk})
+        table.tracked = bool(body.get("tracked", table.tracked))
+        table.bulk = bool(body.get("bulk", table.bulk))
+        return _json({"tracked": table.tracked, "bulk": table.bulk})
 
     async def set_column(self, request: web.Request) -> web.Response:
         """Change a column: {"scale": 0} (decimals), {"length": 200} (characters), or {"name": "crmc_words"}.
 
         A name cannot be changed in an org: the column is deleted, and one with the new name is made.
         """
-        known = self._table(request.match_info["table"])
-        column = known.columns.get(request.match_info["column"])
+        table = self._table(request.match_info["table"])
+        column = table.columns.get(request.match_info["column"])
         body = await _document(request)
         numbers = [body[name] for name in ("scale", "length") if name in body]
         if column is None or any(isinstance(one, bool) or not isinstance(one, int) for one in numbers):
             raise ControlError("scale and length must be whole numbers, and the column one of the table.")
         name = str(body.get("name", column.name))
-        known.remove(column)
-        known.add(
+        table.remove(column)
+        table.add(
             replace(
                 column,
                 name=name,
@@ -179,15 +179,15 @@ class Control:
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of a table with all columns; deleted ones, which can be restored, have `deleted`."""
-        known = self._table(request.match_info["table"])
-        return _json({"records": [*self._storage.rows[known.name].values(), *self._storage.deleted_rows(known)]})
+        table = self._table(request.match_info["table"])
+        return _json({"records": [*self._storage.rows[table.name].values(), *self._storage.deleted_rows(table)]})
 
     async def edit_records(self, request: web.Request) -> web.Response:
         """A person's edit or a mass load: by id, by the alternate key `key`, or as new records; all or none.
 
         `before` in the answer holds the records that existed as they were until this edit.
         """
-        known = self._table(request.match_info["table"])
+        table = self._table(request.match_info["table"])
         body = await _document(request)
         records = body.get("records")
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
@@ -210,31 +210,31 @@ class Control:
         ids, before = [], []
         with self._storage.transaction():
             for record in records:
-                row = self._named(known, body.get("key"), record)
+                row = self._named(table, body.get("key"), record)
                 if row is None:
-                    made = self._api.records.create(call, known, record)
+                    made = self._api.records.create(call, table, record)
                 else:
                     before.append(row)
-                    values = {name: value for name, value in record.items() if name != known.primary_id}
-                    made = self._api.records.update(call, known, row, values)
-                ids.append(made[known.primary_id])
+                    values = {name: value for name, value in record.items() if name != table.primary_id}
+                    made = self._api.records.update(call, table, row, values)
+                ids.append(made[table.primary_id])
         return _json({"ids": ids, "before": before})
 
-    def _named(self, known: Table, key: Any, record: Row) -> Row | None:
+    def _named(self, table: Table, key: Any, record: Row) -> Row | None:
         if key is None:
-            record_id = record.get(known.primary_id)
-            row = self._storage.get(known, str(record_id))
+            record_id = record.get(table.primary_id)
+            row = self._storage.get(table, str(record_id))
             if record_id is not None and row is None:
-                raise ControlError(f"{known.name} has no record {record_id}.")
+                raise ControlError(f"{table.name} has no record {record_id}.")
             return row
-        found = [one for one in known.keys.values() if one.columns == (key,)]
+        found = [one for one in table.keys.values() if one.columns == (key,)]
         if not found:
-            raise ControlError(f"{key} is no alternate key of {known.name}.")
-        return self._storage.find(known, found[0], record)
+            raise ControlError(f"{key} is no alternate key of {table.name}.")
+        return self._storage.find(table, found[0], record)
 
     async def seed(self, request: web.Request) -> web.Response:
         """Create many records: {"count": 200000, "fields": {"lastname": "Donor ######"}}; each `#` becomes a digit."""
-        known = self._table(request.match_info["table"])
+        table = self._table(request.match_info["table"])
         body = await _document(request)
         count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
         if not isinstance(count, int) or not 1 <= count <= MOST or not isinstance(first, int) or first < 0:
@@ -245,8 +245,8 @@ class Control:
         with self._storage.transaction():
             for number in range(first, first + count):
                 values = {name: _numbered(value, number, first) for name, value in fields.items()}
-                values = read_values(known, values, self._api.records.bound, new=True)
-                ids.append(self._storage.create(known, new_id(), values, org.PERSON_USER)[known.primary_id])
+                values = read_values(table, values, self._api.records.bound, new=True)
+                ids.append(self._storage.create(table, new_id(), values, org.PERSON_USER)[table.primary_id])
         return _json({"first": ids[0], "last": ids[-1]})
 
     async def merge(self, request: web.Request) -> web.Response:
@@ -255,31 +255,31 @@ class Control:
         A merged record stays, inactive, and names its master. `before` holds all of them as they were until the merge.
         """
         body = await _document(request)
-        known = self._table(str(body.get("table")))
-        if not known.mergeable:
-            raise ControlError(f"{known.name} cannot be merged.")
+        table = self._table(str(body.get("table")))
+        if not table.mergeable:
+            raise ControlError(f"{table.name} cannot be merged.")
         losers = body.get("losers", [body.get("loser")])
-        rows = [self._existing(known, one) for one in (body.get("winner"), *losers)]
+        rows = [self._existing(table, one) for one in (body.get("winner"), *losers)]
         winner, others = rows[0], rows[1:]
         with self._storage.transaction():
             for row in others:
-                gone = {"merged": True, "_masterid_value": winner[known.primary_id], "statecode": 1, "statuscode": 2}
-                self._storage.update(known, row, gone, org.PERSON_USER)
-            fields = read_values(known, body.get("fields", {}), self._api.records.bound, new=False)
-            self._storage.update(known, winner, fields, org.PERSON_USER)
-            self._move_children(known, [row[known.primary_id] for row in others], winner[known.primary_id])
+                gone = {"merged": True, "_masterid_value": winner[table.primary_id], "statecode": 1, "statuscode": 2}
+                self._storage.update(table, row, gone, org.PERSON_USER)
+            fields = read_values(table, body.get("fields", {}), self._api.records.bound, new=False)
+            self._storage.update(table, winner, fields, org.PERSON_USER)
+            self._move_children(table, [row[table.primary_id] for row in others], winner[table.primary_id])
         return _json(
             {
-                "id": winner[known.primary_id],
-                "mergedRecordIds": [row[known.primary_id] for row in others],
+                "id": winner[table.primary_id],
+                "mergedRecordIds": [row[table.primary_id] for row in others],
                 "before": rows,
             }
         )
 
-    def _move_children(self, known: Table, losers: list[str], winner: str) -> None:
+    def _move_children(self, table: Table, losers: list[str], winner: str) -> None:
         for child in self._storage.tables.values():
             for relationship in child.relationships:
-                if relationship.target != known.name or relationship.column in {"masterid", "ownerid"}:
+                if relationship.target != table.name or relationship.column in {"masterid", "ownerid"}:
                     continue
                 stored = child.columns[relationship.column].stored_as
                 for row in list(self._storage.rows[child.name].values()):
@@ -289,25 +289,25 @@ class Control:
     async def delete(self, request: web.Request) -> web.Response:
         """Delete the records `ids`, as a person would."""
         body = await _document(request)
-        known = self._table(str(body.get("table")))
+        table = self._table(str(body.get("table")))
         ids = body.get("ids")
         if not isinstance(ids, list):
             raise ControlError("ids must be a list of record ids.")
-        rows = [self._existing(known, one) for one in ids]
+        rows = [self._existing(table, one) for one in ids]
         for row in rows:
-            self._storage.delete(known, row[known.primary_id], org.PERSON_USER)
+            self._storage.delete(table, row[table.primary_id], org.PERSON_USER)
         return _json({"ids": ids})
 
     async def undelete(self, request: web.Request) -> web.Response:
         """Restore the deleted records `ids`, as an org does that keeps deleted records for a while."""
         body = await _document(request)
-        known = self._table(str(body.get("table")))
+        table = self._table(str(body.get("table")))
         ids = body.get("ids")
-        if not isinstance(ids, list) or not all(self._storage.is_deleted(known, str(one)) for one in ids):
+        if not isinstance(ids, list) or not all(self._storage.is_deleted(table, str(one)) for one in ids):
             raise ControlError("ids must be a list of ids of deleted records.")
         with self._storage.transaction():
             for one in ids:
-                self._storage.restore(known, str(one), org.PERSON_USER)
+                self._storage.restore(table, str(one), org.PERSON_USER)
         return _json({"ids": ids})
 
     async def history(self, request: web.Request) -> web.Response:
@@ -319,17 +319,17 @@ class Control:
         wanted = [one for one in self._storage.history if one["sequence"] > int(since) and of in {None, one["table"]}]
         return _json({"history": wanted})
 
-    def _existing(self, known: Table, record_id: Any) -> Row:
-        row = self._storage.get(known, str(record_id))
+    def _existing(self, table: Table, record_id: Any) -> Row:
+        row = self._storage.get(table, str(record_id))
         if row is None:
-            raise ControlError(f"{known.name} has no record {record_id}.")
+            raise ControlError(f"{table.name} has no record {record_id}.")
         return row
 
     def _table(self, name: str) -> Table:
-        known = self._storage.tables.get(name)
-        if known is None:
+        table = self._storage.tables.get(name)
+        if table is None:
             raise ControlError(f"The org has no table {name}; it has {', '.join(self._storage.tables)}.")
-        return known
+        return table
 
 
 def _numbered(value: Any, number: int, first: int) -> Any:

@@ -121,7 +121,7 @@ class Fault:
         self.owed -= 1
         return True
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {
             "fault": self.name,
@@ -245,9 +245,9 @@ def record_refusals(struck: Mapping[str, Fault]) -> Callable[[Table, Mapping[str
     if not faults:
         return None
 
-    def refusal(known: Table, row: Mapping[str, Any]) -> RefusedError | None:
+    def refusal(table: Table, row: Mapping[str, Any]) -> RefusedError | None:
         for fault in faults:
-            if (fault.table and fault.table != known.name) or not fault.hits(row):
+            if (fault.table and fault.table != table.name) or not fault.hits(row):
                 continue
             if fault.name == "bad_record":
                 return RefusedError(400, "0x80040224", "ISV code aborted the operation.")

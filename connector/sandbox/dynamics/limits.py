@@ -66,7 +66,7 @@ class Limits:
             "x-ms-dop-hint": str(self.parallelism),
         }
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {
             "api_calls": self.calls,

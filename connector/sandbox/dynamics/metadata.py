@@ -11,7 +11,7 @@ from connector.sandbox.dynamics.errors import RefusedError, bad_payload, no_segm
 from connector.sandbox.dynamics.exchange import Answer, Call
 from connector.sandbox.dynamics.odata import GUID, Segment, compile_filter, key_values, query_options
 from connector.sandbox.dynamics.storage import Storage
-from connector.sandbox.dynamics.tables import CRM, KEY_TYPES, Column, Key, Relationship, Table, definition_id, table
+from connector.sandbox.dynamics.tables import CRM, KEY_TYPES, Column, Key, Relationship, Table, definition_id, new_table
 
 MOST_KEYS = 10
 EXISTS = "0x80044363"  # "A component with this name already exists"
@@ -37,7 +37,7 @@ class Metadata:
             case "GET", [Segment("RelationshipDefinitions", _), *_]:
                 return self._relationships(call, parts)
             case "GET", [Segment("EntityDefinitions", None)]:
-                return self._list(call, [one.shown() for one in self._storage.tables.values()])
+                return self._list(call, [one.definition() for one in self._storage.tables.values()])
             case _, [Segment("EntityDefinitions", str() as key), *rest]:
                 return self._of_table(call, self._table(key), rest)
             case _:
@@ -47,28 +47,28 @@ class Metadata:
         """The bulk messages of each table: `sdkmessagefilters`."""
         rows = [
             {
-                "sdkmessagefilterid": definition_id("filter", known.name, message),
-                "primaryobjecttypecode": known.name,
+                "sdkmessagefilterid": definition_id("filter", table.name, message),
+                "primaryobjecttypecode": table.name,
                 "sdkmessageid": {"name": message, "sdkmessageid": definition_id("message", message)},
             }
-            for known in self._storage.tables.values()
+            for table in self._storage.tables.values()
             for message in ("CreateMultiple", "UpdateMultiple")
-            if known.bulk
+            if table.bulk
         ]
         return self._list(call, rows, keep=("sdkmessageid",))
 
     def activate_keys(self) -> None:
         """Finish the index of every pending key: Active, or Failed where two records have the same values."""
-        for known in self._storage.tables.values():
-            for name, key in list(known.keys.items()):
+        for table in self._storage.tables.values():
+            for name, key in list(table.keys.items()):
                 if key.status == "Pending":
-                    self.index(known, name)
+                    self.index(table, name)
 
-    def index(self, known: Table, name: str) -> None:
+    def index(self, table: Table, name: str) -> None:
         """Build the index of a key."""
-        key = known.keys[name]
-        status = "Active" if self._storage.index(known, key) else "Failed"
-        known.keys[name] = Key(name=name, schema_name=key.schema_name, columns=key.columns, status=status)
+        key = table.keys[name]
+        status = "Active" if self._storage.index(table, key) else "Failed"
+        table.keys[name] = Key(name=name, schema_name=key.schema_name, columns=key.columns, status=status)
 
     def _table(self, inside: str) -> Table:
         if GUID.fullmatch(inside):
@@ -80,78 +80,78 @@ class Metadata:
             raise RefusedError(404, "0x80060888", f"Could not find an entity with specified keys: {inside}")
         return found[0]
 
-    def _of_table(self, call: Call, known: Table, rest: list[Segment]) -> Answer:  # noqa: C901, PLR0911, PLR0912 - one case a resource.
+    def _of_table(self, call: Call, table: Table, rest: list[Segment]) -> Answer:  # noqa: C901, PLR0911, PLR0912 - one case a resource.
         match call.method, rest:
             case "GET", []:
-                return Answer(body=_projected(self._expanded(call, known), query_options(call.query), ()))
+                return Answer(body=_projected(self._expanded(call, table), query_options(call.query), ()))
             case "GET", [Segment("Attributes", None)]:
-                return self._list(call, [one.shown(known.name) for one in known.columns.values()], plain=True)
+                return self._list(call, [one.definition(table.name) for one in table.columns.values()], plain=True)
             case "GET", [Segment("Attributes", None), Segment(cast, None)]:
-                return self._cast(call, known, cast)
+                return self._cast(call, table, cast)
             case "GET", [Segment("Attributes", str() as key), *_]:
-                return Answer(body=self._column(known, key).shown(known.name))
+                return Answer(body=self._column(table, key).definition(table.name))
             case "POST", [Segment("Attributes", None)]:
-                return self._add_column(call, known)
+                return self._add_column(call, table)
             case "GET", [Segment("Keys", None)]:
-                return self._list(call, [one.shown(known.name) for one in known.keys.values()])
+                return self._list(call, [one.definition(table.name) for one in table.keys.values()])
             case "GET", [Segment("Keys", str() as key)]:
-                return Answer(body=self._key(known, key).shown(known.name))
+                return Answer(body=self._key(table, key).definition(table.name))
             case "POST", [Segment("Keys", None)]:
-                return self._add_key(call, known)
+                return self._add_key(call, table)
             case "DELETE", [Segment("Keys", str() as key)]:
-                gone = self._key(known, key)
-                del known.keys[gone.name]
-                self._storage.drop_index(known, gone)
+                gone = self._key(table, key)
+                del table.keys[gone.name]
+                self._storage.drop_index(table, gone)
                 return Answer(status=204)
             case "GET", [Segment("ManyToOneRelationships")]:
-                return self._list(call, [one.shown(known.name) for one in known.relationships])
+                return self._list(call, [one.definition(table.name) for one in table.relationships])
             case "GET", [Segment("OneToManyRelationships")]:
-                return self._list(call, list(self._to_table(known)))
+                return self._list(call, list(self._to_table(table)))
             case "GET", [Segment("ManyToManyRelationships")]:
                 return self._list(call, [])
             case "DELETE", []:
-                del self._storage.tables[known.name]
+                del self._storage.tables[table.name]
                 return Answer(status=204)
             case _:
-                raise no_segment(rest[0].name if rest else known.name)
+                raise no_segment(rest[0].name if rest else table.name)
 
-    def _expanded(self, call: Call, known: Table) -> dict[str, Any]:
-        body = known.shown()
+    def _expanded(self, call: Call, table: Table) -> dict[str, Any]:
+        body = table.definition()
         expand = query_options(call.query).get("$expand", "")
         if "Keys" in expand:
-            body["Keys"] = [one.shown(known.name) for one in known.keys.values()]
+            body["Keys"] = [one.definition(table.name) for one in table.keys.values()]
         if "Attributes" in expand:
-            body["Attributes"] = [one.shown(known.name) for one in known.columns.values()]
+            body["Attributes"] = [one.definition(table.name) for one in table.columns.values()]
         return body
 
-    def _to_table(self, known: Table) -> Iterable[dict[str, Any]]:
+    def _to_table(self, table: Table) -> Iterable[dict[str, Any]]:
         for other in self._storage.tables.values():
             for one in other.relationships:
-                if one.target == known.name:
-                    yield {**one.shown(other.name), "ReferencedEntityNavigationPropertyName": one.schema_name}
+                if one.target == table.name:
+                    yield {**one.definition(other.name), "ReferencedEntityNavigationPropertyName": one.schema_name}
 
-    def _cast(self, call: Call, known: Table, cast: str) -> Answer:
+    def _cast(self, call: Call, table: Table, cast: str) -> Answer:
         kind = cast.removeprefix(CRM).removesuffix("AttributeMetadata")
         if kind == "Enum" or not cast.startswith(CRM):
             raise no_segment(cast)
         found = [
-            column.shown(known.name)
-            for column in known.columns.values()
+            column.definition(table.name)
+            for column in table.columns.values()
             if column.kind == kind or (kind == "Lookup" and column.kind in {"Owner", "Customer"})
         ]
         return self._list(call, found, keep=("OptionSet", "GlobalOptionSet"))
 
     @staticmethod
-    def _column(known: Table, inside: str) -> Column:
-        for column in known.columns.values():
-            if f"LogicalName='{column.name}'" == inside or definition_id(known.name, column.name) == inside:
+    def _column(table: Table, inside: str) -> Column:
+        for column in table.columns.values():
+            if f"LogicalName='{column.name}'" == inside or definition_id(table.name, column.name) == inside:
                 return column
         raise RefusedError(404, "0x80060888", f"Could not find an attribute with specified keys: {inside}")
 
     @staticmethod
-    def _key(known: Table, inside: str) -> Key:
-        for key in known.keys.values():
-            if f"LogicalName='{key.name}'" == inside or definition_id("key", known.name, key.name) == inside:
+    def _key(table: Table, inside: str) -> Key:
+        for key in table.keys.values():
+            if f"LogicalName='{key.name}'" == inside or definition_id("key", table.name, key.name) == inside:
                 return key
         raise RefusedError(404, "0x80060888", f"Could not find a key with specified keys: {inside}")
 
@@ -171,8 +171,8 @@ class Metadata:
                 )
         return Answer(body={"value": [_projected(row, options, keep) for row in rows]})
 
-    def _created(self, call: Call, known: Table, what: str) -> Answer:
-        address = f"{call.base_url}{what}({definition_id(known.name)})"
+    def _created(self, call: Call, table: Table, what: str) -> Answer:
+        address = f"{call.base_url}{what}({definition_id(table.name)})"
         return Answer(status=204, headers={"OData-Version": "4.0", "OData-EntityId": address})
 
     def _create_tables(self, call: Call) -> Answer:
@@ -191,7 +191,7 @@ class Metadata:
         primary = [one for one in body.get("Attributes", []) if one.get("IsPrimaryName")]
         if len(primary) != 1 or not body.get("DisplayName") or not body.get("DisplayCollectionName"):
             raise bad_payload("A table needs DisplayName, DisplayCollectionName and one attribute with IsPrimaryName.")
-        known = table(
+        table = new_table(
             name,
             schema_name,
             *columns,
@@ -201,51 +201,51 @@ class Metadata:
             tracked=bool(body.get("ChangeTrackingEnabled", False)),
             display=_label(body.get("DisplayName")),
         )
-        self._storage.add_table(known)
+        self._storage.add_table(table)
         self.writes += 1
-        return known
+        return table
 
-    def _add_column(self, call: Call, known: Table) -> Answer:
+    def _add_column(self, call: Call, table: Table) -> Answer:
         column = _read_column(call.json())
-        if column.name in known.columns:
+        if column.name in table.columns:
             raise RefusedError(
                 400, EXISTS, f"An attribute with the specified name {column.schema_name} already exists."
             )
-        known.add(column)
-        for row in self._storage.rows[known.name].values():
+        table.add(column)
+        for row in self._storage.rows[table.name].values():
             row.setdefault(column.stored_as, column.default if column.kind == "Boolean" else None)
         self.writes += 1
-        address = f"{call.base_url}EntityDefinitions({definition_id(known.name)})/Attributes({definition_id(known.name, column.name)})"
+        address = f"{call.base_url}EntityDefinitions({definition_id(table.name)})/Attributes({definition_id(table.name, column.name)})"
         return Answer(status=204, headers={"OData-EntityId": address})
 
-    def _add_key(self, call: Call, known: Table) -> Answer:
+    def _add_key(self, call: Call, table: Table) -> Answer:
         body = call.json()
         schema_name = _schema_name(body)
         columns = tuple(str(one) for one in body.get("KeyAttributes", ()))
         for name in columns:
-            if name not in known.columns or known.columns[name].kind not in KEY_TYPES:
-                raise RefusedError(400, "0x80040203", f"The attribute {name} cannot be part of a key of {known.name}.")
-        if schema_name.lower() in known.keys:
+            if name not in table.columns or table.columns[name].kind not in KEY_TYPES:
+                raise RefusedError(400, "0x80040203", f"The attribute {name} cannot be part of a key of {table.name}.")
+        if schema_name.lower() in table.keys:
             raise RefusedError(400, EXISTS, f"A key with the specified name {schema_name} already exists.")
-        if not columns or len(known.keys) >= MOST_KEYS:
+        if not columns or len(table.keys) >= MOST_KEYS:
             raise RefusedError(400, "0x80040203", f"A table has at most {MOST_KEYS} keys, each with columns.")
         key = Key(name=schema_name.lower(), schema_name=schema_name, columns=columns, status="Pending")
-        known.keys[key.name] = key
+        table.keys[key.name] = key
         if not self.pending_keys:
-            self.index(known, key.name)
+            self.index(table, key.name)
         self.writes += 1
-        address = f"{call.base_url}EntityDefinitions({definition_id(known.name)})/Keys({definition_id('key', known.name, key.name)})"
+        address = f"{call.base_url}EntityDefinitions({definition_id(table.name)})/Keys({definition_id('key', table.name, key.name)})"
         return Answer(status=204, headers={"OData-EntityId": address})
 
     def _new_relationship(self, call: Call) -> Answer:
         body = call.json()
         raw = body.get("Lookup")
-        known = self._storage.tables.get(str(body.get("ReferencingEntity")))
+        table = self._storage.tables.get(str(body.get("ReferencingEntity")))
         target = self._storage.tables.get(str(body.get("ReferencedEntity")))
-        if known is None or target is None or not isinstance(raw, dict):
+        if table is None or target is None or not isinstance(raw, dict):
             raise bad_payload("A relationship needs ReferencingEntity, ReferencedEntity and Lookup.")
         column_name = _schema_name(raw)
-        if column_name.lower() in known.columns:
+        if column_name.lower() in table.columns:
             raise RefusedError(400, EXISTS, f"An attribute with the specified name {column_name} already exists.")
         column = Column(
             name=column_name.lower(),
@@ -255,19 +255,19 @@ class Metadata:
             custom=True,
             display=_label(raw.get("DisplayName")),
         )
-        known.add(column)
-        for row in self._storage.rows[known.name].values():
+        table.add(column)
+        for row in self._storage.rows[table.name].values():
             row.setdefault(column.stored_as, None)
         navigation = str(body.get("ReferencingEntityNavigationPropertyName") or column_name)
-        known.relationships.append(
+        table.relationships.append(
             Relationship(schema_name=_schema_name(body), column=column.name, navigation=navigation, target=target.name)
         )
         self.writes += 1
-        made = definition_id("relationship", _schema_name(body), known.name)
+        made = definition_id("relationship", _schema_name(body), table.name)
         return Answer(status=204, headers={"OData-EntityId": f"{call.base_url}RelationshipDefinitions({made})"})
 
     def _relationships(self, call: Call, parts: list[Segment]) -> Answer:
-        rows = [one.shown(known.name) for known in self._storage.tables.values() for one in known.relationships]
+        rows = [one.definition(table.name) for table in self._storage.tables.values() for one in table.relationships]
         inside = parts[0].key
         if inside is None:
             return self._list(call, rows)

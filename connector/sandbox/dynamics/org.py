@@ -7,7 +7,7 @@ SocialImpactFundraising of microsoft/Nonprofits.
 from typing import Any
 
 from connector.sandbox.dynamics.columns import choice, day, flag, lookup, memo, moment, money, relation, text, whole
-from connector.sandbox.dynamics.tables import Column, Key, Table, table
+from connector.sandbox.dynamics.tables import Column, Key, Table, new_table
 
 ORGANIZATION = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001"
 BUSINESS_UNIT = "7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0002"
@@ -19,7 +19,7 @@ SMS_PURPOSE = "10000000-0000-0000-0000-000000000003"  # the commercial purpose o
 
 
 def _contact() -> Table:
-    return table(
+    return new_table(
         "contact",
         "Contact",
         text("FirstName", 50),
@@ -52,7 +52,7 @@ def _contact() -> Table:
 
 
 def _activity(name: str, schema_name: str, set_name: str, *more: Column) -> Table:
-    return table(
+    return new_table(
         name,
         schema_name,
         text("Subject", 200),
@@ -73,7 +73,7 @@ def _activity(name: str, schema_name: str, set_name: str, *more: Column) -> Tabl
 
 
 def _consent() -> tuple[Table, Table]:
-    purposes = table(
+    purposes = new_table(
         "msdynmkt_purpose",
         "msdynmkt_purpose",
         text("msdynmkt_name", 100),
@@ -81,7 +81,7 @@ def _consent() -> tuple[Table, Table]:
         primary_name="msdynmkt_name",
         custom=True,
     )
-    consents = table(
+    consents = new_table(
         "msdynmkt_contactpointconsent4",
         "msdynmkt_contactpointconsent4",
         text("msdynmkt_name", 400),
@@ -105,7 +105,7 @@ def _consent() -> tuple[Table, Table]:
     return purposes, consents
 
 
-def connector_columns(known: Table) -> None:
+def connector_columns(table: Table) -> None:
     """What `connector dynamics setup` adds to the contact."""
     for column in (
         text("crmc_SmsKey", 20, custom=True),
@@ -122,11 +122,11 @@ def connector_columns(known: Table) -> None:
             custom=True,
         ),
     ):
-        known.add(column)
-    known.keys["crmc_smskey"] = Key(name="crmc_smskey", schema_name="crmc_SmsKeyKey", columns=("crmc_smskey",))
+        table.add(column)
+    table.keys["crmc_smskey"] = Key(name="crmc_smskey", schema_name="crmc_SmsKeyKey", columns=("crmc_smskey",))
 
 
-def connector_schedule_columns(known: Table) -> None:
+def connector_schedule_columns(table: Table) -> None:
     """What `connector dynamics setup` adds to the payment schedule of the Fundraising app."""
     for column in (
         text("crmc_SmsPhone", 20, custom=True),
@@ -134,12 +134,12 @@ def connector_schedule_columns(known: Table) -> None:
         text("crmc_SmsKeyword", 80, custom=True),
         flag("crmc_SmsEnded", custom=True),
     ):
-        known.add(column)
+        table.add(column)
 
 
 def connector_event_table() -> Table:
     """The event table that `connector dynamics setup` creates."""
-    return table(
+    return new_table(
         "crmc_smsevent",
         "crmc_SmsEvent",
         text("crmc_Name", 100),
@@ -172,7 +172,7 @@ def connector_event_table() -> Table:
 
 def connector_donation_table() -> Table:
     """The table of donations that `connector dynamics setup` creates."""
-    return table(
+    return new_table(
         "crmc_smsdonation",
         "crmc_SmsDonation",
         text("crmc_Name", 120),
@@ -191,7 +191,7 @@ def connector_donation_table() -> Table:
 def _fundraising(contact: Table) -> tuple[Table, ...]:
     """Tables of the Fundraising template app on the Common Data Model for Nonprofits."""
     contact.add(choice("msnfp_PrimaryConstituentType", {100000000: "Donor", 100000001: "Volunteer"}))
-    transaction = table(
+    transaction = new_table(
         "msnfp_transaction",
         "msnfp_Transaction",
         text("msnfp_Name", 160, required="ApplicationRequired"),
@@ -226,7 +226,7 @@ def _fundraising(contact: Table) -> tuple[Table, ...]:
             relation("sifund_donor", "sifund_Donor_account", "account"),
         ),
     )
-    schedule = table(
+    schedule = new_table(
         "msnfp_paymentschedule",
         "msnfp_PaymentSchedule",
         text("msnfp_Name", 160),
@@ -269,7 +269,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
     """The tables of a new org by logical name. A `bare` one has nothing that the connector's setup creates."""
     contact = _contact()
     made = [
-        table(
+        new_table(
             "systemuser",
             "SystemUser",
             text("FullName", 200),
@@ -278,7 +278,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
             primary_name="fullname",
             tracked=False,
         ),
-        table(
+        new_table(
             "organization",
             "Organization",
             text("Name", 160),
@@ -288,7 +288,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
             primary_name="name",
             tracked=False,
         ),
-        table(
+        new_table(
             "publisher",
             "Publisher",
             text("UniqueName", 256),
@@ -299,7 +299,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
             primary_name="friendlyname",
             tracked=False,
         ),
-        table(
+        new_table(
             "solution",
             "Solution",
             text("UniqueName", 65),
@@ -311,7 +311,7 @@ def tables(*, preset: str = "plain", bare: bool = False, consent_table: bool = F
             tracked=False,
             relationships=(relation("publisherid", "publisherid", "publisher"),),
         ),
-        table(
+        new_table(
             "account",
             "Account",
             text("Name", 160, required="ApplicationRequired"),

@@ -56,62 +56,62 @@ class Storage:
         self._changed = {name: [] for name in self.tables}
         self._deleted = {name: [] for name in self.tables}
         self._kept = {}
-        self._by_key = {(name, key.name): {} for name, known in self.tables.items() for key in known.keys.values()}
+        self._by_key = {(name, key.name): {} for name, table in self.tables.items() for key in table.keys.values()}
 
-    def add_table(self, known: Table) -> None:
+    def add_table(self, table: Table) -> None:
         """A new, empty table."""
-        self.tables[known.name] = known
-        self.rows[known.name] = {}
-        self._changed[known.name] = []
-        self._deleted[known.name] = []
-        for key in known.keys.values():
-            self._by_key[known.name, key.name] = {}
+        self.tables[table.name] = table
+        self.rows[table.name] = {}
+        self._changed[table.name] = []
+        self._deleted[table.name] = []
+        for key in table.keys.values():
+            self._by_key[table.name, key.name] = {}
 
     def by_set(self, set_name: str) -> Table | None:
         """The table of an entity set; its letter case counts."""
         return next((one for one in self.tables.values() if one.set_name == set_name), None)
 
-    def index(self, known: Table, key: Key) -> bool:
+    def index(self, table: Table, key: Key) -> bool:
         """Build the index of a new key; False if two records have the same values."""
         found: dict[tuple[Any, ...], str] = {}
-        for record_id, row in self.rows[known.name].items():
-            values = _key_values(known, key, row)
+        for record_id, row in self.rows[table.name].items():
+            values = _key_values(table, key, row)
             if values is None:
                 continue
             if values in found:
                 return False
             found[values] = record_id
-        self._by_key[known.name, key.name] = found
+        self._by_key[table.name, key.name] = found
         return True
 
-    def drop_index(self, known: Table, key: Key) -> None:
+    def drop_index(self, table: Table, key: Key) -> None:
         """Forget a key's index."""
-        self._by_key.pop((known.name, key.name), None)
+        self._by_key.pop((table.name, key.name), None)
 
-    def get(self, known: Table, record_id: str) -> Row | None:
+    def get(self, table: Table, record_id: str) -> Row | None:
         """The record of that id."""
-        return self.rows[known.name].get(record_id)
+        return self.rows[table.name].get(record_id)
 
-    def find(self, known: Table, key: Key, values: Mapping[str, Any]) -> Row | None:
+    def find(self, table: Table, key: Key, values: Mapping[str, Any]) -> Row | None:
         """The record with these values of an alternate key."""
-        wanted = tuple(folded(values[known.columns[name].stored_as]) for name in key.columns)
-        record_id = self._by_key.get((known.name, key.name), {}).get(wanted)
-        return None if record_id is None else self.rows[known.name][record_id]
+        wanted = tuple(folded(values[table.columns[name].stored_as]) for name in key.columns)
+        record_id = self._by_key.get((table.name, key.name), {}).get(wanted)
+        return None if record_id is None else self.rows[table.name][record_id]
 
-    def named(self, known: Table, column: str, values: Iterable[Any]) -> list[Row] | None:
+    def named(self, table: Table, column: str, values: Iterable[Any]) -> list[Row] | None:
         """The records with one of these values in the id column, or in a column that is an alternate key; else None."""
-        rows = self.rows[known.name]
-        if column == known.primary_id:
+        rows = self.rows[table.name]
+        if column == table.primary_id:
             return [rows[value] for value in values if value in rows]
-        key = next((one for one in known.keys.values() if one.columns == (column,) and one.status == "Active"), None)
+        key = next((one for one in table.keys.values() if one.columns == (column,) and one.status == "Active"), None)
         if key is None:
             return None
-        by_key = self._by_key[known.name, key.name]
+        by_key = self._by_key[table.name, key.name]
         return [rows[by_key[value,]] for value in values if (value,) in by_key]
 
     def create(
         self,
-        known: Table,
+        table: Table,
         record_id: str,
         values: Row,
         user: str,
@@ -126,95 +126,95 @@ class Storage:
         self.version += 1
         stamp = moment(self.clock() - late)
         row: Row = {
-            **known.defaults,
+            **table.defaults,
             "_ownerid_value": user,
             **values,
-            known.primary_id: record_id,
+            table.primary_id: record_id,
             "createdon": stamp,
             "modifiedon": stamp,
             "_createdby_value": user,
             "_modifiedby_value": user,
             "versionnumber": self.version,
         }
-        _compute(known, row)
-        self._check_keys(known, row, record_id)
-        self._keep(known, row, record_id)
-        self._enter(known, row, record_id)
-        self._log("created", known, record_id, values if written is None else written, user)
-        self._on_undo(lambda: self._forget(known, record_id))
+        _compute(table, row)
+        self._check_keys(table, row, record_id)
+        self._keep(table, row, record_id)
+        self._enter(table, row, record_id)
+        self._log("created", table, record_id, values if written is None else written, user)
+        self._on_undo(lambda: self._forget(table, record_id))
         return row
 
     def update(
-        self, known: Table, row: Row, values: Row, user: str, late: float = 0.0, *, written: Row | None = None
+        self, table: Table, row: Row, values: Row, user: str, late: float = 0.0, *, written: Row | None = None
     ) -> Row:
         """Save values of a record. Raises RefusedError for a duplicate key. `written`: see create()."""
-        record_id = row[known.primary_id]
+        record_id = row[table.primary_id]
         new = {**row, **values}
         self.version += 1
         new |= {"modifiedon": moment(self.clock() - late), "_modifiedby_value": user, "versionnumber": self.version}
-        _compute(known, new)
-        keyed = bool(known.keys) and not known.by_property.keys().isdisjoint(values)
+        _compute(table, new)
+        keyed = bool(table.keys) and not table.by_property.keys().isdisjoint(values)
         if keyed:
-            self._check_keys(known, new, record_id)
-            self._leave(known, row)
-        self._keep(known, new, record_id)
+            self._check_keys(table, new, record_id)
+            self._leave(table, row)
+        self._keep(table, new, record_id)
         if keyed:
-            self._enter(known, new, record_id)
-        self._log("updated", known, record_id, values if written is None else written, user)
+            self._enter(table, new, record_id)
+        self._log("updated", table, record_id, values if written is None else written, user)
 
         def back() -> None:
-            self._leave(known, new)
-            self.rows[known.name][record_id] = row
-            self._enter(known, row, record_id)
+            self._leave(table, new)
+            self.rows[table.name][record_id] = row
+            self._enter(table, row, record_id)
 
         self._on_undo(back)
         return new
 
-    def delete(self, known: Table, record_id: str, user: str) -> None:
+    def delete(self, table: Table, record_id: str, user: str) -> None:
         """Delete a record for good: Dataverse has no recycle bin by default."""
-        row = self.rows[known.name].pop(record_id)
-        self._leave(known, row)
+        row = self.rows[table.name].pop(record_id)
+        self._leave(table, row)
         self.version += 1
-        self._deleted[known.name].append((self.version, record_id))
+        self._deleted[table.name].append((self.version, record_id))
         self._kept[record_id] = row
-        self._log("deleted", known, record_id, {}, user)
+        self._log("deleted", table, record_id, {}, user)
 
         def back() -> None:
-            self.rows[known.name][record_id] = row
-            self._enter(known, row, record_id)
-            self._deleted[known.name].pop()
+            self.rows[table.name][record_id] = row
+            self._enter(table, row, record_id)
+            self._deleted[table.name].pop()
 
         self._on_undo(back)
 
-    def is_deleted(self, known: Table, record_id: str) -> bool:
+    def is_deleted(self, table: Table, record_id: str) -> bool:
         """Whether the record was deleted and can be restored."""
-        return known.primary_id in self._kept.get(record_id, {})
+        return table.primary_id in self._kept.get(record_id, {})
 
-    def deleted_rows(self, known: Table) -> list[Row]:
+    def deleted_rows(self, table: Table) -> list[Row]:
         """The deleted records of a table, as they were."""
-        return [{**row, "deleted": True} for row in self._kept.values() if known.primary_id in row]
+        return [{**row, "deleted": True} for row in self._kept.values() if table.primary_id in row]
 
-    def restore(self, known: Table, record_id: str, user: str) -> None:
+    def restore(self, table: Table, record_id: str, user: str) -> None:
         """Bring a deleted record back. Raises RefusedError for a key that another record has by now."""
         row = self._kept[record_id]
-        self._check_keys(known, row, record_id)
+        self._check_keys(table, row, record_id)
         del self._kept[record_id]
         self.version += 1
         row = {**row, "versionnumber": self.version, "modifiedon": moment(self.clock())}
-        self._keep(known, row, record_id)
-        self._enter(known, row, record_id)
-        self._log("restored", known, record_id, {}, user)
-        self._on_undo(lambda: self._forget(known, record_id))
+        self._keep(table, row, record_id)
+        self._enter(table, row, record_id)
+        self._log("restored", table, record_id, {}, user)
+        self._on_undo(lambda: self._forget(table, record_id))
 
-    def changed_since(self, known: Table, version: int) -> list[Row]:
+    def changed_since(self, table: Table, version: int) -> list[Row]:
         """The records with a later version, in order of version."""
-        rows, changed = self.rows[known.name], self._changed[known.name]
+        rows, changed = self.rows[table.name], self._changed[table.name]
         later = changed[bisect_right(changed, version, key=lambda one: one[0]) :]
         return [row for at, record_id in later if (row := rows.get(record_id)) and row["versionnumber"] == at]
 
-    def deleted_since(self, known: Table, version: int) -> list[str]:
+    def deleted_since(self, table: Table, version: int) -> list[str]:
         """The ids of the records deleted after a version."""
-        return [record_id for at, record_id in self._deleted[known.name] if at > version]
+        return [record_id for at, record_id in self._deleted[table.name] if at > version]
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -238,47 +238,47 @@ class Storage:
             logged = self.history[-1]
             self._undo.append(lambda: self.history.remove(logged))
 
-    def _keep(self, known: Table, row: Row, record_id: str) -> None:
-        self.rows[known.name][record_id] = row
-        self._changed[known.name].append((row["versionnumber"], record_id))
+    def _keep(self, table: Table, row: Row, record_id: str) -> None:
+        self.rows[table.name][record_id] = row
+        self._changed[table.name].append((row["versionnumber"], record_id))
 
-    def _forget(self, known: Table, record_id: str) -> None:
-        self._leave(known, self.rows[known.name].pop(record_id))
+    def _forget(self, table: Table, record_id: str) -> None:
+        self._leave(table, self.rows[table.name].pop(record_id))
 
-    def _log(self, action: str, known: Table, record_id: str, values: Row, user: str) -> None:
+    def _log(self, action: str, table: Table, record_id: str, values: Row, user: str) -> None:
         self._written += 1
         self.history.append(
             {
                 "sequence": self._written,
                 "action": action,
-                "table": known.name,
+                "table": table.name,
                 "id": record_id,
                 "fields": values,
                 "by": user,
             }
         )
 
-    def _check_keys(self, known: Table, row: Row, record_id: str) -> None:
-        for key in known.keys.values():
+    def _check_keys(self, table: Table, row: Row, record_id: str) -> None:
+        for key in table.keys.values():
             if key.status != "Active":
                 continue
-            values = _key_values(known, key, row)
-            other = self._by_key[known.name, key.name].get(values) if values is not None else None
+            values = _key_values(table, key, row)
+            other = self._by_key[table.name, key.name].get(values) if values is not None else None
             if other is not None and other != record_id:
-                shown = ", ".join(str(row[known.columns[name].stored_as]) for name in key.columns)
-                raise duplicate_key(", ".join(key.columns), shown, known.name)
+                shown = ", ".join(str(row[table.columns[name].stored_as]) for name in key.columns)
+                raise duplicate_key(", ".join(key.columns), shown, table.name)
 
-    def _enter(self, known: Table, row: Row, record_id: str) -> None:
-        for key in known.keys.values():
-            values = _key_values(known, key, row)
-            if values is not None and (known.name, key.name) in self._by_key:
-                self._by_key[known.name, key.name][values] = record_id
+    def _enter(self, table: Table, row: Row, record_id: str) -> None:
+        for key in table.keys.values():
+            values = _key_values(table, key, row)
+            if values is not None and (table.name, key.name) in self._by_key:
+                self._by_key[table.name, key.name][values] = record_id
 
-    def _leave(self, known: Table, row: Row) -> None:
-        for key in known.keys.values():
-            values = _key_values(known, key, row)
+    def _leave(self, table: Table, row: Row) -> None:
+        for key in table.keys.values():
+            values = _key_values(table, key, row)
             if values is not None:
-                self._by_key.get((known.name, key.name), {}).pop(values, None)
+                self._by_key.get((table.name, key.name), {}).pop(values, None)
 
 
 def new_id() -> str:
@@ -286,12 +286,12 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-def _key_values(known: Table, key: Key, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
+def _key_values(table: Table, key: Key, row: Mapping[str, Any]) -> tuple[Any, ...] | None:
     """The values of a key; None if one is empty, which is not unique."""
-    values = tuple(folded(row.get(known.columns[name].stored_as)) for name in key.columns)
+    values = tuple(folded(row.get(table.columns[name].stored_as)) for name in key.columns)
     return None if None in values else values
 
 
-def _compute(known: Table, row: Row) -> None:
-    if known.name == "contact":
+def _compute(table: Table, row: Row) -> None:
+    if table.name == "contact":
         row["fullname"] = " ".join(filter(None, (row.get("firstname"), row.get("lastname")))) or None

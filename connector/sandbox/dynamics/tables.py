@@ -52,7 +52,7 @@ class Column:
         """The property under which a record has its value."""
         return f"_{self.name}_value" if self.kind in LOOKUPS else self.name
 
-    def shown(self, table: str) -> dict[str, Any]:
+    def definition(self, table: str) -> dict[str, Any]:
         """Its definition, with all properties of its type."""
         kind = self.kind
         cast = {"Uniqueidentifier": "Attribute", "Owner": "Lookup", "Customer": "Lookup"}.get(kind, kind)
@@ -110,7 +110,7 @@ class Relationship:
     navigation: str
     target: str  # logical name of the table
 
-    def shown(self, table: str) -> dict[str, Any]:
+    def definition(self, table: str) -> dict[str, Any]:
         """Its definition, as one of the many-to-one relationships of the table."""
         return {
             "@odata.type": f"#{CRM}OneToManyRelationshipMetadata",
@@ -133,7 +133,7 @@ class Key:
     columns: tuple[str, ...]  # logical names
     status: str = "Active"
 
-    def shown(self, table: str) -> dict[str, Any]:
+    def definition(self, table: str) -> dict[str, Any]:
         """Its definition."""
         return {
             "MetadataId": definition_id("key", table, self.name),
@@ -197,7 +197,7 @@ class Table:
         """The relationship of that navigation property; its letter case counts."""
         return next((one for one in self.relationships if one.navigation == name), None)
 
-    def shown(self) -> dict[str, Any]:
+    def definition(self) -> dict[str, Any]:
         """Its definition without columns."""
         return {
             "MetadataId": definition_id(self.name),
@@ -218,7 +218,7 @@ class Table:
         }
 
 
-def table(
+def new_table(
     name: str,
     schema_name: str,
     *columns: Column,
@@ -306,6 +306,6 @@ def table(
     )
 
 
-def copied(known: Table) -> Table:
+def copied(table: Table) -> Table:
     """A copy that can be changed."""
-    return replace(known, columns=dict(known.columns), relationships=list(known.relationships), keys=dict(known.keys))
+    return replace(table, columns=dict(table.columns), relationships=list(table.relationships), keys=dict(table.keys))

@@ -23,43 +23,43 @@ DAY = re.compile(r"\d{4}-\d\d-\d\d")
 Resolve = Callable[[Relationship, str], str]  # an `@odata.bind` value → the id of the record
 
 
-def read_values(known: Table, body: Mapping[str, Any], resolve: Resolve, *, new: bool) -> Row:
+def read_values(table: Table, body: Mapping[str, Any], resolve: Resolve, *, new: bool) -> Row:
     """The values to store. Raises RefusedError."""
     values: Row = {}
     for name, value in body.items():
         if name.endswith(BIND):
-            relationship = known.navigation(name.removesuffix(BIND))
+            relationship = table.navigation(name.removesuffix(BIND))
             if relationship is None:
                 raise unknown_navigation(name.removesuffix(BIND))
-            values[known.columns[relationship.column].stored_as] = resolve(relationship, str(value))
+            values[table.columns[relationship.column].stored_as] = resolve(relationship, str(value))
         elif "@" in name:
             continue
-        elif value is None and (relationship := known.navigation(name)) is not None:
-            values[known.columns[relationship.column].stored_as] = None
+        elif value is None and (relationship := table.navigation(name)) is not None:
+            values[table.columns[relationship.column].stored_as] = None
         else:
-            column = known.columns.get(name)
+            column = table.columns.get(name)
             if column is None or column.kind in LOOKUPS:
-                raise unknown_property(name, known.name)
+                raise unknown_property(name, table.name)
             if not (column.on_create if new else column.on_update):
                 continue  # the API drops what may not be written
-            values[name] = _checked(known, column, value)
-    for column in known.required if new else ():
+            values[name] = _checked(table, column, value)
+    for column in table.required if new else ():
         if values.get(column.stored_as) is None:
-            raise required(column.name, known.name)
+            raise required(column.name, table.name)
     return values
 
 
-def _checked(known: Table, column: Column, value: Any) -> Any:
+def _checked(table: Table, column: Column, value: Any) -> Any:
     if value is None:
         if column.required == "SystemRequired":
-            raise required(column.name, known.name)
+            raise required(column.name, table.name)
         return None
     if column.kind in TEXTS:
-        return _text(known, column, value)
+        return _text(table, column, value)
     if column.kind in NUMBERS:
         return _number(column, value)
     if column.kind in CHOICES:
-        return _option(known, column, value)
+        return _option(table, column, value)
     if column.kind == "Boolean":
         if not isinstance(value, bool):
             raise wrong_type(column.name, value, "Edm.Boolean")
@@ -67,11 +67,11 @@ def _checked(known: Table, column: Column, value: Any) -> Any:
     return _guid(column, value) if column.kind == "Uniqueidentifier" else _time(column, value)
 
 
-def _option(known: Table, column: Column, value: Any) -> int:
+def _option(table: Table, column: Column, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise wrong_type(column.name, value, "Edm.Int32")
     if value not in column.options:
-        raise no_option(column.name, known.name, value, ",".join(map(str, column.options)))
+        raise no_option(column.name, table.name, value, ",".join(map(str, column.options)))
     return value
 
 
@@ -81,11 +81,11 @@ def _guid(column: Column, value: Any) -> str:
     return value.lower()
 
 
-def _text(known: Table, column: Column, value: Any) -> str | None:
+def _text(table: Table, column: Column, value: Any) -> str | None:
     if not isinstance(value, str):
         raise wrong_type(column.name, value, "Edm.String")
     if 2 * len(value) > column.length and len(value.encode("utf-16-le")) // 2 > column.length:
-        raise too_long(column.name, known.name, column.length)
+        raise too_long(column.name, table.name, column.length)
     return value or None  # an empty text is stored as null
 
 

@@ -121,7 +121,7 @@ class Account:
             self.tokens.clear()
         return web.json_response({})
 
-    async def described(self, _request: web.Request) -> web.Response:
+    async def state(self, _request: web.Request) -> web.Response:
         """What the account holds and has seen."""
         rows = {name: list(one.rows.values()) for name, one in self.extensions.items()}
         return web.json_response(
@@ -171,7 +171,7 @@ def build() -> web.Application:
             web.post("/interaction/v1/events", account.event),
             web.post("/hub/v1/dataevents/key:{key}/rowset", account.rowset),
             web.put("/_sandbox/config", account.configure),
-            web.get("/_sandbox/state", account.described),
+            web.get("/_sandbox/state", account.state),
         ]
     )
     return app

@@ -11,7 +11,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
-from connector.sandbox.messagecloud.gateway import CALLS, STATUSES, ChargeScript, Gateway, Spoiled, Transaction
+from connector.sandbox.messagecloud.gateway import CALLS, STATUSES, ChargeScript, Gateway, ScriptedError, Transaction
 from connector.sandbox.refused import RefusedError
 from connector.sandbox.strex.body import Body, read_json
 
@@ -45,11 +45,11 @@ class DonorActions:
             web.post("/_sandbox/charges", self._script_charges),
             web.get("/_sandbox/page", self._page),
             web.get("/_sandbox/sent", self._list_sent),
-            web.post("/_sandbox/window", self._finish),
+            web.post("/_sandbox/window", self._finish_window),
             web.post("/_sandbox/status", self._set_status),
             web.post("/_sandbox/phone", self._phone),
             web.post("/_sandbox/report", self._report),
-            web.post("/_sandbox/errors", self._spoil),
+            web.post("/_sandbox/errors", self._script_error),
         ]
 
     async def _configure(self, request: web.Request) -> web.Response:
@@ -62,7 +62,7 @@ class DonorActions:
         return web.json_response({"hooks": self._hooks, "secret": self._secret})
 
     async def _transactions(self, _: web.Request) -> web.Response:
-        return web.json_response([_shown(one) for one in self._gateway.transactions.values()])
+        return web.json_response([_as_json(one) for one in self._gateway.transactions.values()])
 
     async def _calls(self, _: web.Request) -> web.Response:
         return web.json_response(self._gateway.calls)
@@ -99,7 +99,7 @@ class DonorActions:
     async def _list_sent(self, _: web.Request) -> web.Response:
         return web.json_response(self._sent)
 
-    async def _finish(self, request: web.Request) -> web.Response:
+    async def _finish_window(self, request: web.Request) -> web.Response:
         """A donor completes a window or goes back; returns the address to which the browser is sent."""
         body = Body.of(await read_json(request)).only(
             "transaction_id", "outcome", "phone", "status", "detail", "created"
@@ -121,7 +121,7 @@ class DonorActions:
         body = Body.of(await read_json(request)).only("transaction_id", "status", "detail")
         one = self._gateway.find(body.text("transaction_id"))
         self._gateway.set_status(one, body.text("status"), body.text("detail", "Changed"))
-        return web.json_response(_shown(one))
+        return web.json_response(_as_json(one))
 
     async def _phone(self, request: web.Request) -> web.Response:
         """A donor sends a text message."""
@@ -154,19 +154,19 @@ class DonorActions:
         }
         return web.json_response(await self._call("dlr", fields, body.text("method", "POST")))
 
-    async def _spoil(self, request: web.Request) -> web.Response:
+    async def _script_error(self, request: web.Request) -> web.Response:
         """Make the next calls of a kind fail with an error code or an HTTP status."""
         body = Body.of(await read_json(request)).only("call", "code", "http", "times")
         call, times = body.text("call"), body.number("times")
         code, http = body.number("code"), body.number("http")
         if call not in CALLS or (code is None) == (http is None):
             raise RefusedError(f"give call (one of {', '.join(CALLS)}), and either code or http")
-        spoiled = Spoiled(
+        error = ScriptedError(
             code=None if code is None else int(code),
             http=None if http is None else int(http),
             times=1 if times is None else int(times),
         )
-        self._gateway.spoiled.setdefault(call, []).append(spoiled)
+        self._gateway.scripted_errors.setdefault(call, []).append(error)
         return web.json_response({})
 
     async def _call(self, endpoint: str, fields: dict[str, str], method: str) -> dict[str, Any]:
@@ -217,7 +217,7 @@ def _address(text: str) -> str:
     return text.rstrip("/")
 
 
-def _shown(transaction: Transaction) -> dict[str, Any]:
+def _as_json(transaction: Transaction) -> dict[str, Any]:
     return {
         **asdict(transaction),
         "created": transaction.created.isoformat(),

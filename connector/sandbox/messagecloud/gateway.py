@@ -46,7 +46,7 @@ class Transaction:
 
 
 @dataclass(slots=True, kw_only=True)
-class Spoiled:
+class ScriptedError:
     """The error response to a call instead of the normal one: an error code, or only an HTTP status."""
 
     code: int | None
@@ -95,7 +95,7 @@ class Gateway:
     as_numbers: bool = False
     table_names: bool = False
     transactions: dict[str, Transaction] = field(default_factory=dict)
-    spoiled: dict[str, list[Spoiled]] = field(default_factory=dict)
+    scripted_errors: dict[str, list[ScriptedError]] = field(default_factory=dict)
     calls: list[dict[str, Any]] = field(default_factory=list)
     scripts: list[ChargeScript] = field(default_factory=list)
     taken: list[dict[str, Any]] = field(default_factory=list)
@@ -159,7 +159,7 @@ class Gateway:
             if transaction.asks <= 0:
                 self.set_status(transaction, transaction.then, "Final")
                 transaction.then = None
-        return _envelope(0, "Success", self._shown(transaction))
+        return _envelope(0, "Success", self._api_json(transaction))
 
     async def _send(self, request: web.Request) -> web.Response:
         if (bad := self._refusal(request, "send", "tariff", "shortcode", "to")) is not None:
@@ -179,7 +179,7 @@ class Gateway:
         await asyncio.sleep(script.delay)
         if script.lost == "after":
             return _hang_up(request)
-        return _envelope(0, "Success", self._shown(transaction))
+        return _envelope(0, "Success", self._api_json(transaction))
 
     def _script(self, phone: str) -> ChargeScript:
         """How this charge goes: by the first script for it, else it is taken at once."""
@@ -208,7 +208,7 @@ class Gateway:
         self.transactions[made.transaction_id] = made
         return made
 
-    def _shown(self, transaction: Transaction) -> dict[str, Any]:
+    def _api_json(self, transaction: Transaction) -> dict[str, Any]:
         kind = int if self.as_numbers else str
         return {
             "price": transaction.price,
@@ -225,7 +225,7 @@ class Gateway:
         query = request.query
         shown = {name: value for name, value in query.items() if name != "api_key"}
         self.calls.append({"call": call, "query": shown})
-        waiting = self.spoiled.get(call, [])
+        waiting = self.scripted_errors.get(call, [])
         if waiting:
             waiting[0].times -= 1
             bad = waiting[0] if waiting[0].times else waiting.pop(0)

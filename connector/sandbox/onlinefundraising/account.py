@@ -46,7 +46,7 @@ class Account:
     def find(self, channel: str, word: str, sub: str | None = None) -> dict[str, Any] | None:
         """The keyword on a short number, ignoring letter case; with `sub`, its sub keyword."""
         wanted = (channel, word.casefold(), (sub or "").casefold())
-        return next((one for one in self.keywords.values() if _place(one) == wanted), None)
+        return next((one for one in self.keywords.values() if _identity(one) == wanted), None)
 
     def get(self, guid: str) -> dict[str, Any]:
         """A keyword by its id; RefusedError with 404 if there is none."""
@@ -101,8 +101,8 @@ class Account:
 
     def subkeywords(self, guid: str) -> list[dict[str, Any]]:
         """GET /keyword/{guid}/subkeywords."""
-        of = _place(self.get(guid))[:2]
-        return [one for one in self.keywords.values() if _place(one)[:2] == of and one.get("subKeyword")]
+        of = _identity(self.get(guid))[:2]
+        return [one for one in self.keywords.values() if _identity(one)[:2] == of and one.get("subKeyword")]
 
     def receive(self, *, msisdn: str, text: str, channel: str, more: Mapping[str, Any]) -> dict[str, Any]:
         """Receive a text message: assigned to its sub keyword, else to its keyword."""
@@ -154,5 +154,5 @@ def _word(fields: Mapping[str, Any], name: str) -> str:
     return value
 
 
-def _place(keyword: Mapping[str, Any]) -> tuple[str, str, str]:
+def _identity(keyword: Mapping[str, Any]) -> tuple[str, str, str]:
     return keyword["channel"], keyword["keyword"].casefold(), (keyword.get("subKeyword") or "").casefold()

@@ -58,7 +58,7 @@ class Api:
             return await handler(request)
         try:
             if request.path != ADDRESS_LIST:
-                await self._admit(request)
+                await self._check_caller(request)
             response = await handler(request)
         except RefusedError as refused:
             shown = {"errorCode": refused.code, "errorDescription": str(refused)}
@@ -66,7 +66,7 @@ class Api:
         self.calls.append(f"{request.method} {request.path_qs} {response.status}")
         return response
 
-    async def _admit(self, request: web.Request) -> None:
+    async def _check_caller(self, request: web.Request) -> None:
         if request.headers.get("Authorization") != self._dials.api_key:
             raise RefusedError(401, "10401", "The API key is not known, or not from this address")
         if request.method in {"POST", "PUT", "PATCH"}:

@@ -13,7 +13,7 @@ from connector.sandbox.onlinefundraising.api import CONTROL, Api, Dials
 from connector.sandbox.onlinefundraising.sender import Sender
 
 STATUSES = frozenset({400, 401, 403, 404, 405, 429, 500, 503})  # statuses that a fault can respond with
-OTHERS = frozenset({"slow", "dropped", "garbage"})
+NAMED_FAULTS = frozenset({"slow", "dropped", "garbage"})
 
 
 class Control:
@@ -136,8 +136,8 @@ class Control:
     async def _add_fault(self, request: web.Request) -> web.Response:
         """Make calls fail: {"fault": a status or a name, "path": start of their path, "times", "seconds"}."""
         body = await _object(request)
-        if body.get("fault") not in STATUSES | OTHERS:
-            known = ", ".join([*(str(one) for one in sorted(STATUSES)), *sorted(OTHERS)])
+        if body.get("fault") not in STATUSES | NAMED_FAULTS:
+            known = ", ".join([*(str(one) for one in sorted(STATUSES)), *sorted(NAMED_FAULTS)])
             raise RefusedError(400, "", f"there is no such fault; the faults are {known}")
         self._faults.append({"path": "/", "times": 1, "seconds": 1.0, **body})
         return web.json_response(self._faults)

@@ -53,7 +53,7 @@ class Sender:
         if self._http is None:
             webhook.state = "stopped"
             return
-        task = asyncio.create_task(self._carry(webhook, self._http))
+        task = asyncio.create_task(self._send_until_accepted(webhook, self._http))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -66,7 +66,7 @@ class Sender:
         """Every webhook, oldest first."""
         return [asdict(webhook) for webhook in self._webhooks]
 
-    async def _carry(self, webhook: Webhook, http: aiohttp.ClientSession) -> None:
+    async def _send_until_accepted(self, webhook: Webhook, http: aiohttp.ClientSession) -> None:
         headers = {"Content-Type": "application/json; charset=utf-8"}
         try:
             for wait in (0, *WAITS):

@@ -76,10 +76,10 @@ class Administration:
                 self._database.put(self._unseen_objects.pop(name))
         for full, editable in run(ASSIGNED, (org.INTEGRATION_USER,)).fetchall():
             name, _, own = full.partition(".")
-            known = self._database.schema.find(name)
-            if known is not None and own in self._unseen.get(name, {}):
+            sobject = self._database.schema.find(name)
+            if sobject is not None and own in self._unseen.get(name, {}):
                 shown = self._unseen[name].pop(own)
-                self._database.put(replace(known, fields=(*known.fields, replace(shown, read_only=not editable))))
+                self._database.put(replace(sobject, fields=(*sobject.fields, replace(shown, read_only=not editable))))
 
     def _check(self, component: Component, coming: set[str]) -> None:
         if component.kind == "CustomObject":
@@ -116,10 +116,10 @@ class Administration:
                 raise ComponentError(f"Permission Read {name} depends on permission(s): Read {other}")
         for one in component.element.findall(f"{{{METADATA}}}fieldPermissions"):
             full = word(one, "field")
-            known = self._field(full)
-            if known is None and full not in coming:
+            sobject = self._field(full)
+            if sobject is None and full not in coming:
                 raise ComponentError(f"In field: field - no CustomField named {full} found")
-            if known is not None and known.required:
+            if sobject is not None and sobject.required:
                 raise ComponentError(f"You cannot deploy to a required field: {full}")
 
     def _object(self, name: str) -> SObject | None:
@@ -127,17 +127,17 @@ class Administration:
 
     def _field(self, full: str) -> Field | None:
         name, _, own = full.partition(".")
-        known = self._database.schema.find(name)
-        return (known.find(own) if known else None) or self._unseen.get(name, {}).get(own)
+        sobject = self._database.schema.find(name)
+        return (sobject.find(own) if sobject else None) or self._unseen.get(name, {}).get(own)
 
     def _put_field(self, name: str, new: Field) -> None:
-        known = self._database.schema.find(name)
-        old = known.find(new.name) if known else None
-        if known is None or old is None:
+        sobject = self._database.schema.find(name)
+        old = sobject.find(new.name) if sobject else None
+        if sobject is None or old is None:
             self._unseen.setdefault(name, {})[new.name] = new
             return
         changed = replace(new, read_only=old.read_only)
-        self._database.put(replace(known, fields=tuple(changed if one is old else one for one in known.fields)))
+        self._database.put(replace(sobject, fields=tuple(changed if one is old else one for one in sobject.fields)))
 
     def _allow(self, component: Component) -> None:
         """Permission sets are records too; deploying one again replaces all its permissions."""

@@ -9,7 +9,7 @@ from connector.sandbox.salesforce.composite import Composite
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.exchange import Answer, Call
 from connector.sandbox.salesforce.reading import LARGEST_BATCH, Reader, SeveralMatchError
-from connector.sandbox.salesforce.records import Records, an_object, several
+from connector.sandbox.salesforce.records import Records, find_object, several_matches
 from connector.sandbox.salesforce.refusals import RequestRefusedError, not_found
 from connector.sandbox.salesforce.sobject_collections import Collections
 from connector.sandbox.salesforce.writing import Writer
@@ -63,7 +63,7 @@ class Api:
                 case _:
                     raise not_found()
         except SeveralMatchError as error:
-            return several(error)
+            return several_matches(error)
 
     @staticmethod
     def _check_version(call: Call) -> None:
@@ -89,7 +89,7 @@ class Api:
             case "GET", []:
                 return Answer(body=describe.objects(self._schema, call.base))
             case "GET", [name]:
-                return Answer(body=describe.basics(an_object(self._schema, name), call.base))
+                return Answer(body=describe.basic_information(find_object(self._schema, name), call.base))
             case "POST", [name]:
                 made = self._records.create(call, name)
                 if name.lower() == "permissionsetassignment":
@@ -98,9 +98,9 @@ class Api:
             case "GET", [name, "describe"]:
                 return self._describe(call, name)
             case "GET", [name, "updated"]:
-                return Answer(body=self.reader.updated(an_object(self._schema, name), call.query, call.author.time))
+                return Answer(body=self.reader.updated(find_object(self._schema, name), call.query, call.author.time))
             case "GET", [name, "deleted"]:
-                return Answer(body=self.reader.deleted(an_object(self._schema, name), call.query, call.author.time))
+                return Answer(body=self.reader.deleted(find_object(self._schema, name), call.query, call.author.time))
             case "GET" | "PATCH" | "DELETE", [name, record]:
                 return self._records.by_id(call, name, record)
             case "GET" | "PATCH" | "DELETE", [name, field, value]:
@@ -124,7 +124,7 @@ class Api:
                 raise _wrong_method(call)
 
     def _describe(self, call: Call, name: str) -> Answer:
-        known = an_object(self._schema, name)
+        sobject = find_object(self._schema, name)
         since = {key.lower(): value for key, value in call.headers.items()}.get("if-modified-since")
         # Headers have whole seconds: every change counts as one second, so that two changes within a second differ.
         modified = self._started + self._schema.changes
@@ -136,7 +136,7 @@ class Api:
         return (
             Answer(status=304, headers=headers)
             if unchanged
-            else Answer(body=describe.whole(known, call.base), headers=headers)
+            else Answer(body=describe.full_description(sobject, call.base), headers=headers)
         )
 
 

@@ -39,7 +39,7 @@ class Rewrite:
     of: str
     by: str | None
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {"rewrite": {self.object: dict(self.fields)}, "when": dict(self.when), "of": self.of, "by": self.by}
 
@@ -69,41 +69,41 @@ class Automation:
             raise AutomationError("of must be integration, person or any, and by integration or person.")
         new = []
         for name, fields in objects.items():
-            known = schema.find(name)
-            if known is None or not isinstance(fields, dict) or not fields:
+            sobject = schema.find(name)
+            if sobject is None or not isinstance(fields, dict) or not fields:
                 raise AutomationError(
                     f"rewrite must hold objects of the org with fields and values; {name} is not one."
                 )
-            if unknown := [one for one in (*fields, *when) if known.find(one) is None]:
-                raise AutomationError(f"{known.name} has no field {unknown[0]}.")
-            new.append(Rewrite(object=known.name, fields=fields, when=when, of=of, by=by))
+            if unknown := [one for one in (*fields, *when) if sobject.find(one) is None]:
+                raise AutomationError(f"{sobject.name} has no field {unknown[0]}.")
+            new.append(Rewrite(object=sobject.name, fields=fields, when=when, of=of, by=by))
         self.all += new
         return new
 
-    def rewrite(self, known: SObject, drafts: Iterable[Draft], author: Author) -> None:
+    def rewrite(self, sobject: SObject, drafts: Iterable[Draft], author: Author) -> None:
         """Change the accepted drafts of a save."""
         for one in self.all:
-            if one.object != known.name or one.of not in {
+            if one.object != sobject.name or one.of not in {
                 ANYBODY,
                 *(name for name, user in USERS.items() if user == author.user),
             }:
                 continue
             for draft in drafts:
-                if draft.refusal is None and _meets(known, draft, one.when):
-                    _set(known, draft, one)
+                if draft.refusal is None and _meets(sobject, draft, one.when):
+                    _set(sobject, draft, one)
 
 
-def _meets(known: SObject, draft: Draft, when: Mapping[str, Any]) -> bool:
-    named = [(known.find(name), value) for name, value in when.items()]
+def _meets(sobject: SObject, draft: Draft, when: Mapping[str, Any]) -> bool:
+    named = [(sobject.find(name), value) for name, value in when.items()]
     return all(
         field is not None and field.name in draft.values and draft.values[field.name] == stored(field, value)
         for field, value in named
     )
 
 
-def _set(known: SObject, draft: Draft, rewrite: Rewrite) -> None:
+def _set(sobject: SObject, draft: Draft, rewrite: Rewrite) -> None:
     for name, value in rewrite.fields.items():
-        field = known.find(name)
+        field = sobject.find(name)
         if field is None:
             continue
         if isinstance(value, dict):

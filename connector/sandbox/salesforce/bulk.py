@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from connector.sandbox.salesforce.bulk_jobs import DELIMITERS, ENDED, ENDINGS, Job, JobState, table
+from connector.sandbox.salesforce.bulk_jobs import DELIMITERS, ENDED, ENDINGS, Job, JobState, csv_table
 from connector.sandbox.salesforce.bulk_work import Workers
 from connector.sandbox.salesforce.database import Database
 from connector.sandbox.salesforce.exchange import Answer, Call
 from connector.sandbox.salesforce.identifiers import record_id
-from connector.sandbox.salesforce.records import a_key, an_object
+from connector.sandbox.salesforce.records import find_key, find_object
 from connector.sandbox.salesforce.refusals import RequestRefusedError, not_found
 from connector.sandbox.salesforce.soql import parse
 from connector.sandbox.salesforce.soql_sql import Statement, compile_query
@@ -43,9 +43,9 @@ class Bulk:
         """Answer calls below /jobs."""
         match call.method, rest:
             case "POST", ["ingest" | "query" as kind]:
-                return Answer(body=(self._new_ingest(call) if kind == "ingest" else self._new_query(call)).shown())
+                return Answer(body=(self._new_ingest(call) if kind == "ingest" else self._new_query(call)).as_json())
             case "GET", ["ingest" | "query" as kind]:
-                found = [job.shown() for job in self._jobs.values() if job.kind == kind]
+                found = [job.as_json() for job in self._jobs.values() if job.kind == kind]
                 return Answer(body={"done": True, "nextRecordsUrl": None, "records": found})
             case _, ["ingest" | "query" as kind, name, *what]:
                 return self._of_job(call, self._job(kind, name), [part.lower() for part in what])
@@ -55,10 +55,10 @@ class Bulk:
     def _of_job(self, call: Call, job: Job, what: list[str]) -> Answer:
         match call.method, what:
             case "GET", []:
-                return Answer(body=job.shown())
+                return Answer(body=job.as_json())
             case "PATCH", []:
                 self._set_state(job, call.fields.get("state"))
-                return Answer(body=job.shown())
+                return Answer(body=job.as_json())
             case "DELETE", []:
                 if job.state not in ENDED:
                     raise _wrong_state(f"a job that is {job.state} cannot be deleted")
@@ -85,11 +85,11 @@ class Bulk:
         operation = document.get("operation")
         if operation not in INGESTS:
             raise _invalid(f"operation must be one of {', '.join(sorted(INGESTS))}")
-        known = an_object(self._database.schema, str(document.get("object")))
+        sobject = find_object(self._database.schema, str(document.get("object")))
         key = None
         if operation == "upsert":
-            key = a_key(known, str(document.get("externalIdFieldName"))).name
-        return self._keep(call, Job(kind="ingest", operation=operation, known=known, key=key))
+            key = find_key(sobject, str(document.get("externalIdFieldName"))).name
+        return self._keep(call, Job(kind="ingest", operation=operation, sobject=sobject, key=key))
 
     def _new_query(self, call: Call) -> Job:
         operation, text = call.fields.get("operation"), call.fields.get("query")
@@ -98,7 +98,7 @@ class Bulk:
         statement = compile_query(self._database.schema, parse(text), deleted=operation == "queryAll")
         if statement.counting:
             raise RequestRefusedError(400, "API_ERROR", "Aggregate functions are not supported in bulk queries")
-        job = Job(kind="query", operation=operation, known=statement.source, state=JobState.UPLOAD_COMPLETE)
+        job = Job(kind="query", operation=operation, sobject=statement.source, state=JobState.UPLOAD_COMPLETE)
         self._keep(call, job)
         self._workers.query(job, lambda: self._rows(statement))
         return job
@@ -150,7 +150,7 @@ def _page(job: Job, call: Call) -> Answer:
     end = start + len(rows)
     locator = urlsafe_b64encode(str(end).encode()).decode() if end < len(job.rows) else NO_LOCATOR
     headers = {"Sforce-NumberOfRecords": str(len(rows)), "Sforce-Locator": locator}
-    return Answer(csv=table(job, job.columns, rows), headers=headers)
+    return Answer(csv=csv_table(job, job.columns, rows), headers=headers)
 
 
 def _cell(value: Any, boolean: bool) -> Any:  # noqa: FBT001 - it is used in a comprehension.

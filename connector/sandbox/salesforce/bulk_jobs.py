@@ -33,7 +33,7 @@ class Job:
 
     kind: str
     operation: str
-    known: SObject
+    sobject: SObject
     key: str | None = None
     state: JobState = JobState.OPEN
     id: str = ""
@@ -54,12 +54,12 @@ class Job:
         """The number of rows that have a result."""
         return len(self.rows) if self.kind == "query" else len(self.succeeded) + len(self.failed)
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON that the API returns."""
         described: dict[str, Any] = {
             "id": self.id,
             "operation": self.operation,
-            "object": self.known.name,
+            "object": self.sobject.name,
             "createdById": self.creator,
             "createdDate": self.created,
             "systemModstamp": self.created,
@@ -100,7 +100,7 @@ class Job:
             done = {row for row, *_ in (*self.succeeded, *self.failed)}
             columns = self.columns
             rows = [values for row, values in enumerate(self.rows) if row not in done]
-        return table(self, columns, rows)
+        return csv_table(self, columns, rows)
 
     def read(self) -> None:
         """Parse the uploaded data. Raises ValueError with the job's error message."""
@@ -112,18 +112,18 @@ class Job:
         if not lines:
             raise ValueError("InvalidBatch : The data has no header")
         self.columns, self.rows = lines[0], lines[1:]
-        if unknown := [name for name in self.columns if not _is_column(self.known, name)]:
+        if unknown := [name for name in self.columns if not _is_column(self.sobject, name)]:
             raise ValueError(f"InvalidBatch : Field name not found : {unknown[0]}")
         if any(len(row) != len(self.columns) for row in self.rows):
             raise ValueError("InvalidBatch : A row has more or fewer columns than the header")
 
 
-def _is_column(known: SObject, name: str) -> bool:
+def _is_column(sobject: SObject, name: str) -> bool:
     relationship, dot, _ = name.rpartition(":")[2].partition(".")
-    return relationship.lower() in known.relationships if dot else known.find(name) is not None
+    return relationship.lower() in sobject.relationships if dot else sobject.find(name) is not None
 
 
-def table(job: Job, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+def csv_table(job: Job, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """Rows below their header, every value quoted as Salesforce does."""
     text = io.StringIO()
     writer = csv.writer(

@@ -105,26 +105,26 @@ class Workers:
             return self._write(job, records, author)
         except RequestRefusedError:
             # A value of the wrong type makes a whole request of the REST API fail, but only one row here.
-            return [self._alone(job, record, author) for record in records]
+            return [self._write_alone(job, record, author) for record in records]
 
-    def _alone(self, job: Job, record: Record, author: Author) -> Outcome:
+    def _write_alone(self, job: Job, record: Record, author: Author) -> Outcome:
         try:
             return self._write(job, [record], author)[0]
         except RequestRefusedError as refusal:
             return Outcome(id=None, refusal=RecordRefusedError(refusal.code, refusal.message, *refusal.fields))
 
     def _write(self, job: Job, records: Sequence[Record], author: Author) -> list[Outcome]:
-        known = job.known
+        sobject = job.sobject
         match job.operation:
             case "insert":
-                return self._writer.insert(known, records, author)
+                return self._writer.insert(sobject, records, author)
             case "update":
-                return self._writer.update(known, records, author)
+                return self._writer.update(sobject, records, author)
             case "delete":
-                return self._writer.delete(known, [str(record.get("Id")) for record in records], author)
+                return self._writer.delete(sobject, [str(record.get("Id")) for record in records], author)
             case _:
-                key = known.by_name[str(job.key)]
-                return self._writer.upsert(known, key, records, author)
+                key = sobject.by_name[str(job.key)]
+                return self._writer.upsert(sobject, key, records, author)
 
 
 def _record(columns: Sequence[str], values: Sequence[str]) -> Record:

@@ -88,7 +88,7 @@ class Control:
 
     async def list_faults(self, _: web.Request) -> web.Response:
         """The active faults, and how often each occurred."""
-        return _json({"faults": [fault.shown() for fault in self._faults.all]})
+        return _json({"faults": [fault.as_json() for fault in self._faults.all]})
 
     async def add_fault(self, request: web.Request) -> web.Response:
         """Add a fault."""
@@ -101,16 +101,16 @@ class Control:
             # Without a delay the tokens expire now, which counts as the first time.
             self._sessions.end_all()
             fault.fired += 1
-        return _json(fault.shown())
+        return _json(fault.as_json())
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         """Remove all faults, or with ?fault=NAME those of one name."""
         self._faults.clear(request.query.get("fault"))
-        return _json({"faults": [fault.shown() for fault in self._faults.all]})
+        return _json({"faults": [fault.as_json() for fault in self._faults.all]})
 
     async def list_automation(self, _: web.Request) -> web.Response:
         """The active automation."""
-        return _json({"automation": [one.shown() for one in self._writer.automation.all]})
+        return _json({"automation": [one.as_json() for one in self._writer.automation.all]})
 
     async def add_automation(self, request: web.Request) -> web.Response:
         """Add automation that rewrites fields in the transaction that saves a record; see Automation.add()."""
@@ -118,7 +118,7 @@ class Control:
             new = self._writer.automation.add(self._database.schema, await _document(request))
         except AutomationError as error:
             raise ControlError(str(error)) from error
-        return _json({"automation": [one.shown() for one in new]})
+        return _json({"automation": [one.as_json() for one in new]})
 
     async def clear_automation(self, _: web.Request) -> web.Response:
         """Remove all automation."""
@@ -127,7 +127,7 @@ class Control:
 
     async def stats(self, _: web.Request) -> web.Response:
         """The number of calls to the org, and of its records."""
-        return _json({**self._usage.shown(), "records": self._database.counts()})
+        return _json({**self._usage.as_json(), "records": self._database.counts()})
 
     async def allow(self, request: web.Request) -> web.Response:
         """Set the daily limit and its used part: {"limit": 1000, "used": 990}."""
@@ -164,31 +164,33 @@ class Control:
         """Add a duplicate rule: records with equal `fields` are duplicates; `action` is alert or block."""
         body = await _document(request)
         rule = self._writer.duplicate_rules.add(self._object(str(body.get("object"))), body)
-        return _json(rule.shown())
+        return _json(rule.as_json())
 
     async def list_records(self, request: web.Request) -> web.Response:
         """All rows of an object with all fields."""
-        return _json({"records": self._reader.every(self._object(request.match_info["object"]))})
+        return _json({"records": self._reader.read_all(self._object(request.match_info["object"]))})
 
     async def edit_records(self, request: web.Request) -> web.Response:
         """A person's edit or a mass load: by Id, by the external ID field `key`, or as new records; all or none.
 
         `before` in the answer holds the records that were named by Id as they were until this edit.
         """
-        known = self._object(request.match_info["object"])
+        sobject = self._object(request.match_info["object"])
         body = await _document(request)
         records = body.get("records")
         if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
             raise ControlError('records must be a list of objects: {"records": [{"LastName": "Ås"}]}.')
         key = None
         if "key" in body:
-            key = known.find(str(body["key"]))
+            key = sobject.find(str(body["key"]))
             if key is None or not key.keyed:
-                raise ControlError(f"{body['key']} is no external ID field of {known.name}.")
+                raise ControlError(f"{body['key']} is no external ID field of {sobject.name}.")
         author = self._author(str(body.get("by", "person")))
-        before = self._reader.as_stored(known, [canonical(record.get("Id")) for record in records])
+        before = self._reader.as_stored(sobject, [canonical(record.get("Id")) for record in records])
         with self._database.transaction():
-            outcomes = self._writer.upsert(known, key, records, author) if key else self._by_id(known, records, author)
+            outcomes = (
+                self._writer.upsert(sobject, key, records, author) if key else self._by_id(sobject, records, author)
+            )
             refused = [
                 f"record {index}: {outcome.refusal.code}: {outcome.refusal.message}"
                 for index, outcome in enumerate(outcomes)
@@ -198,12 +200,12 @@ class Control:
                 raise ControlError("Nothing was written. " + "; ".join(refused[:10]))
         ids = [str(outcome.id) for outcome in outcomes]
         if author.user == org.PERSON_USER:
-            self._outbound.changed(known, ids)
+            self._outbound.changed(sobject, ids)
         return _json({"ids": ids, "before": before})
 
     async def seed(self, request: web.Request) -> web.Response:
         """Create many records: {"count": 200000, "fields": {"LastName": "Donor ######"}}; seeding.py explains patterns."""
-        known = self._object(request.match_info["object"])
+        sobject = self._object(request.match_info["object"])
         body = await _document(request)
         count, first, fields = body.get("count"), body.get("first", 0), body.get("fields")
         if not isinstance(count, int) or not 1 <= count <= MOST or not isinstance(first, int) or first < 0:
@@ -214,7 +216,7 @@ class Control:
             )
         try:
             with self._database.transaction():
-                ids = seed(self._database, known, fields, range(first, first + count), self._author("person"))
+                ids = seed(self._database, sobject, fields, range(first, first + count), self._author("person"))
         except RecordRefusedError as refusal:
             raise ControlError(f"{refusal.code}: {refusal.message}") from refusal
         except IntegrityError:
@@ -223,9 +225,9 @@ class Control:
             ) from None
         return _json({"first": ids[0], "last": ids[1]})
 
-    def _by_id(self, known: SObject, records: list[dict[str, Any]], author: Author) -> list[Outcome]:
-        changed = iter(self._writer.update(known, [record for record in records if "Id" in record], author))
-        new = iter(self._writer.insert(known, [record for record in records if "Id" not in record], author))
+    def _by_id(self, sobject: SObject, records: list[dict[str, Any]], author: Author) -> list[Outcome]:
+        changed = iter(self._writer.update(sobject, [record for record in records if "Id" in record], author))
+        new = iter(self._writer.insert(sobject, [record for record in records if "Id" not in record], author))
         return [next(changed) if "Id" in record else next(new) for record in records]
 
     async def merge(self, request: web.Request) -> web.Response:
@@ -234,18 +236,18 @@ class Control:
         `before` in the answer holds the winner and the losers as they were until the merge.
         """
         body = await _document(request)
-        known = self._object(str(body.get("object")))
+        sobject = self._object(str(body.get("object")))
         losers = body.get("losers", [body.get("loser")])
         fields = body.get("fields", {})
         if not isinstance(losers, list) or not isinstance(fields, dict):
             raise ControlError("losers must be a list of ids, and fields an object.")
         author = self._author("person")
-        before = self._reader.as_stored(known, [canonical(one) for one in (body.get("winner"), *losers)])
+        before = self._reader.as_stored(sobject, [canonical(one) for one in (body.get("winner"), *losers)])
         with self._database.transaction():
             winner, gone = self._recycling.merge(
-                known, str(body.get("winner")), [str(one) for one in losers], fields, author
+                sobject, str(body.get("winner")), [str(one) for one in losers], fields, author
             )
-        self._outbound.changed(known, [winner])
+        self._outbound.changed(sobject, [winner])
         return _json({"id": winner, "mergedRecordIds": gone, "before": before})
 
     async def convert(self, request: web.Request) -> web.Response:
@@ -264,23 +266,23 @@ class Control:
 
     async def delete(self, request: web.Request) -> web.Response:
         """Move the records `ids` to the recycle bin, as a person would."""
-        known, ids = await self._named(request)
+        sobject, ids = await self._named(request)
         with self._database.transaction():
-            return _json({"ids": self._recycling.delete(known, ids, self._author("person"))})
+            return _json({"ids": self._recycling.delete(sobject, ids, self._author("person"))})
 
     async def undelete(self, request: web.Request) -> web.Response:
         """Restore the records `ids` from the recycle bin."""
-        known, ids = await self._named(request)
+        sobject, ids = await self._named(request)
         with self._database.transaction():
-            back = self._recycling.undelete(known, ids, self._author("person"))
-        self._outbound.changed(known, back)
+            back = self._recycling.undelete(sobject, ids, self._author("person"))
+        self._outbound.changed(sobject, back)
         return _json({"ids": back})
 
     async def erase(self, request: web.Request) -> web.Response:
         """Delete the records `ids` permanently, whether they are in the recycle bin or not."""
-        known, ids = await self._named(request)
+        sobject, ids = await self._named(request)
         with self._database.transaction():
-            return _json({"ids": self._recycling.erase(known, ids)})
+            return _json({"ids": self._recycling.erase(sobject, ids)})
 
     async def _named(self, request: web.Request) -> tuple[SObject, list[str]]:
         body = await _document(request)
@@ -298,29 +300,29 @@ class Control:
 
     async def list_outbound(self, _: web.Request) -> web.Response:
         """The targets of outbound messages, and how many messages are not acknowledged."""
-        return _json({"outbound": self._outbound.shown()})
+        return _json({"outbound": self._outbound.as_json()})
 
     async def add_outbound(self, request: web.Request) -> web.Response:
         """Start sending outbound messages about an object to a URL."""
         body = await _document(request)
-        known = self._object(str(body.get("object")))
+        sobject = self._object(str(body.get("object")))
         url, fields = body.get("url"), body.get("fields")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):
             raise ControlError("url must be the http address of the receiver.")
-        if not isinstance(fields, list) or not all(isinstance(name, str) and known.find(name) for name in fields):
-            raise ControlError(f"fields must be a list of fields of {known.name}.")
+        if not isinstance(fields, list) or not all(isinstance(name, str) and sobject.find(name) for name in fields):
+            raise ControlError(f"fields must be a list of fields of {sobject.name}.")
         target = Target(
-            url=url, known=known, fields=tuple(fields), first_gap=float(body.get("retry_seconds", FIRST_GAP))
+            url=url, sobject=sobject, fields=tuple(fields), first_gap=float(body.get("retry_seconds", FIRST_GAP))
         )
         self._outbound.add(target)
-        return _json(target.shown())
+        return _json(target.as_json())
 
     def _object(self, name: str) -> SObject:
         schema = self._database.schema
-        known = schema.find(name)
-        if known is None:
+        sobject = schema.find(name)
+        if sobject is None:
             raise ControlError(f"The org has no object {name}; it has {', '.join(schema.objects)}.")
-        return known
+        return sobject
 
     def _author(self, name: str) -> Author:
         if name not in USERS:

@@ -55,26 +55,26 @@ def folded(field: Field) -> str:
     return f'"{field.name}"' if field.case_sensitive else f'lower("{field.name}")'
 
 
-def columns(known: SObject) -> Iterator[tuple[str, str]]:
+def columns(sobject: SObject) -> Iterator[tuple[str, str]]:
     """The columns of an object's table, by name; the row number comes first."""
-    for field in known.fields:
+    for field in sobject.fields:
         yield field.name, column(field)
         if field.keyed and field.kind is not Kind.ID:
             yield field.folded, f'"{field.folded}" TEXT'
 
 
-def tables(known: SObject) -> Iterator[str]:
+def tables(sobject: SObject) -> Iterator[str]:
     """The statements that create an object's table, then its indexes."""
-    definitions = ['"row" INTEGER PRIMARY KEY', *(definition for _, definition in columns(known))]
-    yield f'CREATE TABLE IF NOT EXISTS "{known.name}" ({", ".join(definitions)})'
-    yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{known.name}~id" ON "{known.name}" ("Id")'
-    yield f'CREATE INDEX IF NOT EXISTS "{known.name}~stamp" ON "{known.name}" ("SystemModstamp", "Id")'
-    for field in known.fields:
+    definitions = ['"row" INTEGER PRIMARY KEY', *(definition for _, definition in columns(sobject))]
+    yield f'CREATE TABLE IF NOT EXISTS "{sobject.name}" ({", ".join(definitions)})'
+    yield f'CREATE UNIQUE INDEX IF NOT EXISTS "{sobject.name}~id" ON "{sobject.name}" ("Id")'
+    yield f'CREATE INDEX IF NOT EXISTS "{sobject.name}~stamp" ON "{sobject.name}" ("SystemModstamp", "Id")'
+    for field in sobject.fields:
         if field.keyed and field.kind is not Kind.ID:
             # A deleted record frees its key.
             unique, living = ("UNIQUE ", ' WHERE "IsDeleted" = 0') if field.unique else ("", "")
-            name = f"{known.name}~{field.folded}"
-            yield f'CREATE {unique}INDEX IF NOT EXISTS "{name}" ON "{known.name}" ("{field.folded}"){living}'
+            name = f"{sobject.name}~{field.folded}"
+            yield f'CREATE {unique}INDEX IF NOT EXISTS "{name}" ON "{sobject.name}" ("{field.folded}"){living}'
 
 
 class Attempt:
@@ -105,35 +105,35 @@ class Database:
         self.connection.execute("PRAGMA synchronous = OFF")
         self.connection.execute(HISTORY)
         self._rows: dict[str, int] = {}
-        for known in self.schema.objects.values():
-            self._make(known)
+        for sobject in self.schema.objects.values():
+            self._make(sobject)
         self._seed()
 
-    def put(self, known: SObject) -> None:
+    def put(self, sobject: SObject) -> None:
         """Create the table of a new object, or add the missing columns of a changed one."""
-        before = self.schema.objects.get(known.name)
-        self._make(known)
-        for field in known.fields if before else ():
+        before = self.schema.objects.get(sobject.name)
+        self._make(sobject)
+        for field in sobject.fields if before else ():
             old = before.by_name.get(field.name) if before else None
             if old is not None and old.keyed and field.keyed and old.case_sensitive != field.case_sensitive:
-                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
-        self.schema.put(known)
+                self.connection.execute(f'UPDATE "{sobject.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
+        self.schema.put(sobject)
 
-    def _make(self, known: SObject) -> None:
-        table, *indexes = tables(known)
+    def _make(self, sobject: SObject) -> None:
+        table, *indexes = tables(sobject)
         self.connection.execute(table)
-        there = {row[1] for row in self.connection.execute(f'PRAGMA table_xinfo("{known.name}")')}
-        lacking = [(name, definition) for name, definition in columns(known) if name not in there]
+        there = {row[1] for row in self.connection.execute(f'PRAGMA table_xinfo("{sobject.name}")')}
+        lacking = [(name, definition) for name, definition in columns(sobject) if name not in there]
         for _, definition in lacking:
-            self.connection.execute(f'ALTER TABLE "{known.name}" ADD COLUMN {definition}')
-        for field in known.fields:
+            self.connection.execute(f'ALTER TABLE "{sobject.name}" ADD COLUMN {definition}')
+        for field in sobject.fields:
             # A field that becomes an external ID may already have values.
             if field.name in there and any(field.folded == name for name, _ in lacking):
-                self.connection.execute(f'UPDATE "{known.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
+                self.connection.execute(f'UPDATE "{sobject.name}" SET "{field.folded}" = {folded(field)}')  # noqa: S608 - names are ours
         for index in indexes:
             self.connection.execute(index)
-        (last,) = self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{known.name}"').fetchone()  # noqa: S608 - the name is ours
-        self._rows[known.name] = max(last, self._rows.get(known.name, 0))
+        (last,) = self.connection.execute(f'SELECT coalesce(max("row"), 0) FROM "{sobject.name}"').fetchone()  # noqa: S608 - the name is ours
+        self._rows[sobject.name] = max(last, self._rows.get(sobject.name, 0))
 
     def _seed(self) -> None:
         start = as_moment(0)
@@ -183,16 +183,16 @@ class Database:
                 self.connection.execute("ROLLBACK TO attempt")
             self.connection.execute("RELEASE attempt")
 
-    def next_id(self, known: SObject) -> tuple[int, str]:
+    def next_id(self, sobject: SObject) -> tuple[int, str]:
         """The row number and the id of a new record."""
-        self._rows[known.name] += 1
-        number = self._rows[known.name]
-        return number, record_id(known.prefix, number)
+        self._rows[sobject.name] += 1
+        number = self._rows[sobject.name]
+        return number, record_id(sobject.prefix, number)
 
-    def take_rows(self, known: SObject, count: int) -> range:
+    def take_rows(self, sobject: SObject, count: int) -> range:
         """Reserve the row numbers of this many new records."""
-        first = self._rows[known.name] + 1
-        self._rows[known.name] += count
+        first = self._rows[sobject.name] + 1
+        self._rows[sobject.name] += count
         return range(first, first + count)
 
     def lookup(self, sql: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -53,20 +53,20 @@ def objects(schema: Schema, base: str) -> dict[str, Any]:
     return {
         "encoding": "UTF-8",
         "maxBatchSize": 200,
-        "sobjects": [_summary(known, base) for known in schema.objects.values()],
+        "sobjects": [_summary(sobject, base) for sobject in schema.objects.values()],
     }
 
 
-def basics(known: SObject, base: str) -> dict[str, Any]:
+def basic_information(sobject: SObject, base: str) -> dict[str, Any]:
     """GET …/sobjects/{object}/."""
-    return {"objectDescribe": _summary(known, base), "recentItems": []}
+    return {"objectDescribe": _summary(sobject, base), "recentItems": []}
 
 
-def whole(known: SObject, base: str) -> dict[str, Any]:
+def full_description(sobject: SObject, base: str) -> dict[str, Any]:
     """GET …/sobjects/{object}/describe."""
     return {
-        **_summary(known, base),
-        "fields": [_field(known, field) for field in known.fields],
+        **_summary(sobject, base),
+        "fields": [_field(sobject, field) for field in sobject.fields],
         "childRelationships": [],
         "recordTypeInfos": [],
     }
@@ -87,26 +87,26 @@ def user_info(user: str, url: str, language: str) -> dict[str, Any]:
     }
 
 
-def _summary(known: SObject, base: str) -> dict[str, Any]:
-    url = f"{base}/sobjects/{known.name}"
+def _summary(sobject: SObject, base: str) -> dict[str, Any]:
+    url = f"{base}/sobjects/{sobject.name}"
     return {
-        "name": known.name,
-        "label": known.label,
-        "labelPlural": known.plural or f"{known.label}s",
-        "keyPrefix": known.prefix,
-        "custom": known.custom,
+        "name": sobject.name,
+        "label": sobject.label,
+        "labelPlural": sobject.plural or f"{sobject.label}s",
+        "keyPrefix": sobject.prefix,
+        "custom": sobject.custom,
         "createable": True,
         "updateable": True,
         "deletable": True,
         "queryable": True,
         "retrieveable": True,
         "replicateable": True,
-        "mergeable": known.mergeable,
+        "mergeable": sobject.mergeable,
         "urls": {"sobject": url, "describe": f"{url}/describe", "rowTemplate": f"{url}/{{ID}}"},
     }
 
 
-def _field(known: SObject, field: Field) -> dict[str, Any]:
+def _field(sobject: SObject, field: Field) -> dict[str, Any]:
     money = field.kind in {Kind.CURRENCY, Kind.NUMBER}
     long = field.is_long
     return {
@@ -130,7 +130,7 @@ def _field(known: SObject, field: Field) -> dict[str, Any]:
         "caseSensitive": field.case_sensitive,
         "custom": field.custom,
         "calculated": field.formula is not None and field.name != "Name",
-        "autoNumber": known.custom and field.name == "Name",
+        "autoNumber": sobject.custom and field.name == "Name",
         "nameField": field.name == "Name",
         "defaultedOnCreate": field.default is not None,
         "defaultValue": field.default,

@@ -16,7 +16,7 @@ SILENT = frozenset({"attributes"})
 class Limit(Protocol):
     """Something that rejects a transaction as a whole."""
 
-    def check(self, known: SObject, drafts: Sequence["Draft"]) -> None:
+    def check(self, sobject: SObject, drafts: Sequence["Draft"]) -> None:
         """Reject these drafts if they are too many together."""
 
 
@@ -68,21 +68,21 @@ class Draft:
     refusal: RecordRefusedError | None = None
 
 
-def read(schema: Schema, known: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> Draft:
+def read(schema: Schema, sobject: SObject, record: Record, *, ignore: frozenset[str] = SILENT) -> Draft:
     """Parse one record's fields.
 
     Raises:
         RequestRefusedError: a field does not exist or a value has the wrong type; the whole request fails.
     """
     draft = Draft(record)
-    by_name = known.by_name
+    by_name = sobject.by_name
     values = draft.values
     for name, value in record.items():
         if name in ignore:
             continue
-        found = by_name.get(name) or known.any_case.get(name.lower())
+        found = by_name.get(name) or sobject.any_case.get(name.lower())
         if found is None:
-            _read_parent(schema, known, draft, name, value)
+            _read_parent(schema, sobject, draft, name, value)
             continue
         if not found.writable:
             draft.refusal = draft.refusal or unwritable(found)
@@ -128,10 +128,10 @@ def unwritable(found: Field) -> RecordRefusedError:
     )
 
 
-def _read_parent(schema: Schema, known: SObject, draft: Draft, name: str, value: Any) -> None:
-    child = known.relationships.get(name.lower())
+def _read_parent(schema: Schema, sobject: SObject, draft: Draft, name: str, value: Any) -> None:
+    child = sobject.relationships.get(name.lower())
     if child is None:
-        raise no_such_column(name, known.name)
+        raise no_such_column(name, sobject.name)
     if not child.writable:
         draft.refusal = draft.refusal or unwritable(child)
         return

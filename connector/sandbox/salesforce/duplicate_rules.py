@@ -26,7 +26,7 @@ class DuplicateRule:
     action: str
     on_edit: bool = False  # also for changed records, not only for new ones
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {
             "rule": self.name,
@@ -44,16 +44,16 @@ class DuplicateRules:
         self.all: list[DuplicateRule] = []
         self._database = database
 
-    def add(self, known: SObject, document: Mapping[str, Any]) -> DuplicateRule:
+    def add(self, sobject: SObject, document: Mapping[str, Any]) -> DuplicateRule:
         """Add a rule from its JSON. Raises RequestRefusedError."""
         fields, action = document.get("fields"), document.get("action", "alert")
-        if not isinstance(fields, list) or not fields or not all(known.find(str(name)) for name in fields):
-            raise RequestRefusedError(400, "INVALID_INPUT", f"fields must be a list of fields of {known.name}.")
+        if not isinstance(fields, list) or not fields or not all(sobject.find(str(name)) for name in fields):
+            raise RequestRefusedError(400, "INVALID_INPUT", f"fields must be a list of fields of {sobject.name}.")
         if action not in ACTIONS:
             raise RequestRefusedError(400, "INVALID_INPUT", f"action must be one of {', '.join(ACTIONS)}.")
         rule = DuplicateRule(
-            name=str(document.get("rule", f"Standard_{known.name}_Duplicate_Rule")),
-            object=known.name,
+            name=str(document.get("rule", f"Standard_{sobject.name}_Duplicate_Rule")),
+            object=sobject.name,
             fields=tuple(fields),
             action=str(action),
             on_edit=document.get("on_edit") is True,
@@ -61,26 +61,26 @@ class DuplicateRules:
         self.all.append(rule)
         return rule
 
-    def check(self, known: SObject, drafts: Sequence[Draft], author: Author) -> None:
+    def check(self, sobject: SObject, drafts: Sequence[Draft], author: Author) -> None:
         """Reject the drafts that a rule blocks."""
         for rule in self.all:
-            if rule.object != known.name or (author.allow_save and rule.action == "alert"):
+            if rule.object != sobject.name or (author.allow_save and rule.action == "alert"):
                 continue
             for draft in drafts:
                 if draft.refusal is None and (draft.id is None or rule.on_edit):
-                    ids = self._matches(known, rule, draft)
+                    ids = self._matches(sobject, rule, draft)
                     if ids:
                         draft.refusal = RecordRefusedError(
                             "DUPLICATES_DETECTED", MESSAGE, more={"duplicateResult": _result(rule, ids)}
                         )
 
-    def _matches(self, known: SObject, rule: DuplicateRule, draft: Draft) -> list[str]:
+    def _matches(self, sobject: SObject, rule: DuplicateRule, draft: Draft) -> list[str]:
         values = [draft.values.get(name) for name in rule.fields]
         if any(value in {None, ""} for value in values):
             return []
         where = " AND ".join(f'lower("{name}") = lower(?)' for name in rule.fields)
         rows = self._database.connection.execute(
-            f'SELECT "Id" FROM "{known.name}" WHERE {where} AND "IsDeleted" = 0 AND "Id" IS NOT ? ORDER BY "Id"',  # noqa: S608 - names are ours
+            f'SELECT "Id" FROM "{sobject.name}" WHERE {where} AND "IsDeleted" = 0 AND "Id" IS NOT ? ORDER BY "Id"',  # noqa: S608 - names are ours
             (*values, draft.id),
         ).fetchall()
         return [row[0] for row in rows]

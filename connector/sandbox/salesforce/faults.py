@@ -121,7 +121,7 @@ class Fault:
             return self.seen % self.every == 0
         return self.seen > self.after and (self.times is None or self.fired < self.times)
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {
             "fault": self.name,
@@ -322,8 +322,8 @@ def refusals(fault: Fault | None) -> Callable[[SObject, Record], RecordRefusedEr
         return None
     hit = hits(fault)
 
-    def refusal(known: SObject, record: Record) -> RecordRefusedError | None:
-        if hit is None or (fault.object and fault.object != known.name) or not hit(record):
+    def refusal(sobject: SObject, record: Record) -> RecordRefusedError | None:
+        if hit is None or (fault.object and fault.object != sobject.name) or not hit(record):
             return None
         return RecordRefusedError(fault.code, fault.message)
 

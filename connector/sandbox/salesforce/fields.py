@@ -117,37 +117,37 @@ class SObject:
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
         """The fields by exact name; writes use this for speed."""
-        return {known.name: known for known in self.fields}
+        return {each.name: each for each in self.fields}
 
     @cached_property
     def any_case(self) -> Mapping[str, Field]:
         """The fields by lower-case name: the API ignores letter case in names."""
-        return {known.name.lower(): known for known in self.fields}
+        return {each.name.lower(): each for each in self.fields}
 
     @cached_property
     def relationships(self) -> Mapping[str, Field]:
         """The reference fields by lower-case relationship name."""
-        return {known.relationship.lower(): known for known in self.fields if known.relationship}
+        return {each.relationship.lower(): each for each in self.fields if each.relationship}
 
     @cached_property
     def required(self) -> tuple[Field, ...]:
         """The fields that a new record must have."""
-        return tuple(known for known in self.fields if known.required and known.default is None)
+        return tuple(each for each in self.fields if each.required and each.default is None)
 
     @cached_property
     def fixed(self) -> tuple[Field, ...]:
         """The fields that can only be set at creation."""
-        return tuple(known for known in self.fields if known.create_only)
+        return tuple(each for each in self.fields if each.create_only)
 
     @cached_property
     def ruled(self) -> tuple[Field, ...]:
         """The fields with a validation rule."""
-        return tuple(known for known in self.fields if known.rule)
+        return tuple(each for each in self.fields if each.rule)
 
     @cached_property
     def unique(self) -> tuple[Field, ...]:
         """The fields whose value must be unique among records that are not deleted."""
-        return tuple(known for known in self.fields if known.unique)
+        return tuple(each for each in self.fields if each.unique)
 
     def find(self, name: str) -> Field | None:
         """The field of that name, ignoring letter case."""

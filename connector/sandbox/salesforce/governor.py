@@ -25,12 +25,12 @@ class GovernorLimit:
     code: str = CODE
     objects: frozenset[str] = frozenset()
 
-    def check(self, known: SObject, drafts: Sequence[Draft]) -> None:
+    def check(self, sobject: SObject, drafts: Sequence[Draft]) -> None:
         """Reject the drafts if they are too many for the triggers of their object."""
-        if self.objects and known.name not in self.objects:
+        if self.objects and sobject.name not in self.objects:
             return
         going = [draft for draft in drafts if draft.refusal is None]
         if min(len(going), TRANSACTION) > self.records:
-            name = known.name.rpartition("__")[0].rpartition("__")[2] if known.custom else known.name
+            name = sobject.name.rpartition("__")[0].rpartition("__")[2] if sobject.custom else sobject.name
             for draft in going:
                 draft.refusal = RecordRefusedError(self.code, self.message.replace("{object}", name))

@@ -169,17 +169,17 @@ def payments(database: Records, writes: Writes, saving: Saving, author: Author) 
         if donor["AccountId"] is not None:
             filled = {"Id": now["Id"], "AccountId": donor["AccountId"]}
             writes.update(database.schema.objects["Opportunity"], [filled], author)
-    known = database.schema.objects["npe01__OppPayment__c"]
-    there = find(database, known.name, '"npe01__Opportunity__c" = ?', now["Id"])
+    sobject = database.schema.objects["npe01__OppPayment__c"]
+    there = find(database, sobject.name, '"npe01__Opportunity__c" = ?', now["Id"])
     amount = now["Amount"]
     if not there and not now["npe01__Do_Not_Automatically_Create_Payment__c"] and amount and saving.before is None:
         won = now["StageName"] == "Closed Won"
         day = {"npe01__Payment_Date__c" if won else "npe01__Scheduled_Date__c": now["CloseDate"]}
         made = {"npe01__Opportunity__c": now["Id"], "npe01__Payment_Amount__c": amount, "npe01__Paid__c": won, **day}
-        writes.insert(known, [made], author)
+        writes.insert(sobject, [made], author)
     if saving.became("StageName", "Closed Lost"):
         unpaid = [each for each in there if not each["npe01__Paid__c"] and not each["npe01__Written_Off__c"]]
-        writes.update(known, [{"Id": each["Id"], "npe01__Written_Off__c": True} for each in unpaid], author)
+        writes.update(sobject, [{"Id": each["Id"], "npe01__Written_Off__c": True} for each in unpaid], author)
 
 
 # NPSP runs its own code on these. No document says whose queries a large transaction uses up; the maintainers recommend

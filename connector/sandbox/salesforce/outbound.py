@@ -47,7 +47,7 @@ class Target:
     """The receiver of messages about one object, and its unacknowledged ones (notification id → record id)."""
 
     url: str
-    known: SObject
+    sobject: SObject
     fields: tuple[str, ...]
     first_gap: float = FIRST_GAP
     action: str = ""
@@ -55,11 +55,11 @@ class Target:
     attempts: int = 0
     acknowledged: int = 0
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {
             "url": self.url,
-            "object": self.known.name,
+            "object": self.sobject.name,
             "fields": list(self.fields),
             "waiting": len(self.waiting),
             "attempts": self.attempts,
@@ -82,17 +82,17 @@ class Outbound:
         task = asyncio.get_running_loop().create_task(self._serve(target, wake))
         self._targets[target.action] = (target, wake, task)
 
-    def changed(self, known: SObject, ids: Sequence[str]) -> None:
+    def changed(self, sobject: SObject, ids: Sequence[str]) -> None:
         """Queue messages: a person has changed these records."""
         for target, wake, _ in self._targets.values():
-            if target.known is known:
+            if target.sobject is sobject:
                 for record in ids:
                     target.waiting[record_id("04l", next(self._numbers))] = record
                 wake.set()
 
-    def shown(self) -> list[dict[str, Any]]:
+    def as_json(self) -> list[dict[str, Any]]:
         """The JSON for the control interface."""
-        return [target.shown() for target, _, _ in self._targets.values()]
+        return [target.as_json() for target, _, _ in self._targets.values()]
 
     async def stop(self) -> None:
         """Remove all targets; unacknowledged messages are lost, as after Salesforce's 24 hours."""
@@ -125,9 +125,9 @@ class Outbound:
     async def _acknowledged(
         self, session: aiohttp.ClientSession, target: Target, portion: list[tuple[str, str]]
     ) -> bool:
-        records = self._read(target.known, [record for _, record in portion], target.fields)
+        records = self._read(target.sobject, [record for _, record in portion], target.fields)
         notes = "".join(
-            NOTE.format(id=notification, name=target.known.name, fields=_elements(values))
+            NOTE.format(id=notification, name=target.sobject.name, fields=_elements(values))
             for (notification, _), values in zip(portion, records, strict=True)
             if values is not None
         )

@@ -26,20 +26,20 @@ class Preset:
         users.
         """
         schema = Schema(org.OBJECTS)
-        for known in self.objects:
-            schema.put(known)
+        for sobject in self.objects:
+            schema.put(sobject)
         for name, fields in self.added.items():
-            known = schema.objects[name]
-            schema.put(replace(known, fields=(*known.fields, *fields)))
-        for known in tuple(schema.objects.values()) if currencies else ():
+            sobject = schema.objects[name]
+            schema.put(replace(sobject, fields=(*sobject.fields, *fields)))
+        for sobject in tuple(schema.objects.values()) if currencies else ():
             own = picklist("CurrencyIsoCode", *currencies, default=currencies[0], required=True, restricted=True)
-            schema.put(replace(known, fields=(*known.fields, own)))
+            schema.put(replace(sobject, fields=(*sobject.fields, own)))
         if not bare:
             return schema
         return Schema(
-            replace(known, fields=tuple(field for field in known.fields if not _hidden(field.name)))
-            for known in schema.objects.values()
-            if not _made_here(known.name)
+            replace(sobject, fields=tuple(field for field in sobject.fields if not _hidden(field.name)))
+            for sobject in schema.objects.values()
+            if not _made_here(sobject.name)
         )
 
 

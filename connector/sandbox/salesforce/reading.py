@@ -52,64 +52,64 @@ class Reader:
         statement, rows, batch = cursor
         return _page(statement, rows, base, name, int(start), batch)
 
-    def one(self, known: SObject, key: Field, value: str, base: str, fields: Sequence[str] = ()) -> Row:
+    def read_one(self, sobject: SObject, key: Field, value: str, base: str, fields: Sequence[str] = ()) -> Row:
         """One record with all or the given fields."""
         if key.kind is Kind.ID:
             column, wanted = "Id", canonical(value) or ""
         else:
             column, wanted = key.folded, key.fold(value)
-        chosen = self._chosen(known, fields)
+        chosen = self._chosen(sobject, fields)
         names = ", ".join(f'"{field.name}"' for field in chosen)
         living = "" if key.kind is Kind.ID else ' AND "IsDeleted" = 0'
         rows = self._database.connection.execute(
-            f'SELECT "IsDeleted", "Id", {names} FROM "{known.name}" WHERE "{column}" = ?{living}',  # noqa: S608 - names are checked
+            f'SELECT "IsDeleted", "Id", {names} FROM "{sobject.name}" WHERE "{column}" = ?{living}',  # noqa: S608 - names are checked
             (wanted,),
         ).fetchall()
         if not rows:
             raise not_found()
         if len(rows) > 1:
-            raise SeveralMatchError([f"{base}/sobjects/{known.name}/{row[1]}" for row in rows])
+            raise SeveralMatchError([f"{base}/sobjects/{sobject.name}/{row[1]}" for row in rows])
         if rows[0][0]:
             raise RequestRefusedError(404, "ENTITY_IS_DELETED", "entity is deleted")
-        return _record(known, chosen, rows[0][1], rows[0][2:], base)
+        return _record(sobject, chosen, rows[0][1], rows[0][2:], base)
 
-    def several(self, known: SObject, ids: Sequence[str], fields: Sequence[str], base: str) -> list[Row | None]:
+    def read_several(self, sobject: SObject, ids: Sequence[str], fields: Sequence[str], base: str) -> list[Row | None]:
         """Records by id, in the requested order; None for missing ones."""
-        chosen = self._chosen(known, fields)
+        chosen = self._chosen(sobject, fields)
         names = ", ".join(f'"{field.name}"' for field in chosen)
-        sql = f'SELECT "Id", {names} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are checked
+        sql = f'SELECT "Id", {names} FROM "{sobject.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are checked
         wanted = [canonical(given) or "" for given in ids]
-        found = {row[0]: _record(known, chosen, row[0], row[1:], base) for row in self._database.lookup(sql, wanted)}
+        found = {row[0]: _record(sobject, chosen, row[0], row[1:], base) for row in self._database.lookup(sql, wanted)}
         return [found.get(given) for given in wanted]
 
-    def every(self, known: SObject) -> list[Row]:
+    def read_all(self, sobject: SObject) -> list[Row]:
         """All rows with all fields, the recycle bin included; for the control interface."""
-        names = ", ".join(f'"{field.name}"' for field in known.fields)
-        rows = self._database.connection.execute(f'SELECT {names} FROM "{known.name}" ORDER BY "row"')  # noqa: S608 - names are ours
-        return [_values(known.fields, row) for row in rows]
+        names = ", ".join(f'"{field.name}"' for field in sobject.fields)
+        rows = self._database.connection.execute(f'SELECT {names} FROM "{sobject.name}" ORDER BY "row"')  # noqa: S608 - names are ours
+        return [_values(sobject.fields, row) for row in rows]
 
-    def as_stored(self, known: SObject, ids: Sequence[str | None]) -> list[Row | None]:
+    def as_stored(self, sobject: SObject, ids: Sequence[str | None]) -> list[Row | None]:
         """Records by id with all fields, in the given order; None for an unknown id."""
-        names = ", ".join(f'"{field.name}"' for field in known.fields)
-        sql = f'SELECT "Id", {names} FROM "{known.name}" WHERE "Id" IN ({{}})'  # noqa: S608 - names are ours
+        names = ", ".join(f'"{field.name}"' for field in sobject.fields)
+        sql = f'SELECT "Id", {names} FROM "{sobject.name}" WHERE "Id" IN ({{}})'  # noqa: S608 - names are ours
         found = {row[0]: row[1:] for row in self._database.lookup(sql, [one for one in ids if one])}
-        return [_values(known.fields, found[one]) if one in found else None for one in ids]
+        return [_values(sobject.fields, found[one]) if one in found else None for one in ids]
 
-    def updated(self, known: SObject, window: Mapping[str, str], now: float) -> Row:
+    def updated(self, sobject: SObject, window: Mapping[str, str], now: float) -> Row:
         """The ids of the records changed within a period."""
         start, end = _window(window, now)
         rows = self._database.connection.execute(
-            f'SELECT "Id" FROM "{known.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? AND "IsDeleted" = 0 '  # noqa: S608 - names are ours
+            f'SELECT "Id" FROM "{sobject.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? AND "IsDeleted" = 0 '  # noqa: S608 - names are ours
             'ORDER BY "SystemModstamp", "Id"',
             (start, end),
         )
         return {"ids": [row[0] for row in rows], "latestDateCovered": end}
 
-    def deleted(self, known: SObject, window: Mapping[str, str], now: float) -> Row:
+    def deleted(self, sobject: SObject, window: Mapping[str, str], now: float) -> Row:
         """The records deleted within a period."""
         start, end = _window(window, now)
         rows = self._database.connection.execute(
-            f'SELECT "Id", "SystemModstamp" FROM "{known.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? '  # noqa: S608 - names are ours
+            f'SELECT "Id", "SystemModstamp" FROM "{sobject.name}" WHERE "SystemModstamp" >= ? AND "SystemModstamp" < ? '  # noqa: S608 - names are ours
             'AND "IsDeleted" = 1 ORDER BY "SystemModstamp", "Id"',
             (start, end),
         )
@@ -120,14 +120,14 @@ class Reader:
         }
 
     @staticmethod
-    def _chosen(known: SObject, fields: Sequence[str]) -> list[Field]:
+    def _chosen(sobject: SObject, fields: Sequence[str]) -> list[Field]:
         if not fields:
-            return list(known.fields)
+            return list(sobject.fields)
         chosen = []
         for name in fields:
-            found = known.find(name.strip())
+            found = sobject.find(name.strip())
             if found is None:
-                raise RequestRefusedError(400, "INVALID_FIELD", f"No such column '{name}' on entity '{known.name}'")
+                raise RequestRefusedError(400, "INVALID_FIELD", f"No such column '{name}' on entity '{sobject.name}'")
             chosen.append(found)
         return chosen
 
@@ -151,8 +151,8 @@ def _attributes(name: str, record: str, base: str) -> Row:
     return {"type": name, "url": f"{base}/sobjects/{name}/{record}"}
 
 
-def _record(known: SObject, fields: Sequence[Field], record: str, row: Sequence[Any], base: str) -> Row:
-    return {"attributes": _attributes(known.name, record, base), **_values(fields, row)}
+def _record(sobject: SObject, fields: Sequence[Field], record: str, row: Sequence[Any], base: str) -> Row:
+    return {"attributes": _attributes(sobject.name, record, base), **_values(fields, row)}
 
 
 def _page(statement: Statement, rows: list[tuple[Any, ...]], base: str, locator: str, start: int, batch: int) -> Row:

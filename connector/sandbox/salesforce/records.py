@@ -16,17 +16,17 @@ from connector.sandbox.salesforce.writing import Outcome, Writer
 UPSERT_HAS_BODY = 46.0  # the first API version that responds to an updating upsert with 200 and a body instead of 204
 
 
-def an_object(schema: Schema, name: str) -> SObject:
+def find_object(schema: Schema, name: str) -> SObject:
     """The object of that name; NOT_FOUND if the org has none."""
-    known = schema.find(name)
-    if known is None:
+    sobject = schema.find(name)
+    if sobject is None:
         raise not_found()
-    return known
+    return sobject
 
 
-def a_key(known: SObject, name: str) -> Field:
+def find_key(sobject: SObject, name: str) -> Field:
     """The field of that name, if records can be found by it."""
-    found = known.find(name)
+    found = sobject.find(name)
     if found is None or not found.keyed:
         raise RequestRefusedError(
             404, "NOT_FOUND", f"Provided external ID field does not exist or is not accessible: {name}"
@@ -44,44 +44,44 @@ class Records:
 
     def create(self, call: Call, name: str) -> Answer:
         """POST /sobjects/{object}."""
-        outcome = _accepted(self._writer.insert(an_object(self._schema, name), [call.fields], call.writing))
+        outcome = _accepted(self._writer.insert(find_object(self._schema, name), [call.fields], call.writing))
         return Answer(status=201, body={"id": outcome.id, "success": True, "errors": []})
 
     def by_id(self, call: Call, name: str, record: str) -> Answer:
         """GET, PATCH or DELETE /sobjects/{object}/{id}."""
-        known = an_object(self._schema, name)
+        sobject = find_object(self._schema, name)
         full = canonical(record)
-        if full is None or not full.startswith(known.prefix):
+        if full is None or not full.startswith(sobject.prefix):
             raise not_found()
         if call.method == "GET":
-            return self._read(call, known, known.by_name["Id"], full)
+            return self._read(call, sobject, sobject.by_name["Id"], full)
         if call.method == "PATCH":
             if any(field.lower() == "id" for field in call.fields):
                 raise RequestRefusedError(
                     400, "INVALID_FIELD", "The Id field should not be specified in the sobject data."
                 )
-            if self._changed_since(call, known, full):
+            if self._changed_since(call, sobject, full):
                 return Answer(status=412)
-            _accepted(self._writer.update(known, [{**call.fields, "Id": full}], call.writing))
+            _accepted(self._writer.update(sobject, [{**call.fields, "Id": full}], call.writing))
         else:
-            _accepted(self._writer.delete(known, [full], call.writing))
+            _accepted(self._writer.delete(sobject, [full], call.writing))
         return Answer(status=204)
 
     def by_key(self, call: Call, name: str, field: str, value: str) -> Answer:
         """GET, PATCH or DELETE /sobjects/{object}/{external id field}/{value}."""
-        known = an_object(self._schema, name)
-        key = a_key(known, field)
+        sobject = find_object(self._schema, name)
+        key = find_key(sobject, field)
         if key.name == "Id":
             return self.by_id(call, name, value)
         if call.method == "GET":
-            return self._read(call, known, key, value)
+            return self._read(call, sobject, key, value)
         if call.method == "DELETE":
-            found = self._reader.one(known, key, value, call.base, ["Id"])
-            _accepted(self._writer.delete(known, [found["Id"]], call.writing))
+            found = self._reader.read_one(sobject, key, value, call.base, ["Id"])
+            _accepted(self._writer.delete(sobject, [found["Id"]], call.writing))
             return Answer(status=204)
-        return self._upsert(call, known, key, value)
+        return self._upsert(call, sobject, key, value)
 
-    def _upsert(self, call: Call, known: SObject, key: Field, value: str) -> Answer:
+    def _upsert(self, call: Call, sobject: SObject, key: Field, value: str) -> Answer:
         record: dict[str, Any] = call.fields
         if any(field.lower() == key.name.lower() for field in record):
             raise RequestRefusedError(
@@ -89,10 +89,10 @@ class Records:
             )
         whole: Record = {**record, key.name: value}
         create = call.query.get("updateOnly", "").lower() != "true"
-        outcomes = self._writer.upsert(known, key, [whole], call.writing, create=create)
+        outcomes = self._writer.upsert(sobject, key, [whole], call.writing, create=create)
         refusal = outcomes[0].refusal
         if refusal is not None and refusal.code == "DUPLICATE_EXTERNAL_ID":
-            self._reader.one(known, key, value, call.base, ["Id"])  # raises with the addresses of all records
+            self._reader.read_one(sobject, key, value, call.base, ["Id"])  # raises with the addresses of all records
         outcome = _accepted(outcomes)
         body: dict[str, Any] = {"id": outcome.id, "success": True, "errors": [], "created": outcome.created}
         if outcome.created:
@@ -101,7 +101,7 @@ class Records:
             return Answer(status=204)
         return Answer(body=body)
 
-    def _changed_since(self, call: Call, known: SObject, record: str) -> bool:
+    def _changed_since(self, call: Call, sobject: SObject, record: str) -> bool:
         """Whether the record was changed after `If-Unmodified-Since`, which has whole seconds.
 
         Source: REST API Developer Guide, "Conditional Request Headers": 412 if it was, 400 for an invalid date. It is
@@ -114,15 +114,15 @@ class Records:
             limit = parsedate_to_datetime(since)
         except ValueError:
             raise RequestRefusedError(400, "INVALID_HEADER_VALUE", "If-Unmodified-Since is no HTTP date") from None
-        row = self._reader.one(known, known.by_name["Id"], record, call.base, ["LastModifiedDate"])
+        row = self._reader.read_one(sobject, sobject.by_name["Id"], record, call.base, ["LastModifiedDate"])
         return datetime.fromisoformat(row["LastModifiedDate"]).replace(microsecond=0) > limit
 
-    def _read(self, call: Call, known: SObject, key: Field, value: str) -> Answer:
+    def _read(self, call: Call, sobject: SObject, key: Field, value: str) -> Answer:
         fields = [name for name in call.query.get("fields", "").split(",") if name]
-        return Answer(body=self._reader.one(known, key, value, call.base, fields))
+        return Answer(body=self._reader.read_one(sobject, key, value, call.base, fields))
 
 
-def several(error: SeveralMatchError) -> Answer:
+def several_matches(error: SeveralMatchError) -> Answer:
     """The response if a key matches several records: their addresses."""
     return Answer(status=300, body=error.urls)
 

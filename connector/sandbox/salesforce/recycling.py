@@ -25,45 +25,47 @@ class Recycling:
         self._database = database
         self._writer = writer
 
-    def delete(self, known: SObject, ids: Sequence[str], author: Author) -> list[str]:
+    def delete(self, sobject: SObject, ids: Sequence[str], author: Author) -> list[str]:
         """Move records to the recycle bin."""
-        return [_done(outcome) for outcome in self._writer.delete(known, ids, author)]
+        return [_done_or_raise(outcome) for outcome in self._writer.delete(sobject, ids, author)]
 
-    def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[str]:
+    def undelete(self, sobject: SObject, ids: Sequence[str], author: Author) -> list[str]:
         """Restore records unchanged; a merged one is separate again, but records that referenced it still reference the winner."""
-        return [_done(outcome) for outcome in self._writer.undelete(known, ids, author)]
+        return [_done_or_raise(outcome) for outcome in self._writer.undelete(sobject, ids, author)]
 
-    def erase(self, known: SObject, ids: Sequence[str]) -> list[str]:
+    def erase(self, sobject: SObject, ids: Sequence[str]) -> list[str]:
         """Delete records permanently, like emptying the recycle bin or a hard delete: not even queryAll returns them."""
         wanted = [canonical(one) for one in ids]
         marks = ", ".join("?" * len(wanted))
-        sql = f'SELECT "Id" FROM "{known.name}" WHERE "Id" IN ({marks})'  # noqa: S608 - names are ours
+        sql = f'SELECT "Id" FROM "{sobject.name}" WHERE "Id" IN ({marks})'  # noqa: S608 - names are ours
         gone = [row[0] for row in self._database.connection.execute(sql, wanted)]
         if len(gone) < len(set(wanted)):
-            raise RecyclingError(f"{known.name} does not have all of these records")
-        self._database.connection.execute(f'DELETE FROM "{known.name}" WHERE "Id" IN ({marks})', wanted)  # noqa: S608 - the same
+            raise RecyclingError(f"{sobject.name} does not have all of these records")
+        self._database.connection.execute(f'DELETE FROM "{sobject.name}" WHERE "Id" IN ({marks})', wanted)  # noqa: S608 - the same
         return gone
 
     def merge(
-        self, known: SObject, winner: str, losers: Sequence[str], fields: dict[str, Any], author: Author
+        self, sobject: SObject, winner: str, losers: Sequence[str], fields: dict[str, Any], author: Author
     ) -> tuple[str, list[str]]:
         """Merge one or two records into the winner, which gets the chosen `fields`.
 
         Other fields keep the winner's value, even if it is empty. References to a loser are changed to the winner.
         """
-        if not known.mergeable:
-            raise RecyclingError(f"{known.name} records cannot be merged; Account, Contact and Lead can")
+        if not sobject.mergeable:
+            raise RecyclingError(f"{sobject.name} records cannot be merged; Account, Contact and Lead can")
         if not 1 <= len(losers) <= 2:  # noqa: PLR2004 - the maximum on Salesforce's page.
             raise RecyclingError("one or two records are merged into another")
-        master = _done(self._writer.update(known, [{"Id": winner}], author)[0])
+        master = _done_or_raise(self._writer.update(sobject, [{"Id": winner}], author)[0])
         # Delete the losers first: a key that is taken from one of them must be free.
-        gone = [_done(outcome) for outcome in self._writer.delete(known, losers, author, MasterRecordId=master)]
+        gone = [
+            _done_or_raise(outcome) for outcome in self._writer.delete(sobject, losers, author, MasterRecordId=master)
+        ]
         if master in gone:
             raise RecyclingError("they are the same record")
-        _done(self._writer.update(known, [{**fields, "Id": master}], author)[0])
+        _done_or_raise(self._writer.update(sobject, [{**fields, "Id": master}], author)[0])
         for child in self._database.schema.objects.values():
             for field in child.fields:
-                if field.kind is Kind.REFERENCE and known.name in field.targets and field.writable:
+                if field.kind is Kind.REFERENCE and sobject.name in field.targets and field.writable:
                     self._repoint(child, field.name, gone, master, author)
         return master, gone
 
@@ -73,7 +75,7 @@ class Recycling:
         self._writer.update(child, [{"Id": row[0], field: winner} for row in rows], author)
 
 
-def _done(outcome: Outcome) -> str:
+def _done_or_raise(outcome: Outcome) -> str:
     if outcome.refusal is not None:
         raise RecyclingError(f"{outcome.refusal.code}: {outcome.refusal.message}")
     return str(outcome.id)

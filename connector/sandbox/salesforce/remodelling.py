@@ -43,62 +43,62 @@ class Remodelling:
             raise ControlError(f"The body must be JSON: {error}") from error
         if isinstance(changes, Mapping) and changes.get("hidden") is False:
             return self._show(request)
-        known, field = self._named(request)
+        sobject, field = self._named(request)
         if isinstance(changes, Mapping) and changes.get("hidden") is True:
-            return self._hide(known, field)
+            return self._hide(sobject, field)
         new = _changed(field, changes)
         with self._database.transaction():
             if field.keyed:
-                self._database.connection.execute(f'DROP INDEX IF EXISTS "{known.name}~{field.folded}"')
-            self._database.put(replace(known, fields=tuple(new if one is field else one for one in known.fields)))
+                self._database.connection.execute(f'DROP INDEX IF EXISTS "{sobject.name}~{field.folded}"')
+            self._database.put(replace(sobject, fields=tuple(new if one is field else one for one in sobject.fields)))
             if new.name != field.name:
-                self._move(known, field, new)
-        return web.json_response({"object": known.name, "field": new.name})
+                self._move(sobject, field, new)
+        return web.json_response({"object": sobject.name, "field": new.name})
 
     async def remove(self, request: web.Request) -> web.Response:
         """Delete a field, or hide it by field-level security: for the API that is the same."""
-        known, field = self._named(request)
-        self._database.put(replace(known, fields=tuple(one for one in known.fields if one is not field)))
-        return web.json_response({"object": known.name, "removed": field.name})
+        sobject, field = self._named(request)
+        self._database.put(replace(sobject, fields=tuple(one for one in sobject.fields if one is not field)))
+        return web.json_response({"object": sobject.name, "removed": field.name})
 
     async def hide(self, request: web.Request) -> web.Response:
         """Remove the permissions on an object."""
-        known = self._object(request)
-        self._database.schema.hide(known)
-        return web.json_response({"removed": known.name})
+        sobject = self._object(request)
+        self._database.schema.hide(sobject)
+        return web.json_response({"removed": sobject.name})
 
-    def _hide(self, known: SObject, field: Field) -> web.Response:
-        self._hidden[known.name, field.name.lower()] = known.fields.index(field), field
-        self._database.put(replace(known, fields=tuple(one for one in known.fields if one is not field)))
-        return web.json_response({"object": known.name, "hidden": field.name})
+    def _hide(self, sobject: SObject, field: Field) -> web.Response:
+        self._hidden[sobject.name, field.name.lower()] = sobject.fields.index(field), field
+        self._database.put(replace(sobject, fields=tuple(one for one in sobject.fields if one is not field)))
+        return web.json_response({"object": sobject.name, "hidden": field.name})
 
     def _show(self, request: web.Request) -> web.Response:
-        known = self._object(request)
+        sobject = self._object(request)
         name = request.match_info["field"]
-        if (known.name, name.lower()) not in self._hidden:
-            raise ControlError(f"{name} of {known.name} is not hidden.")
-        place, field = self._hidden.pop((known.name, name.lower()))
-        self._database.put(replace(known, fields=(*known.fields[:place], field, *known.fields[place:])))
-        return web.json_response({"object": known.name, "shown": field.name})
+        if (sobject.name, name.lower()) not in self._hidden:
+            raise ControlError(f"{name} of {sobject.name} is not hidden.")
+        place, field = self._hidden.pop((sobject.name, name.lower()))
+        self._database.put(replace(sobject, fields=(*sobject.fields[:place], field, *sobject.fields[place:])))
+        return web.json_response({"object": sobject.name, "shown": field.name})
 
     def _object(self, request: web.Request) -> SObject:
         name = request.match_info["object"]
-        known = self._database.schema.find(name)
-        if known is None:
+        sobject = self._database.schema.find(name)
+        if sobject is None:
             raise ControlError(f"The org has no object {name}; it has {', '.join(self._database.schema.objects)}.")
-        return known
+        return sobject
 
     def _named(self, request: web.Request) -> tuple[SObject, Field]:
-        known = self._object(request)
-        field = known.find(request.match_info["field"])
+        sobject = self._object(request)
+        field = sobject.find(request.match_info["field"])
         if field is None:
-            raise ControlError(f"{known.name} has no field {request.match_info['field']}.")
-        return known, field
+            raise ControlError(f"{sobject.name} has no field {request.match_info['field']}.")
+        return sobject, field
 
-    def _move(self, known: SObject, old: Field, new: Field) -> None:
+    def _move(self, sobject: SObject, old: Field, new: Field) -> None:
         columns = [(old.name, new.name), *([(old.folded, new.folded)] if old.keyed else [])]
         for before, behind in columns:
-            self._database.connection.execute(f'UPDATE "{known.name}" SET "{behind}" = "{before}"')  # noqa: S608 - names are ours
+            self._database.connection.execute(f'UPDATE "{sobject.name}" SET "{behind}" = "{before}"')  # noqa: S608 - names are ours
 
 
 def _changed(field: Field, changes: Any) -> Field:

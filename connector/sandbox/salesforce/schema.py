@@ -13,19 +13,19 @@ class Schema:
         self._any_case: dict[str, SObject] = {}
         self._by_prefix: dict[str, SObject] = {}
         self.changes = 0
-        for known in objects:
-            self.put(known)
+        for sobject in objects:
+            self.put(sobject)
 
-    def put(self, known: SObject) -> None:
+    def put(self, sobject: SObject) -> None:
         """Add or replace an object."""
-        self.objects[known.name] = known
-        self._any_case[known.name.lower()] = known
-        self._by_prefix[known.prefix] = known
+        self.objects[sobject.name] = sobject
+        self._any_case[sobject.name.lower()] = sobject
+        self._by_prefix[sobject.prefix] = sobject
         self.changes += 1
 
-    def hide(self, known: SObject) -> None:
+    def hide(self, sobject: SObject) -> None:
         """Hide an object from everybody."""
-        del self.objects[known.name], self._any_case[known.name.lower()], self._by_prefix[known.prefix]
+        del self.objects[sobject.name], self._any_case[sobject.name.lower()], self._by_prefix[sobject.prefix]
         self.changes += 1
 
     def find(self, name: str) -> SObject | None:

@@ -17,7 +17,7 @@ Column = Callable[[int], Stored]  # a field's value in the record of that number
 
 
 def seed(
-    database: Database, known: SObject, patterns: Mapping[str, Any], numbers: range, author: Author
+    database: Database, sobject: SObject, patterns: Mapping[str, Any], numbers: range, author: Author
 ) -> tuple[str, str]:
     """Create one record per number; returns the ids of the first and the last. The caller holds the transaction.
 
@@ -30,9 +30,9 @@ def seed(
     """
     columns: dict[str, Column] = {}
     for name, pattern in patterns.items():
-        field = known.find(name)
+        field = sobject.find(name)
         if field is None:
-            raise no_such_column(name, known.name)
+            raise no_such_column(name, sobject.name)
         if not field.writable:
             raise unwritable(field)
         # A digit is as long as its `#`, so checking the patterns once is enough.
@@ -40,34 +40,34 @@ def seed(
         columns[field.name] = _taking_turns(turns)
         if field.keyed:
             columns[field.folded] = _taking_turns([fold(field, value) for value in turns])
-    if missing := [field.name for field in known.required if field.name not in columns]:
+    if missing := [field.name for field in sobject.required if field.name not in columns]:
         raise RecordRefusedError("REQUIRED_FIELD_MISSING", f"Required fields are missing: [{', '.join(missing)}]")
-    rows = database.take_rows(known, len(numbers))
+    rows = database.take_rows(sobject, len(numbers))
     names = ", ".join(f'"{name}"' for name in (*SYSTEM, *columns))
     marks = ", ".join("?" * (len(SYSTEM) + len(columns)))
     database.connection.executemany(
-        f'INSERT INTO "{known.name}" ({names}) VALUES ({marks})',  # noqa: S608 - names are ours
-        _records(known, rows, numbers, tuple(columns.values()), author),
+        f'INSERT INTO "{sobject.name}" ({names}) VALUES ({marks})',  # noqa: S608 - names are ours
+        _records(sobject, rows, numbers, tuple(columns.values()), author),
     )
-    return record_id(known.prefix, rows[0]), record_id(known.prefix, rows[-1])
+    return record_id(sobject.prefix, rows[0]), record_id(sobject.prefix, rows[-1])
 
 
 def _records(
-    known: SObject, rows: range, numbers: range, columns: Sequence[Column], author: Author
+    sobject: SObject, rows: range, numbers: range, columns: Sequence[Column], author: Author
 ) -> Iterator[tuple[Stored, ...]]:
     trail = (author.stamp, author.user, author.stamp, author.user, author.stamp)
     for row, number in zip(rows, numbers, strict=True):
-        yield (row, record_id(known.prefix, row), *trail, *(column(number) for column in columns))
+        yield (row, record_id(sobject.prefix, row), *trail, *(column(number) for column in columns))
 
 
 def _taking_turns(turns: Sequence[Stored]) -> Column:
-    made = [_made(value) for value in turns]
+    made = [_as_column(value) for value in turns]
     if len(made) == 1:
         return made[0]
     return lambda number: made[number % len(made)](number)
 
 
-def _made(value: Stored) -> Column:
+def _as_column(value: Stored) -> Column:
     if not isinstance(value, str) or "#" not in value:
         return lambda _: value
     places = value.count("#")

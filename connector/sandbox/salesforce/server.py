@@ -78,7 +78,7 @@ class Server:
         reveal = self._metadata.administration.reveal
         self._api = Api(database, clock(), lambda: (usage.used, usage.limit), self._bulk, reveal)
         reader = self._api.reader
-        self._outbound = Outbound(lambda known, ids, fields: reader.several(known, ids, ["Id", *fields], ""))
+        self._outbound = Outbound(lambda sobject, ids, fields: reader.read_several(sobject, ids, ["Id", *fields], ""))
 
     def application(self) -> web.Application:
         """The aiohttp application."""

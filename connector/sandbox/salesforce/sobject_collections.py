@@ -10,7 +10,7 @@ from connector.sandbox.salesforce.exchange import Answer, Call
 from connector.sandbox.salesforce.fields import SObject
 from connector.sandbox.salesforce.identifiers import canonical
 from connector.sandbox.salesforce.reading import Reader
-from connector.sandbox.salesforce.records import a_key, an_object
+from connector.sandbox.salesforce.records import find_key, find_object
 from connector.sandbox.salesforce.refusals import RecordRefusedError, RequestRefusedError
 from connector.sandbox.salesforce.writing import Outcome, Writer
 
@@ -32,22 +32,22 @@ class Collections:
 
     def upsert(self, call: Call, name: str, field: str) -> Answer:
         """PATCH /composite/sobjects/{object}/{external id field}."""
-        known = an_object(self._database.schema, name)
-        key = a_key(known, field)
+        sobject = find_object(self._database.schema, name)
+        key = find_key(sobject, field)
         records, together = _records(call)
         for record in records:
-            if self._type(record) is not known:
+            if self._type(record) is not sobject:
                 raise RequestRefusedError(
-                    400, "INVALID_INPUT", f"Record type must be {known.name}: {record['attributes']['type']}"
+                    400, "INVALID_INPUT", f"Record type must be {sobject.name}: {record['attributes']['type']}"
                 )
-        outcomes = self._attempt(lambda: self._writer.upsert(known, key, records, call.writing), together=together)
+        outcomes = self._attempt(lambda: self._writer.upsert(sobject, key, records, call.writing), together=together)
         return Answer(body=[self._result(outcome, upsert=True) for outcome in outcomes])
 
     def write(self, call: Call) -> Answer:
         """POST or PATCH /composite/sobjects: inserts, or updates by id; types may be mixed."""
         records, together = _records(call)
         write = self._writer.insert if call.method == "POST" else self._writer.update
-        runs = [(known, list(run)) for known, run in groupby(records, key=self._type)]
+        runs = [(sobject, list(run)) for sobject, run in groupby(records, key=self._type)]
         if len(runs) > MOST_RUNS:
             raise RequestRefusedError(
                 400,
@@ -57,7 +57,7 @@ class Collections:
             )
 
         def every() -> list[Outcome]:
-            return [outcome for known, run in runs for outcome in write(known, run, call.writing)]
+            return [outcome for sobject, run in runs for outcome in write(sobject, run, call.writing)]
 
         return Answer(body=[self._result(outcome) for outcome in self._attempt(every, together=together)])
 
@@ -69,12 +69,12 @@ class Collections:
         def every() -> list[Outcome]:
             outcomes: list[Outcome] = []
             for prefix, run in groupby(ids, key=lambda given: given[:3]):
-                known = self._database.schema.of_id(prefix)
-                if known is None:
+                sobject = self._database.schema.of_id(prefix)
+                if sobject is None:
                     refusal = RecordRefusedError("MALFORMED_ID", "malformed id")
                     outcomes += [Outcome(id=None, refusal=refusal) for _ in run]
                 else:
-                    outcomes += self._writer.delete(known, list(run), call.writing)
+                    outcomes += self._writer.delete(sobject, list(run), call.writing)
             return outcomes
 
         together = call.query.get("allOrNone", "").lower() == "true"
@@ -82,7 +82,7 @@ class Collections:
 
     def read(self, call: Call, name: str) -> Answer:
         """GET or POST /composite/sobjects/{object}: records by ids and field names."""
-        known = an_object(self._database.schema, name)
+        sobject = find_object(self._database.schema, name)
         if call.method == "POST":
             ids, fields = call.fields.get("ids", []), call.fields.get("fields", [])
         else:
@@ -91,18 +91,18 @@ class Collections:
             raise RequestRefusedError(400, "MISSING_ARGUMENT", "The ids and fields parameters are required")
         _within(len(ids), MOST_READS)
         for given in ids:
-            if not (canonical(given) or "").startswith(known.prefix):
+            if not (canonical(given) or "").startswith(sobject.prefix):
                 raise RequestRefusedError(400, "MALFORMED_ID", f"malformed id {given}")
-        return Answer(body=self._reader.several(known, ids, ["Id", *fields], call.base))
+        return Answer(body=self._reader.read_several(sobject, ids, ["Id", *fields], call.base))
 
     def _type(self, record: Record) -> SObject:
         attributes = record.get("attributes")
         if not isinstance(attributes, dict) or not isinstance(attributes.get("type"), str):
             raise RequestRefusedError(400, "INVALID_INPUT", "Include an entity type for each record: attributes.type")
-        known = self._database.schema.find(attributes["type"])
-        if known is None:
+        sobject = self._database.schema.find(attributes["type"])
+        if sobject is None:
             raise RequestRefusedError(400, "INVALID_TYPE", f"sObject type '{attributes['type']}' is not supported.")
-        return known
+        return sobject
 
     def _result(self, outcome: Outcome, *, upsert: bool = False) -> dict[str, Any]:
         if outcome.refusal is not None:

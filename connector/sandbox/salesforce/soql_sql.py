@@ -65,10 +65,10 @@ class _Compiler:
         names = path.names
         if len(names) > 1 and names[0].lower() == self.source.name.lower():
             names = names[1:]
-        alias, known = "t0", self.source
+        alias, sobject = "t0", self.source
         way: tuple[str, ...] = ()
         for name in names[:-1]:
-            link = known.relationships.get(name.lower())
+            link = sobject.relationships.get(name.lower())
             if link is None or len(link.targets) != 1 or link.relationship is None:
                 raise self.refuse(
                     "INVALID_FIELD",
@@ -78,21 +78,21 @@ class _Compiler:
                     "WSDL or the describe call for the appropriate names.",
                 )
             way = (*way, link.relationship)
-            known = self.schema.objects[link.targets[0]]
+            sobject = self.schema.objects[link.targets[0]]
             if way not in self.joins:
                 joined = f"t{len(self.joins) + 1}"
                 self.joins[way] = (
-                    f'LEFT JOIN "{known.name}" {joined} ON {joined}."Id" = {alias}."{link.name}"',
-                    known,
+                    f'LEFT JOIN "{sobject.name}" {joined} ON {joined}."Id" = {alias}."{link.name}"',
+                    sobject,
                     joined,
                 )
             alias = self.joins[way][2]
-        found = known.find(names[-1])
+        found = sobject.find(names[-1])
         if found is None:
             raise self.refuse(
                 "INVALID_FIELD",
                 path.column,
-                f"No such column '{names[-1]}' on entity '{known.name}'. If you are attempting to use a custom field, be "
+                f"No such column '{names[-1]}' on entity '{sobject.name}'. If you are attempting to use a custom field, be "
                 "sure to append the '__c' after the custom field name. Please reference your WSDL or the describe call "
                 "for the appropriate names.",
             )
@@ -242,6 +242,6 @@ def compile_query(schema: Schema, query: Query, *, deleted: bool) -> Statement:
         sql=sql,
         parameters=compiler.parameters,
         columns=columns,
-        parent_ids=[(way, known.name) for way, (_, known, _) in parents],
+        parent_ids=[(way, sobject.name) for way, (_, sobject, _) in parents],
         counting=not query.fields,
     )

@@ -40,10 +40,10 @@ class Records(Protocol):
 class Writes(Protocol):
     """The writes of a trigger: under the same rules as all others."""
 
-    def insert(self, known: SObject, records: Sequence[Record], author: Author) -> Sequence[object]:
+    def insert(self, sobject: SObject, records: Sequence[Record], author: Author) -> Sequence[object]:
         """Create records."""
 
-    def update(self, known: SObject, records: Sequence[Record], author: Author) -> Sequence[object]:
+    def update(self, sobject: SObject, records: Sequence[Record], author: Author) -> Sequence[object]:
         """Change records by `Id`."""
 
 
@@ -59,38 +59,38 @@ class Triggers:
     afters: Mapping[str, After] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
 
-    def check(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> None:
+    def check(self, database: Records, sobject: SObject, drafts: Sequence[Draft]) -> None:
         """Reject the drafts that the org's code rejects."""
-        check = self.checks.get(known.name)
+        check = self.checks.get(sobject.name)
         if check is None:
             return
         for draft in drafts:
             if draft.refusal is None:
-                draft.refusal = check(database, saving(database, known, draft))
+                draft.refusal = check(database, saving(database, sobject, draft))
 
-    def before(self, database: Records, known: SObject, drafts: Sequence[Draft]) -> list[tuple[Saving, Draft]]:
+    def before(self, database: Records, sobject: SObject, drafts: Sequence[Draft]) -> list[tuple[Saving, Draft]]:
         """The accepted drafts in the form for after(); call it before anything is written."""
-        if known.name not in self.afters:
+        if sobject.name not in self.afters:
             return []
-        return [(saving(database, known, draft), draft) for draft in drafts if draft.refusal is None]
+        return [(saving(database, sobject, draft), draft) for draft in drafts if draft.refusal is None]
 
     def after(
-        self, database: Records, writes: Writes, known: SObject, saved: Sequence[tuple[Saving, Draft]], author: Author
+        self, database: Records, writes: Writes, sobject: SObject, saved: Sequence[tuple[Saving, Draft]], author: Author
     ) -> None:
         """Run the org's code after records are saved. Faults affect records of a call, not those written by the code."""
         if not saved:
             return
         author = replace(author, locked=None, spoiling=None, overtaken=None, refused=None, limits=())
         for one, draft in saved:
-            self.afters[known.name](database, writes, Saving(one.before, {**one.after, "Id": draft.id}), author)
+            self.afters[sobject.name](database, writes, Saving(one.before, {**one.after, "Id": draft.id}), author)
 
 
-def saving(database: Records, known: SObject, draft: Draft) -> Saving:
+def saving(database: Records, sobject: SObject, draft: Draft) -> Saving:
     """The record of a draft as it would be saved."""
     if draft.id is None:
-        new = {one.name: _default(one) for one in known.fields}
+        new = {one.name: _default(one) for one in sobject.fields}
         return Saving(None, {**new, **draft.values})
-    before = find(database, known.name, '"Id" = ?', draft.id)[0]
+    before = find(database, sobject.name, '"Id" = ?', draft.id)[0]
     return Saving(before, {**before, **draft.values})
 
 

@@ -58,7 +58,7 @@ class Usage:
         finally:
             self._writes -= writes
 
-    def shown(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The JSON for the control interface."""
         return {
             "api_calls": self.calls,

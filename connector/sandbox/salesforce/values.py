@@ -70,9 +70,9 @@ def _picklist(field: Field, value: Any) -> Stored:
     stored = _text(field, value)
     if stored is None or not field.restricted:
         return stored
-    for known in field.values:
-        if known.casefold() == str(stored).casefold():
-            return known
+    for allowed in field.values:
+        if allowed.casefold() == str(stored).casefold():
+            return allowed
     raise RecordRefusedError(
         "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST",
         f"{field.label}: bad value for restricted picklist field: {stored}",

@@ -43,19 +43,19 @@ class Writer:
         self.duplicate_rules = DuplicateRules(database)
 
     def upsert(
-        self, known: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
+        self, sobject: SObject, key: Field, records: Sequence[Record], author: Author, *, create: bool = True
     ) -> list[Outcome]:
         """Write records by an external ID: existing ones are updated, others created unless `create` is off."""
-        drafts = self._read(known, records, author)
+        drafts = self._read(sobject, records, author)
         for draft in drafts:
             value = draft.values.get(key.name)
             draft.key = fold(key, value)
             if draft.refusal is None and draft.key is None:
                 draft.refusal = RecordRefusedError("MISSING_ARGUMENT", f"{key.name} not specified", key.name)
         self._refuse_repeats(drafts, lambda draft: f"Duplicate external id specified: {draft.values[key.name]}")
-        found = self._find(known, key, [draft.key for draft in drafts if draft.refusal is None and draft.key])
+        found = self._find(sobject, key, [draft.key for draft in drafts if draft.refusal is None and draft.key])
         if create and author.overtaken is not None:
-            self._overtake(known, key, [draft for draft in drafts if draft.key not in found], author)
+            self._overtake(sobject, key, [draft for draft in drafts if draft.key not in found], author)
         for draft in drafts:
             if draft.refusal is not None or draft.key is None:
                 continue
@@ -69,122 +69,122 @@ class Writer:
                 draft.id = ids[0]
             elif not create:
                 draft.refusal = RecordRefusedError("NOT_FOUND", "The requested resource does not exist")
-        return self._write(known, drafts, author)
+        return self._write(sobject, drafts, author)
 
-    def _overtake(self, known: SObject, key: Field, drafts: list[Draft], author: Author) -> None:
+    def _overtake(self, sobject: SObject, key: Field, drafts: list[Draft], author: Author) -> None:
         """Let somebody else create the records of these drafts after they were looked up and before they are written."""
         assert author.overtaken is not None  # noqa: S101 - ensured by the caller.
         others = [draft.record for draft in drafts if draft.refusal is None and author.overtaken(draft.record)]
-        required = [field.name for field in known.required]
+        required = [field.name for field in sobject.required]
         self.insert(
-            known,
+            sobject,
             [{key.name: one[key.name], **{name: one.get(name, "Other") for name in required}} for one in others],
             replace(author, overtaken=None),
         )
 
-    def insert(self, known: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
+    def insert(self, sobject: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
         """Create records."""
-        return self._write(known, self._read(known, records, author), author)
+        return self._write(sobject, self._read(sobject, records, author), author)
 
-    def update(self, known: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
+    def update(self, sobject: SObject, records: Sequence[Record], author: Author) -> list[Outcome]:
         """Change records by `Id`."""
-        drafts = self._read(known, records, author, ignore=WITHOUT_ID)
+        drafts = self._read(sobject, records, author, ignore=WITHOUT_ID)
         for draft in drafts:
             given = draft.record.get("Id", draft.record.get("id"))
             draft.id = canonical(given)
-            if draft.id is None or not draft.id.startswith(known.prefix):
-                draft.refusal = _wrong_id(known, given)
+            if draft.id is None or not draft.id.startswith(sobject.prefix):
+                draft.refusal = _wrong_id(sobject, given)
             draft.key = draft.id
         self._refuse_repeats(drafts, lambda draft: f"Duplicate id specified: {draft.id}")
-        self._refuse_missing(known, drafts)
-        return self._write(known, drafts, author)
+        self._refuse_missing(sobject, drafts)
+        return self._write(sobject, drafts, author)
 
-    def delete(self, known: SObject, ids: Sequence[str], author: Author, **also: Stored) -> list[Outcome]:
+    def delete(self, sobject: SObject, ids: Sequence[str], author: Author, **also: Stored) -> list[Outcome]:
         """Move records to the recycle bin; `also` sets further columns."""
         drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
         for draft, given in zip(drafts, ids, strict=True):
-            if draft.id is None or not draft.id.startswith(known.prefix):
-                draft.refusal = _wrong_id(known, given)
+            if draft.id is None or not draft.id.startswith(sobject.prefix):
+                draft.refusal = _wrong_id(sobject, given)
             draft.key = draft.id
         self._refuse_repeats(drafts, lambda draft: f"Duplicate id specified: {draft.id}")
-        self._refuse_missing(known, drafts)
+        self._refuse_missing(sobject, drafts)
         self._refuse_locked(drafts, author)
         going = [draft for draft in drafts if draft.refusal is None]
         for draft in going:
             draft.values = {"IsDeleted": 1, **also}
-        self._change(known, going, author)
-        self._note(known, going, author, "deleted")
+        self._change(sobject, going, author)
+        self._note(sobject, going, author, "deleted")
         return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
 
-    def undelete(self, known: SObject, ids: Sequence[str], author: Author) -> list[Outcome]:
+    def undelete(self, sobject: SObject, ids: Sequence[str], author: Author) -> list[Outcome]:
         """Restore records from the recycle bin."""
         drafts = [Draft({"Id": given}, id=canonical(given)) for given in ids]
-        keys = ", ".join(f'"{field.folded}"' for field in known.unique)
-        sql = f'SELECT "Id"{keys and f", {keys}"} FROM "{known.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 1'  # noqa: S608 - names are ours
+        keys = ", ".join(f'"{field.folded}"' for field in sobject.unique)
+        sql = f'SELECT "Id"{keys and f", {keys}"} FROM "{sobject.name}" WHERE "Id" IN ({{}}) AND "IsDeleted" = 1'  # noqa: S608 - names are ours
         binned = {row[0]: row[1:] for row in self._database.lookup(sql, [draft.id for draft in drafts if draft.id])}
         for draft in drafts:
             if draft.id not in binned:
                 draft.refusal = RecordRefusedError("UNDELETE_FAILED", "Entity is not in the recycle bin")
                 continue
-            draft.values = {field.folded: key for field, key in zip(known.unique, binned[draft.id], strict=True)}
+            draft.values = {field.folded: key for field, key in zip(sobject.unique, binned[draft.id], strict=True)}
         # A key that another record has now cannot be restored.
-        self._refuse_taken(known, drafts)
+        self._refuse_taken(sobject, drafts)
         back = [draft for draft in drafts if draft.refusal is None]
         for draft in back:
-            draft.values = {"IsDeleted": 0, **({"MasterRecordId": None} if known.mergeable else {})}
-        self._change(known, back, author)
-        self._note(known, back, author, "undeleted")
+            draft.values = {"IsDeleted": 0, **({"MasterRecordId": None} if sobject.mergeable else {})}
+        self._change(sobject, back, author)
+        self._note(sobject, back, author, "undeleted")
         return [Outcome(id=draft.id, refusal=draft.refusal) for draft in drafts]
 
     def _read(
-        self, known: SObject, records: Sequence[Record], author: Author, ignore: frozenset[str] = SILENT
+        self, sobject: SObject, records: Sequence[Record], author: Author, ignore: frozenset[str] = SILENT
     ) -> list[Draft]:
         if author.spoiling is not None and any(author.spoiling(record) for record in records):
             raise undecodable("datetime", "")
-        return [read(self._database.schema, known, record, ignore=ignore) for record in records]
+        return [read(self._database.schema, sobject, record, ignore=ignore) for record in records]
 
-    def _write(self, known: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
+    def _write(self, sobject: SObject, drafts: list[Draft], author: Author) -> list[Outcome]:
         self._refuse_locked(drafts, author)
-        self._refuse_chosen(known, drafts, author)
+        self._refuse_chosen(sobject, drafts, author)
         resolve_parents(self._database, drafts)
         check_references(self._database, drafts)
-        self._refuse_incomplete(known, drafts)
-        self._refuse_by_rule(known, drafts)
-        self._triggers.check(self._database, known, drafts)
+        self._refuse_incomplete(sobject, drafts)
+        self._refuse_by_rule(sobject, drafts)
+        self._triggers.check(self._database, sobject, drafts)
         for limit in author.limits:
-            limit.check(known, drafts)
-        if known.name == "Lead":
+            limit.check(sobject, drafts)
+        if sobject.name == "Lead":
             check_converted(self._database, drafts)
-        if known.name == "CampaignMember":
+        if sobject.name == "CampaignMember":
             check_members(self._database, drafts)
-        self.duplicate_rules.check(known, drafts, author)
-        self.automation.rewrite(known, drafts, author)
-        self._refuse_taken(known, drafts)
-        savings = self._triggers.before(self._database, known, drafts)
+        self.duplicate_rules.check(sobject, drafts, author)
+        self.automation.rewrite(sobject, drafts, author)
+        self._refuse_taken(sobject, drafts)
+        savings = self._triggers.before(self._database, sobject, drafts)
         new: list[Draft] = []
         changed: list[Draft] = []
         for draft in drafts:
             if draft.refusal is None:
                 if draft.id is None:
-                    draft.row, draft.id = self._database.next_id(known)
+                    draft.row, draft.id = self._database.next_id(sobject)
                     draft.created = True
                     new.append(draft)
                 else:
                     changed.append(draft)
-        self._create(known, new, author)
-        self._change(known, changed, author)
-        self._sign(known, drafts)
-        self._note(known, (draft for draft in drafts if draft.refusal is None), author)
-        self._triggers.after(self._database, self, known, savings, author)
+        self._create(sobject, new, author)
+        self._change(sobject, changed, author)
+        self._sign(sobject, drafts)
+        self._note(sobject, (draft for draft in drafts if draft.refusal is None), author)
+        self._triggers.after(self._database, self, sobject, savings, author)
         return [
             Outcome(id=None if draft.refusal else draft.id, created=draft.created, refusal=draft.refusal)
             for draft in drafts
         ]
 
-    def _find(self, known: SObject, key: Field, keys: Sequence[str]) -> dict[str, list[str]]:
+    def _find(self, sobject: SObject, key: Field, keys: Sequence[str]) -> dict[str, list[str]]:
         found: defaultdict[str, list[str]] = defaultdict(list)
         column = "Id" if key.kind is Kind.ID else key.folded
-        sql = f'SELECT "{column}", "Id" FROM "{known.name}" WHERE "{column}" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are ours
+        sql = f'SELECT "{column}", "Id" FROM "{sobject.name}" WHERE "{column}" IN ({{}}) AND "IsDeleted" = 0'  # noqa: S608 - names are ours
         for folded, record in self._database.lookup(sql, keys):
             found[folded].append(record)
         return found
@@ -198,8 +198,8 @@ class Writer:
             if draft.refusal is None and draft.key is not None and counts[draft.key] > 1:
                 draft.refusal = RecordRefusedError("DUPLICATE_VALUE", text(draft))
 
-    def _refuse_missing(self, known: SObject, drafts: list[Draft]) -> None:
-        sql = f'SELECT "Id", "IsDeleted" FROM "{known.name}" WHERE "Id" IN ({{}})'  # noqa: S608 - the name is ours
+    def _refuse_missing(self, sobject: SObject, drafts: list[Draft]) -> None:
+        sql = f'SELECT "Id", "IsDeleted" FROM "{sobject.name}" WHERE "Id" IN ({{}})'  # noqa: S608 - the name is ours
         state = dict(self._database.lookup(sql, [draft.id for draft in drafts if draft.id]))
         for draft in drafts:
             if draft.refusal is not None:
@@ -222,20 +222,20 @@ class Writer:
                 )
 
     @staticmethod
-    def _refuse_chosen(known: SObject, drafts: list[Draft], author: Author) -> None:
+    def _refuse_chosen(sobject: SObject, drafts: list[Draft], author: Author) -> None:
         if author.refused is not None:
             for draft in drafts:
-                draft.refusal = draft.refusal or author.refused(known, draft.record)
+                draft.refusal = draft.refusal or author.refused(sobject, draft.record)
 
     @staticmethod
-    def _refuse_incomplete(known: SObject, drafts: list[Draft]) -> None:
+    def _refuse_incomplete(sobject: SObject, drafts: list[Draft]) -> None:
         for draft in drafts:
             if draft.refusal is not None:
                 continue
             missing = draft.cleared or []
             if draft.id is None:
-                missing = [field.name for field in known.required if draft.values.get(field.name) is None]
-            elif fixed := next((field for field in known.fixed if field.name in draft.values), None):
+                missing = [field.name for field in sobject.required if draft.values.get(field.name) is None]
+            elif fixed := next((field for field in sobject.fixed if field.name in draft.values), None):
                 draft.refusal = unwritable(fixed)
                 continue
             if missing:
@@ -245,17 +245,17 @@ class Writer:
                 )
 
     @staticmethod
-    def _refuse_by_rule(known: SObject, drafts: list[Draft]) -> None:
-        for field in known.ruled:
+    def _refuse_by_rule(sobject: SObject, drafts: list[Draft]) -> None:
+        for field in sobject.ruled:
             for draft in drafts:
                 if draft.refusal is None and draft.values.get(field.name) is not None:
                     draft.refusal = RecordRefusedError("FIELD_CUSTOM_VALIDATION_EXCEPTION", field.rule, field.name)
 
-    def _refuse_taken(self, known: SObject, drafts: list[Draft]) -> None:
-        for field in known.unique:
+    def _refuse_taken(self, sobject: SObject, drafts: list[Draft]) -> None:
+        for field in sobject.unique:
             taken: dict[str, str] = {}
             wanted = [draft for draft in drafts if draft.refusal is None and draft.values.get(field.folded) is not None]
-            found = self._find(known, field, [str(draft.values[field.folded]) for draft in wanted])
+            found = self._find(sobject, field, [str(draft.values[field.folded]) for draft in wanted])
             for draft in wanted:
                 value = str(draft.values[field.folded])
                 other = next((owner for owner in found.get(value, []) if owner != draft.id), taken.get(value))
@@ -265,38 +265,38 @@ class Writer:
                 named = UNKNOWN if other == UNKNOWN else field.name
                 draft.refusal = RecordRefusedError("DUPLICATE_VALUE", self._database.wording.taken(named, other))
 
-    def _create(self, known: SObject, drafts: list[Draft], author: Author) -> None:
+    def _create(self, sobject: SObject, drafts: list[Draft], author: Author) -> None:
         system = ("row", "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")
         trail = (author.stamp, author.user, author.stamp, author.user, author.stamp)
         for names, group in _by_fields(drafts):
             columns = ", ".join(f'"{name}"' for name in (*system, *names))
             marks = ", ".join("?" * (len(system) + len(names)))
             self._database.connection.executemany(
-                f'INSERT INTO "{known.name}" ({columns}) VALUES ({marks})',  # noqa: S608 - names are ours
+                f'INSERT INTO "{sobject.name}" ({columns}) VALUES ({marks})',  # noqa: S608 - names are ours
                 [(draft.row, draft.id, *trail, *draft.values.values()) for draft in group],
             )
 
-    def _change(self, known: SObject, drafts: list[Draft], author: Author) -> None:
+    def _change(self, sobject: SObject, drafts: list[Draft], author: Author) -> None:
         trail = (author.stamp, author.user, author.stamp)
         for names, group in _by_fields(drafts):
             columns = ", ".join(
                 f'"{name}" = ?' for name in ("LastModifiedDate", "LastModifiedById", "SystemModstamp", *names)
             )
             self._database.connection.executemany(
-                f'UPDATE "{known.name}" SET {columns} WHERE "Id" = ?',  # noqa: S608 - names are ours
+                f'UPDATE "{sobject.name}" SET {columns} WHERE "Id" = ?',  # noqa: S608 - names are ours
                 [(*trail, *draft.values.values(), draft.id) for draft in group],
             )
 
-    def _sign(self, known: SObject, drafts: list[Draft]) -> None:
+    def _sign(self, sobject: SObject, drafts: list[Draft]) -> None:
         signed = [(draft.signed, draft.id) for draft in drafts if draft.refusal is None and draft.signed is not None]
         if signed:
-            sql = f'UPDATE "{known.name}" SET "LastModifiedById" = ? WHERE "Id" = ?'  # noqa: S608 - the name is ours
+            sql = f'UPDATE "{sobject.name}" SET "LastModifiedById" = ? WHERE "Id" = ?'  # noqa: S608 - the name is ours
             self._database.connection.executemany(sql, signed)
 
-    def _note(self, known: SObject, drafts: Iterable[Draft], author: Author, action: str | None = None) -> None:
+    def _note(self, sobject: SObject, drafts: Iterable[Draft], author: Author, action: str | None = None) -> None:
         self._database.record(
             author.time,
-            known.name,
+            sobject.name,
             author.user,
             (
                 (str(draft.id), action or ("created" if draft.created else "updated"), _fields(draft.record))
@@ -317,7 +317,7 @@ def _by_fields(drafts: Iterable[Draft]) -> Iterable[tuple[tuple[str, ...], list[
     return groups.items()
 
 
-def _wrong_id(known: SObject, given: object) -> RecordRefusedError:
+def _wrong_id(sobject: SObject, given: object) -> RecordRefusedError:
     if given is None:
         return RecordRefusedError("MISSING_ARGUMENT", "Id not specified in an update call", "Id")
-    return RecordRefusedError("MALFORMED_ID", f"{known.label} ID: id value of incorrect type: {given}", "Id")
+    return RecordRefusedError("MALFORMED_ID", f"{sobject.label} ID: id value of incorrect type: {given}", "Id")

@@ -83,7 +83,7 @@ class CommandLog:
             self._all.append(
                 {
                     "time": time,
-                    "command": _shown(content),
+                    "command": _decoded(content),
                     "status": response.status,
                     "fault": request.get(FAULT),
                 }
@@ -109,7 +109,7 @@ def _read(body: Body) -> Command:
     )
 
 
-def _shown(content: bytes) -> Any:
+def _decoded(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):

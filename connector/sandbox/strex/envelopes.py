@@ -104,7 +104,7 @@ def message(
         properties = {
             "ServiceType": keyword.service_type,
             "ServiceId": keyword.service_id,
-            "Keyword": _shown(keyword, settings),
+            "Keyword": _keyword_sent(keyword, settings),
             "AccountId": keyword.account_id,
             **keyword.properties,
         }
@@ -144,7 +144,7 @@ def report(
         "correlationId": None,
         "sessionId": None,
         "keywordId": keyword.id if keyword else None,
-        "price": _plain(price),
+        "price": _without_decimals(price),
         "sender": short_number,
         "recipient": phone,
         "operatorId": "no.telenor",
@@ -187,7 +187,7 @@ def service_properties(
     return {
         "ServiceType": keyword.service_type,
         "ServiceId": keyword.service_id,
-        "Keyword": None if hidden else _shown(keyword, settings),
+        "Keyword": None if hidden else _keyword_sent(keyword, settings),
         "SystemAction": action,
         "SubscriberTransactionId": subscriber_transaction_id,
         "ServiceSubType": keyword.service_sub_type,
@@ -196,7 +196,7 @@ def service_properties(
     }
 
 
-def _shown(keyword: Keyword, settings: Settings) -> str:
+def _keyword_sent(keyword: Keyword, settings: Settings) -> str:
     return keyword.aliases[0] if settings.alias_keyword and keyword.aliases else keyword.name
 
 
@@ -221,7 +221,7 @@ def _looked_up(phone: str, settings: Settings) -> dict[str, Any]:
             return person
 
 
-def _plain(price: float | None) -> float | None:
+def _without_decimals(price: float | None) -> float | None:
     return int(price) if price is not None and price == int(price) else price
 
 

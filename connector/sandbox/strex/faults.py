@@ -36,7 +36,7 @@ class Fault:
     seconds: float
     fired: int = 0
 
-    def meets(self, path: str) -> bool:
+    def affects(self, path: str) -> bool:
         """Whether a call to this path fails now."""
         return path.startswith(self.path) and (self.times is None or self.fired < self.times)
 
@@ -83,7 +83,7 @@ class Faults:
 
     def take(self, path: str) -> Fault | None:
         """The fault for this call, which is counted."""
-        fault = next((each for each in self._all if each.meets(path)), None)
+        fault = next((each for each in self._all if each.affects(path)), None)
         if fault:
             fault.fired += 1
         return fault
@@ -98,7 +98,7 @@ class Faults:
                 return await handler(request)
             request[FAULT] = fault.fault
             if fault.fault in ANSWERS:
-                return _plain(fault)
+                return _error_answer(fault)
             if fault.fault == "wrong_address":
                 # Another web server is at that address, so the response does not look like the provider's.
                 return web.Response(status=404, text="<html><h1>Not Found</h1></html>", content_type="text/html")
@@ -113,7 +113,7 @@ class Faults:
         return play
 
 
-def _plain(fault: Fault) -> web.Response:
+def _error_answer(fault: Fault) -> web.Response:
     status, text = ANSWERS[fault.fault]
     headers = {"Retry-After": f"{fault.seconds:g}"} if fault.fault in WITH_RETRY_AFTER else {}
     return web.json_response({"Message": text}, status=status, headers=headers)

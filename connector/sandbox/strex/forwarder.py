@@ -83,7 +83,7 @@ class Forwarder:
     async def stop(self) -> None:
         """Cancel running forwards and close the HTTP client; later forwards are only recorded."""
         session, self._session = self._session, None
-        await self._break_off()
+        await self._cancel_running()
         if session:
             await session.close()
 
@@ -91,7 +91,7 @@ class Forwarder:
         """Cancel running forwards and delete all records."""
         self._forwards.clear()
         self._last_of_phone.clear()
-        await self._break_off()
+        await self._cancel_running()
 
     def send(self, drafts: Iterable[Draft]) -> list[int]:
         """Forward these in the background; returns their numbers."""
@@ -117,12 +117,14 @@ class Forwarder:
             forward.state = State.STOPPED
             forward.tried.set()
             return forward
-        task = asyncio.create_task(self._carry(forward, self._session, before))
+        task = asyncio.create_task(self._send_until_accepted(forward, self._session, before))
         self._tasks[task] = forward
         task.add_done_callback(self._tasks.pop)
         return forward
 
-    async def _carry(self, forward: Forward, session: aiohttp.ClientSession, before: Forward | None) -> None:
+    async def _send_until_accepted(
+        self, forward: Forward, session: aiohttp.ClientSession, before: Forward | None
+    ) -> None:
         try:
             if before:
                 await before.tried.wait()
@@ -159,7 +161,7 @@ class Forwarder:
             forward.last_error = type(error).__name__
         return State.DELIVERED if forward.last_status == SUCCESS else State.UNDER_WAY
 
-    async def _break_off(self) -> None:
+    async def _cancel_running(self) -> None:
         tasks = dict(self._tasks)
         for task, forward in tasks.items():
             task.cancel()

@@ -40,7 +40,7 @@ class Keyword:
     tags: tuple[str, ...] = ()
     pre_auth: Mapping[str, Any] | None = None
 
-    def answers_to(self, word: str) -> bool:
+    def is_called(self, word: str) -> bool:
         """Whether a word is this keyword or one of its aliases."""
         return word.casefold() in {self.name.casefold(), *(alias.casefold() for alias in self.aliases)}
 
@@ -60,4 +60,4 @@ DEFAULTS = (
 
 def find(keywords: Iterable[Keyword], short_number: str, word: str) -> Keyword | None:
     """The keyword for a word on a short number, or None."""
-    return next((each for each in keywords if each.short_number == short_number and each.answers_to(word)), None)
+    return next((each for each in keywords if each.short_number == short_number and each.is_called(word)), None)

@@ -22,8 +22,8 @@ from connector.sandbox.strex.service import Service
 COUNTRY = "NO-"
 MODES = ("Text", "Startswith", "Exact", "Wildcard", "Regex")
 MSISDN = re.compile(r"\+[1-9][0-9]{4,14}")
-OURS = ("keywordId", "created", "lastModified")  # a PUT may contain them, and they are ignored
-GIVEN = (
+READ_ONLY = ("keywordId", "created", "lastModified")  # a PUT may contain them, and they are ignored
+WRITABLE = (
     "shortNumberId",
     "keywordText",
     "mode",
@@ -77,7 +77,7 @@ class Rest:
 
     async def _create(self, request: web.Request) -> web.Response:
         fields = self._read(Body.of(await read_json(request)))
-        if self._taken(fields):
+        if self._is_taken(fields):
             return _error(409, f"{fields['name']} is in use on {fields['short_number']}")
         keyword = Keyword(id=str(uuid.uuid4()), service_id=str(uuid.uuid4()), **fields)
         self._keep((*self._service.settings.keywords, keyword))
@@ -85,17 +85,17 @@ class Rest:
 
     async def _show(self, request: web.Request) -> web.Response:
         keyword = self._find(request)
-        return web.json_response(_as_json(keyword)) if keyword else _unknown()
+        return web.json_response(_as_json(keyword)) if keyword else _no_such_keyword()
 
     async def _replace(self, request: web.Request) -> web.Response:
         keyword = self._find(request)
         if keyword is None:
-            return _unknown()
+            return _no_such_keyword()
         body = Body.of(await read_json(request))
         if body.optional_text("keywordId") not in {None, keyword.id}:
             raise RefusedError("keywordId is not that of the address")
         fields = self._read(body)
-        if self._taken(fields, besides=keyword):
+        if self._is_taken(fields, besides=keyword):
             return _error(409, f"{fields['name']} is in use on {fields['short_number']}")
         changed = replace(keyword, **fields)
         self._keep(tuple(changed if each is keyword else each for each in self._service.settings.keywords))
@@ -104,7 +104,7 @@ class Rest:
     async def _delete(self, request: web.Request) -> web.Response:
         keyword = self._find(request)
         if keyword is None:
-            return _unknown()
+            return _no_such_keyword()
         if any(each.active and each.keyword == keyword.name for each in self._service.subscribers):
             return _error(409, "The keyword has active subscribers")
         self._keep(tuple(each for each in self._service.settings.keywords if each is not keyword))
@@ -122,9 +122,9 @@ class Rest:
         wanted = request.match_info["id"]
         return next((each for each in self._service.settings.keywords if each.id == wanted), None)
 
-    def _taken(self, fields: dict[str, Any], besides: Keyword | None = None) -> bool:
+    def _is_taken(self, fields: dict[str, Any], besides: Keyword | None = None) -> bool:
         return any(
-            each is not besides and each.short_number == fields["short_number"] and each.answers_to(fields["name"])
+            each is not besides and each.short_number == fields["short_number"] and each.is_called(fields["name"])
             for each in self._service.settings.keywords
         )
 
@@ -133,7 +133,7 @@ class Rest:
 
     def _read(self, body: Body) -> dict[str, Any]:
         """The fields of a Keyword: those that Model/Keyword requires must be present, other missing ones are empty."""
-        body.only(*GIVEN, *OURS)
+        body.only(*WRITABLE, *READ_ONLY)
         short_number = body.text("shortNumberId").removeprefix(COUNTRY)
         known = {SHORT_NUMBER, *(each.short_number for each in self._service.settings.keywords)}
         if short_number not in known or not body.text("shortNumberId").startswith(COUNTRY):
@@ -184,5 +184,5 @@ def _error(status: int, message: str) -> web.Response:
     return web.json_response({"Message": message}, status=status)
 
 
-def _unknown() -> web.Response:
+def _no_such_keyword() -> web.Response:
     return _error(404, "There is no such keyword")

@@ -75,7 +75,7 @@ class Service:
             stop=request.is_stop,
             now=self._clock(),
         )
-        return [forwarded, *self._grant(request, phone, short_number)]
+        return [forwarded, *self._carry_out(request, phone, short_number)]
 
     def sign_up(self, *, phone: str, keyword: Keyword, price: float | None) -> list[Draft]:
         """A person registers on the service's web page."""
@@ -154,7 +154,7 @@ class Service:
         action = "Unsubscribe" if command.price is None else "AlterPrice"
         return 200, [self._report(action, command.phone, keyword, price=command.price, marked=True)]
 
-    def _grant(self, request: text_requests.TextRequest, phone: str, short_number: str) -> list[Draft]:
+    def _carry_out(self, request: text_requests.TextRequest, phone: str, short_number: str) -> list[Draft]:
         match request.aim:
             case Aim.LEAVE_ALL:
                 there = [each for each in self.settings.keywords if each.short_number == short_number]
