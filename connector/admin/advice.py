@@ -3,7 +3,7 @@
 from connector.delivery.cures import CURES
 from connector.model.outcome import Reason
 
-COMMANDS = ("dead retry", "dead discard", "parked release", "parked discard", "replay")
+COMMANDS = ("explain", "dead retry", "dead discard", "parked release", "parked discard", "replay")
 
 
 def cure(reason: Reason | str | None, which: str = "", own: str = "") -> str | None:

@@ -133,7 +133,9 @@ CURES: dict[Reason, Cure] = {
         f"ask the CRM's vendor what this code means, fix the cause, {RETRY}; and report the code to us"
     ),
     Reason.MISSING_KEY: Cure(
-        f"the event has no value for the record's key: fix the mapping or write `if_missing: skip`, {RELOAD}"
+        f"the event has no value for the record's key: fix the mapping or write `if_missing: skip`, {RELOAD}; or, if it is "
+        "an opt-out without a phone number, `connector explain` shows who sent it: opt that person out in the CRM, "
+        "then `connector dead discard`"
     ),
     Reason.NOT_ACCEPTED: Cure(f"the webhook did not accept it: see the detail and the receiver's log, {RETRY}"),
     Reason.UNKNOWN_NAME: Cure(f"add the name under `sinks:` in the config (`names:` or `events:`), restart, {RETRY}"),

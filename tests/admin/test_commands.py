@@ -111,6 +111,13 @@ def test_every_reason_has_its_cure(reason):
     assert len(CURES[reason].dead_letter) > 30
 
 
+def test_the_cure_of_an_opt_out_without_a_number_does_not_leave_it_out():
+    advice = cure(Reason.MISSING_KEY, "31") or ""
+    assert "`connector explain 31` shows who sent it" in advice
+    assert "`connector dead discard 31`" in advice
+    assert "`connector explain EVENT`" in (cure(Reason.MISSING_KEY, "--group 3fa20c") or "")
+
+
 async def test_a_dead_letter_is_listed_with_its_cure_and_without_the_number(scene):
     event_id = await dead_opt_out(scene)
     said = await scene.ask("dead_list")

@@ -53,6 +53,7 @@ def test_the_documented_example_is_read_completely():
         "merchantId": "min_organisation",
         "campaignGuid": "9b6ae17d-xxxx-xxxx-xxxx-xxxxxxxxxxxx",
         "processedTs": "2021-02-10 13:33:23 +0100",
+        "msisdn": "4540xxxxxx",  # no number, so a person is shown what it was
     }
 
 

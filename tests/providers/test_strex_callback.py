@@ -449,6 +449,13 @@ def test_a_custom_property_does_not_hide_the_system_one():
     assert report({"keyword": "custom", "Keyword": "KATT"}).keyword == "KATT"
 
 
+def test_a_person_without_a_phone_number_is_shown_as_a_property():
+    assert message(content="STOP", sender="SUPPORT").properties["sender"] == "SUPPORT"
+    assert report({"SystemAction": "Unsubscribe"}, recipient="2002").properties["recipient"] == "2002"
+    assert "sender" not in message(content="STOP").properties
+    assert "recipient" not in report({"SystemAction": "Unsubscribe"}, recipient=None).properties
+
+
 def test_a_null_keyword_is_missing():
     assert report({"Keyword": None, "SystemAction": "Unsubscribe"}).keyword is None
 

@@ -104,6 +104,10 @@ class Reader:
         reading, meant_keyword = self._stop(text, keyword, sub_keyword)
         if text is None and reading.verdict is not Verdict.OPT_OUT:
             _refuse_misplaced_text(lowered)
+        written = as_text(lowered.get("msisdn"))
+        phone = parse_phone(written, number_format=NumberFormat.INTERNATIONAL, region=self.region)
+        if phone is None and written is not None:
+            properties["msisdn"] = written  # so that a person sees what was unreadable
         state = as_text(lowered.get("state"))
         result, final = STATES.get(state.casefold(), UNKNOWN_STATE) if state else (Result.OK, True)
         return Event(
@@ -113,9 +117,7 @@ class Reader:
             received_at=received_at,
             verdict=reading.verdict,
             action=ACTION,
-            msisdn=parse_phone(
-                as_text(lowered.get("msisdn")), number_format=NumberFormat.INTERNATIONAL, region=self.region
-            ),
+            msisdn=phone,
             keyword=meant_keyword or keyword,
             keyword_id=None if meant_keyword else keyword_id,
             short_number=as_text(lowered.get("channel")),

@@ -53,6 +53,7 @@ class Reader:
         if verdict is not Verdict.OPT_OUT and (why := forward.misplaced_text) is not None:
             raise Unreadable(why)
         named_keyword = self._named_keyword(reading)
+        phone = as_phone(forward.members.get("sender"), self.region)
         if named_keyword is not None and keyword is not None and normalized(named_keyword) != normalized(keyword):
             keyword, keyword_id = None, None
         return Event(
@@ -62,7 +63,7 @@ class Reader:
             received_at=received_at,
             verdict=verdict,
             action=action,
-            msisdn=as_phone(forward.members.get("sender"), self.region),
+            msisdn=phone,
             keyword=keyword or named_keyword,
             keyword_id=keyword_id,
             service_id=forward.system("ServiceId"),
@@ -74,7 +75,7 @@ class Reader:
             subscription_id=forward.system("SubscriberTransactionId"),
             occurred_at=as_time(forward.members.get("created")),
             service_command=forward.by_command,
-            properties=forward.properties,
+            properties=forward.properties_with("sender", phone),
             lookup=forward.lookup,
             opt_out_scope=reading.scope,
             known_to_provider=None if verdict is Verdict.NONE else _strex_says_stop(forward, action),
@@ -87,6 +88,7 @@ class Reader:
         detail = forward.text("detailedStatusCode")
         transaction = forward.report_id(received_at, opts_out=_opts_out(action))
         verdict, result, final = meaning(action, status, transaction_id=transaction)
+        phone = as_phone(forward.members.get("recipient"), self.region)
         price, unread_price = read_price(forward.members.get("price"), reversal=result is Result.REVERSED)
         return Event(
             key=event_key(self.provider, "dlr", transaction, status or "", detail or ""),
@@ -95,7 +97,7 @@ class Reader:
             received_at=received_at,
             verdict=verdict,
             action=action,
-            msisdn=as_phone(forward.members.get("recipient"), self.region),
+            msisdn=phone,
             keyword=forward.system("Keyword"),
             keyword_id=forward.text("keywordId"),
             service_id=forward.system("ServiceId"),
@@ -112,7 +114,7 @@ class Reader:
             subscription_id=forward.system("SubscriberTransactionId"),
             occurred_at=as_time(forward.members.get("received")),
             service_command=forward.by_command,
-            properties=forward.properties,
+            properties=forward.properties_with("recipient", phone),
             lookup=forward.lookup,
         )
 

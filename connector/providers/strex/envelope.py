@@ -179,6 +179,11 @@ class Forward:
             return "no text in content, but in an undocumented member"
         return None
 
+    def properties_with(self, person: str, phone: Phone | None) -> dict[str, Any]:
+        """The properties; and the member that names the person, if it is no phone number: so a person sees who it was."""
+        written = self.members.get(person)
+        return self.properties if phone or written in (None, "") else {person: written, **self.properties}
+
     def system(self, name: str) -> str | None:
         """A system property as text. The documented spelling goes first: a custom property may differ only in letter case."""
         value = self.properties.get(name)
