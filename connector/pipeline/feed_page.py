@@ -23,7 +23,7 @@ from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
 from connector.pipeline.cursor import Cursor
 from connector.pipeline.receive import entry
 from connector.ports import Feed, Page, Row, Shadow
-from connector.store.change_notices import Pointer
+from connector.store.change_notices import StoredNotice
 from connector.store.feeds import FollowStep, Seen
 from connector.store.gone_records import Gone
 from connector.store.inbox import Entry
@@ -40,8 +40,8 @@ class FeedQuery:
     channel: FeedChannel
     cursor: Cursor
     asked: datetime  # by our clock
-    pointers: tuple[
-        Pointer, ...
+    notices: tuple[
+        StoredNotice, ...
     ] = ()  # the records that were queried; if empty, the query was for changes after the cursor
     poll: str | None = None  # the poll that counts the changes, if the query was for opted-out or differing records
     only_known: bool = False  # records without a shadow are only stored
@@ -50,7 +50,7 @@ class FeedQuery:
     @property
     def moves_cursor(self) -> bool:
         """Whether the cursor moves past the page."""
-        return not self.pointers and self.poll is None
+        return not self.notices and self.poll is None
 
     def compared(self, shadow: Shadow) -> tuple[str, ...]:
         """The fields of a row that are compared with its shadow; the others are only stored."""
@@ -93,7 +93,7 @@ async def keep_page(store: Store, asked: FeedQuery, page: Page, *, now: datetime
         crm=feed.crm,
         object=feed.object,
         record_ids=[record_id for row in page.rows for record_id in (row.record_id, row.merged_into) if record_id],
-        pointers=asked.pointers,
+        notices=asked.notices,
         now=now,
     )
     new = (entry for entry, one in zip(entries, kept, strict=True) if not one.known)
@@ -175,7 +175,7 @@ def read_page(
             (row.record_id, name, str(row.fields.get(name) or "")) for row in existing for name in feed.key_fields
         ),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
-        look_again=tuple(sorted(set(deferred.values()) - (frozenset() if asked.pointers else seen.pointed))),
+        look_again=tuple(sorted(set(deferred.values()) - (frozenset() if asked.notices else seen.with_notice))),
         cursor=cursor.after(page) if asked.moves_cursor else None,
         taken_back=found.taken_back,
         out=_e164(found.opted_out),
@@ -235,7 +235,7 @@ class _Found:
         self.taken_back: dict[str, str] = {}
         self.rewritten: dict[Verdict, list[str]] = {}
         self.merged: dict[str, list[Phone]] = {}  # by kept record: numbers of records that this page shows merged
-        self.poll = asked.poll or (asked.channel.between if asked.pointers else asked.channel.poll) or ""
+        self.poll = asked.poll or (asked.channel.between if asked.notices else asked.channel.poll) or ""
         self._feed, self._consent = asked.channel.feed, asked.channel.consent
         self._numbers = asked.numbers
         self._records = seen.records
@@ -341,14 +341,14 @@ def _deferred_rows(asked: FeedQuery, page: Page, seen: Seen, now: datetime) -> d
     }
     if asked.cursor.first:
         return deferred
-    if not asked.pointers:
+    if not asked.notices:
         # Reading a kept record also returns the records merged into it; a page may have only one of them.
         deferred |= {
             row.record_id: row.merged_into
             for row in page.rows
             if row.merged_into and row.merged_into not in on_page and not _is_known_deleted(row, seen)
         }
-        deferred |= {record_id: record_id for record_id in seen.pointed & on_page}
+        deferred |= {record_id: record_id for record_id in seen.with_notice & on_page}
     # The records of a merge are compared together.
     for row in page.rows:
         if row.merged_into and (row.record_id in deferred or row.merged_into in deferred):

@@ -41,18 +41,20 @@ class Follower:
         except Exception:
             # The changes found so far are planned. The next round also reads the records of the notices.
             self.end_round(channel)
-            await self._store.pointers.drop(
-                self._store.pointers.waiting(channel.feed.crm, channel.feed.object, channel.feed.traits.lookup_limit)
+            await self._store.change_notices.delete(
+                self._store.change_notices.waiting(
+                    channel.feed.crm, channel.feed.object, channel.feed.traits.lookup_limit
+                )
             )
             raise
 
     async def _follow(self, channel: FeedChannel) -> int:
         if self._runtime.monotonic() < channel.breaker.open_until:
             return 0
-        feed, pointers = channel.feed, self._store.pointers
+        feed, notices = channel.feed, self._store.change_notices
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
         limit = 0 if cursor.first or channel.poll else feed.traits.lookup_limit
-        noticed = pointers.waiting(feed.crm, feed.object, limit) if limit else []
+        noticed = notices.waiting(feed.crm, feed.object, limit) if limit else []
         if not noticed and channel.poll is None and self._runtime.monotonic() < channel.idle_until:
             return 0
         if channel.wants_opted_out(self._runtime.monotonic()) and await self._follow_opted_out(channel, cursor) is None:
@@ -60,7 +62,7 @@ class Follower:
         if not noticed and channel.poll is None and self._runtime.monotonic() < channel.pages_at:
             return 0
         query = FeedQuery(
-            channel=channel, cursor=cursor, asked=self._runtime.now(), pointers=tuple(noticed), numbers=self._numbers
+            channel=channel, cursor=cursor, asked=self._runtime.now(), notices=tuple(noticed), numbers=self._numbers
         )
         page = await (self._noticed_records(query) if noticed else self._next_page(query))
         if page is None:
@@ -73,16 +75,16 @@ class Follower:
             channel.finish_round(self._runtime.monotonic(), self._emit)
             if cursor.baseline and (alarm := opt_outs_not_held(self._store, channel, cursor)):
                 self._emit(alarm)
-        more = not page.last or pointers.waiting(feed.crm, feed.object, 1)
+        more = not page.last or notices.waiting(feed.crm, feed.object, 1)
         return int(bool(more) or self._runtime.monotonic() >= channel.due)
 
     async def _noticed_records(self, query: FeedQuery) -> Page | None:
         """The records named in notices of the CRM; None if the call failed."""
         channel = query.channel
-        page = await channel.feed.look(channel.client, [one.record_id for one in query.pointers])
+        page = await channel.feed.look(channel.client, [one.record_id for one in query.notices])
         if isinstance(page, Retry) and page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
             # One of them may be unreadable. The next round reads them all again.
-            await self._store.pointers.drop(query.pointers)
+            await self._store.change_notices.delete(query.notices)
         return self._handle_reply(channel, page)
 
     async def _next_page(self, query: FeedQuery) -> Page | None:

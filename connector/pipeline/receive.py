@@ -169,6 +169,6 @@ class Receiver:
             replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed
         ]
         expires = received_at + self._notices_repeat[crm]
-        if described and await self._store.pointers.take(crm, described, expires=expires):
+        if described and await self._store.change_notices.add_new(crm, described, expires=expires):
             for name in {one.object for one in described}:
                 self._runtime.wake(f"{crm}.{name}")

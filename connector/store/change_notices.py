@@ -12,8 +12,8 @@ from connector.store.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
-class Pointer:
-    """A record that must be read."""
+class StoredNotice:
+    """A notice that its feed has not handled yet: a record that must be read."""
 
     id: int
     record_id: str
@@ -22,15 +22,15 @@ class Pointer:
 INSERT = "INSERT INTO pointers (crm, object, record_id) VALUES {rows}"
 
 
-class Pointers:
+class ChangeNotices:
     """Reads and writes the change notices."""
 
     def __init__(self, writer: Writer, reader: sqlite3.Connection) -> None:
         self._writer = writer
         self._reader = reader
 
-    async def take(self, crm: str, notices: Sequence[Notice], *, expires: datetime) -> int:
-        """Store pointers for the notices that are new; returns how many. They are on disk when this returns.
+    async def add_new(self, crm: str, notices: Sequence[Notice], *, expires: datetime) -> int:
+        """Store the notices that are new; returns how many. They are on disk when this returns.
 
         A repeated notice is recognised until `expires`. Raises StoreUnavailable.
         """
@@ -49,25 +49,27 @@ class Pointers:
 
         return await self._writer.run(work, new=True)
 
-    async def drop(self, several: Sequence[Pointer]) -> None:
-        """Delete these pointers."""
-        await self._writer.run(lambda connection: looked(connection, several))
+    async def delete(self, notices: Sequence[StoredNotice]) -> None:
+        """Delete these notices."""
+        await self._writer.run(lambda connection: delete_notices(connection, notices))
 
-    def waiting(self, crm: str, name: str, limit: int) -> list[Pointer]:
-        """The oldest pointers to records of the object."""
+    def waiting(self, crm: str, name: str, limit: int) -> list[StoredNotice]:
+        """The oldest notices about records of the object, at most `limit`."""
         rows = self._reader.execute(
             "SELECT id, record_id FROM pointers WHERE crm = ? AND object = ? ORDER BY id LIMIT ?", (crm, name, limit)
         )
-        return [Pointer(*row) for row in rows.fetchall()]
+        return [StoredNotice(*row) for row in rows.fetchall()]
 
 
-def point(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
-    """Store pointers to records that must be read. Runs inside the writer."""
+def add_notices(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> None:
+    """Store notices about these records, so that their feed reads them. Runs inside the writer."""
     execute_rows(connection, INSERT, [(crm, name, record_id) for record_id in record_ids])
 
 
-def pointed(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> frozenset[str]:
-    """Those of the records that must be read. Runs inside the writer."""
+def records_with_notice(
+    connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]
+) -> frozenset[str]:
+    """Those of the records about which there is a notice. Runs inside the writer."""
     rows = connection.execute(
         "SELECT record_id FROM pointers WHERE crm = ? AND object = ? AND record_id IN (SELECT value FROM json_each(?))",
         (crm, name, as_list(record_ids)),
@@ -75,11 +77,11 @@ def pointed(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seq
     return frozenset(row[0] for row in rows.fetchall())
 
 
-def looked(connection: sqlite3.Connection, several: Sequence[Pointer]) -> None:
-    """Delete the pointers that a page has handled. A newer pointer to the same record has another id, and stays.
+def delete_notices(connection: sqlite3.Connection, notices: Sequence[StoredNotice]) -> None:
+    """Delete the notices that a page has handled. A newer one about the same record has another id, and stays.
 
     Runs inside the writer.
     """
     connection.execute(
-        "DELETE FROM pointers WHERE id IN (SELECT value FROM json_each(?))", (as_list([one.id for one in several]),)
+        "DELETE FROM pointers WHERE id IN (SELECT value FROM json_each(?))", (as_list([one.id for one in notices]),)
     )

@@ -8,7 +8,7 @@ from functools import partial
 
 from connector.consent.ledger_state import fold_ledger
 from connector.model.operation import RecordWrite
-from connector.store.change_notices import Pointer, looked, point, pointed
+from connector.store.change_notices import StoredNotice, add_notices, delete_notices, records_with_notice
 from connector.store.consents import read_ledger, restored, take_back
 from connector.store.gone_records import Gone, mark_deleted, merged_numbers
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival, undecided_opt_outs
@@ -31,7 +31,7 @@ class Seen:
     """What is known when a page is judged."""
 
     records: Mapping[str, KnownRecord]  # by record id; only records of which something is known
-    pointed: frozenset[str]  # record ids of which a change notice has come
+    with_notice: frozenset[str]  # record ids of which a change notice has come
     # Records of which nothing is known because a person was forgotten, and whether each said "opted out" then.
     erased: Mapping[str, bool]
     # Our writes that are under way, or may have been done, each with its lane.
@@ -77,12 +77,12 @@ class Following:
         crm: str,
         object: str,  # noqa: A002 - the CRM's own word.
         record_ids: Sequence[str],
-        pointers: Sequence[Pointer] = (),
+        notices: Sequence[StoredNotice] = (),
         now: datetime,
     ) -> tuple[Kept, ...]:
         """Let `decide` judge a page of these records, and store all results and the cursor of `feed`, or nothing.
 
-        The page handles `pointers`; they are deleted. `decide` runs in the writer's thread: it only computes.
+        The page handles `notices`; they are deleted. `decide` runs in the writer's thread: it only computes.
         """
 
         def work(connection: sqlite3.Connection) -> tuple[Kept, ...]:
@@ -95,8 +95,8 @@ class Following:
             restored(connection, crm, step.out, "the record says so again", now)
             restored(connection, crm, step.deleted, "the record was deleted", now)
             take_back(connection, crm, step.taken_back, now)
-            looked(connection, pointers)
-            point(connection, crm, object, step.look_again)
+            delete_notices(connection, notices)
+            add_notices(connection, crm, object, step.look_again)
             if step.cursor is not None:
                 put_value(connection, feed, step.cursor)
             return kept
@@ -129,7 +129,7 @@ def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
     return Seen(
         records=records,
         erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
-        pointed=pointed(connection, crm, name, record_ids),
+        with_notice=records_with_notice(connection, crm, name, record_ids),
         in_doubt=in_doubt_writes(connection, crm, name),
         opted_out=partial(_opted_out, connection, crm),
         merged_numbers=merged_numbers(connection, crm, name, record_ids),

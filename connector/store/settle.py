@@ -11,7 +11,7 @@ from connector.model.consent import Phase
 from connector.model.states import OPEN_UNITS, EventState, UnitState, event_state
 from connector.store import consents
 from connector.store.agreements import change_amounts
-from connector.store.change_notices import point
+from connector.store.change_notices import add_notices
 from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
 from connector.store.lanes import promote
 from connector.store.records import unlink_key, write_links, write_shadows
@@ -60,7 +60,7 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     for crm, name, record_id in write_shadows(
         connection, (shadow for each in settlements for shadow in each.shadows), now
     ):
-        point(connection, crm, name, [record_id])
+        add_notices(connection, crm, name, [record_id])
     write_links(connection, (link for each in settlements for link in each.links))
     if amounts := [amount for each in settlements for amount in each.amounts]:
         change_amounts(connection, amounts)

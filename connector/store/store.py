@@ -14,7 +14,7 @@ from connector.store.activity import StoredActivity
 from connector.store.agreements import Agreements
 from connector.store.api_calls import Calls
 from connector.store.audit import Audit
-from connector.store.change_notices import Pointers
+from connector.store.change_notices import ChangeNotices
 from connector.store.charge_runs import ChargeRuns
 from connector.store.charges import Charges
 from connector.store.consents import Consents
@@ -78,7 +78,7 @@ class Store:
         self.suspended_units = SuspendedUnits(writer, self._reader)
         self.suspensions = Suspensions(writer, self._reader)
         self.following = Following(writer, self._reader)
-        self.pointers = Pointers(writer, self._reader)
+        self.change_notices = ChangeNotices(writer, self._reader)
         self.retention = Retention(path, writer, self._reader)
         self.overview = Overview(self._reader)
         self.calls = Calls(writer, self._reader)

@@ -109,14 +109,16 @@ def test_no_retry_after_stops_deliveries_for_longer_than_an_hour(header, seconds
     ["+47 900 00 001", "90000001", "0047-900-00-001", "kari.nordmann@example.org", "(900) 00 001"],
 )
 def test_numbers_and_addresses_are_left_out_of_the_orgs_words(text):
-    shown = responses.shown("0x80040265", f"Donor {text} is blocked by rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001")
+    shown = responses.message_for_people(
+        "0x80040265", f"Donor {text} is blocked by rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001"
+    )
     assert text not in shown
     assert not re.search(r"\d{5}", shown.replace("7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001", ""))
     assert shown.endswith("rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001")
 
 
 def test_the_words_of_a_duplicate_quote_no_record():
-    assert "Kari" not in responses.shown("0x80060892", "A record with Kari already exists")
+    assert "Kari" not in responses.message_for_people("0x80060892", "A record with Kari already exists")
 
 
 def test_a_page_of_another_server_is_no_answer_of_dataverse():

@@ -61,10 +61,10 @@ async def test_a_change_notice_for_an_unreadable_record_does_not_stop_the_feed(p
     await store.following.set_cursor(
         channel.feed.name, '{"fields": ["A"], "consent": [], "position": "0", "baseline": false}'
     )
-    await store.pointers.take(
+    await store.change_notices.add_new(
         "salesforce", [Notice(id="n", object="Contact", record_id="003B")], expires=NOW + timedelta(1)
     )
     with pytest.raises(RuntimeError):
         await pipeline.follow(channel)
-    assert store.pointers.waiting(*OF_CONTACTS, 9) == []
+    assert store.change_notices.waiting(*OF_CONTACTS, 9) == []
     assert await pipeline.follow(channel) == 1

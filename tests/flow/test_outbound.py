@@ -80,10 +80,10 @@ async def test_a_repeated_message_makes_no_call(world):
     async with world.running():
         contact = await joined(world)
         assert await emit(world, contact) == (200, True)
-        await world.until(lambda: not world.app.store.pointers.waiting("salesforce", "Contact", 9))
+        await world.until(lambda: not world.app.store.change_notices.waiting("salesforce", "Contact", 9))
         calls = await world.api_calls()
         assert await emit(world, contact) == (200, True)
-        assert world.app.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert world.app.store.change_notices.waiting("salesforce", "Contact", 9) == []
         assert await emit(world, contact, number=2) == (200, True)
         await world.until(lambda: one_more(world, calls))
 
@@ -101,7 +101,7 @@ async def test_field_values_of_a_message_are_ignored(world, out):
             await world.poll()
         before, decided = await world.orders(), world.app.store.consents.of(DONOR)
         assert await emit(world, contact, out=out) == (200, True)
-        await world.until(lambda: not world.app.store.pointers.waiting("salesforce", "Contact", 9))
+        await world.until(lambda: not world.app.store.change_notices.waiting("salesforce", "Contact", 9))
         await world.settled()
         assert await world.orders() == before
         assert world.app.store.consents.of(DONOR) == decided
@@ -128,7 +128,7 @@ async def test_many_messages_do_not_delay_the_polls(world):
         for number in range(10):
             world.clock.ahead += timedelta(seconds=20)
             assert await emit(world, contact, number=number) == (200, True)
-            await world.until(lambda: not world.app.store.pointers.waiting("salesforce", "Contact", 9))
+            await world.until(lambda: not world.app.store.change_notices.waiting("salesforce", "Contact", 9))
         await world.until(lambda: world.rounds() - rounds >= 3)
 
 
@@ -138,7 +138,7 @@ async def test_an_unreadable_record_does_not_delay_the_others(world):
         await world.person(Id=contact, SMS_Opt_Out__c=True)
         assert await emit(world, "0035f00000zzzzzZZZ") == (200, True)
         await world.until(lambda: world.told_paused("salesforce.Contact"))
-        assert world.app.store.pointers.waiting("salesforce", "Contact", 9) == []
+        assert world.app.store.change_notices.waiting("salesforce", "Contact", 9) == []
         world.clock.ahead += timedelta(minutes=2)
         await world.poll()
         assert [one["action"] for one in await world.orders()] == ["unsubscribe"]
@@ -152,8 +152,8 @@ async def test_an_unauthenticated_message_is_not_stored_or_acknowledged(world):
         assert await emit(world, contact, about="no object") == (400, False)
         # What nobody follows is acknowledged, and nobody's news.
         assert await emit(world, contact, about="Opportunity") == (200, True)
-        assert world.app.store.pointers.waiting("salesforce", "Contact", 9) == []
-        assert world.app.store.pointers.waiting("salesforce", "Opportunity", 9) == []
+        assert world.app.store.change_notices.waiting("salesforce", "Contact", 9) == []
+        assert world.app.store.change_notices.waiting("salesforce", "Opportunity", 9) == []
 
 
 async def test_a_merge_is_recognised_from_a_message_about_one_contact(world):

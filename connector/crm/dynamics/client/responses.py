@@ -65,7 +65,7 @@ def rows(found: Answer) -> Sequence[Mapping[str, Any]]:
     """The records of a page. Raises RequestFailed."""
     value = found.body.get("value") if isinstance(found.body, dict) else None
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise RequestFailed(not_theirs("a page without records"))
+        raise RequestFailed(unexpected_answer("a page without records"))
     return value
 
 
@@ -75,13 +75,13 @@ def parts(reply: HttpReply, number: int) -> list[Answer | RequestFailed]:
     if reply.status not in OK:
         raise failed(reply.status, reply.headers, reply.body)
     if not kind.startswith("multipart/mixed") or not _boundary(kind):
-        raise RequestFailed(replace(not_theirs("a batch whose answer is no multipart"), in_doubt=True))
+        raise RequestFailed(replace(unexpected_answer("a batch whose answer is no multipart"), in_doubt=True))
     found = _parts(reply.body, _boundary(kind))
     if found is None:
-        raise RequestFailed(replace(not_theirs("a batch whose answer was cut off"), in_doubt=True))
+        raise RequestFailed(replace(unexpected_answer("a batch whose answer was cut off"), in_doubt=True))
     if len(found) != number:
         detail = f"a batch of {number} operations with {len(found)} answers"
-        raise RequestFailed(replace(not_theirs(detail), in_doubt=True))
+        raise RequestFailed(replace(unexpected_answer(detail), in_doubt=True))
     return found
 
 
@@ -106,7 +106,7 @@ def _part(piece: bytes) -> Answer | RequestFailed:
     head, _, body = http.partition(b"\r\n\r\n")
     status = STATUS.match(head.lstrip())
     if status is None:
-        return RequestFailed(replace(not_theirs("a part of a batch without a status"), in_doubt=True))
+        return RequestFailed(replace(unexpected_answer("a part of a batch without a status"), in_doubt=True))
     number = int(status.group(1))
     if number not in OK:
         lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
@@ -134,7 +134,7 @@ def failed(status: int, headers: Mapping[str, str], raw: bytes, *, whole: bool =
         )
     if error_codes.EXPIRED_LINK not in code and "perform a full sync" in message:
         return failed_link(status)
-    detail = shown(code, message)
+    detail = message_for_people(code, message)
     if status >= SERVER_ERRORS and (row is None or row.outcome is Rejected):
         return RequestFailed(Retry(reason=Reason.SERVER_ERROR, detail=detail, code=code), status=status, code=code)
     if row is None:
@@ -181,10 +181,10 @@ def _without_code(status: int, headers: Mapping[str, str]) -> Retry:
         return Retry(reason=Reason.UNAVAILABLE, detail=f"Dataverse is not available (HTTP {status})")
     if status >= SERVER_ERRORS:
         return Retry(reason=Reason.SERVER_ERROR, detail=f"HTTP {status} without an explanation", in_doubt=True)
-    return not_theirs(f"HTTP {status} without Dataverse's error")
+    return unexpected_answer(f"HTTP {status} without Dataverse's error")
 
 
-def not_theirs(detail: str) -> Retry:
+def unexpected_answer(detail: str) -> Retry:
     """The outcome of an answer that is not as Dataverse documents it."""
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=detail, cure=SOMETHING_ELSE)
 
@@ -195,7 +195,7 @@ def _wait(headers: Mapping[str, str]) -> timedelta:
     return DEFAULT_WAIT if wait is None else wait
 
 
-def shown(code: str, message: str) -> str:
+def message_for_people(code: str, message: str) -> str:
     """The org's own words, without phone numbers and addresses. Two codes quote records: their words are ours."""
     row = error_codes.find(code, message)
     if code in QUOTING and row is not None:
@@ -213,7 +213,7 @@ def _change_set(body: bytes, boundary: str) -> Answer | RequestFailed:
     """The last answer of a change set, or its failure: then nothing of it was done."""
     found = _parts(body, boundary) or []
     failed = next((one for one in found if isinstance(one, RequestFailed)), None)
-    empty = RequestFailed(replace(not_theirs("a change set without an answer"), in_doubt=True))
+    empty = RequestFailed(replace(unexpected_answer("a change set without an answer"), in_doubt=True))
     return failed or (found[-1] if found else empty)
 
 
@@ -230,4 +230,4 @@ def _json(raw: bytes) -> Any:
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise RequestFailed(replace(not_theirs("an answer that is no JSON"), in_doubt=True)) from None
+        raise RequestFailed(replace(unexpected_answer("an answer that is no JSON"), in_doubt=True)) from None

@@ -142,7 +142,7 @@ def read_table(table: Answer, relationships: Answer) -> TableInfo:
             lookups=lookups,
         )
     except (KeyError, TypeError, AttributeError):
-        raise RequestFailed(responses.not_theirs("a definition of a table that lacks something")) from None
+        raise RequestFailed(responses.unexpected_answer("a definition of a table that lacks something")) from None
 
 
 def _key(raw: Mapping[str, Any]) -> KeyInfo:

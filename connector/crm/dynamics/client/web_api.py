@@ -79,7 +79,7 @@ class WebApi:
             if following is None:
                 return
             target = following
-        raise RequestFailed(responses.not_theirs("a query whose pages do not end"))
+        raise RequestFailed(responses.unexpected_answer("a query whose pages do not end"))
 
     async def batch(self, operations: Sequence[Operation]) -> list[Answer | RequestFailed]:
         """The answers to the operations, in their order. Raises if the batch failed as a whole."""
@@ -110,5 +110,5 @@ def next_page(answer: Answer, asked: str | None) -> str | None:
     if not isinstance(link, str):
         return None
     if asked is not None and api.get(link).path == api.get(asked).path:
-        raise RequestFailed(responses.not_theirs("a page that leads to itself"))
+        raise RequestFailed(responses.unexpected_answer("a page that leads to itself"))
     return link

@@ -119,7 +119,7 @@ def _described(name: str, answers: Sequence[Answer | RequestFailed]) -> Describe
     body = table.body if isinstance(table.body, dict) else {}
     attributes = body.get("Attributes")
     if not isinstance(attributes, list):
-        return responses.not_theirs("a definition without columns")
+        return responses.unexpected_answer("a definition without columns")
     unique = {
         key["KeyAttributes"][0]
         for key in body.get("Keys", ())

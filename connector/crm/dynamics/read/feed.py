@@ -145,7 +145,7 @@ class DynamicsFeed:
         body = answer.body if isinstance(answer.body, dict) else {}
         following, delta = next_page(answer, start.link if start else None), body.get("@odata.deltaLink")
         if following is None and not isinstance(delta, str):
-            raise RequestFailed(responses.not_theirs("a page without a next or a delta link"))
+            raise RequestFailed(responses.unexpected_answer("a page without a next or a delta link"))
         began = start.began if start is not None and start.began is not None else at
         rows = tuple(self._rows(table, answer, at))
         if following is not None:
@@ -251,7 +251,7 @@ class DynamicsFeed:
                 if self._is_followed(raw)
             ]
         except ValueError as error:
-            raise RequestFailed(responses.not_theirs(str(error))) from None
+            raise RequestFailed(responses.unexpected_answer(str(error))) from None
 
     def _is_followed(self, raw: Mapping[str, Any]) -> bool:
         """Change tracking takes no filter: consent rows of other channels are left out here."""
@@ -276,7 +276,7 @@ def _date(answer: Answer) -> datetime:
         at = parsedate_to_datetime(answer.headers.get("date", ""))
         return at if at.tzinfo else at.replace(tzinfo=UTC)  # -0000: a time in UTC that names no zone
     except ValueError:
-        raise RequestFailed(responses.not_theirs("an answer without a Date header")) from None
+        raise RequestFailed(responses.unexpected_answer("an answer without a Date header")) from None
 
 
 def _written(at: datetime) -> str:

@@ -16,7 +16,7 @@ from connector.model.outcome import Reason, Rejected, Retry
 # Operations of a batch run one after the other, so a large one gains nothing but takes longer than a request may.
 OPERATIONS = 125
 
-OTHER_RECORD = replace(responses.not_theirs("the result of no record, or of another one"), in_doubt=True)
+OTHER_RECORD = replace(responses.unexpected_answer("the result of no record, or of another one"), in_doubt=True)
 
 # After one of these nothing more is sent: the cause is the org or our user, and not a record.
 STOPPING = frozenset(

@@ -158,7 +158,7 @@ def records(
     raw = [one.record_id for one in outcomes if isinstance(one, Delivered)]
     if len(set(raw)) < len(raw):
         raise _unexpected(part.status, "one record as the result of two")
-    other = not_theirs("the result of another record")
+    other = unexpected_answer("the result of another record")
     for place, (one, begins) in enumerate(zip(outcomes, beginnings, strict=False)):
         if isinstance(one, Delivered) and not (one.record_id or "").startswith(begins):
             outcomes[place] = other
@@ -213,7 +213,7 @@ def failed(part: Answer) -> RequestFailed:
     elif code or part.status == FORBIDDEN:
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
     else:
-        outcome = not_theirs(detail)
+        outcome = unexpected_answer(detail)
     if part.status in NOT_ALLOWED and isinstance(outcome, Rejected) and outcome.reason is Reason.NO_ACCESS:
         # Missing rights on one record are reported for that record, in a response with status 200.
         outcome = Retry(reason=Reason.SINK_REFUSES, detail=detail, code=code, cure=REFUSED)
@@ -263,10 +263,10 @@ def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outc
     if result.get("success") is True:
         record_id = result.get("id")
         if not isinstance(record_id, str) or not (record_id.isascii() and record_id.isalnum()) or raw:
-            return not_theirs("a success without a record's Id, or with errors")
+            return unexpected_answer("a success without a record's Id, or with errors")
         return Delivered(record_id=record_id, created=result.get("created") is True)
     if result.get("success") is not False:
-        return not_theirs("a result that is neither success nor failure")
+        return unexpected_answer("a result that is neither success nor failure")
     errors = [error for error in raw if isinstance(error, dict)] if isinstance(raw, list) else []
     if not errors:
         return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
@@ -288,13 +288,13 @@ def _fields(error: Mapping[str, Any]) -> Sequence[str]:
     return [one for one in named if isinstance(one, str)] if isinstance(named, list) else []
 
 
-def not_theirs(what: str) -> Retry:
+def unexpected_answer(what: str) -> Retry:
     """A response that is not from Salesforce: the request may have been processed, or something else has replied."""
     return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=what, in_doubt=True, cure=SOMETHING_ELSE)
 
 
 def _unexpected(status: int, what: str) -> RequestFailed:
-    return RequestFailed(outcome=not_theirs(what), status=status)
+    return RequestFailed(outcome=unexpected_answer(what), status=status)
 
 
 def _json(reply: HttpReply) -> Any:

@@ -1,7 +1,7 @@
 """Outbound Messages: the endpoint at which a Flow of the org reports changed records.
 
 The field values are not read. Messages arrive at least once and in any order, with the values of the time at which they
-were sent. An old message could therefore overwrite newer values. Messages are used only as pointers: the feed queries
+were sent. An old message could therefore overwrite newer values. Messages are used only as notices: the feed queries
 these records at once, and compares the result with the shadow as for every page. So there is one source of truth and
 one order, and a forged message costs at most a query.
 
@@ -188,5 +188,5 @@ class OutboundEndpoint:
         return ()
 
     def answer(self, request: HttpRequest, auth: AuthResult) -> HttpResponse:  # noqa: ARG002 - always the same response.
-        """Acknowledge: the pointers are stored by now."""
+        """Acknowledge: the notices are stored by now."""
         return ACK

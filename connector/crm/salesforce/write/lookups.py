@@ -159,7 +159,7 @@ def _rows(part: Answer | RequestFailed) -> Mapping[str, Any]:
     """The rows of a response; each must name its record."""
     body = responses.rows(part)
     if not all(RECORD_ID.fullmatch(str(row.get(ID_FIELD))) for row in body["records"]):
-        raise RequestFailed(outcome=responses.not_theirs("a row without a record's Id"))
+        raise RequestFailed(outcome=responses.unexpected_answer("a row without a record's Id"))
     return body
 
 
