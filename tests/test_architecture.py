@@ -41,7 +41,7 @@ COMMANDS = tuple(f"crm/{path.parent.name}/commands/" for path in ROOT.glob("crm/
 ROOMS = {
     "apprise": ("alarms/send.py",),
     "yaml": ("config/yaml_document.py",),
-    "sqlite3": ("store/", "sandbox/", "crm/backfill/book.py"),
+    "sqlite3": ("store/", "sandbox/", "crm/backfill/backfill_file.py"),
     "sqlite_utils": ("store/", "sandbox/"),
     "aiohttp": ("web/", "sandbox/", "delivery/http_client.py"),
     "simple_salesforce": ("crm/salesforce/",),

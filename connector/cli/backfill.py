@@ -18,7 +18,7 @@ from connector.cli.setup import Setup, load_rules
 from connector.model.errors import ConnectorError, PeerUnavailable
 
 if TYPE_CHECKING:
-    from connector.crm.backfill.book import BackfillBook
+    from connector.crm.backfill.backfill_file import BackfillFile
     from connector.crm.backfill.decide import ContactReader
     from connector.registry import LoadedConfig
 
@@ -69,7 +69,7 @@ class Kind:
     reader: type["ContactReader"]
     # Signs in, and raises ConnectorError if the object lacks a field. Of the config, the org's settings, how contacts
     # are read, and the backfill's file.
-    open_org: Callable[["LoadedConfig", Any, Any, "BackfillBook"], AbstractAsyncContextManager[StartWork]]
+    open_org: Callable[["LoadedConfig", Any, Any, "BackfillFile"], AbstractAsyncContextManager[StartWork]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +138,7 @@ def run(ctx: click.Context, kind: Kind, *, as_json: bool, **given: Any) -> None:
 
 async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[str, Any]:
     from connector.cli.orgs import chosen_org  # noqa: PLC0415 - see the package's docstring.
-    from connector.crm.backfill.book import BackfillBook  # noqa: PLC0415 - the same.
+    from connector.crm.backfill.backfill_file import BackfillFile  # noqa: PLC0415 - the same.
 
     loaded = setup.config()
     name, settings = chosen_org(loaded, options.crm, kind.settings, kind.label)
@@ -155,40 +155,40 @@ async def _backfill(setup: Setup, kind: Kind, options: BackfillOptions) -> dict[
         "many": options.many,
     }
     path = loaded.database.with_suffix(FILE_SUFFIX)
-    book = BackfillBook.open(path)
+    file = BackfillFile.open(path)
     keep = False
     try:
-        facts = book.facts()
+        facts = file.facts()
         continuing = facts.get("phase") == "writing"
         keep = continuing
         if continuing and facts["plan"]["org"] != settings.url:
             # Only its own org can stop what runs there.
             _refuse_other_org(facts, loaded)
-        async with kind.open_org(loaded, settings, contacts, book) as start_work:
+        async with kind.open_org(loaded, settings, contacts, file) as start_work:
             if continuing and options.restart:
                 await start_work(_silent).stop()
                 continuing = keep = False
             if continuing:
                 _check_unfinished(facts, plan, options)
             else:
-                book.clear()
-                await _read_contacts(start_work, name, contacts, book, options)
-            document = _document(book, name, contacts, options)
+                file.clear()
+                await _read_contacts(start_work, name, contacts, file, options)
+            document = _document(file, name, contacts, options)
             if not options.write or not (continuing or document["counts"].get("fill")):
                 return document
             if not continuing:
                 _confirm(document, options)
-                book.note(phase="writing", plan=plan, started=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
+                file.set_facts(phase="writing", plan=plan, started=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC")
                 keep = True
             with progress() as emit:
                 await start_work(emit).write()
             keep = False
-        return _document(book, name, contacts, options, written=True)
+        return _document(file, name, contacts, options, written=True)
     finally:
         if keep:
-            book.close()
+            file.close()
         else:
-            book.discard()
+            file.discard()
 
 
 def _contacts(loaded: "LoadedConfig", crm: str, kind: Kind, options: BackfillOptions) -> "ContactReader":
@@ -238,7 +238,7 @@ def _check_unfinished(facts: Mapping[str, Any], plan: Mapping[str, Any], options
 
 
 async def _read_contacts(
-    start_work: StartWork, name: str, contacts: "ContactReader", book: "BackfillBook", options: BackfillOptions
+    start_work: StartWork, name: str, contacts: "ContactReader", file: "BackfillFile", options: BackfillOptions
 ) -> None:
     from connector.crm.backfill.decide import Many, settle_open  # noqa: PLC0415 - see the package's docstring.
 
@@ -249,7 +249,7 @@ async def _read_contacts(
     with progress() as emit:
         await start_work(emit).read()
         emit("comparing the numbers")
-        settle_open(book, Many(options.many))
+        settle_open(file, Many(options.many))
 
 
 def _silent(_: str) -> None:
@@ -264,13 +264,13 @@ def _confirm(document: Mapping[str, Any], options: BackfillOptions) -> None:
 
 
 def _document(
-    book: "BackfillBook", crm: str, contacts: "ContactReader", options: BackfillOptions, *, written: bool = False
+    file: "BackfillFile", crm: str, contacts: "ContactReader", options: BackfillOptions, *, written: bool = False
 ) -> dict[str, Any]:
     from connector.crm.backfill.decide import CURES  # noqa: PLC0415 - see the package's docstring.
 
-    counts = book.counts()
+    counts = file.counts()
     if options.conflicts is not None:
-        _write_findings(options.conflicts, map(_finding, book.findings(list(CURES))))
+        _write_findings(options.conflicts, map(_finding, file.findings(list(CURES))))
     return {
         "ok": not counts.get("refused"),
         "crm": crm,
@@ -279,7 +279,7 @@ def _document(
         "many": options.many,
         "contacts": sum(counts.values()),
         "counts": {name: counts[name] for name in VERDICT_WORDS if counts.get(name)},
-        "findings": [_finding(one) for one in book.findings(list(CURES), FINDINGS_SHOWN)],
+        "findings": [_finding(one) for one in file.findings(list(CURES), FINDINGS_SHOWN)],
         "findings_in_all": sum(count for verdict, count in counts.items() if verdict in CURES),
         "conflicts_file": None if options.conflicts is None else str(options.conflicts),
         "written": written,

@@ -59,7 +59,7 @@ class Org:
     def __init__(self, home, url):
         self.home, self.url = home, url
         self.run, self.json = home.run, home.json
-        self.book = home.directory / "connector.backfill"
+        self.file = home.directory / "connector.backfill"
         self.configure()
 
     def configure(self, *, region="default_region: NO", more="", url=None):
@@ -106,7 +106,7 @@ def test_a_backfill_without_write_changes_nothing(org):
     assert "+47…004" in shown.output
     assert "90000" not in shown.output
     assert org.keys() == before
-    assert not org.book.exists()
+    assert not org.file.exists()
     assert "POST /jobs/ingest" not in org.ask("GET", "stats")["requests"]
 
 
@@ -135,7 +135,7 @@ def test_the_option_write_asks_first(org):
     org.load(*PEOPLE)
     refused = org.home.run("salesforce", "backfill", "--write")
     assert "Fill 2 contacts in salesforce?" in refused.output
-    assert (refused.exit_code, org.keys()["spaced"], org.book.exists()) == (1, None, False)
+    assert (refused.exit_code, org.keys()["spaced"], org.file.exists()) == (1, None, False)
     assert org.run("salesforce", "backfill", "--write", "--json").exit_code == 2
 
 
@@ -158,7 +158,7 @@ def test_the_option_write_fills_what_the_preview_showed(org, many, older, newer)
         "newer": newer,
         "taken": None,
     }
-    assert not org.book.exists()
+    assert not org.file.exists()
     jobs = org.ask("GET", "stats")["requests"]["POST /jobs/ingest"]
     again = org.json(*words)
     assert "written" not in again["counts"]
@@ -180,7 +180,7 @@ def test_an_unfinished_backfill_must_be_continued_first(org):
     org.load(*({"LastName": f"n{number}", "MobilePhone": f"9{number:07}"} for number in range(20)))
     lost = org.begin_and_lose()
     assert "run the command again to continue" in lost.output
-    assert org.book.exists()
+    assert org.file.exists()
     preview = org.run("salesforce", "backfill")
     assert (preview.exit_code, "continue it with --write" in preview.output) == (1, True)
     other = org.run("salesforce", "backfill", "--write", "--yes", "--many", "oldest")
@@ -189,7 +189,7 @@ def test_an_unfinished_backfill_must_be_continued_first(org):
     assert done.exit_code == 0, done.output
     assert "Continuing" in done.output
     assert "20 contacts now have their external ID" in done.output
-    assert not org.book.exists()
+    assert not org.file.exists()
 
 
 def test_the_option_restart_discards_an_unfinished_backfill(org):
@@ -197,7 +197,7 @@ def test_the_option_restart_discards_an_unfinished_backfill(org):
     org.begin_and_lose()
     document = org.json("salesforce", "backfill", "--restart")
     assert document["counts"] == {"fill": 1}
-    assert not org.book.exists()
+    assert not org.file.exists()
 
 
 @pytest.fixture
@@ -220,9 +220,9 @@ def test_an_unfinished_backfill_of_another_crm_is_neither_continued_nor_discarde
     command = f"connector salesforce backfill --crm salesforce {cure}"
     assert (refused.exit_code, f"in {org.url} is not finished" in refused.output) == (1, True), refused.output
     assert f"`{command}`" in refused.output
-    assert org.book.exists()
+    assert org.file.exists()
     done = org.run(*command.split()[1:])
-    assert (done.exit_code, org.book.exists()) == (0, False), done.output
+    assert (done.exit_code, org.file.exists()) == (0, False), done.output
     assert org.run("dynamics", "backfill").exit_code == 0
 
 
@@ -233,8 +233,8 @@ def test_an_unfinished_backfill_of_an_org_that_the_config_does_not_name_is_kept_
     org.begin_and_lose()
     org.configure(more=DYNAMICS.format(url=second_org), url="https://other.my.salesforce.com")
     refused = org.run("dynamics", "backfill", "--restart")
-    assert (refused.exit_code, f"remove {org.book}" in refused.output) == (1, True), refused.output
-    org.book.unlink()
+    assert (refused.exit_code, f"remove {org.file}" in refused.output) == (1, True), refused.output
+    org.file.unlink()
     assert org.run("dynamics", "backfill").exit_code == 0
 
 
@@ -246,7 +246,7 @@ def test_phone_fields_can_be_named(org):
     assert (odd.exit_code, "Contact.Mobil does not exist" in odd.output) == (1, True)
     no_key = org.run("salesforce", "backfill", "--key-field", "LastName")
     assert (no_key.exit_code, "tick External ID" in no_key.output) == (1, True)
-    assert not org.book.exists()
+    assert not org.file.exists()
 
 
 def test_the_key_field_must_be_named_if_no_mapping_uses_one(org):
@@ -288,7 +288,7 @@ def test_a_refused_sign_in_is_reported_with_the_cure(org):
     org.ask("POST", "faults", {"fault": "login_refused"})
     refused = org.run("salesforce", "backfill")
     assert (refused.exit_code, "Run As" in refused.output) == (1, True), refused.output
-    assert not org.book.exists()
+    assert not org.file.exists()
 
 
 def test_progress_is_shown_after_two_seconds(capsys):

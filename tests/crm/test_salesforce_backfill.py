@@ -4,7 +4,7 @@ import pytest
 
 from connector.crm.backfill.decide import SHOWN, Many, Settled, Verdict, settle
 from connector.crm.salesforce.client.api import BadName
-from connector.crm.salesforce.setup.backfill import Contacts, refusal
+from connector.crm.salesforce.setup.backfill import Contacts, result_of_error
 from connector.model.record_number import NO_REGION, NumberReader
 
 CONTACTS = Contacts(
@@ -128,11 +128,11 @@ def test_only_a_few_of_hundreds_of_contacts_with_a_number_are_named():
     ],
 )
 def test_a_refused_row_keeps_the_code_and_not_the_message(error, meaning):
-    assert refusal(error) == (meaning, error.partition(":")[0], False)
+    assert result_of_error(error) == (meaning, error.partition(":")[0], False)
 
 
 def test_a_locked_row_may_be_tried_again():
-    assert refusal("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--") == (
+    assert result_of_error("UNABLE_TO_LOCK_ROW:unable to obtain exclusive access to this record:--") == (
         Verdict.REFUSED,
         "UNABLE_TO_LOCK_ROW",
         True,

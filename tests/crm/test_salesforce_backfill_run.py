@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from crm.conftest import an_org
 
-from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.backfill_file import BackfillFile
 from connector.crm.backfill.decide import Many, settle_open
 from connector.crm.salesforce.client.api import Api
 from connector.crm.salesforce.client.bulk import Bulk, Gone, State
@@ -32,7 +32,7 @@ class Killed(BaseException):
 
 
 class Scene:
-    """One org, and one backfill after another on one book."""
+    """One org, and one backfill after another on one file."""
 
     def __init__(self, org, client, path):
         self.org = org
@@ -52,22 +52,22 @@ class Scene:
         async def at_once(_):
             await asyncio.sleep(0)
 
-        book = BackfillBook.open(self.path)
+        file = BackfillFile.open(self.path)
         try:
             yield (
                 Backfilling(
                     self.client,
                     BULK,
                     CONTACTS,
-                    book,
+                    file,
                     report=self.emit,
                     sleep=at_once,
                     **how,
                 ),
-                book,
+                file,
             )
         finally:
-            book.close()
+            file.close()
 
     async def keys(self):
         return {row["LastName"]: row["SMS_Key__c"] for row in await self.org.records("Contact") if not row["IsDeleted"]}
@@ -94,37 +94,37 @@ def people(*numbers):
 
 async def test_numbers_in_any_spelling_become_external_ids(scene):
     await scene.org.load("Contact", people("+47 900 00 001", "90000002", None, "unknown"))
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
-        assert book.counts() == {"fill": 2, "no_phone": 1, "unreadable": 1}
+        settle_open(file, Many.SKIP)
+        assert file.counts() == {"fill": 2, "no_phone": 1, "unreadable": 1}
         await work.write()
-        assert book.counts() == {"written": 2, "no_phone": 1, "unreadable": 1}
+        assert file.counts() == {"written": 2, "no_phone": 1, "unreadable": 1}
     assert await scene.keys() == {"n0": "+4790000001", "n1": "+4790000002", "n2": None, "n3": None}
     assert (await scene.requests())["DELETE /jobs/query/{job}"] == 1
 
 
 async def test_without_contacts_to_fill_no_job_is_made(scene):
     await scene.org.load("Contact", people(None))
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
     assert "POST /jobs/ingest" not in await scene.requests()
 
 
 async def test_contacts_that_were_changed_deleted_or_filled_meanwhile_are_skipped(scene):
     ids = await scene.org.load("Contact", people(*(f"9000000{number}" for number in range(1, 7))))
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await scene.org.load("Contact", [{"Id": ids[0], "SMS_Key__c": "by hand"}])
         await scene.org.load("Contact", [{"Id": ids[1], "MobilePhone": "90000099"}])
         await scene.org.load("Contact", [{"Id": ids[2], "FirstName": "changed, and not in what matters"}])
         await scene.org.load("Contact", [{"Id": ids[5], "SMS_Key__c": "+4790000006"}])
         await scene.org.control("POST", "merge", json={"object": "Contact", "winner": ids[0], "loser": ids[3]})
         await work.write()
-        assert book.counts() == {"changed": 2, "filled": 1, "gone": 1, "written": 2}
+        assert file.counts() == {"changed": 2, "filled": 1, "gone": 1, "written": 2}
     assert await scene.keys() == {
         "n0": "by hand",
         "n1": None,
@@ -136,22 +136,22 @@ async def test_contacts_that_were_changed_deleted_or_filled_meanwhile_are_skippe
 
 async def test_a_key_that_another_contact_got_meanwhile_counts_as_taken(scene):
     await scene.org.load("Contact", people("90000001", "90000002"))
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await scene.org.load("Contact", [{"LastName": "new", "SMS_Key__c": "+4790000001"}])
         await work.write()
-        assert book.counts() == {"taken": 1, "written": 1}
-        assert [found.detail for found in book.findings(["taken"])] == ["DUPLICATE_VALUE"]
+        assert file.counts() == {"taken": 1, "written": 1}
+        assert [found.detail for found in file.findings(["taken"])] == ["DUPLICATE_VALUE"]
 
 
 async def test_many_contacts_are_written_in_several_jobs(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(250))))
-    async with scene.working(job_rows=100) as (work, book):
+    async with scene.working(job_rows=100) as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
-        assert book.counts() == {"written": 250}
+        assert file.counts() == {"written": 250}
     assert (await scene.requests())["POST /jobs/ingest"] == 3
     updates = await scene.updates()
     assert len(updates) == len(set(updates)) == 250
@@ -163,19 +163,19 @@ async def test_the_next_run_after_a_kill_continues_and_writes_each_contact_once(
     scene.kill_at = point
     if point == "writing":
         await scene.org.fault("job_held", after=2)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         with pytest.raises(Killed):
             await work.write()
     await scene.org.calm()
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.write()
-        assert book.counts() == {"written": 3000}
+        assert file.counts() == {"written": 3000}
     updates = await scene.updates()
     assert len(updates) == len(set(updates)) == 3000
     requests = await scene.requests()
-    # A job that was opened and never filled is dropped for a new one; one that works is found again.
+    # A job that was opened and never filled is replaced by a new one; one that works is found again.
     assert requests["POST /jobs/ingest"] == (2 if point == "uploading" else 1)
     assert requests["PUT /jobs/ingest/{job}/batches"] == 1
     assert requests["POST /jobs/query"] == 1
@@ -186,11 +186,11 @@ async def test_the_next_run_after_a_kill_continues_and_writes_each_contact_once(
 async def test_a_call_that_fails_once_is_repeated(scene, fault, after):
     await scene.org.load("Contact", people("90000001", "90000002"))
     await scene.org.fault(fault, only="writes", after=after)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
-        assert book.counts() == {"written": 2}
+        assert file.counts() == {"written": 2}
     assert len(await scene.updates()) == 2
 
 
@@ -198,31 +198,31 @@ async def test_locked_contacts_are_tried_three_times(scene):
     ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
     await scene.org.fault("job_row_lock", records=[ids[0]], times=1)
     await scene.org.fault("job_row_lock", records=[ids[1]], after=1)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
-        assert book.counts() == {"written": 3}
+        assert file.counts() == {"written": 3}
     await scene.org.calm()
     await scene.org.load("Contact", [{"Id": ids[1], "SMS_Key__c": None}])
     await scene.org.fault("job_row_lock", records=[ids[1]])
-    async with scene.working() as (work, book):
-        book.clear()
+    async with scene.working() as (work, file):
+        file.clear()
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
-        assert book.counts() == {"filled": 2, "refused": 1}
-        assert [found.detail for found in book.findings(["refused"])] == ["UNABLE_TO_LOCK_ROW"]
+        assert file.counts() == {"filled": 2, "refused": 1}
+        assert [found.detail for found in file.findings(["refused"])] == ["UNABLE_TO_LOCK_ROW"]
 
 
 async def test_too_many_contacts_for_the_triggers_are_written_in_small_requests(scene):
     await scene.org.load("Contact", people(*(f"900000{n:02}" for n in range(80))))
     await scene.org.fault("limit", records=30)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
-        assert book.counts() == {"written": 80}
+        assert file.counts() == {"written": 80}
     assert None not in (await scene.keys()).values()
     requests = await scene.requests()
     assert requests["POST /jobs/ingest"] == 1
@@ -232,12 +232,12 @@ async def test_too_many_contacts_for_the_triggers_are_written_in_small_requests(
 async def test_a_contact_that_exceeds_the_trigger_limit_alone_is_refused_with_the_code(scene):
     await scene.org.load("Contact", people("90000001", "90000002"))
     await scene.org.fault("limit", records=0)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await work.write()
-        assert book.counts() == {"refused": 2}
-        assert [found.detail for found in book.findings(["refused"])] == ["CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"] * 2
+        assert file.counts() == {"refused": 2}
+        assert [found.detail for found in file.findings(["refused"])] == ["CANNOT_INSERT_UPDATE_ACTIVATE_ENTITY"] * 2
     assert (await scene.requests())["POST /jobs/ingest"] == 1
 
 
@@ -245,14 +245,14 @@ async def test_a_failed_job_keeps_its_written_rows_and_the_next_run_writes_the_o
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(2500))))
     # The query job is looked at once, too.
     await scene.org.fault("job_fails", after=2)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         with pytest.raises(ConnectorError, match=r"InternalServerError.*run the command again to continue"):
             await work.write()
-        assert book.counts() == {"written": 1000, "fill": 1500}
+        assert file.counts() == {"written": 1000, "fill": 1500}
         await work.write()
-        assert book.counts() == {"written": 2500}
+        assert file.counts() == {"written": 2500}
     assert len(await scene.updates()) == 2500
 
 
@@ -260,24 +260,24 @@ async def test_a_failed_job_keeps_its_written_rows_and_the_next_run_writes_the_o
 async def test_incomplete_results_are_read_again_by_the_next_run(scene, part):
     ids = await scene.org.load("Contact", people("90000001", "90000002", "90000003", "90000004"))
     await scene.org.fault("job_row_lock", records=ids[:2], times=1)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await scene.org.fault("garbage", records=[part], only="reads")
         with pytest.raises(PeerUnavailable, match="Salesforce sent"):
             await work.write()
-        assert book.counts() == {"fill": 4}
+        assert file.counts() == {"fill": 4}
         await work.write()
-        assert book.counts() == {"written": 4}
+        assert file.counts() == {"written": 4}
     assert len(await scene.updates()) == 4
 
 
 async def test_an_incomplete_page_of_contacts_is_read_again(scene):
     await scene.org.load("Contact", people("90000001", "90000002", "90000003"))
     await scene.org.fault("garbage", records=["results"], only="reads")
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        assert book.counts() == {"open": 3}
+        assert file.counts() == {"open": 3}
     assert (await scene.requests())["GET /jobs/query/{job}/results"] == 2
 
 
@@ -290,23 +290,23 @@ async def test_a_failed_query_is_reported(scene):
 
 async def test_an_unreachable_org_is_reported_and_nothing_is_lost(scene):
     await scene.org.load("Contact", people("90000001"))
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await scene.org.fault("unavailable", every=1)
         with pytest.raises(PeerUnavailable):
             await work.write()
         await scene.org.calm()
         await work.write()
-        assert book.counts() == {"written": 1}
+        assert file.counts() == {"written": 1}
 
 
 @pytest.mark.parametrize("code", ["INVALIDJOB", "INVALIDJOBSTATE", "API_ERROR", "EXCEEDED_QUOTA", "BRAND_NEW_CODE"])
 async def test_a_permanent_refusal_is_reported_at_once(scene, code):
     await scene.org.load("Contact", people("90000001"))
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         await scene.org.fault("refuse", status=400, code=code, message="not this", only="writes")
         with pytest.raises(ConnectorError, match=code) as emitted:
             await work.write()
@@ -315,7 +315,7 @@ async def test_a_permanent_refusal_is_reported_at_once(scene, code):
         assert not any(words.startswith("waiting") for words in scene.emitted)
         await scene.org.calm()
         await work.write()
-        assert book.counts() == {"written": 1}
+        assert file.counts() == {"written": 1}
 
 
 async def test_waiting_after_a_temporary_refusal_is_reported(scene):
@@ -335,18 +335,18 @@ async def test_cancelling_stops_the_job_and_keeps_its_written_rows(scene):
     await scene.org.load("Contact", people(*(f"9{number:07}" for number in range(3000))))
     scene.kill_at = "writing"
     await scene.org.fault("job_held", after=2)
-    async with scene.working() as (work, book):
+    async with scene.working() as (work, file):
         await work.read()
-        settle_open(book, Many.SKIP)
+        settle_open(file, Many.SKIP)
         with pytest.raises(Killed):
             await work.write()
         await work.stop()
     await scene.org.calm()
-    async with scene.working() as (work, book):
-        assert (await BULK.look(scene.client, book.job())).state is State.ABORTED
+    async with scene.working() as (work, file):
+        assert (await BULK.look(scene.client, file.current_job())).state is State.ABORTED
         assert len(await scene.updates()) == 1000
         await scene.org.control("POST", "reset")
         with pytest.raises(Gone, match="--restart"):
             await work.write()
         await work.stop()
-        assert book.counts() == {"fill": 3000}
+        assert file.counts() == {"fill": 3000}

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from dynamics.looping import Looping
 
-from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.backfill_file import BackfillFile
 from connector.crm.backfill.decide import Many, settle_open
 from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.crm.dynamics.setup.backfill import Backfilling, Contacts
@@ -24,12 +24,12 @@ CONTACTS = Contacts(
 class Run:
     """A backfill that has read and planned."""
 
-    def __init__(self, org, book):
-        self.book = book
+    def __init__(self, org, file):
+        self.file = file
         self.waits = []
         self.clock = 0.0
         gate = Gate(clock=lambda: self.clock)
-        self.work = Backfilling(WebApi(org, gate), CONTACTS, book, report=lambda _: None, sleep=self.sleep)
+        self.work = Backfilling(WebApi(org, gate), CONTACTS, file, report=lambda _: None, sleep=self.sleep)
 
     async def sleep(self, seconds):
         self.waits.append(seconds)
@@ -37,14 +37,14 @@ class Run:
 
     async def look(self):
         await self.work.read()
-        settle_open(self.book, Many.SKIP)
+        settle_open(self.file, Many.SKIP)
 
 
 @pytest.fixture
 def run(org, tmp_path):
-    book = BackfillBook.open(tmp_path / "connector.backfill")
-    yield Run(org, book)
-    book.discard()
+    file = BackfillFile.open(tmp_path / "connector.backfill")
+    yield Run(org, file)
+    file.discard()
 
 
 async def keys(org):
@@ -56,7 +56,7 @@ async def test_a_contact_that_changed_after_the_first_reading_is_left(org, run):
     await run.look()
     await org.load("contact", {"contactid": kari, "mobilephone": "+4790000009"}, by="person")
     await run.work.write()
-    assert run.book.counts() == {"changed": 1, "written": 1}
+    assert run.file.counts() == {"changed": 1, "written": 1}
     assert await keys(org) == [OLA[1:], "None"]
 
 
@@ -65,7 +65,7 @@ async def test_a_contact_that_changes_in_the_moment_of_writing_is_read_again(org
     await run.look()
     org.between = org.load("contact", {"contactid": kari, "mobilephone": OLA}, by="person")
     await run.work.write()
-    assert run.book.counts() == {"changed": 1}
+    assert run.file.counts() == {"changed": 1}
     assert await keys(org) == ["None"]
 
 
@@ -74,7 +74,7 @@ async def test_a_contact_that_somebody_filled_meanwhile_counts_as_filled(org, ru
     await run.look()
     await org.load("contact", {"contactid": kari, "crmc_smskey": KARI[1:]}, by="person")
     await run.work.write()
-    assert run.book.counts() == {"filled": 1}
+    assert run.file.counts() == {"filled": 1}
 
 
 async def test_a_lost_answer_writes_nothing_twice(org, run):
@@ -83,8 +83,8 @@ async def test_a_lost_answer_writes_nothing_twice(org, run):
     await org.fault("dropped", times=1)
     await run.work.write()
     assert await keys(org) == [KARI[1:]]
-    assert sum(run.book.counts().values()) == 1
-    assert set(run.book.counts()) <= {"written", "filled"}
+    assert sum(run.file.counts().values()) == 1
+    assert set(run.file.counts()) <= {"written", "filled"}
     assert len(run.waits) == 1
 
 
@@ -100,10 +100,10 @@ async def test_an_inactive_contact_is_not_read(org, run):
     (kari,) = await org.load("contact", {"lastname": "Unknown", "mobilephone": KARI})
     await org.load("contact", {"contactid": kari, "statecode": 1})
     await run.look()
-    assert run.book.counts() == {}
+    assert run.file.counts() == {}
 
 
 async def test_a_page_that_leads_to_itself_ends_the_reading(org, run):
-    looping = Run(Looping(org), run.book)
+    looping = Run(Looping(org), run.file)
     with pytest.raises(PeerUnavailable, match="leads to itself"):
         await asyncio.wait_for(looping.look(), 20)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.backfill_file import BackfillFile
 from connector.model.errors import AlreadyRunning
 from connector.store.database import FileLock
 from connector.store.private_files import create_private, create_private_directory, is_open_to_others
@@ -38,12 +38,12 @@ async def test_only_the_owner_can_read_the_files_of_the_store_whatever_the_umask
     with umask(mask):
         store = Store.open(tmp_path / "c.db", ballast=MIB)
         await store.writer.run(lambda connection: connection.execute("CREATE TABLE x (y)") and None)
-        book = BackfillBook.open(tmp_path / "c.backfill")
+        file = BackfillFile.open(tmp_path / "c.backfill")
         try:
             assert {"c.db", "c.db-wal", "c.db-shm", "c.db.lock", "c.db.ballast", "c.backfill"} <= modes(tmp_path).keys()
             assert set(modes(tmp_path).values()) == {oct(0o600)}
         finally:
-            book.discard()
+            file.discard()
             await store.close()
     assert store.tightened == ()
 

@@ -1,1 +1,1 @@
-"""Work in the org: columns, keys and the event table, and filling the keys of existing contacts."""
+"""Filling the keys of existing contacts from their phone numbers, whichever CRM they are in."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from connector.crm.backfill.book import BackfillBook, Line
+from connector.crm.backfill.backfill_file import BackfillFile, ContactRow
 from connector.model.phone import Phone
 from connector.model.record_number import NumberReader, known_by_key
 
@@ -104,9 +104,9 @@ class ContactReader:
         )
 
 
-def line_of(contact: Contact) -> Line:
+def row_of(contact: Contact) -> ContactRow:
     """The contact as the file of the backfill has it."""
-    return Line(
+    return ContactRow(
         id=contact.id,
         verdict=contact.verdict,
         held=contact.held.casefold(),
@@ -138,10 +138,10 @@ def settle(ids: Sequence[str], holder: str | None, many: Many) -> Iterator[Settl
         yield Settled(one, Verdict.FILL if one == chosen else Verdict.SHARED, others)
 
 
-def settle_open(book: BackfillBook, many: Many) -> None:
+def settle_open(file: BackfillFile, many: Many) -> None:
     """Decide on all contacts that depend on others, once all are read."""
-    book.set_verdicts(
+    file.set_verdicts(
         (one.verdict, one.others, one.id)
-        for sharers in book.sharers(Verdict.OPEN)
+        for sharers in file.sharers(Verdict.OPEN)
         for one in settle(sharers.ids, sharers.holder, many)
     )

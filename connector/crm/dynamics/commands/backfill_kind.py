@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from connector.cli.backfill import Kind, StartWork
-from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.backfill_file import BackfillFile
 from connector.crm.dynamics.client.credentials import DynamicsCredentials
 from connector.crm.dynamics.client.web_api import Gate, WebApi
 from connector.crm.dynamics.settings import DynamicsSettings
@@ -16,14 +16,14 @@ from connector.registry import LoadedConfig
 
 @asynccontextmanager
 async def _open_org(
-    loaded: LoadedConfig, settings: DynamicsSettings, contacts: Contacts, book: BackfillBook
+    loaded: LoadedConfig, settings: DynamicsSettings, contacts: Contacts, file: BackfillFile
 ) -> AsyncIterator[StartWork]:
     credentials = DynamicsCredentials(settings.url, settings.sign_in.resolve(loaded.base))
     async with Transport() as transport:
         web = WebApi(transport.client(credentials), Gate())
 
         def start_work(emit: Callable[[str], None]) -> Backfilling:
-            return Backfilling(web, contacts, book, report=emit)
+            return Backfilling(web, contacts, file, report=emit)
 
         if lacks := await start_work(lambda _: None).lacks():
             raise ConnectorError("\n".join(lacks))

@@ -10,8 +10,8 @@ from functools import partial
 from itertools import count
 from typing import Any, TypeVar
 
-from connector.crm.backfill.book import BackfillBook
-from connector.crm.backfill.decide import Contact, ContactReader, Verdict, line_of
+from connector.crm.backfill.backfill_file import BackfillFile
+from connector.crm.backfill.decide import Contact, ContactReader, Verdict, row_of
 from connector.crm.dynamics.client import api, error_codes, responses
 from connector.crm.dynamics.client.api import Operation
 from connector.crm.dynamics.client.responses import RequestFailed
@@ -53,21 +53,21 @@ class Backfilling:
         self,
         web: WebApi,
         contacts: Contacts,
-        book: BackfillBook,
+        file: BackfillFile,
         *,
         report: Callable[[str], None],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._web = web
         self._contacts = contacts
-        self._book = book
+        self._file = file
         self._report = report
         self._sleep = sleep
 
     async def lacks(self) -> list[str]:
         """What contacts lack for a backfill: one sentence each, with advice. Raises PeerUnavailable."""
         tables = Tables()
-        await self._insist(lambda: tables.learn(self._web, [TABLE]))
+        await self._repeat_until_answered(lambda: tables.learn(self._web, [TABLE]))
         known: TableInfo | None = tables.get(TABLE)
         if known is None:
             return [f"the application user may not see the table {TABLE}: give its security role Read on it"]
@@ -85,8 +85,8 @@ class Backfilling:
         read = 0
         while target is not None:
             self._report(f"reading contacts: {read:,} so far")
-            rows, target = await self._insist(partial(self._page, target))
-            self._book.add([line_of(self._contacts.read(row)) for row in rows])
+            rows, target = await self._repeat_until_answered(partial(self._page, target))
+            self._file.add([row_of(self._contacts.read(row)) for row in rows])
             read += len(rows)
 
     async def _page(self, target: str) -> tuple[Sequence[Mapping[str, Any]], str | None]:
@@ -96,57 +96,58 @@ class Backfilling:
 
     async def stop(self) -> None:
         """Forget what was being written; contacts that are already filled stay filled."""
-        self._book.release(JOB)
+        self._file.release_job(JOB)
 
     async def write(self) -> None:
         """Fill all contacts that still need it. Raises PeerUnavailable; the next call continues from there."""
-        self._book.release(JOB)
-        counts = self._book.counts()
+        self._file.release_job(JOB)
+        counts = self._file.counts()
         total = counts.get(Verdict.FILL, 0) + counts.get(Verdict.WRITTEN, 0)
-        while self._book.take(JOB, TOGETHER):
-            self._report(f"writing: {self._book.counts().get(Verdict.WRITTEN, 0):,} of {total:,}")
-            rows = dict(self._book.rows(JOB))
-            now = await self._insist(lambda rows=rows: self._web.rows(self._again(rows)))  # type: ignore[misc]
+        while self._file.assign(JOB, TOGETHER):
+            self._report(f"writing: {self._file.counts().get(Verdict.WRITTEN, 0):,} of {total:,}")
+            rows = dict(self._file.rows_of_job(JOB))
+            now = await self._repeat_until_answered(lambda rows=rows: self._web.rows(self._query_again(rows)))  # type: ignore[misc]
             await self._write(rows, {str(one["contactid"]): one for one in now})
 
-    def _again(self, rows: Mapping[str, str]) -> str:
+    def _query_again(self, rows: Mapping[str, str]) -> str:
         """The query for these contacts as they are now."""
         condition = f"{api.any_of('contactid', rows)} and {ACTIVE}"
         return f"contacts?{api.query(select=self._contacts.columns(), filter=condition)}"
 
-    async def _write(self, rows: Mapping[str, str], now: Mapping[str, Mapping[str, Any]]) -> None:
+    async def _write(self, keys: Mapping[str, str], now: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write these keys, by contact id, unless the contact was changed or deleted: `now` are the records as they are."""
         changes: list[tuple[Verdict, Sequence[str], str]] = []
         operations: dict[str, Operation] = {}
-        for one, key in rows.items():
-            if (record := now.get(one)) is None:
-                changes.append((Verdict.GONE, (), one))
+        for contact_id, key in keys.items():
+            if (record := now.get(contact_id)) is None:
+                changes.append((Verdict.GONE, (), contact_id))
                 continue
             contact = self._contacts.read(record)
             if contact.held.casefold() == key.casefold():
-                changes.append((Verdict.FILLED, (), one))
+                changes.append((Verdict.FILLED, (), contact_id))
             elif contact.verdict is not Verdict.OPEN or contact.wanted != key:
-                changes.append((Verdict.CHANGED, (), one))
+                changes.append((Verdict.CHANGED, (), contact_id))
             else:
                 headers = {"If-Match": str(record["@odata.etag"])}
-                target = f"contacts{api.by_id(one)}"
+                target = f"contacts{api.by_id(contact_id)}"
                 body = {self._contacts.key_field: key}
-                operations[one] = Operation(method="PATCH", target=target, body=body, headers=headers)
-        self._book.set_verdicts(changes)
+                operations[contact_id] = Operation(method="PATCH", target=target, body=body, headers=headers)
+        self._file.set_verdicts(changes)
         if not operations:
-            self._book.release(JOB)
+            self._file.release_job(JOB)
             return
-        answers = await self._insist(lambda: self._web.batch([*operations.values()]))
+        answers = await self._repeat_until_answered(lambda: self._web.batch([*operations.values()]))
         written, again, refused = [], [], []
-        for one, answer in zip(operations, answers, strict=True):
+        for contact_id, answer in zip(operations, answers, strict=True):
             if not isinstance(answer, RequestFailed):
-                written.append(one)
-            elif _worth(answer) and self._book.tries(one) + 1 < ROUNDS:
-                again.append(one)
+                written.append(contact_id)
+            elif _may_be_retried(answer) and self._file.failed_tries(contact_id) + 1 < ROUNDS:
+                again.append(contact_id)
             else:
-                refused.append((one, _verdict(answer), answer.code))
-        self._book.conclude(JOB, written=written, refused=refused, again=again)
+                refused.append((contact_id, _verdict_of(answer), answer.code))
+        self._file.finish_job(JOB, written=written, refused=refused, again=again)
 
-    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def _repeat_until_answered(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Repeat a call while waiting may help. Every call here may be repeated: a write happens only once (If-Match)."""
         for number in count(1):
             try:
@@ -164,12 +165,12 @@ class Backfilling:
         raise AssertionError  # the loop always returns or raises.
 
 
-def _worth(failed: RequestFailed) -> bool:
+def _may_be_retried(failed: RequestFailed) -> bool:
     """Whether to try again. A changed contact is read again first; a key that is taken stays taken."""
     return isinstance(failed.outcome, Retry) and failed.code != error_codes.KEY_TAKEN
 
 
-def _verdict(failed: RequestFailed) -> Verdict:
+def _verdict_of(failed: RequestFailed) -> Verdict:
     if failed.code == error_codes.KEY_TAKEN:
         return Verdict.TAKEN
     return Verdict.GONE if failed.status == responses.NOT_FOUND else Verdict.REFUSED

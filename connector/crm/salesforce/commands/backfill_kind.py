@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from connector.cli.backfill import Kind, StartWork
-from connector.crm.backfill.book import BackfillBook
+from connector.crm.backfill.backfill_file import BackfillFile
 from connector.crm.salesforce.client.bulk import Bulk
 from connector.crm.salesforce.client.credentials import SalesforceCredentials
 from connector.crm.salesforce.read.describe import Describer
@@ -18,7 +18,7 @@ from connector.registry import LoadedConfig
 
 @asynccontextmanager
 async def _open_org(
-    loaded: LoadedConfig, settings: SalesforceSettings, contacts: Contacts, book: BackfillBook
+    loaded: LoadedConfig, settings: SalesforceSettings, contacts: Contacts, file: BackfillFile
 ) -> AsyncIterator[StartWork]:
     credentials = SalesforceCredentials(settings.url, settings.sign_in.resolve(loaded.base))
     read = (*contacts.phone_fields, *((contacts.country,) if contacts.country else ()))
@@ -28,7 +28,7 @@ async def _open_org(
         if lacks := lacking(described, contacts.key_field, read):
             raise ConnectorError("\n".join(lacks))
         # A progress line must not continue while a person is asked: each part has its own.
-        yield lambda emit: Backfilling(client, Bulk(settings.api), contacts, book, report=emit)
+        yield lambda emit: Backfilling(client, Bulk(settings.api), contacts, file, report=emit)
 
 
 SALESFORCE = Kind(

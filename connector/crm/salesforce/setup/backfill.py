@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from connector.crm.backfill.decide import Contact, ContactReader, Verdict
 from connector.crm.crm import DescribeResult
@@ -67,38 +68,46 @@ class Contacts(ContactReader):
         )
 
 
-def refusal(error: str) -> tuple[Verdict, str, bool]:
-    """Classify a row's `sf__Error`: the verdict, Salesforce's code, and whether to try again.
+class RowResult(NamedTuple):
+    """What became of a row of a job."""
+
+    verdict: Verdict
+    code: str = ""  # Salesforce's, if it was not written
+    may_be_retried: bool = False
+
+
+def result_of_error(error: str) -> RowResult:
+    """The result of a row, from its `sf__Error`.
 
     The text has the form `CODE:message:fields --`. The message is not stored: it may contain the donor's data.
     """
     code, _, message = error.partition(":")
-    return _verdict(code, classify(code, message))
+    return _result_of(code, classify(code, message))
 
 
-def crowded(error: str) -> bool:
+def exceeds_trigger_limit(error: str) -> bool:
     """Whether a row's `sf__Error` says that a trigger cannot handle this many rows: a job always uses 200."""
     code, _, message = error.partition(":")
     return is_for_request_size(classify(code, message))
 
 
-def written_alone(record_id: str, key_field: str, key: str) -> Task:
+def task_of_row(record_id: str, key_field: str, key: str) -> Task:
     """The change of a job's row as a record of an ordinary request, which may have any size."""
     return Task(
         RecordWrite(sink="", object=OBJECT, key_field=ID_FIELD, key=record_id, set={key_field: key}, may_create=False)
     )
 
 
-def settled(outcome: Outcome) -> tuple[Verdict, str, bool]:
-    """The result of such a record in the form of refusal(), or "written"."""
+def result_of_outcome(outcome: Outcome) -> RowResult:
+    """The result of a row that was written by an ordinary request."""
     if isinstance(outcome, Delivered):
-        return Verdict.WRITTEN, "", False
-    return _verdict(outcome.code or outcome.reason, outcome)
+        return RowResult(Verdict.WRITTEN)
+    return _result_of(outcome.code or outcome.reason, outcome)
 
 
-def _verdict(code: str, outcome: Retry | Rejected) -> tuple[Verdict, str, bool]:
+def _result_of(code: str, outcome: Retry | Rejected) -> RowResult:
     if code in TAKEN:
-        return Verdict.TAKEN, code, False
+        return RowResult(Verdict.TAKEN, code)
     if code in GONE:
-        return Verdict.GONE, code, False
-    return Verdict.REFUSED, code, isinstance(outcome, Retry)
+        return RowResult(Verdict.GONE, code)
+    return RowResult(Verdict.REFUSED, code, may_be_retried=isinstance(outcome, Retry))

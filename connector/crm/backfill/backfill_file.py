@@ -1,4 +1,4 @@
-"""The state of one backfill: every contact, its verdict, and the jobs that write it, in a file beside the database.
+"""The file of one backfill, beside the database: every contact, its verdict, and the jobs that write it.
 
 After a kill, the next run continues from the last commit. The file contains phone numbers, and is deleted when the
 backfill is finished.
@@ -28,7 +28,7 @@ CREATE INDEX IF NOT EXISTS work ON contact (verdict, job, account, id);
 CACHE = -8000  # KiB: limits memory, because the file may be large
 
 
-class Line(NamedTuple):
+class ContactRow(NamedTuple):
     """A contact as it was read."""
 
     id: str
@@ -57,8 +57,8 @@ class Finding(NamedTuple):
     detail: str
 
 
-class BackfillBook:
-    """The backfill's state. Only one process can open it at a time."""
+class BackfillFile:
+    """The file. Only one process can open it at a time."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
@@ -103,7 +103,7 @@ class BackfillBook:
         """General facts about the backfill."""
         return {name: json.loads(value) for name, value in self._execute("SELECT name, value FROM fact")}
 
-    def note(self, **facts: Any) -> None:
+    def set_facts(self, **facts: Any) -> None:
         """Store general facts."""
         self._many(
             "INSERT INTO fact VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -116,11 +116,11 @@ class BackfillBook:
             self._execute("DELETE FROM contact")
             self._execute("DELETE FROM fact")
 
-    def add(self, lines: Iterable[Line]) -> None:
+    def add(self, rows: Iterable[ContactRow]) -> None:
         """Add contacts; the last read version of a contact replaces earlier ones."""
         self._many(
             "INSERT OR REPLACE INTO contact (id, verdict, held, wanted, shown, created, account) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            lines,
+            rows,
         )
 
     def sharers(self, verdict: str) -> Iterator[Sharers]:
@@ -142,7 +142,7 @@ class BackfillBook:
         """Set (verdict, others, id) of contacts."""
         self._many(
             "UPDATE contact SET verdict = ?, others = ? WHERE id = ?",
-            ((verdict, " ".join(others), one) for verdict, others, one in verdicts),
+            ((verdict, " ".join(others), contact_id) for verdict, others, contact_id in verdicts),
         )
 
     def counts(self) -> dict[str, int]:
@@ -157,17 +157,17 @@ class BackfillBook:
             "ORDER BY verdict, wanted, created, id LIMIT ?",
             (*verdicts, most),
         )
-        for one, verdict, shown, others, detail in rows:
-            yield Finding(one, verdict, shown, tuple(others.split()), detail)
+        for contact_id, verdict, shown, others, detail in rows:
+            yield Finding(contact_id, verdict, shown, tuple(others.split()), detail)
 
-    def wanted(self, one: str) -> str | None:
+    def key_to_fill(self, contact_id: str) -> str | None:
         """The external ID that a contact still needs; None if it needs none."""
         row = self._execute(
-            "SELECT wanted FROM contact WHERE id = ? AND verdict = 'fill' AND job IS NULL", (one,)
+            "SELECT wanted FROM contact WHERE id = ? AND verdict = 'fill' AND job IS NULL", (contact_id,)
         ).fetchone()
         return None if row is None else row[0]
 
-    def take(self, job: str, most: int) -> int:
+    def assign(self, job: str, most: int) -> int:
         """Assign the next contacts to a job, grouped by account; returns how many."""
         return self._execute(
             "UPDATE contact SET job = ? WHERE id IN "
@@ -175,19 +175,19 @@ class BackfillBook:
             (job, most),
         ).rowcount
 
-    def rows(self, job: str) -> Iterator[tuple[str, str]]:
+    def rows_of_job(self, job: str) -> Iterator[tuple[str, str]]:
         """The contacts of a job: id and external ID."""
         yield from self._execute(
             "SELECT id, wanted FROM contact WHERE verdict = 'fill' AND job = ? ORDER BY account, id", (job,)
         )
 
-    def job(self) -> str | None:
+    def current_job(self) -> str | None:
         """The current job."""
         row = self._execute("SELECT job FROM contact WHERE verdict = 'fill' AND job IS NOT NULL LIMIT 1")
         found = row.fetchone()
         return None if found is None else found[0]
 
-    def conclude(
+    def finish_job(
         self, job: str, *, written: Iterable[str], refused: Iterable[tuple[str, str, str]], again: Iterable[str]
     ) -> int:
         """Finish a job: the ids that it wrote, (id, verdict, detail) of the rejected ones, and the ids to try again.
@@ -198,25 +198,25 @@ class BackfillBook:
             execute = self._executemany
             execute(
                 "UPDATE contact SET verdict = 'written' WHERE id = ? AND job = ?",
-                ((one, job) for one in written),
+                ((contact_id, job) for contact_id in written),
             )
             execute(
                 "UPDATE contact SET verdict = ?, detail = ? WHERE id = ? AND job = ?",
-                ((verdict, detail, one, job) for one, verdict, detail in refused),
+                ((verdict, detail, contact_id, job) for contact_id, verdict, detail in refused),
             )
             execute(
                 "UPDATE contact SET job = NULL, tries = tries + 1 WHERE id = ? AND job = ?",
-                ((one, job) for one in again),
+                ((contact_id, job) for contact_id in again),
             )
             return self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,)).rowcount
 
-    def release(self, job: str) -> None:
+    def release_job(self, job: str) -> None:
         """Release the contacts of a job that never started: they need to be filled as before."""
         self._execute("UPDATE contact SET job = NULL WHERE verdict = 'fill' AND job = ?", (job,))
 
-    def tries(self, one: str) -> int:
+    def failed_tries(self, contact_id: str) -> int:
         """How often writing a contact has failed."""
-        (count,) = self._execute("SELECT tries FROM contact WHERE id = ?", (one,)).fetchone() or (0,)
+        (count,) = self._execute("SELECT tries FROM contact WHERE id = ?", (contact_id,)).fetchone() or (0,)
         return int(count)
 
     def _many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
