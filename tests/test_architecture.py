@@ -131,6 +131,6 @@ def test_a_file_is_short_or_its_first_lines_say_why_not():
     assert [str(path) for path in long if "long because" not in path.read_text()[:400]] == []
 
 
-def test_no_room_for_leftovers():
+def test_no_file_or_folder_is_called_utils_or_the_like():
     names = {path.stem for path in FILES} | {path.name for path in ROOT.rglob("*") if path.is_dir()}
     assert not names & {"utils", "util", "common", "helpers", "misc", "manager"}

@@ -53,5 +53,5 @@ def test_a_vendor_is_found(line):
 @pytest.mark.parametrize(
     "line", ["key.__class__ is str", "__call__(self)", 'ID = "id"', "ID_FIELD", '"Idle"', "__repr__"]
 )
-def test_what_is_no_vendor_is_let_through(line):
+def test_words_that_resemble_a_vendor_name_are_allowed(line):
     assert not VENDOR.search(line)

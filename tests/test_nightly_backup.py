@@ -63,7 +63,7 @@ async def test_a_backup_is_made_each_night_and_the_last_ones_are_kept(nights):
     assert nights.alarms == []
 
 
-async def test_a_backup_that_fails_is_told_and_the_next_one_clears_it(nights):
+async def test_a_failed_backup_raises_an_alarm_that_the_next_one_clears(nights):
     await nights.backup.make()
     nights.now += timedelta(days=1)
     nights.free = 1 << 20
@@ -76,7 +76,7 @@ async def test_a_backup_that_fails_is_told_and_the_next_one_clears_it(nights):
     assert len(nights.names) == 2
 
 
-async def test_a_kept_backup_that_has_been_damaged_is_told_with_its_name(nights):
+async def test_a_damaged_kept_backup_raises_an_alarm_with_its_name(nights):
     await nights.backup.make()
     (name,) = nights.names
     with (nights.config.parent / "backups" / name).open("r+b") as file:
@@ -88,7 +88,7 @@ async def test_a_kept_backup_that_has_been_damaged_is_told_with_its_name(nights)
     assert (alarm.kind, name in alarm.message, name in alarm.cure) == ("backup_damaged", True, True)
 
 
-async def test_a_backup_that_is_gone_is_told(nights):
+async def test_a_missing_backup_raises_an_alarm(nights):
     await nights.backup.make()
     (name,) = nights.names
     (nights.config.parent / "backups" / name).unlink()
@@ -99,7 +99,7 @@ async def test_a_backup_that_is_gone_is_told(nights):
     assert nights.cleared == ["backup_missing"]
 
 
-async def test_retention_is_no_loss(nights):
+async def test_a_backup_deleted_by_retention_raises_no_alarm(nights):
     for _ in range(5):
         await nights.backup.make()
         await nights.backup.check()
@@ -107,7 +107,7 @@ async def test_retention_is_no_loss(nights):
     assert nights.alarms == []
 
 
-async def test_a_night_that_was_missed_is_made_up_for(nights):
+async def test_a_missed_nightly_backup_is_made_later(nights):
     await nights.backup.make()
     nights.start()  # the machine was off for two days
     nights.now += timedelta(days=2)
@@ -116,7 +116,7 @@ async def test_a_night_that_was_missed_is_made_up_for(nights):
     assert nights.alarms == []
 
 
-async def test_no_backup_for_more_than_a_day_is_told_until_a_person_makes_one(nights):
+async def test_the_alarm_about_an_overdue_backup_lasts_until_a_person_makes_one(nights):
     nights.now += timedelta(hours=25)
     await nights.backup.check()
     assert nights.alarms == []
@@ -131,7 +131,7 @@ async def test_no_backup_for_more_than_a_day_is_told_until_a_person_makes_one(ni
     assert nights.cleared == ["backup_overdue"]
 
 
-async def test_a_damaged_database_is_told_with_the_way_back(nights):
+async def test_a_damaged_database_raises_an_alarm_with_the_restore_command(nights):
     await nights.store.close()
     with (nights.config.parent / "connector.db").open("r+b") as file:
         file.seek(5 * 4096)
@@ -143,7 +143,7 @@ async def test_a_damaged_database_is_told_with_the_way_back(nights):
     assert nights.names == []
 
 
-async def test_it_may_be_switched_off(tmp_path):
+async def test_the_nightly_backup_can_be_turned_off(tmp_path):
     nights = Nights(tmp_path, backup="enabled: false")
     await nights.backup.make()
     nights.now += timedelta(days=3)

@@ -9,7 +9,7 @@ from connector.model.errors import AlreadyRunning
 from connector.store.database import FileLock
 
 
-def test_it_opens_as_soon_as_the_other_lets_go(tmp_path):
+def test_the_database_is_opened_as_soon_as_the_other_process_closes_it(tmp_path):
     held, waits = FileLock(tmp_path / "connector.db"), []
 
     def pause(seconds):
@@ -22,7 +22,7 @@ def test_it_opens_as_soon_as_the_other_lets_go(tmp_path):
     asyncio.run(store.close())
 
 
-def test_after_a_few_seconds_it_names_who_holds_it(tmp_path):
+def test_a_database_that_stays_locked_is_reported_with_the_process_that_holds_it(tmp_path):
     held, waits = FileLock(tmp_path / "connector.db"), []
     with pytest.raises(AlreadyRunning, match="is held by another connector"):
         open_when_free(tmp_path / "connector.db", pause=waits.append)

@@ -51,14 +51,14 @@ def test_systemd_is_told_the_state_of_the_service(systemd):
 
 
 @pytest.mark.slow
-def test_a_reload_bears_the_time(systemd):
+def test_a_reload_notification_has_the_monotonic_time(systemd):
     path, listener = systemd
     Notifier(str(path), monotonic=lambda: 1.5).reloading()
     assert listener.recv(1000) == b"RELOADING=1\nMONOTONIC_USEC=1500000"
 
 
 @pytest.mark.slow
-def test_an_abstract_address_is_spoken_to_as_well():
+def test_an_abstract_socket_address_is_notified():
     name = f"connector-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0{name}")
@@ -83,13 +83,13 @@ def test_without_systemd_nothing_happens(address):
         ({}, None),
     ],
 )
-def test_the_watchdog_is_fed_three_times_as_often_as_it_asks(environ, seconds):
+def test_the_watchdog_is_notified_three_times_within_its_limit(environ, seconds):
     assert watchdog_interval(environ) == seconds
     assert environ == {}
 
 
 @pytest.mark.slow
-async def test_the_watchdog_is_fed_only_while_we_are_alive(systemd):
+async def test_the_watchdog_is_notified_only_while_the_daemon_is_healthy(systemd):
     path, listener = systemd
     listener.setblocking(False)
     rounds = []
@@ -111,7 +111,7 @@ async def test_the_watchdog_is_fed_only_while_we_are_alive(systemd):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_is_a_wish_to_stop(number):
+async def test_a_stop_signal_sets_the_stop_event(number):
     before = signal.getsignal(number)
     with Signals() as signals:
         os.kill(os.getpid(), number)
@@ -122,7 +122,7 @@ async def test_a_signal_is_a_wish_to_stop(number):
     signal.signal(number, before)
 
 
-async def test_a_hangup_is_a_wish_to_reload_each_time():
+async def test_each_hangup_signal_sets_the_reload_event():
     with Signals() as signals:
         for _ in range(2):
             os.kill(os.getpid(), signal.SIGHUP)
@@ -133,7 +133,7 @@ async def test_a_hangup_is_a_wish_to_reload_each_time():
 
 
 @pytest.mark.slow
-def test_passed_sockets_are_taken_as_they_come():
+def test_sockets_passed_by_systemd_are_used_in_their_order():
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
         names = [one.getsockname(), two.getsockname()]
         first = 200
@@ -157,7 +157,7 @@ def test_passed_sockets_are_taken_as_they_come():
         {"LISTEN_FDS": "x", "LISTEN_PID": str(os.getpid())},
     ],
 )
-def test_what_was_passed_to_others_is_left_alone(environ):
+def test_sockets_passed_to_another_process_are_ignored(environ):
     assert passed_sockets(environ) == []
 
 
@@ -174,7 +174,7 @@ def unit():
     return {name: dict(parser[name]) for name in parser.sections()}
 
 
-def test_the_unit_says_what_the_promises_need(unit):
+def test_the_systemd_unit_has_the_settings_that_the_daemon_needs(unit):
     service = unit["Service"]
     assert unit["Unit"]["StartLimitIntervalSec"] == "0"
     for key, value in {
@@ -203,7 +203,7 @@ def test_the_unit_says_what_the_promises_need(unit):
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 @pytest.mark.slow
-def test_systemd_finds_the_unit_sound_and_tight():
+def test_systemd_analyze_accepts_the_unit_and_rates_it_secure():
     verdict = subprocess.run(
         ["systemd-analyze", "verify", str(UNIT)], capture_output=True, text=True, check=False, timeout=60
     )
@@ -229,7 +229,7 @@ def collector():
 
 
 @pytest.mark.slow
-def test_cycles_are_still_found_among_what_is_made_later(collector):
+def test_cycles_of_new_objects_are_still_collected(collector):
     tune_garbage_collector()
 
     class Node:
@@ -260,7 +260,7 @@ async def test_the_status_line_is_sent_when_it_changes():
     assert sent == ["0 events waiting", "1 event waiting"]
 
 
-def test_the_user_is_made_by_sysusers(unit):
+def test_systemd_sysusers_creates_the_service_user(unit):
     lines = UNIT.with_suffix(".sysusers").read_text().splitlines()
     (user,) = [line.split() for line in lines if not line.startswith("#")]
     assert user[:2] == ["u", unit["Service"]["User"]]

@@ -65,7 +65,7 @@ async def test_a_job_that_could_not_store_anything_runs_again_at_the_next_check(
     assert (ran, emitted) == ([1, 1], [])
 
 
-async def test_it_starts_at_its_time_of_day_and_stops():
+async def test_a_job_starts_at_its_time_of_day_until_the_scheduler_stops():
     async def work():
         """Never due in this test."""
 

@@ -44,13 +44,13 @@ class Bench:
             self.now += seconds
 
 
-async def test_while_there_is_work_nothing_is_waited_for():
+async def test_a_worker_with_work_does_not_pause():
     bench = Bench(3, 2, 1)
     await bench.worker.run()
     assert (bench.steps, bench.waits) == (3, [])
 
 
-async def test_without_work_it_waits_the_idle_time():
+async def test_a_worker_without_work_waits_the_idle_time():
     bench = Bench(1, 0, 1)
     await bench.worker.run()
     assert bench.waits == [(5.0, False)]
@@ -63,7 +63,7 @@ async def test_a_wake_up_during_a_step_is_not_lost():
     assert bench.waits == [(5.0, True)]
 
 
-async def test_a_wake_up_ends_the_wait():
+async def test_a_wake_up_ends_the_idle_time():
     rounds = asyncio.Queue()
 
     async def step():
@@ -79,7 +79,7 @@ async def test_a_wake_up_ends_the_wait():
     await task
 
 
-async def test_after_a_bug_it_pauses_longer_each_time_and_goes_on():
+async def test_after_each_bug_a_worker_pauses_longer_and_continues():
     bench = Bench(ValueError("+4790000001"), ValueError(), 1, ValueError(), 1)
     await bench.worker.run()
     assert [seconds for seconds, _ in bench.waits] == [FIRST_PAUSE, FIRST_PAUSE * 2, FIRST_PAUSE]
@@ -89,7 +89,7 @@ async def test_after_a_bug_it_pauses_longer_each_time_and_goes_on():
     assert "+47" not in bench.facts[0].error
 
 
-async def test_while_nothing_can_be_stored_it_tries_again_soon_and_tells_nothing_for_the_store_does():
+async def test_a_store_outage_is_retried_soon_and_not_reported_by_the_worker():
     bench = Bench(*[StoreUnavailable("full")] * 20, 1)
     await bench.worker.run()
     assert bench.waits[0] == (FIRST_STORE_PAUSE, False)
@@ -98,7 +98,7 @@ async def test_while_nothing_can_be_stored_it_tries_again_soon_and_tells_nothing
     assert bench.worker.bugs_since is None
 
 
-async def test_a_loop_fails_that_meets_a_bug_at_each_step_and_not_one_that_does_so_at_times():
+async def test_a_worker_fails_only_if_every_step_has_a_bug():
     bench = Bench(*[ValueError()] * 8, 1)
     seen = []
     wait = bench.wait
@@ -115,7 +115,7 @@ async def test_a_loop_fails_that_meets_a_bug_at_each_step_and_not_one_that_does_
     assert bench.worker.bug is None
 
 
-async def test_the_pause_has_an_end():
+async def test_the_pause_after_a_bug_has_an_upper_limit():
     bench = Bench(*[ValueError()] * 20, 1)
     await bench.worker.run()
     assert bench.waits[-1] == (MAX_PAUSE, False)
@@ -127,7 +127,7 @@ async def test_a_wake_up_does_not_shorten_the_pause_after_a_bug():
     assert bench.waits == [(FIRST_PAUSE, False)]
 
 
-async def test_a_stop_lets_the_step_end_and_begins_no_other():
+async def test_a_stop_lets_the_current_step_finish_and_begins_no_other():
     inside, gate = asyncio.Event(), asyncio.Event()
     ended = []
 
@@ -147,7 +147,7 @@ async def test_a_stop_lets_the_step_end_and_begins_no_other():
 
 
 @pytest.mark.parametrize("result", [0, ValueError()])
-async def test_a_stop_ends_every_kind_of_wait(result):
+async def test_a_stop_ends_every_pause(result):
     stepped = asyncio.Event()
 
     async def step():
@@ -165,7 +165,7 @@ async def test_a_stop_ends_every_kind_of_wait(result):
         await task
 
 
-async def test_a_stopped_loop_takes_no_step():
+async def test_a_stopped_worker_begins_no_step():
     bench = Bench(1)
     bench.worker.stop()
     await bench.worker.run()
@@ -188,14 +188,14 @@ async def test_a_stuck_step_is_not_alive_but_a_long_wait_is():
     assert not bench.worker.alive(timedelta(seconds=1))
 
 
-async def test_waiting_ends_with_the_event_or_the_time():
+async def test_wait_for_ends_at_the_event_or_the_timeout():
     event = asyncio.Event()
     await wait_for(event, 0)
     event.set()
     await wait_for(event, 1e9)
 
 
-async def test_it_rests_only_between_two_steps():
+async def test_a_worker_rests_only_between_two_steps():
     seen = []
 
     async def step():

@@ -39,7 +39,7 @@ async def group_of(scene):
     return group
 
 
-async def test_a_retry_says_of_each_event_what_became_of_it(scene):
+async def test_a_retry_shows_the_result_of_each_event(scene):
     first = await dead(scene)
     second = await dead(scene, phone=OTHER, transaction="t-2")
     group = await group_of(scene)
@@ -65,7 +65,7 @@ async def test_a_retry_says_of_each_event_what_became_of_it(scene):
     json.dumps(shown)
 
 
-async def test_the_preview_of_a_discard_counts_opt_outs_that_nobody_has_confirmed(scene):
+async def test_the_preview_of_a_discard_counts_unconfirmed_opt_outs(scene):
     event_id = await dead(scene)
     seen = await scene.ask("action_preview", what="discard", ids=[event_id])
     assert (seen["words"], seen["open_opt_outs"]) == ("Discard the dead letters of 1 event", 1)
@@ -94,7 +94,7 @@ async def test_an_answer_holds_for_all_equal_texts(scene):
     assert [each["id"] for each in one["actions"]] == [done["action"]]
 
 
-async def test_what_is_parked_is_released_or_dropped(scene):
+async def test_a_parked_event_is_released_or_dropped_by_an_action(scene):
     for number in range(2):
         await scene.receive(report("Unsubscribe", transaction=f"t-{number}", phone=f"+479000020{number}"))
     await scene.plan()
@@ -178,7 +178,7 @@ async def test_a_number_in_any_form_leads_to_the_same_opaque_id(scene, written):
     assert "98079008" not in found["id"]
 
 
-async def test_what_is_no_number_is_refused_without_being_repeated(scene):
+async def test_an_invalid_number_is_refused_and_not_repeated_in_the_message(scene):
     with pytest.raises(ConnectorError, match="not a phone number") as refused:
         await scene.ask("person_find", phone="hemmelig 12")
     assert "hemmelig" not in str(refused.value)
@@ -186,7 +186,7 @@ async def test_what_is_no_number_is_refused_without_being_repeated(scene):
         await scene.ask("person_overview", id="0" * 24)
 
 
-async def test_a_person_s_page_says_what_holds_by_whose_word_and_who_has_confirmed(scene):
+async def test_a_persons_page_shows_the_consent_its_origin_and_its_confirmations(scene):
     person = await scene.ask("person_find", phone=DONOR)
     one = await scene.ask("person_overview", id=person["id"])
     assert (one["now"], one["subscriptions"], one["events"]) == (None, [], [])

@@ -54,7 +54,7 @@ async def dead_opt_out(scene, *, rule="", code="", **about):
 # Status.
 
 
-async def test_status_balances_its_books_and_names_every_sink(scene):
+async def test_status_counts_add_up_and_every_sink_is_listed(scene):
     await scene.receive(report("Unsubscribe"))
     await scene.plan()
     await scene.receive(report("Subscribe", transaction="t-2", phone=OTHER))
@@ -74,7 +74,7 @@ async def test_status_balances_its_books_and_names_every_sink(scene):
     json.dumps(said)
 
 
-async def test_status_tells_of_opt_outs_past_the_deadline_only(scene):
+async def test_status_lists_only_opt_outs_past_the_deadline(scene):
     await scene.receive(report("Unsubscribe"))
     await scene.plan()
     scene.later(minutes=4)
@@ -84,7 +84,7 @@ async def test_status_tells_of_opt_outs_past_the_deadline_only(scene):
     assert (late["sink"], late["seconds"], late["failed"]) == ("salesforce", 360, False)
 
 
-async def test_status_shows_where_each_feed_is(scene):
+async def test_status_shows_the_position_of_each_feed(scene):
     (feed,) = (await scene.ask("status"))["feeds"]
     assert (feed["feed"], feed["begun"]) == ("salesforce.Contact", False)
     cursor = json.dumps({"fields": [], "position": "2026-01-02", "baseline": False})
@@ -93,7 +93,7 @@ async def test_status_shows_where_each_feed_is(scene):
     assert (feed["first_look_over"], feed["position"]) == (True, "2026-01-02")
 
 
-async def test_status_answers_though_the_mappings_are_broken(scene):
+async def test_status_works_with_broken_mappings(scene):
     path = scene.loaded.resolve_path("mappings") / "strex-log.yaml"
     path.write_text("on: strex.mesage\nrules: []\n")
 
@@ -153,7 +153,7 @@ async def test_dead_letters_are_listed_by_their_causes_with_the_line_of_the_rule
     assert scene.state(event_id) == "delivering"
 
 
-async def test_what_could_not_be_planned_is_grouped_by_the_rule_in_its_words(scene):
+async def test_events_that_could_not_be_planned_are_grouped_by_their_rule(scene):
     rule = scene.rules.files[0].rules[0]
     event_id = await scene.receive(report("Unsubscribe"))
     dead = Planned(event_id=event_id, state=EventState.DEAD, reason=Reason.MISSING_KEY, detail=f"{rule.label}: no key")
@@ -164,7 +164,7 @@ async def test_what_could_not_be_planned_is_grouped_by_the_rule_in_its_words(sce
     assert scene.state(event_id) == "pending"
 
 
-async def test_a_stopped_mapping_is_seen_and_tried_again(scene):
+async def test_a_suspended_rule_is_listed_and_retried_on_request(scene):
     rule = scene.rules.files[0].rules[0]
     stop = Suspension(
         sink="salesforce",
@@ -193,13 +193,13 @@ async def test_a_stopped_mapping_is_seen_and_tried_again(scene):
 
 
 @pytest.mark.parametrize("payload", [{"rule": "x", "all": True}, {"rule": "x", "group": "y"}, {"group": 3}])
-async def test_what_is_to_try_again_is_said_in_one_way(scene, payload):
+async def test_a_retry_needs_exactly_one_kind_of_selection(scene, payload):
     with pytest.raises(ConnectorError):
         await scene.ask("dead_retry", **payload)
 
 
 @pytest.mark.parametrize("how", ["ids", "keys", "reason", "all"])
-async def test_dead_letters_try_again_when_they_are_told(scene, how):
+async def test_dead_letters_are_retried_by_id_reason_or_all(scene, how):
     event_id = await dead_opt_out(scene)
     key = scene.store.inbox.get(event_id).key
     payload = {
@@ -228,7 +228,7 @@ async def test_dead_letters_try_again_when_they_are_told(scene, how):
         ({"id": [1]}, "did you mean `ids`"),
     ],
 )
-async def test_an_order_that_is_not_clear_changes_nothing(scene, payload, cure_words):
+async def test_an_unclear_selection_changes_nothing(scene, payload, cure_words):
     event_id = await dead_opt_out(scene)
     with pytest.raises(ConnectorError, match=cure_words):
         await scene.ask("dead_retry", **payload)
@@ -241,7 +241,7 @@ async def test_an_event_that_is_not_dead_has_no_dead_letter_to_show(scene):
         await scene.ask("dead_show", id=event_id)
 
 
-async def test_a_dead_letter_that_was_put_right_by_hand_is_given_up_by_its_event_alone(scene):
+async def test_a_dead_letter_is_discarded_only_by_the_id_of_its_event(scene):
     event_id = await dead_opt_out(scene)
     with pytest.raises(ConnectorError, match="all"):
         await scene.ask("dead_discard", all=True)
@@ -277,7 +277,7 @@ async def parked(scene):
     return [one.id for one in kept]
 
 
-async def test_what_is_parked_is_listed_apart_from_what_failed(scene):
+async def test_parked_events_are_listed_apart_from_dead_letters(scene):
     ids = await parked(scene)
     said = await scene.ask("parked_list")
     assert [one["id"] for one in said["parked"]] == ids
@@ -286,7 +286,7 @@ async def test_what_is_parked_is_listed_apart_from_what_failed(scene):
     assert (await scene.ask("dead_list"))["letters"] == []
 
 
-async def test_what_is_parked_goes_out_or_never_does(scene):
+async def test_a_parked_event_is_released_or_discarded(scene):
     first, second = await parked(scene)
     assert await scene.ask("parked_release", ids=[first]) == {"released": 1}
     assert await scene.ask("parked_discard", all=True) == {"discarded": 1}
@@ -295,7 +295,7 @@ async def test_what_is_parked_goes_out_or_never_does(scene):
         await scene.ask("parked_release", all=True)
 
 
-async def test_a_retry_of_all_leaves_alone_what_is_parked(scene):
+async def test_a_retry_of_all_dead_letters_releases_nothing_parked(scene):
     await parked(scene)
     with pytest.raises(ConnectorError, match="parked list"):
         await scene.ask("dead_retry", all=True)
@@ -382,7 +382,7 @@ async def test_an_answer_can_be_changed_when_its_event_is_no_longer_kept(scene):
     assert (await scene.ask("parked_answer", id=event_id, answer="was"))["answer"] == "was"
 
 
-async def test_an_answer_names_an_event_that_asks_and_says_one_of_two_things(scene):
+async def test_an_answer_needs_an_event_with_an_open_question_and_one_of_two_words(scene):
     event_id = await message(scene, "stopp ulven")
     for payload in ({"id": event_id}, {"id": event_id, "answer": "perhaps"}):
         with pytest.raises(ConnectorError, match=r"`was` .* or `was-not`"):
@@ -395,7 +395,7 @@ async def test_an_answer_names_an_event_that_asks_and_says_one_of_two_things(sce
     assert scene.state(event_id) == "dead"
 
 
-async def test_a_question_is_neither_sent_nor_discarded_but_answered(scene):
+async def test_an_event_with_an_open_question_can_be_neither_released_nor_discarded(scene):
     event_id = await message(scene, "stopp ulven")
     for command in ("parked_discard", "parked_release"):
         with pytest.raises(ConnectorError, match=f"connector parked answer {event_id} was"):
@@ -457,7 +457,7 @@ async def test_an_unknown_number_has_an_empty_ledger_and_a_bad_one_is_not_repeat
     assert "123456" not in str(caught.value)
 
 
-async def test_the_baseline_shows_and_sends_nothing_unasked(scene):
+async def test_the_baseline_sends_nothing_unless_send_is_set(scene):
     await scene.shadow("003-1", phone=DONOR)
     await scene.shadow("003-2", phone=DONOR)
     await scene.shadow("003-3", phone=None)
@@ -485,7 +485,7 @@ async def test_the_baseline_is_sent_once_and_never_parked(scene):
     assert (again["already_out"], again["commands"], again["sent"]) == (4, 0, 0)
 
 
-async def test_who_is_out_by_an_sms_of_their_own_is_not_told_to_the_provider_again(scene):
+async def test_a_person_who_opted_out_by_sms_is_not_in_the_baseline(scene):
     await scene.receive(report("Unsubscribe"))
     await scene.plan()
     await scene.shadow("003-1", phone=DONOR)
@@ -503,7 +503,7 @@ async def test_the_baseline_goes_to_the_subscriptions_that_the_ledger_knows(scen
 # Explain.
 
 
-async def test_an_event_is_explained_from_top_to_bottom(scene):
+async def test_an_event_is_explained_with_input_rules_consent_and_result(scene):
     event_id = await scene.receive(report("Unsubscribe"))
     await scene.plan()
     await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NO_ACCESS, detail="no access")
@@ -533,7 +533,7 @@ async def test_an_event_is_explained_from_top_to_bottom(scene):
     assert said["became"]["mapping_changed"] is False
 
 
-async def test_no_number_leaves_in_an_explanation_unless_it_is_to_be_revealed(scene):
+async def test_an_explanation_masks_all_numbers_unless_reveal_is_set(scene):
     body = report("Subscribe").replace(
         b'"Keyword"', b'"phone": "98079008", "note": "call 4798079008 or +4790000001", "Keyword"'
     )
@@ -560,7 +560,7 @@ async def test_an_event_is_planned_again_with_what_was_known_before_it(scene):
     assert not any("SMS_Opt_Out__c" in one["set"] for one in said["operations"])
 
 
-async def test_it_is_said_when_other_mappings_decided(scene):
+async def test_an_explanation_says_that_other_mappings_planned_the_event(scene):
     event_id = await scene.receive(report("AlreadyRegistered"))
     await scene.plan()
     path = scene.loaded.resolve_path("mappings") / "strex-log.yaml"
@@ -593,7 +593,7 @@ async def test_a_person_is_explained_in_order_with_the_ledger(scene):
 
 
 @pytest.mark.parametrize("payload", [{}, {"event": 1, "phone": DONOR}, {"event": 9}, {"phone": "nobody"}, {"evnt": 1}])
-async def test_a_question_that_has_no_answer_is_told_why(scene, payload):
+async def test_a_question_that_names_no_known_event_or_person_is_refused(scene, payload):
     with pytest.raises(ConnectorError):
         await scene.ask("explain", **payload)
 
@@ -605,7 +605,7 @@ def test_values_are_shown_as_json_can_hold_them():
     }
 
 
-async def test_the_baseline_leaves_out_what_the_config_does_not_take_for_consent(scene):
+async def test_the_baseline_leaves_out_fields_that_are_not_in_consent_fields(scene):
     write = ShadowWrite(
         crm="salesforce", object="Lead", record_id="00Q-1", fields={"Out__c": True}, phone=DONOR, opted_out=True
     )

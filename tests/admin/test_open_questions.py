@@ -48,11 +48,11 @@ def letter(*operations):
         ("Shall this be sent?", {"release", "drop"}, {}, (write("k"),)),
     ],
 )
-def test_the_question_fits_what_is_parked(question, answers, event, operations):
+def test_each_kind_of_parked_event_has_its_own_question_and_answers(question, answers, event, operations):
     asked, words = question_and_answers(letter(*operations), replace(make_event("k"), **event))
     assert (asked, set(words)) == (question, answers)
     assert all(words.values())
 
 
-def test_an_event_that_was_deleted_leaves_the_plain_question():
+def test_a_parked_operation_whose_event_was_deleted_has_the_general_question():
     assert question_and_answers(letter(), None)[0] == "Shall this be sent?"

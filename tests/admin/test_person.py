@@ -59,7 +59,7 @@ async def test_looking_exporting_and_forgetting_are_audited_without_the_number(s
     assert not any(form in json.dumps(entries) for form in FORMS)
 
 
-async def test_forgetting_shows_first_and_erases_nothing(scene):
+async def test_forgetting_without_confirm_shows_a_preview_and_erases_nothing(scene):
     await life(scene)
     said = await scene.ask("person_forget", phone=DONOR)
     assert not said["confirmed"]
@@ -79,7 +79,7 @@ async def test_forgetting_keeps_an_opt_out_until_it_is_confirmed(scene):
     assert said["finished"] == (not said["waits"])
 
 
-async def test_running_subscriptions_and_dead_letters_are_to_be_looked_at_first(scene):
+async def test_forgetting_warns_of_running_subscriptions_and_dead_letters(scene):
     await scene.receive(report("Subscribe"))
     await scene.plan()
     await scene.settle("salesforce", UnitState.DEAD, reason=Reason.VALIDATION)
@@ -88,7 +88,7 @@ async def test_running_subscriptions_and_dead_letters_are_to_be_looked_at_first(
     assert "events 1." in warnings
 
 
-async def test_backups_are_named_with_the_day_of_the_last(scene, tmp_path):
+async def test_the_backups_that_hold_a_person_are_listed_with_their_last_day(scene, tmp_path):
     await life(scene)
     (tmp_path / "backups").mkdir()
     (tmp_path / "backups" / "connector-20261122T021500Z.db").write_bytes(b"")
@@ -116,7 +116,7 @@ async def test_the_page_of_an_export_is_escaped_and_self_contained(scene):
     assert "2026-11-22 13:00" in page  # the time in Oslo
 
 
-async def test_somebody_who_is_unknown_has_a_page_too(scene):
+async def test_an_unknown_person_has_an_empty_page(scene):
     document = await scene.ask("person_export", phone=OTHER)
     assert "No message is stored any more" in person_page(document)
     assert (await scene.ask("person_forget", phone=OTHER))["erases"] == []

@@ -53,7 +53,7 @@ async def test_a_retry_shows_what_the_corrected_mappings_change(scene):
     assert "SMS KATT" in [one.set.get("SMS_Opt_Out_Source__c") for one in unit.operations]
 
 
-async def test_the_old_plan_is_sent_when_a_person_says_so(scene):
+async def test_the_option_as_planned_sends_the_old_plan(scene):
     event_id = await dead(scene)
     edit(scene, "strex-subscription.yaml", '"Strex {keyword?}"', '"SMS {keyword?}"')
     said = await scene.ask("dead_retry", ids=[event_id], as_planned=True)
@@ -62,13 +62,13 @@ async def test_the_old_plan_is_sent_when_a_person_says_so(scene):
     assert "Strex KATT" in [one.set.get("SMS_Opt_Out_Source__c") for one in unit.operations]
 
 
-async def test_where_the_mappings_are_the_same_nothing_is_planned_again(scene):
+async def test_a_dead_letter_of_the_mappings_in_use_is_not_planned_again(scene):
     event_id = await dead(scene)
     said = await scene.ask("dead_retry", ids=[event_id])
     assert ("preview" in said, said["retried"], scene.state(event_id)) == (False, 1, "delivering")
 
 
-async def test_examples_are_masked_unless_they_are_revealed(scene):
+async def test_examples_are_masked_unless_reveal_is_set(scene):
     event_id = await dead(scene)
     edit(scene, "strex-subscription.yaml", '"Strex {keyword?}"', '"SMS {msisdn}"')
     hidden = await scene.ask("dead_retry", ids=[event_id], dry_run=True)
@@ -105,7 +105,7 @@ def correct(scene):
     edit(scene, "strex-subscription.yaml", "  # A report of a message", rule + "  # A report of a message")
 
 
-async def test_a_replay_of_many_plans_those_that_change_and_says_how(scene, unmatched):
+async def test_a_replay_of_many_events_plans_only_those_that_change_and_shows_the_changes(scene, unmatched):
     correct(scene)
     said = await scene.ask("replay", state="unmatched", dry_run=True)
     assert (said["found"], said["to_replay"], said["replayed"]) == (2, 1, 0)
@@ -137,7 +137,7 @@ async def test_a_replay_of_many_plans_those_that_change_and_says_how(scene, unma
         ({"rule": "strex-subscription"}, 0),
     ],
 )
-async def test_events_are_chosen_by_all_conditions(scene, unmatched, conditions, found):
+async def test_a_replayed_event_meets_all_conditions(scene, unmatched, conditions, found):
     correct(scene)
     assert (await scene.ask("replay", **conditions, dry_run=True))["found"] == found
     if "rule" not in conditions:
@@ -156,13 +156,13 @@ async def test_events_are_chosen_by_all_conditions(scene, unmatched, conditions,
         ({"sate": "dead"}, "did you mean `state`"),
     ],
 )
-async def test_an_order_that_is_not_clear_replays_nothing(scene, unmatched, payload, cure):
+async def test_an_unclear_selection_replays_nothing(scene, unmatched, payload, cure):
     with pytest.raises(ConnectorError, match=cure):
         await scene.ask("replay", **payload)
     assert scene.state(unmatched[0]) == "unmatched"
 
 
-async def test_a_delivered_event_is_replayed_for_what_the_mappings_change(scene, unmatched):
+async def test_a_replayed_delivered_event_is_delivered_again_only_where_the_mappings_changed(scene, unmatched):
     edit(scene, "strex-subscription.yaml", '"Strex {keyword?}"', '"SMS {keyword?}"')
     said = await scene.ask("replay", id=unmatched[2])
     assert words(said) == [("salesforce Contact.SMS_Opt_Out_Source__c", "changed")]
@@ -173,7 +173,7 @@ async def test_a_delivered_event_is_replayed_for_what_the_mappings_change(scene,
     assert [one.phase.value for one in scene.store.consents.of(DONOR)].count("decided") == 1
 
 
-async def test_what_waits_for_a_decision_is_no_part_of_a_replay(scene):
+async def test_an_event_that_waits_for_a_decision_is_not_replayed(scene):
     event_id = await scene.receive(report("Unsubscribe"))
     await scene.plan()
     await scene.settle("salesforce", UnitState.DEAD, reason=Reason.NEEDS_PERSON)
@@ -185,7 +185,7 @@ async def test_what_waits_for_a_decision_is_no_part_of_a_replay(scene):
 # The list.
 
 
-async def test_events_are_listed_newest_first_with_what_a_person_looks_for(scene, unmatched):
+async def test_events_are_listed_newest_first_with_phone_keyword_state_and_rules(scene, unmatched):
     said = await scene.ask("events_list", limit=2)
     assert [one["id"] for one in said["events"]] == [unmatched[2], unmatched[1]]
     assert (said["total"], said["more"]) == (3, True)

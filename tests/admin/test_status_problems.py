@@ -70,14 +70,14 @@ async def test_a_late_opt_out_names_the_event_and_the_command(scene):
     assert f"`connector explain {event_id}`" in one["cure"]
 
 
-async def test_refused_files_are_told_with_each_problem(scene):
+async def test_refused_mapping_files_are_reported_with_each_problem(scene):
     await scene.store.mappings.refuse(["strex-log.yaml:3:5: unknown key `whne` (did you mean `when`?)"], scene.now)
     (one,) = await problems(scene, started=NOW)
     assert "strex-log.yaml:3:5: unknown key `whne`" in one["message"]
     assert "`connector reload`" in one["cure"]
 
 
-async def test_what_waits_for_a_person_is_told_with_the_command_that_lists_it(scene):
+async def test_events_that_wait_for_a_person_are_reported_with_the_command_that_lists_them(scene):
     for number, reason in enumerate([Reason.TOO_LONG, Reason.NEEDS_PERSON]):
         await scene.receive(report("AlterPrice", transaction=f"t-{number}", phone=f"+479000000{number}"))
         await scene.plan()
@@ -89,7 +89,7 @@ async def test_what_waits_for_a_person_is_told_with_the_command_that_lists_it(sc
     assert "`connector events --state unreadable`" in said["1 event is unreadable"]
 
 
-async def test_how_long_the_daemon_has_run_is_told(scene):
+async def test_status_says_how_long_the_daemon_has_run(scene):
     scene.later(hours=2)
     context = AdminContext.of(
         scene.store, rules=lambda: scene.rules, loaded=scene.loaded, now=lambda: scene.now, started=NOW

@@ -57,7 +57,7 @@ class Room:
         return [title for _, title, _ in self.sent]
 
 
-async def test_an_alarm_is_told_once_and_so_is_its_end(store):
+async def test_an_alarm_and_its_end_are_each_sent_once(store):
     room = Room(store)
     await room.happen(alarm(), alarm())
     await room.happen(alarm())
@@ -72,7 +72,7 @@ async def test_an_alarm_is_told_once_and_so_is_its_end(store):
     assert "90000001" not in begun + ended  # numbers stay inside
 
 
-async def test_a_restart_tells_of_no_alarm_again_and_of_ends_that_it_missed(store):
+async def test_after_a_restart_no_alarm_is_sent_again_and_missed_ends_are_sent(store):
     await Room(store).happen(alarm(), alarm("disk_full", "disk"))
     again = Room(store)
     assert await again.happen(alarm()) == []
@@ -92,7 +92,7 @@ async def test_alarms_wait_in_quiet_hours_but_those_of_opt_outs_do_not(store):
     assert (await room.happen(after=timedelta(hours=2)))[1:] == ["[warning] connector: backup"]
 
 
-async def test_of_an_alarm_that_ends_before_anybody_was_told_nobody_is_told(store):
+async def test_an_alarm_that_ends_before_it_was_sent_is_never_sent(store):
     room = Room(store, quiet=QUIET)
     room.now = NIGHT
     await room.happen(alarm())
@@ -100,7 +100,7 @@ async def test_of_an_alarm_that_ends_before_anybody_was_told_nobody_is_told(stor
     assert await room.happen(after=timedelta(hours=12)) == []
 
 
-async def test_each_recipient_gets_what_is_severe_enough(store):
+async def test_each_recipient_gets_the_messages_of_its_severity(store):
     room = Room(store, "warning", "critical")
     await room.happen(alarm(), alarm("disk_full", "disk"))
     assert [(who, title) for who, title, _ in room.sent] == [
@@ -129,13 +129,13 @@ async def test_a_receiver_that_fails_is_tried_again_and_given_up_after_hours(sto
     assert not any("host" in fact.message for fact in room.logged)  # the address is a secret
 
 
-async def test_what_does_not_last_has_no_end(store):
+async def test_an_alarm_that_does_not_last_has_no_end_message(store):
     room = Room(store)
     await room.happen(alarm(lasts=False))
     assert store.sent_alarms.all() == []
 
 
-async def test_other_facts_are_no_messages(store):
+async def test_only_alarms_and_their_ends_become_messages(store):
     assert await Room(store).happen(Lifecycle(message="listening")) == []
 
 
@@ -158,13 +158,13 @@ async def test_an_alarm_wakes_the_messenger(store):
 @pytest.mark.parametrize(
     ("clock", "quiet"), [("21:59", False), ("22:00", True), ("23:59", True), ("06:59", True), ("07:00", False)]
 )
-def test_quiet_hours_go_over_midnight(clock, quiet):
+def test_quiet_hours_may_include_midnight(clock, quiet):
     hours = QuietHours.model_validate(QUIET)
     assert is_quiet(hours, datetime.fromisoformat(f"2026-01-05T{clock}:00")) is quiet
     assert is_quiet(None, NOON) is False
 
 
-def test_what_concerns_opt_outs_is_critical():
+def test_an_alarm_about_an_opt_out_is_critical():
     assert OPT_OUTS < CRITICAL
     assert severity_of("opt_out_late") == "critical"
     assert severity_of("backup_failed") == "warning"

@@ -23,7 +23,7 @@ OSLO = ZoneInfo("Europe/Oslo")
         ("2026-03-28T12:00", "2026-03-30T08:00"),  # over the change to summer time
     ],
 )
-def test_it_is_due_on_its_day(now, due):
+def test_the_digest_is_due_on_its_day_and_time(now, due):
     here = datetime.fromisoformat(now).replace(tzinfo=OSLO)
     assert next_digest(Digest(), here) == datetime.fromisoformat(due).replace(tzinfo=OSLO)
 
@@ -40,7 +40,7 @@ def report(action, number, **more):
     return json.dumps(body | more).encode()
 
 
-async def test_it_counts_the_week_and_names_nobody(tmp_path):
+async def test_the_digest_counts_the_week_and_names_no_person(tmp_path):
     make_home(tmp_path)
     config = next(tmp_path.rglob("config.yaml"))
     scene = Scene.open(config)

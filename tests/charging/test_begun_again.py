@@ -74,7 +74,7 @@ async def test_a_window_shortly_before_the_day_counts_for_the_period(tmp_path):
         assert len(scene.taken) == 2
 
 
-async def test_again_for_a_month_that_a_new_window_has_paid_says_why_not(scene):
+async def test_a_charge_of_a_month_that_a_new_window_has_paid_is_not_repeated_and_says_why(scene):
     await charged_in_march(scene, "REJECTED")
     scene.clock.go(DAY)
     await scene.join(amount=100)

@@ -36,7 +36,7 @@ def settings(recurring, price=100, **charges):
     ],
     ids=range(12),
 )
-def test_these_settings_work(recurring, more):
+def test_valid_charge_settings_are_accepted(recurring, more):
     rules = charge_rules(settings(recurring, **more))
     assert list(rules.offers) == ["s-1"]
 
@@ -75,6 +75,6 @@ def test_these_settings_work(recurring, more):
     ],
     ids=range(28),
 )
-def test_settings_that_cannot_work_are_refused(recurring, more, why):
+def test_invalid_charge_settings_are_refused_with_a_cure(recurring, more, why):
     with pytest.raises(ValidationError, match=why):
         settings(recurring, **more)

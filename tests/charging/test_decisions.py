@@ -116,7 +116,7 @@ async def test_an_id_that_is_named_twice_is_decided_once(scene):
     assert [entry.state for entry in scene.store.charges.log(charge)].count("due") == 2  # when planned, and now
 
 
-async def test_of_several_decisions_all_hold_or_none(scene):
+async def test_a_decision_about_several_charges_applies_to_all_or_none(scene):
     first, second = await in_doubt(scene, DONOR, OTHER)
     await resolve(scene, "taken", first)
     with pytest.raises(ConnectorError, match="nothing is to be decided"):
@@ -146,7 +146,7 @@ async def test_a_transaction_may_have_blanks_around_it(scene):
 
 
 @pytest.mark.parametrize("transaction", ["", " ", "a\nb", "x" * 201])
-async def test_a_transaction_that_is_none_is_refused(scene, transaction):
+async def test_an_invalid_transaction_id_is_refused(scene, transaction):
     (charge,) = await in_doubt(scene)
     with pytest.raises(ConnectorError, match="transaction"):
         await resolve(scene, "taken", charge, transaction=transaction)
@@ -174,7 +174,7 @@ async def test_not_taken_does_not_count_against_the_donor(scene):
 
 
 @pytest.mark.parametrize("day", ["9999-12-31", "2028-01-01", "2027-02-30", "2026-3-1", "tomorrow"])
-async def test_a_preview_of_a_day_that_is_far_or_none_is_refused(scene, day):
+async def test_a_preview_of_a_far_or_invalid_day_is_refused(scene, day):
     await scene.join()
     for command in (charges_preview, charges_approve):
         with pytest.raises(ConnectorError):
@@ -197,7 +197,7 @@ async def test_an_approval_in_advance_counts_only_charges(tmp_path):
 
 
 @pytest.mark.parametrize("period", ["2026", "march", "2026-13", "2026-3", "2026-03-01"])
-async def test_a_period_that_is_none_is_refused(scene, period):
+async def test_an_invalid_period_is_refused(scene, period):
     with pytest.raises(ConnectorError, match="2026-03"):
         await charges_list(context(scene), {"period": period})
 

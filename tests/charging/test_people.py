@@ -200,7 +200,7 @@ async def test_another_amount_in_the_config_is_charged_from_then_on(scene):
     assert [amount for _, amount, _ in scene.taken] == [100, 70]
 
 
-async def test_two_numbers_and_two_keywords_are_charged_for_themselves(scene):
+async def test_two_numbers_or_two_keywords_are_charged_separately(scene):
     await scene.join(DONOR, 100)
     await scene.join(OTHER, 50)
     await scene.until(date(2026, 2, 1))

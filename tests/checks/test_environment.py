@@ -26,13 +26,13 @@ def of(found, area):
 
 
 @pytest.mark.parametrize(("free", "level"), [(99, Level.FAIL), (119, Level.WARN), (121, Level.OK)])
-def test_the_disk_is_judged_by_what_the_config_holds_back(loaded, free, level):
+def test_free_disk_space_is_compared_with_the_reserve_of_the_config(loaded, free, level):
     finding = of(check_environment(loaded, free=lambda _: free * MIB), "disk")
     assert (finding.level, bool(finding.cure)) == (level, level is not Level.OK)
     assert finding.text.startswith(f"{free} MiB are free")
 
 
-def test_a_directory_that_is_not_there_is_reported(loaded, tmp_path):
+def test_a_missing_database_directory_is_reported(loaded, tmp_path):
     config = loaded.path
     config.write_text(config.read_text().replace("path: connector.db", "path: elsewhere/connector.db"))
     finding = of(check_environment(load_config(config)), "disk")

@@ -25,7 +25,7 @@ def schema(*fields, name="Contact"):
     return CrmSchema(crm="salesforce", objects=(ObjectSchema(name=name, fields=fields),))
 
 
-def test_nothing_has_changed_where_all_is_as_it_was():
+def test_equal_schemas_have_no_changes():
     assert changes(schema(FIELD), schema(FIELD)) == []
 
 
@@ -69,7 +69,7 @@ def test_added_and_removed_objects_and_fields_are_described():
     assert [one.text for one in changes(None, schema(FIELD))] == ["Contact is new here, with 1 fields"]
 
 
-def test_only_what_is_used_can_make_writes_fail():
+def test_only_changes_of_used_fields_can_make_writes_fail():
     found = changes(schema(FIELD, replace(FIELD, name="B__c")), schema())
     assert len(found) == 2
     needs = [Needs(object="contact", written=("a__C",))]

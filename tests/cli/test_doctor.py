@@ -80,7 +80,7 @@ def test_the_setup_command_is_not_the_cure_for_missing_secrets(home, org, monkey
     assert (missing["area"], "salesforce setup" in missing["cure"]) == ("files", False)
 
 
-def test_a_secret_that_cannot_be_used_is_told_once_among_the_files(home, org, monkeypatch):
+def test_an_unusable_secret_is_reported_once_among_the_files(home, org, monkeypatch):
     monkeypatch.setenv("SCENE_STREX_KEY", "the-key\nof last year")
     said = home.json("doctor", code=1)
     (failed,) = [one for one in said["findings"] if one["level"] == "fail"]

@@ -110,7 +110,7 @@ def test_a_port_in_use_is_reported_with_its_cure(ready):
         ("192.0.2.77", "set `host` in the config to one"),
     ],
 )
-def test_a_host_that_this_machine_does_not_have_is_told_with_its_cure(ready, host, cure):
+def test_a_host_that_this_machine_does_not_have_is_reported_with_its_cure(ready, host, cure):
     ready.config.write_text(ready.config.read_text().replace("listen: {port: 0}", f"listen: {{host: {host}, port: 0}}"))
     done = subprocess.run(
         [sys.executable, "-m", "connector", "--config", str(ready.config), "run"],

@@ -45,7 +45,7 @@ def console_of(text):
         ("console: {url: 'https://a.example'}", "url", "public_url"),
     ],
 )
-def test_settings_that_cannot_be_are_reported_with_a_cure(text, words, cure):
+def test_invalid_settings_are_reported_with_a_cure(text, words, cure):
     with pytest.raises(ProblemsFound) as caught:
         console_of(text)
     said = str(caught.value)
@@ -65,7 +65,7 @@ def test_people_behind_a_proxy_need_no_password():
     ("role", "may"),
     [(Role.VIEWER, [True, False, False]), (Role.OPERATOR, [True, True, False]), (Role.ADMIN, [True, True, True])],
 )
-def test_each_role_may_what_the_roles_before_it_may(role, may):
+def test_each_role_includes_the_rights_of_the_roles_before_it(role, may):
     assert [role.may(needed) for needed in Role] == may
 
 
@@ -78,7 +78,7 @@ def test_only_the_password_itself_has_its_hash_and_no_two_hashes_are_equal():
 
 
 @pytest.mark.parametrize("cut", [slice(0, -4), slice(7, None), slice(0, 0)])
-def test_a_hash_that_was_cut_is_none(cut):
+def test_a_truncated_password_hash_is_refused(cut):
     whole = password_hash("correct horse", bytes(16))
     assert is_password_hash(whole)
     assert not is_password_hash(whole[cut])
@@ -87,9 +87,9 @@ def test_a_hash_that_was_cut_is_none(cut):
 @pytest.mark.parametrize(
     "text", ["bcrypt:1:2:3:a:b", "scrypt:1024:8:1:AAAA:AAAA", NOBODY.replace("A=", "?="), "scrypt"]
 )
-def test_a_hash_of_another_kind_is_none(text):
+def test_a_password_hash_of_another_kind_is_refused(text):
     assert not is_password_hash(text)
 
 
-def test_the_hash_that_nobody_has_is_well_formed():
+def test_the_hash_for_unknown_users_is_well_formed():
     assert is_password_hash(NOBODY)

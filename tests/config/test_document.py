@@ -85,7 +85,7 @@ def test_keys_are_always_the_text_that_was_written():
         (b" " * (MAX_BYTES + 1), ("too-large", 0, 0)),
     ],
 )
-def test_traps_are_met_with_a_message_at_their_place(text: str | bytes, problem: tuple[str, int, int]):
+def test_each_yaml_mistake_is_reported_at_its_place(text: str | bytes, problem: tuple[str, int, int]):
     assert problems(text) == [problem]
 
 
@@ -94,7 +94,7 @@ def test_all_problems_of_a_file_are_reported_at_once_and_in_order():
     assert [code for code, _, _ in found] == ["unquoted-template", "duplicate-key", "alias", "anchor"]
 
 
-def test_a_bomb_of_aliases_is_refused_at_once():
+def test_nested_yaml_aliases_are_refused_at_once():
     assert ("anchor", 1, 4) in problems("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]")
 
 
@@ -141,7 +141,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path):
         st.text(max_size=60), st.text(alphabet="ab:{}[]\"#-&*!|>%\n\t '?,\\x0", max_size=40), st.binary(max_size=40)
     )
 )
-def test_no_text_whatever_raises_anything_but_problems(text: str | bytes):
+def test_any_text_becomes_a_document_or_problems(text: str | bytes):
     with suppress(ProblemsFound):
         parse(text, "f.yaml")
 
@@ -191,7 +191,7 @@ def test_a_fault_is_reported_at_its_own_line_with_its_cure(text, place, message,
         ("a: {from: \u2018keyword\u2019}\n", ("a", "from")),
     ],
 )
-def test_quotation_marks_that_are_no_quotes_are_warned_of(text, where):
+def test_curly_quotes_around_a_text_are_a_warning(text, where):
     document = parse(text, "f.yaml")
     assert [(one.code, one.severity) for one in document.warnings] == [("curly-quotes", Severity.WARNING)]
     assert document.curly == {where}
@@ -200,5 +200,5 @@ def test_quotation_marks_that_are_no_quotes_are_warned_of(text, where):
 @pytest.mark.parametrize(
     "text", ['a: "\u201cx\u201d"\n', "a: said \u201cx\u201d\n", "a: donor\u2019s wish\n", "a: b # \u201cx\u201d\n"]
 )
-def test_quotation_marks_inside_a_text_are_fine(text):
+def test_curly_quotes_inside_a_text_are_accepted(text):
     assert parse(text, "f.yaml").warnings == ()

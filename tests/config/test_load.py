@@ -37,12 +37,12 @@ def problems(text: str, model: type[Strict] = Household) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_a_fitting_document_becomes_its_model():
+def test_a_valid_document_becomes_its_model():
     made = load(parse("name: 2002\nevery: 7d\nroom: 2 MiB\npet: {type: cat, lives: 3}", "f.yaml"), Household)
     assert made == Household(name="2002", every=timedelta(days=7), room=2 * 1024 * 1024, pet=Cat(type="cat", lives=3))
 
 
-def test_all_misfits_are_reported_at_once_with_their_places():
+def test_all_violations_are_reported_at_once_with_their_places():
     found = problems("nam: x\nlevel: inof\nevery: 5 minutes\nport: 70000\npet: {type: cat, tricks: []}\nroom: lots")
     assert found == [
         "f.yaml:1:1: unknown key `nam` (did you mean `name`?)",
@@ -54,7 +54,7 @@ def test_all_misfits_are_reported_at_once_with_their_places():
     ]
 
 
-def test_a_misfit_below_a_key_that_is_named_like_its_type_has_its_own_place():
+def test_a_violation_below_a_key_that_is_named_like_its_type_has_its_own_place():
     assert problems("name: x\npets:\n  cat:\n    type: cat\n    lives: many") == [
         "f.yaml:5:12: a whole number is expected here (write digits alone, without quotes and unit: 80)"
     ]
@@ -104,7 +104,7 @@ def test_a_list_where_keys_belong_is_reported():
     assert problems("- a\n") == ["f.yaml:1:1: lines of the form `key: value` are expected here"]
 
 
-def test_no_value_is_repeated_but_a_misspelt_word():
+def test_no_value_is_repeated_in_a_message_except_a_misspelt_word():
     assert "hunter2" not in "".join(problems("name: x\nport: hunter2\npet: {type: cat, lives: hunter2}"))
 
 
@@ -118,7 +118,7 @@ def test_durations_are_written_as_they_are_read(text: str):
     assert duration_text(load(parse(f"name: x\nevery: {text}", "f.yaml"), Household).every) == text
 
 
-def test_did_you_mean_is_silent_without_a_close_word_among_many():
+def test_did_you_mean_is_empty_without_a_similar_word_among_many():
     assert did_you_mean("zzz", [f"word{number}" for number in range(30)]) == ""
 
 

@@ -34,7 +34,7 @@ SCHEMA = CrmSchema(
 TEXT = lock_text(SCHEMA)
 
 
-def test_what_is_written_is_read_again():
+def test_a_written_schema_lock_is_read_unchanged():
     read = parse_lock(TEXT.encode(), "salesforce", "x")
     assert read.object("contact") == SCHEMA.objects[1]
     assert read.object("TASK").field("interest__C") == FIELD
@@ -43,7 +43,7 @@ def test_what_is_written_is_read_again():
     assert lock_text(read) == TEXT
 
 
-def test_the_text_has_one_order_and_one_line_for_a_field():
+def test_a_schema_lock_has_one_order_and_one_line_for_each_field():
     turned = CrmSchema(
         crm="salesforce",
         objects=(SCHEMA.objects[1], ObjectSchema(name="Task", fields=(PLAIN, FIELD), currency_field="CurrencyIsoCode")),
@@ -55,7 +55,7 @@ def test_the_text_has_one_order_and_one_line_for_a_field():
     assert "do not edit" in TEXT
 
 
-def test_a_file_that_is_not_there_is_no_problem(tmp_path):
+def test_a_missing_schema_lock_is_no_problem(tmp_path):
     assert read_lock(lock_path(tmp_path, "salesforce"), "salesforce") is None
     lock_path(tmp_path, "salesforce").write_text(TEXT, encoding="utf-8")
     assert read_lock(tmp_path / "salesforce.lock.json", "salesforce") is not None
@@ -81,7 +81,7 @@ def test_a_file_that_is_not_there_is_no_problem(tmp_path):
         ),
     ],
 )
-def test_a_broken_one_is_a_problem_with_the_cure(raw, emitted):
+def test_a_broken_schema_lock_is_a_problem_with_the_cure(raw, emitted):
     with pytest.raises(ProblemsFound) as caught:
         parse_lock(raw, "salesforce", "f.json")
     (problem,) = caught.value.problems
@@ -89,7 +89,7 @@ def test_a_broken_one_is_a_problem_with_the_cure(raw, emitted):
     assert "connector schema pull" in problem.hint
 
 
-def test_a_directory_in_its_place_is_a_problem_too(tmp_path):
+def test_a_directory_in_the_place_of_a_schema_lock_is_a_problem(tmp_path):
     lock_path(tmp_path, "salesforce").mkdir()
     with pytest.raises(ProblemsFound):
         read_lock(lock_path(tmp_path, "salesforce"), "salesforce")

@@ -36,7 +36,7 @@ def test_an_environment_variable_is_read(tmp_path):
     assert resolve(SecretRef(env="KEY"), tmp_path, {"KEY": "s3cret"}).get_secret_value() == "s3cret"
 
 
-def test_a_secret_never_shows_itself(tmp_path):
+def test_the_value_of_a_secret_is_in_no_repr_or_message(tmp_path):
     assert "s3cret" not in repr(resolve(SecretRef(env="KEY"), tmp_path, {"KEY": "s3cret"}))
 
 
@@ -59,7 +59,7 @@ def test_a_file_that_others_can_read_is_refused(tmp_path, mode):
         (lambda path: os.mkfifo(path, 0o600), "not a file"),
     ],
 )
-def test_what_is_no_secret_is_refused_with_a_cure(tmp_path, make, words):
+def test_a_file_that_cannot_be_a_secret_is_refused_with_a_cure(tmp_path, make, words):
     make(tmp_path / "key")
     with pytest.raises(SecretMissing, match=words):
         resolve(SecretRef(file="key"), tmp_path)
@@ -92,14 +92,14 @@ def test_a_secret_is_named_by_exactly_one_place_and_never_inline(text):
         ("s3cret\nof last year", "has several lines"),
     ],
 )
-def test_what_people_save_with_a_secret_by_mistake_is_told(secret, words):
+def test_quotes_blanks_and_line_breaks_around_a_secret_are_reported(secret, words):
     (oddity,) = oddities(secret, in_path=False)
     assert words in oddity
     assert "s3cret" not in oddity
 
 
 @pytest.mark.parametrize("secret", ["s3cret", "a b", "blåbær", "-----BEGIN PRIVATE KEY-----\nabc\n-----END-----\n"])
-def test_nothing_is_odd_about_other_secrets(secret):
+def test_a_normal_secret_has_no_oddity(secret):
     assert oddities(secret, in_path=False) == []
 
 

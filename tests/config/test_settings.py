@@ -35,7 +35,7 @@ def problems(text: str) -> list[str]:
     return [str(problem) for problem in caught.value.problems]
 
 
-def test_the_least_config_has_the_documented_defaults():
+def test_the_smallest_config_has_the_documented_defaults():
     made = load(parse(MIN_DIGITS, "c.yaml"), CONFIG)
     assert made.store.retention.delivered == timedelta(days=90)
     assert made.store.ballast == 64 * MIB
@@ -47,7 +47,7 @@ def test_the_least_config_has_the_documented_defaults():
     assert made.mappings == "mappings"
 
 
-def test_the_old_name_of_the_guard_of_one_poll_still_counts_and_not_beside_the_new_one():
+def test_the_old_name_of_max_people_per_poll_works_but_not_beside_the_new_name():
     made = load(parse(MIN_DIGITS + "consent: {max_commands_per_poll: 7}", "c.yaml"), CONFIG)
     assert made.consent.people_per_poll == 7
     assert load(parse(MIN_DIGITS + "consent: {max_people_per_poll: 8}", "c.yaml"), CONFIG).consent.people_per_poll == 8
@@ -91,7 +91,7 @@ def test_unknown_keys_of_an_entry_are_reported_with_the_keys_of_its_type():
         ("lisen: {}", "did you mean `listen`?"),
     ],
 )
-def test_settings_that_cannot_be_are_reported_with_a_cure(line, words):
+def test_invalid_settings_are_reported_with_a_cure(line, words):
     (problem,) = problems(MIN_DIGITS + line)
     assert problem.startswith("c.yaml:3:")
     assert words in problem
@@ -135,7 +135,7 @@ def test_a_time_of_day_may_be_quoted_or_not(written):
 
 
 @pytest.mark.parametrize("written", ["2:43", "24:00", "12:60", "noon", "'12:30 '"])
-def test_what_is_no_time_of_day_is_reported_with_the_cure(written):
+def test_an_invalid_time_of_day_is_reported_with_the_cure(written):
     (problem,) = problems(f"{MIN_DIGITS}reconcile: {{at: {written}}}\n")
     assert "c.yaml:3:" in problem
     assert "write hours and minutes, such as 02:43" in problem

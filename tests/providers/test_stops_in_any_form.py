@@ -110,7 +110,7 @@ def fields(draw, required, optional, *, any_case):
 
 @pytest.mark.parametrize("name", FORMS)
 @given(st.data())
-def test_parameters_in_any_form_of_body(name, data):
+def test_a_stop_is_an_opt_out_in_any_form_of_body(name, data):
     endpoint, required, optional, any_case = FORMS[name]
     chosen = data.draw(fields(required, optional, any_case=any_case)) | {"unknown": "æ"}
     encoded = urlencode(chosen)
@@ -131,7 +131,7 @@ def test_parameters_in_any_form_of_body(name, data):
 
 @pytest.mark.parametrize("name", OBJECTS)
 @given(st.data())
-def test_json_objects_in_any_spelling(name, data):
+def test_a_stop_is_an_opt_out_in_any_spelling_of_the_json_names(name, data):
     endpoint, required, optional = OBJECTS[name]
     chosen = data.draw(fields(required, optional, any_case=True))
     text = json.dumps(data.draw(st.sampled_from((chosen, [chosen]))), ensure_ascii=False)

@@ -116,7 +116,7 @@ async def test_a_merge_leaves_the_loser_inactive_with_the_name_of_its_master():
         assert (row["merged"], row["_masterid_value"], row["statecode"]) == (True, winner, 1)
 
 
-async def test_control_says_what_is_wrong():
+async def test_an_invalid_control_request_is_refused_with_what_is_wrong():
     async with signed_in() as org:
         status, body = await org.control("POST", "faults", {"fault": "nosuch"})
         assert (status, body["error"].startswith("Name one of these as fault")) == (400, True)

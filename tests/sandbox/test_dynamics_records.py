@@ -104,7 +104,7 @@ async def test_one_bad_record_rolls_a_bulk_action_back():
         assert (await org.call("POST", action, in_body))[0] == 204
 
 
-async def test_a_batch_stops_at_its_first_failure_unless_told_to_go_on():
+async def test_a_batch_stops_at_its_first_failure_unless_continue_on_error_is_set():
     async with signed_in() as org:
         raw = batch(
             ("PATCH", f"/api/data/v9.2/{KEY}", '{"lastname": "A"}'),
@@ -146,7 +146,7 @@ async def test_a_change_set_is_all_or_nothing_and_refers_to_what_it_made():
         assert (await org.control("GET", "records/task"))[1]["records"][0]["_regardingobjectid_value"] == contact
 
 
-async def test_filters_orders_and_pages():
+async def test_records_are_filtered_ordered_and_paged():
     async with signed_in() as org:
         await org.control(
             "POST", "seed/contact", {"count": 7, "fields": {"lastname": "D#", "mobilephone": "+479000000#"}}

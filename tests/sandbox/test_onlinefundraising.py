@@ -29,7 +29,7 @@ async def ask(account, method, path, body=None, headers=None):
         return answer.status, json.loads(text) if text else None
 
 
-async def test_the_document_is_answered_as_it_shows(account):
+async def test_the_documented_requests_get_the_documented_answers(account):
     status, made = await ask(account, "POST", "/keyword/Reserve", {"keyword": "tifo", "channel": "1217"})
     assert (status, made) == (
         201,
@@ -73,13 +73,13 @@ async def test_the_document_is_answered_as_it_shows(account):
         ("GET", "/SmsMO?pageNumber=0", None, None, 400),
     ],
 )
-async def test_what_is_refused_is_refused_in_the_providers_form(account, method, path, body, headers, status):
+async def test_a_refusal_has_the_providers_form(account, method, path, body, headers, status):
     answered, got = await ask(account, method, path, body, headers)
     assert answered == status
     assert set(got) == {"errorCode", "errorDescription"}
 
 
-async def test_a_text_becomes_a_message_and_stands_in_the_list(account):
+async def test_a_text_becomes_a_message_in_the_list(account):
     for number in range(3):
         async with account.post("/_sandbox/phone", json={"from": "+4790000001", "text": f"tifo {number}"}) as answer:
             message = await answer.json()
@@ -126,7 +126,7 @@ def test_the_repeats_are_those_of_the_document():
         ("POST", "webhook", {}),
     ],
 )
-async def test_a_wrong_order_is_refused_in_a_sentence(account, method, path, body):
+async def test_an_invalid_control_request_is_refused_with_the_reason(account, method, path, body):
     async with account.request(method, f"/_sandbox/{path}", json=body) as answer:
         assert answer.status == 400
         assert " " in (await answer.json())["Message"]

@@ -25,7 +25,7 @@ async def test_a_field_is_rewritten_in_the_save_that_writes_a_certain_value():
         assert (row["SMS_Opt_Out__c"], row["FirstName"], row["LastModifiedById"]) == (False, "Eva", INTEGRATION_USER)
 
 
-async def test_other_people_s_saves_are_left_alone_unless_they_are_meant():
+async def test_automation_leaves_the_saves_of_people_alone_unless_of_is_any():
     async with signed_in() as org:
         await automate(org, rewrite={"Contact": {"SMS_Opt_Out__c": False}})
         await org.load("Contact", {"LastName": "x", "SMS_Opt_Out__c": True})
@@ -40,7 +40,7 @@ async def test_other_people_s_saves_are_left_alone_unless_they_are_meant():
         )
 
 
-async def test_a_written_number_gets_another_form_and_nothing_else_does():
+async def test_automation_reformats_a_number_of_the_right_length_and_nothing_else():
     async with signed_in() as org:
         await automate(org, rewrite={"Contact": {"MobilePhone": {"digits": "+## ### ## ###"}}})
         assert (await saved(org, MobilePhone="+4790000001"))["MobilePhone"] == "+47 900 00 001"
@@ -77,7 +77,7 @@ async def test_automation_is_listed_and_switched_off():
         {"rewrite": {"Contact": {"FirstName": "x"}}, "else": 1},
     ],
 )
-async def test_a_wish_that_cannot_be_met_is_refused(wish):
+async def test_an_invalid_automation_is_refused(wish):
     async with signed_in() as org:
         assert (await org.control("POST", "automation", wish))[0] == 400
         assert (await org.control("GET", "automation"))[1]["automation"] == []

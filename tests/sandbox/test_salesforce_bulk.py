@@ -127,7 +127,7 @@ async def test_a_job_that_ends_early_leaves_its_rest_unprocessed(how):
         assert left == [{"Id": one, "LastName": "y"} for one in ids[2000:]]
 
 
-async def test_rows_fail_alone():
+async def test_rows_of_a_bulk_job_fail_one_by_one():
     async with signed_in() as org:
         ids = await org.load("Contact", *({"LastName": "x"} for _ in range(4)))
         await org.control("POST", "faults", {"fault": "job_row_lock", "records": [ids[1]]})

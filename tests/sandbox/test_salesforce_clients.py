@@ -67,7 +67,7 @@ async def test_simple_salesforce_works_with_a_jwt():
         await asyncio.to_thread(use, org.url, org.clock, **login)
 
 
-async def test_it_runs_as_a_program_and_ends_on_sigterm(tmp_path):
+async def test_the_sandbox_runs_as_a_program_and_ends_on_sigterm(tmp_path):
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", "connector", "sandbox", "salesforce", "--port", "0", "--data", str(tmp_path / "org.sqlite")),

@@ -116,7 +116,7 @@ async def test_a_bad_record_fails_alone(record, code, message):
         ({"Account": None}, "JSON_PARSER_ERROR", None),
     ],
 )
-async def test_a_value_of_the_wrong_type_spoils_the_whole_request(record, code, message):
+async def test_a_value_of_the_wrong_type_rejects_the_whole_request(record, code, message):
     async with signed_in() as org:
         good = {"SMS_Key__c": "good", "LastName": "Good"}
         status, body = await org.upsert("Contact", "SMS_Key__c", good, {"SMS_Key__c": "bad", "LastName": "x", **record})
@@ -166,7 +166,7 @@ async def test_a_parent_is_found_by_its_external_id_or_the_row_says_what_is_miss
         assert row["Name"] == "SE-000001"
 
 
-async def test_a_parent_that_several_records_answer_to_is_ambiguous():
+async def test_a_parent_key_of_several_records_is_ambiguous():
     async with signed_in() as org:
         twice = {"LastName": "Ås", "Email": "a@b.example"}
         first, second = await org.load("Contact", twice, twice)
@@ -178,7 +178,7 @@ async def test_a_parent_that_several_records_answer_to_is_ambiguous():
         )
 
 
-async def test_a_deleted_record_cannot_be_pointed_to():
+async def test_a_deleted_record_cannot_be_referenced():
     async with signed_in() as org:
         (gone,) = await org.load("Account", {"Name": "Household"})
         await org.call("DELETE", f"/sobjects/Account/{gone}")
@@ -232,7 +232,7 @@ async def test_a_key_that_is_not_unique_and_matches_several_is_ambiguous():
         assert (status, urls) == (300, [f"{V}/sobjects/Contact/{first}", f"{V}/sobjects/Contact/{second}"])
 
 
-async def test_all_or_none_rolls_the_innocents_back():
+async def test_all_or_none_rolls_back_the_valid_records_too():
     async with signed_in() as org:
         _, results = await org.upsert(
             "Contact", "SMS_Key__c", {"SMS_Key__c": "k1", "LastName": "x"}, {"SMS_Key__c": "k2"}, allOrNone=True
@@ -311,7 +311,7 @@ async def test_records_are_read_back_in_the_order_asked():
         assert [row and row["LastName"] for row in rows] == ["Bø", None, "Ås"]
 
 
-async def test_a_campaign_member_is_someone_and_only_once():
+async def test_a_campaign_member_needs_a_person_and_exists_once():
     async with signed_in() as org:
         contact, second = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Bø"})
         (campaign,) = await org.load("Campaign", {"Name": "Spring"})
@@ -327,7 +327,7 @@ async def test_a_campaign_member_is_someone_and_only_once():
         assert row["HasResponded"] is True
 
 
-async def test_a_describe_tells_what_a_preflight_needs_and_may_answer_304():
+async def test_a_describe_has_the_properties_of_fields_and_may_answer_304():
     async with signed_in() as org:
         _, body = await org.call("GET", "/sobjects/Contact/describe")
         fields = {field["name"]: field for field in body["fields"]}

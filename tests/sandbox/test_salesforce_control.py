@@ -39,7 +39,7 @@ async def test_an_edit_that_is_refused_writes_nothing_and_says_why():
         assert (await org.control("POST", "records/Contact", {"records": [], "key": "LastName"}))[0] == 400
 
 
-async def test_who_wrote_last_tells_a_person_from_the_integration():
+async def test_last_modified_by_tells_a_person_from_the_integration_user():
     async with signed_in() as org:
         await org.upsert("Contact", "SMS_Key__c", {"SMS_Key__c": "k1", "LastName": "Ås"})
         (written,) = await org.rows("Contact")
@@ -67,7 +67,7 @@ async def test_the_history_holds_every_accepted_write_in_order():
         assert (await org.control("GET", "history?since=now"))[0] == 400
 
 
-async def test_a_person_s_edit_and_merge_tell_how_the_records_were_until_then():
+async def test_an_edit_and_a_merge_by_a_person_return_the_records_as_they_were():
     async with signed_in() as org:
         known, other = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Bø"})
         edit = {"records": [{"Id": known, "LastName": "Aas"}, {"LastName": "New"}]}
@@ -78,7 +78,7 @@ async def test_a_person_s_edit_and_merge_tell_how_the_records_were_until_then():
         assert [(row["LastName"], row["IsDeleted"]) for row in merged["before"]] == [("Aas", False), ("Bø", False)]
 
 
-async def test_a_merge_deletes_the_loser_and_moves_what_pointed_to_it():
+async def test_a_merge_deletes_the_loser_and_moves_references_to_the_winner():
     async with signed_in() as org:
         winner, loser = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Aas", "SMS_Key__c": "k1"})
         await org.load("SMS_Event__c", {"Event_Key__c": "e1", "Contact__c": loser})
@@ -94,7 +94,7 @@ async def test_a_merge_deletes_the_loser_and_moves_what_pointed_to_it():
         assert (await org.control("POST", "merge", {**wish, "object": "Task"}))[0] == 400
 
 
-async def test_a_merge_keeps_the_winner_s_values_but_for_those_that_were_chosen():
+async def test_a_merge_keeps_the_values_of_the_winner_except_the_chosen_ones():
     async with signed_in() as org:
         winner, *losers = await org.load(
             "Contact",
@@ -111,7 +111,7 @@ async def test_a_merge_keeps_the_winner_s_values_but_for_those_that_were_chosen(
         assert len({row["SystemModstamp"] for row in rows.values()}) == 1
 
 
-async def test_what_a_person_deletes_can_be_brought_back_unless_its_key_is_taken():
+async def test_a_deleted_record_can_be_restored_unless_its_key_is_taken():
     async with signed_in() as org:
         ids = await org.load("Contact", {"LastName": "Ås", "SMS_Key__c": "k1"}, {"LastName": "Bø", "SMS_Key__c": "k2"})
         wish = {"object": "Contact", "ids": ids}
@@ -129,7 +129,7 @@ async def test_what_a_person_deletes_can_be_brought_back_unless_its_key_is_taken
         ]
 
 
-async def test_a_merged_record_that_is_brought_back_is_one_of_its_own_again():
+async def test_a_restored_merged_record_is_separate_again():
     async with signed_in() as org:
         winner, loser = await org.load("Contact", {"LastName": "Ås"}, {"LastName": "Aas"})
         await org.control("POST", "merge", {"object": "Contact", "winner": winner, "loser": loser})
@@ -156,7 +156,7 @@ async def test_stats_count_requests_by_route_and_reset_forgets_everything():
         assert (await org.control("GET", "history"))[1]["history"] == []
 
 
-async def test_records_in_a_file_outlive_the_process(tmp_path):
+async def test_records_in_a_file_are_kept_after_the_process_ends(tmp_path):
     file = str(tmp_path / "org.sqlite")
     async with signed_in(file) as org:
         (first,) = await org.load("Contact", {"LastName": "Ås", "SMS_Key__c": "k1"})
@@ -236,6 +236,6 @@ async def test_a_person_s_edit_is_sent_until_it_is_acknowledged_and_the_integrat
         {"url": "http://127.0.0.1:9", "object": "Odd", "fields": []},
     ],
 )
-async def test_an_outbound_wish_that_cannot_be_met_is_refused(wish):
+async def test_an_invalid_outbound_target_is_refused(wish):
     async with signed_in() as org:
         assert (await org.control("POST", "outbound", wish))[0] == 400

@@ -45,7 +45,7 @@ async def test_a_record_by_itself_is_told_its_matches():
 
 
 @pytest.mark.parametrize(("action", "saved"), [("alert", True), ("block", False)])
-async def test_the_header_passes_a_rule_that_warns_and_no_other(action, saved):
+async def test_the_header_bypasses_an_alert_rule_and_no_block_rule(action, saved):
     async with signed_in() as org:
         await rule(org, action=action)
         await twin(org)
@@ -64,7 +64,7 @@ async def test_a_subrequest_has_its_own_header():
 
 
 @pytest.mark.parametrize("on_edit", [True, False])
-async def test_an_edit_meets_only_rules_for_edits(on_edit):
+async def test_an_edit_is_checked_only_by_rules_for_edits(on_edit):
     async with signed_in() as org:
         await rule(org, on_edit=on_edit)
         await twin(org)
@@ -76,13 +76,13 @@ async def test_an_edit_meets_only_rules_for_edits(on_edit):
 @pytest.mark.parametrize(
     "wish", [{"fields": []}, {"fields": ["Nonsense"]}, {"action": "scold"}, {"object": "Nonsense"}]
 )
-async def test_a_rule_that_cannot_be_is_refused(wish):
+async def test_an_invalid_duplicate_rule_is_refused(wish):
     async with signed_in() as org:
         status, _ = await org.control("POST", "duplicate_rules", {"object": "Contact", "fields": ["LastName"], **wish})
         assert status == 400
 
 
-async def test_somebody_else_may_be_quicker():
+async def test_the_fault_overtaken_lets_another_writer_create_the_record_first():
     async with signed_in() as org:
         await org.control("POST", "faults", {"fault": "overtaken", "records": ["k"], "times": 1})
         _, body = await collection(org)

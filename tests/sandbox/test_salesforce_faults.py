@@ -24,7 +24,7 @@ async def raw(org, path="/limits"):
         return answer.status, answer.content_type, await answer.text()
 
 
-async def test_an_expired_session_kills_every_token_at_once_and_a_new_login_mends_it():
+async def test_an_expired_session_ends_every_token_until_a_new_sign_in():
     async with signed_in() as org:
         await switch(org, "expired_session")
         status, body = await org.call("GET", "/limits")
@@ -44,7 +44,7 @@ async def test_a_session_may_expire_again_and_again():
         assert (await org.call("GET", "/limits"))[0] == 200
 
 
-async def test_a_session_that_expires_at_a_later_request_stays_dead():
+async def test_a_session_that_expires_at_a_later_request_stays_expired():
     async with signed_in() as org:
         await switch(org, "expired_session", after=1)
         assert [(await raw(org))[0] for _ in range(3)] == [200, 401, 401]
@@ -110,7 +110,7 @@ async def test_a_share_of_the_rows_may_be_locked():
         assert len(await org.rows("Contact")) == 150
 
 
-async def test_a_bad_record_spoils_every_request_that_holds_it_until_it_is_cleared():
+async def test_a_bad_record_fails_every_request_with_it_until_the_fault_is_cleared():
     async with signed_in() as org:
         await switch(org, "bad_record", records=["k1"])
         good = {"SMS_Key__c": "k2", "LastName": "Bø"}
@@ -139,7 +139,7 @@ async def test_a_dropped_connection_leaves_the_writer_in_doubt(fault, written):
         assert (await org.upsert("Contact", "SMS_Key__c", RECORD))[1][0]["created"] is not bool(written)
 
 
-async def test_garbage_is_a_200_that_ends_in_the_middle():
+async def test_the_fault_garbage_is_a_200_with_a_truncated_body():
     async with signed_in() as org:
         await switch(org, "garbage")
         status, kind, text = await raw(org)
@@ -148,7 +148,7 @@ async def test_garbage_is_a_200_that_ends_in_the_middle():
         assert not text.endswith("}}")
 
 
-async def test_a_slow_answer_comes_after_the_seconds_asked():
+async def test_a_slow_answer_comes_after_the_given_seconds():
     async with signed_in() as org:
         await switch(org, "slow", seconds=30)
         with pytest.raises(TimeoutError):
@@ -172,7 +172,7 @@ async def test_rows_that_commit_late_appear_with_a_stamp_that_a_poller_has_passe
         assert (await org.control("GET", "history"))[1]["history"][0]["time"] == org.clock.now
 
 
-async def test_faults_wait_repeat_and_come_back_at_intervals():
+async def test_a_fault_may_begin_later_repeat_and_recur():
     async with signed_in() as org:
         await switch(org, "unavailable", after=1, times=2)
         assert [(await raw(org))[0] for _ in range(4)] == [200, 503, 503, 200]
@@ -181,7 +181,7 @@ async def test_faults_wait_repeat_and_come_back_at_intervals():
         assert [(await raw(org))[0] for _ in range(6)] == [200, 200, 503, 200, 200, 503]
 
 
-async def test_two_faults_that_end_a_request_take_turns():
+async def test_two_faults_that_end_a_request_alternate():
     async with signed_in() as org:
         await switch(org, "unavailable")
         await switch(org, "server_error")
@@ -192,7 +192,7 @@ async def test_two_faults_that_end_a_request_take_turns():
         assert [(await raw(org))[0] for _ in range(5)] == [200, 503, 500, 503, 500]
 
 
-async def test_a_fault_for_writes_lets_reads_pass():
+async def test_a_fault_for_writes_does_not_affect_reads():
     async with signed_in() as org:
         await switch(org, "unavailable", only="writes")
         query = {"method": "GET", "url": f"{V}/query?q=SELECT+Id+FROM+Contact", "referenceId": "q"}
@@ -232,7 +232,7 @@ async def test_the_daily_limit_counts_data_requests_only_and_refuses_when_used_u
         [],
     ],
 )
-async def test_a_fault_that_cannot_be_is_refused_with_the_cure(wish):
+async def test_an_invalid_fault_is_refused_with_the_cure(wish):
     async with signed_in() as org:
         status, body = await org.control("POST", "faults", wish)
         assert status == 400

@@ -81,7 +81,7 @@ async def test_a_closed_recurring_donation_needs_no_amount_and_an_active_one_doe
     assert code == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
 
 
-async def test_the_donor_of_a_recurring_donation_with_gifts_stays(npsp):
+async def test_the_donor_of_a_recurring_donation_with_gifts_cannot_change(npsp):
     contact, other = await npsp.load("Contact", {"LastName": "Ås"}, {"LastName": "Bø"})
     fields = {"SMS_Subscription__c": "s-1", "npe03__Contact__c": contact, **MONTHLY}
     donation = await written(npsp, RD, "SMS_Subscription__c", **fields)
@@ -245,7 +245,7 @@ async def test_a_closed_commitment_with_gifts_can_only_become_active_again(cloud
     await written(cloud, "GiftCommitment", "SMS_Subscription__c", SMS_Subscription__c="s-1", Status="Active")
 
 
-async def test_a_plain_org_has_none_of_it():
+async def test_a_plain_org_has_no_objects_of_the_presets():
     async with signed_in() as org:
         assert (await org.call("GET", f"/sobjects/{RD}/describe"))[0] == 404
         await written(org, "Contact", "SMS_Key__c", SMS_Key__c="k-1", LastName="Ås")

@@ -14,7 +14,7 @@ OTHER = {"SMS_Key__c": "k2", "LastName": "Bø"}
 FLOW = {"code": "CANNOT_EXECUTE_FLOW_TRIGGER", "message": "the flow failed"}
 
 
-async def test_every_request_is_refused_with_the_status_and_code_that_were_asked_for():
+async def test_a_refuse_fault_answers_with_its_status_and_code():
     async with signed_in() as org:
         await switch(org, "refuse", status=403, code="ORG_LOCKED", message="locked")
         for _ in range(2):
@@ -68,7 +68,7 @@ async def test_without_a_status_records_are_refused_each_alone():
         ({"fault": "slow", "status": 500}, "status"),
     ],
 )
-async def test_a_refusal_that_cannot_be_is_answered_with_what_is_wrong(wish, word):
+async def test_an_invalid_refuse_fault_is_rejected_with_the_reason(wish, word):
     async with signed_in() as org:
         status, body = await org.control("POST", "faults", wish)
         assert status == 400
@@ -106,7 +106,7 @@ async def test_the_new_address_of_an_org_that_has_moved_answers():
         assert (await org.call("GET", "/limits"))[0] == 200
 
 
-async def test_a_field_that_is_hidden_is_neither_seen_nor_written_and_comes_back_with_its_values():
+async def test_a_hidden_field_is_neither_read_nor_written_and_keeps_its_values():
     async with signed_in() as org:
         await org.load("Contact", {"LastName": "x", "SMS_Opt_Out__c": True})
         await org.control("PATCH", "fields/Contact/SMS_Opt_Out__c", {"hidden": True})
@@ -120,7 +120,7 @@ async def test_a_field_that_is_hidden_is_neither_seen_nor_written_and_comes_back
         assert (await org.control("PATCH", "fields/Contact/SMS_Opt_Out__c", {"hidden": False}))[0] == 400
 
 
-async def test_a_change_may_be_made_only_if_nobody_else_has_made_one_since():
+async def test_if_unmodified_since_refuses_a_change_after_another_change():
     async with signed_in() as org:
         (record,) = await org.load("Contact", RECORD)
         then = formatdate(org.clock.now, usegmt=True)
@@ -134,7 +134,7 @@ async def test_a_change_may_be_made_only_if_nobody_else_has_made_one_since():
         assert (await org.call("PATCH", path, {"FirstName": "C"}))[0] == 204
 
 
-async def test_a_converted_lead_goes_on_as_a_contact_and_is_read_only():
+async def test_a_converted_lead_becomes_a_contact_and_is_read_only():
     async with signed_in() as org:
         (lead,) = await org.load("Lead", {"LastName": "Ås", "Company": "x", "MobilePhone": "+4790000001"})
         status, made = await org.control("POST", "convert", {"lead": lead})
@@ -147,7 +147,7 @@ async def test_a_converted_lead_goes_on_as_a_contact_and_is_read_only():
         assert (await org.control("POST", "convert", {"lead": lead}))[0] == 400
 
 
-async def test_what_is_deleted_for_good_is_not_even_in_the_recycle_bin():
+async def test_a_permanently_deleted_record_is_not_in_the_recycle_bin():
     async with signed_in() as org:
         first, second, third = await org.load("Contact", {"LastName": "A"}, {"LastName": "B"}, {"LastName": "C"})
         await org.control("POST", "delete", {"object": "Contact", "ids": [first]})

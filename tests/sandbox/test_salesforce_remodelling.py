@@ -27,7 +27,7 @@ async def test_a_field_gets_another_name_and_keeps_its_values():
         assert results[0]["created"] is False
 
 
-async def test_a_field_that_is_gone_spoils_the_request_that_names_it():
+async def test_a_request_that_names_a_removed_field_is_rejected():
     async with signed_in() as org:
         await org.control("DELETE", "fields/Contact/FirstName")
         assert await field(org, "FirstName") is None
@@ -35,7 +35,7 @@ async def test_a_field_that_is_gone_spoils_the_request_that_names_it():
         assert (status, body[0]["errorCode"]) == (400, "INVALID_FIELD")
 
 
-async def test_a_field_is_shortened_closed_and_demanded():
+async def test_a_field_can_be_made_shorter_read_only_and_required():
     async with signed_in() as org:
         await org.control("PATCH", "fields/Contact/FirstName", {"length": 3})
         assert (await field(org, "FirstName"))["length"] == 3
@@ -49,7 +49,7 @@ async def test_a_field_is_shortened_closed_and_demanded():
         assert results[0]["errors"][0]["statusCode"] == "REQUIRED_FIELD_MISSING"
 
 
-async def test_a_list_loses_a_value_and_takes_no_others():
+async def test_a_picklist_loses_a_value_and_becomes_restricted():
     async with signed_in() as org:
         await org.control("PATCH", "fields/Contact/Salutation", {"values": ["Mr."], "restricted": True})
         assert [one["value"] for one in (await field(org, "Salutation"))["picklistValues"]] == ["Mr."]
@@ -57,7 +57,7 @@ async def test_a_list_loses_a_value_and_takes_no_others():
         assert results[0]["errors"][0]["statusCode"] == "INVALID_OR_NULL_FOR_RESTRICTED_PICKLIST"
 
 
-async def test_a_key_is_unique_no_longer():
+async def test_a_key_can_stop_being_unique():
     async with signed_in() as org:
         await org.control("PATCH", "fields/Contact/SMS_Key__c", {"unique": False})
         assert (await field(org, "SMS_Key__c"))["unique"] is False
@@ -65,7 +65,7 @@ async def test_a_key_is_unique_no_longer():
         assert len(await org.rows("Contact")) == 2
 
 
-async def test_an_object_is_hidden():
+async def test_an_object_can_be_hidden():
     async with signed_in() as org:
         await org.control("DELETE", "objects/SMS_Event__c")
         assert (await org.call("GET", "/sobjects/SMS_Event__c/describe"))[0] == 404
@@ -83,7 +83,7 @@ async def test_an_object_is_hidden():
         ("fields/Contact/FirstName", {"values": [1]}),
     ],
 )
-async def test_a_wish_that_makes_no_sense_is_refused(path, body):
+async def test_an_invalid_change_of_the_schema_is_refused(path, body):
     async with signed_in() as org:
         status, answer = await org.control("PATCH", path, body)
         assert status == 400

@@ -54,7 +54,7 @@ async def test_a_hundred_thousand_contacts_take_seconds():
         ({"count": 2, "fields": {"LastName": "x", "SMS_Key__c": "same"}}, "twice"),
     ],
 )
-async def test_a_wish_that_cannot_be_met_makes_nothing(wish, words):
+async def test_an_invalid_seeding_request_creates_nothing(wish, words):
     async with signed_in() as org:
         status, body = await org.control("POST", "seed/Contact", wish)
         assert (status, words in body["error"]) == (400, True), body

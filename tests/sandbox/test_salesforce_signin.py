@@ -133,7 +133,7 @@ def pem_pair():
     return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-async def test_a_jwt_must_bear_the_right_signature_audience_and_expiry():
+async def test_a_jwt_needs_the_right_signature_audience_and_expiry():
     private, public = pem_pair()
     async with signed_in(public_key=public) as org:
         right = {
@@ -170,7 +170,7 @@ async def test_without_a_public_key_any_well_formed_jwt_opens_a_session():
         assert (await token_request(org, data={"grant_type": JWT_GRANT, "assertion": assertion}))[0] == 200
 
 
-async def test_a_token_dies_after_its_time_and_the_answer_is_401():
+async def test_an_expired_token_is_answered_with_401():
     async with signed_in(session_seconds=60) as org:
         org.clock.now += 59
         assert (await org.call("GET", "/limits"))[0] == 200

@@ -73,7 +73,7 @@ async def test_fields_come_back_with_their_right_names_and_types_and_parents_nes
         }
 
 
-async def test_order_limit_offset_and_count():
+async def test_order_limit_offset_and_count_are_obeyed():
     async with signed_in() as org:
         await org.load("Contact", *PEOPLE)
         _, body = await org.soql(
@@ -127,7 +127,7 @@ async def test_a_bad_query_is_refused_with_the_code_and_the_place(query, code, t
         assert text in body[0]["message"]
 
 
-async def test_pages_follow_the_locator_and_heed_the_wished_size():
+async def test_pages_follow_the_locator_and_have_the_requested_size():
     async with signed_in() as org:
         await org.load("Contact", *({"LastName": f"n{number:04d}"} for number in range(4100)))
         query = "/query?q=SELECT+LastName+FROM+Contact+ORDER+BY+LastName"
@@ -160,7 +160,7 @@ async def test_a_poll_by_system_modstamp_sees_whole_seconds_and_pages_by_stamp_a
         assert {record["SystemModstamp"] for record in body["records"]} == {"2026-11-22T04:00:00.000+0000"}
 
 
-async def test_query_all_brings_the_recycle_bin():
+async def test_query_all_includes_the_recycle_bin():
     async with signed_in() as org:
         (gone,) = await org.load("Contact", {"LastName": "Ås"})
         await org.call("DELETE", f"/sobjects/Contact/{gone}")

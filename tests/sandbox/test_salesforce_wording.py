@@ -36,7 +36,7 @@ def test_every_language_has_every_text_and_keeps_names_ids_and_values(name):
     assert LANGUAGES[name].translated("npsp.T: System.LimitException: x") == "npsp.T: System.LimitException: x"
 
 
-def test_english_is_left_as_it_is():
+def test_english_messages_are_unchanged():
     assert Wording().said({"message": "entity is deleted"}) == {"message": "entity is deleted"}
 
 
@@ -55,13 +55,13 @@ async def org():
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-async def test_an_id_that_leads_nowhere_is_a_404_with_its_own_code(org, method):
+async def test_an_unknown_id_is_a_404_with_its_own_code(org, method):
     path = "sobjects/Contact/003000000000009AAA"
     status, _, body = await answer(org, method, path, **({"json": {"LastName": "x"}} if method == "PATCH" else {}))
     assert (status, re.findall(r'"errorCode":"(\w+)"', body)) == (404, ["INVALID_CROSS_REFERENCE_KEY"])
 
 
-async def test_what_is_too_long_to_be_read_is_refused_as_a_page(org):
+async def test_an_overlong_request_is_refused_with_a_web_page(org):
     status, kind, body = await answer(org, "GET", f"query?q=SELECT+Id+FROM+Contact&x={'a' * 17_000}")
     assert (status, kind) == (414, "text/html")
     assert "URI Too Long" in body
@@ -102,7 +102,7 @@ async def test_objects_are_described_as_in_recorded_orgs(org):
         assert contact[name]["nillable"] is False
 
 
-async def test_a_new_org_hides_what_nobody_was_given_the_right_to():
+async def test_a_new_org_hides_fields_without_permissions():
     async with an_org(bare=True) as org:
         fields = await described(org, "Contact")
     assert {"HasOptedOutOfEmail", "DoNotCall"}.isdisjoint(fields)

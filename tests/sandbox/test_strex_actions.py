@@ -133,7 +133,7 @@ async def test_a_plain_stop_ends_every_subscription_of_that_phone_alone(strex):
     assert len(await texted(strex, "STOP")) == 1
 
 
-async def test_a_stop_of_a_stranger_is_a_message_and_no_report(strex):
+async def test_a_stop_of_a_person_without_a_subscription_is_a_message_and_no_report(strex):
     (message,) = await texted(strex, "KATT STOP")
     assert message["isStopMessage"] is True
 

@@ -94,7 +94,7 @@ async def test_stop_is_always_200(strex):
     [("key", {"ServiceCommand": True}), ("value", {"Origin": "ServiceCommand"}), ("off", {})],
 )
 @pytest.mark.parametrize("action", ["stop", "unsubscribe"])
-async def test_the_confirmation_is_an_unsubscribe_report_that_bears_the_mark(strex, action, mark, expected):
+async def test_the_confirmation_of_a_command_is_a_marked_unsubscribe_report(strex, action, mark, expected):
     await put(strex, "config", {"mark": mark})
     await put(strex, "subscribers", [{"phone": PHONE, "keyword": "KATT", "subscriber_transaction_id": "s-1"}])
     assert await command(strex, action) == 200
@@ -105,7 +105,7 @@ async def test_the_confirmation_is_an_unsubscribe_report_that_bears_the_mark(str
     assert {name: properties[name] for name in ("ServiceCommand", "Origin") if name in properties} == expected
 
 
-async def test_a_text_bears_no_mark(strex):
+async def test_a_message_from_a_phone_has_no_mark(strex):
     async with strex.post("/_sandbox/phone", json={"from": PHONE, "text": "KATT"}):
         pass
     assert all("ServiceCommand" not in body["properties"] for body in await reports(strex))
@@ -156,7 +156,7 @@ async def test_a_malformed_command_is_400_with_a_message(strex, content):
         assert (await answer.json())["Message"]
 
 
-async def test_every_command_is_written_down_with_its_answer(strex):
+async def test_every_command_is_logged_with_its_answer(strex):
     await command(strex, headers={})
     await fault(strex, "unavailable")
     await command(strex)
@@ -176,7 +176,7 @@ async def test_every_command_is_written_down_with_its_answer(strex):
     assert {each["time"] for each in commands} == {NOW}
 
 
-async def test_ping_is_pong(strex):
+async def test_the_ping_is_answered_with_pong(strex):
     async with strex.get("/api/ping") as answer:
         assert await answer.json() == "pong"
 
@@ -185,7 +185,7 @@ async def test_ping_is_pong(strex):
     ("name", "status"),
     [("unauthorized", 401), ("forbidden", 403), ("too_many", 429), ("server_error", 500), ("unavailable", 503)],
 )
-async def test_a_plain_fault_spoils_so_many_commands_and_does_nothing(strex, name, status):
+async def test_a_fault_fails_the_given_number_of_commands_which_have_no_effect(strex, name, status):
     await member(strex)
     await fault(strex, name, times=2)
     async with strex.get("/api/ping") as answer:
@@ -197,13 +197,13 @@ async def test_a_plain_fault_spoils_so_many_commands_and_does_nothing(strex, nam
     assert (state["fault"], state["fired"]) == (name, 2)
 
 
-async def test_too_many_says_when_to_come_again(strex):
+async def test_the_fault_too_many_has_a_retry_after_header(strex):
     await fault(strex, "too_many", seconds=7)
     async with strex.post(COMMAND, json={}, headers=KEY) as answer:
         assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
 
 
-async def test_a_slow_command_outlasts_its_caller_and_is_done_all_the_same(strex):
+async def test_a_slow_command_is_done_even_if_its_caller_has_gone(strex):
     await member(strex)
     await fault(strex, "slow", seconds=0.2)
     body = {"phone": PHONE, "shortNumber": "2002", "keyword": "KATT", "action": "unsubscribe"}
@@ -226,7 +226,7 @@ async def test_a_dropped_command_is_done_but_not_answered(strex):
     assert await command(strex) == 204
 
 
-async def test_at_a_wrong_address_everything_is_404_until_it_is_mended(strex):
+async def test_the_fault_wrong_address_answers_404_until_it_is_cleared(strex):
     await member(strex)
     await fault(strex, "wrong_address")
     assert [await command(strex), await command(strex, "stop")] == [404, 404]
@@ -238,14 +238,14 @@ async def test_at_a_wrong_address_everything_is_404_until_it_is_mended(strex):
     assert await command(strex) == 200
 
 
-async def test_a_fault_can_be_aimed_at_another_path(strex):
+async def test_a_fault_can_affect_another_path(strex):
     await fault(strex, "server_error", path="/api/server/public-keys/")
     assert await command(strex) == 404
     async with strex.get("/api/server/public-keys/2026-01-01") as answer:
         assert answer.status == 500
 
 
-async def test_it_runs_as_a_process_and_ends_on_sigterm():
+async def test_the_sandbox_runs_as_a_process_and_ends_on_sigterm():
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "connector", "sandbox", "strex", "--port", "0", "--dlr-url", "http://127.0.0.1:9/dlr",
         stdout=asyncio.subprocess.PIPE,
@@ -258,7 +258,7 @@ async def test_it_runs_as_a_process_and_ends_on_sigterm():
     assert await process.wait() == 0
 
 
-async def test_a_url_that_makes_no_sense_ends_the_process_with_the_cure():
+async def test_an_invalid_url_ends_the_process_with_the_cure():
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "connector", "sandbox", "strex", "--mo-url", "somewhere", stderr=asyncio.subprocess.PIPE
     )

@@ -95,7 +95,7 @@ async def test_anything_but_200_is_tried_again(receiver, status):
     assert len(receiver.got) == 2
 
 
-async def test_a_retry_is_the_same_message_counted_and_signed_anew(receiver):
+async def test_a_retry_is_the_same_message_with_a_new_count_and_signature(receiver):
     receiver.statuses = [503, 503]
     times = iter(range(1_767_323_045, 1_767_400_000))
     async with strex_for(receiver, clock=lambda: next(times)) as strex:
@@ -110,7 +110,7 @@ async def test_a_retry_is_the_same_message_counted_and_signed_anew(receiver):
 
 
 @pytest.mark.parametrize(("kind", "attempts"), [("mo", 6), ("dlr", 20)])
-async def test_after_the_last_retry_it_is_given_up(receiver, kind, attempts):
+async def test_after_the_last_retry_a_forward_is_given_up(receiver, kind, attempts):
     receiver.statuses = [500] * 100
     async with strex_for(receiver) as strex:
         await post(strex, "emit", kind=kind, body={"any": "thing"})
@@ -119,7 +119,7 @@ async def test_after_the_last_retry_it_is_given_up(receiver, kind, attempts):
     assert len(receiver.got) == attempts
 
 
-async def test_a_receiver_that_is_away_is_tried_as_often_and_named_as_the_error(receiver):
+async def test_an_unreachable_receiver_is_retried_as_often_and_listed_as_the_error(receiver):
     async with strex_for(receiver, mo_url="http://127.0.0.1:9/") as strex:
         await texted(strex, "hello")
         (forward,) = await forwards(strex)
@@ -195,7 +195,7 @@ async def test_without_a_url_nothing_is_sent_and_the_list_says_so(receiver):
     assert states == [("mo", "delivered"), ("dlr", "no_url")]
 
 
-async def test_a_reset_breaks_off_what_waits_and_forgets_it(receiver):
+async def test_a_reset_cancels_and_deletes_running_forwards(receiver):
     receiver.statuses = [503]
     async with strex_for(receiver, compress=NEVER) as strex:
         await texted(strex, "hello")
@@ -205,7 +205,7 @@ async def test_a_reset_breaks_off_what_waits_and_forgets_it(receiver):
     assert len(receiver.got) == 1
 
 
-async def test_the_end_breaks_off_what_waits_and_answers_who_waits_for_it(receiver):
+async def test_shutting_down_cancels_running_forwards_and_answers_their_waiters(receiver):
     receiver.statuses = [503]
     app = build(mo_url=receiver.url, compress=NEVER)
     asked = asyncio.Event()

@@ -56,7 +56,7 @@ def test_a_message_is_retried_5_times_growing():
         ("", Aim.OTHER, None, None),
     ],
 )
-def test_a_text_is_read_as(text, aim, keyword, price):
+def test_each_text_is_read_as_its_request(text, aim, keyword, price):
     request = read(text, find_on_2002)
     assert request == TextRequest(aim=aim, keyword=find_on_2002(keyword) if keyword else None, price=price)
 
@@ -70,7 +70,7 @@ def test_keywords_of_another_short_number_are_not_reached():
     assert find(DEFAULTS, "2003", "KATT") is None
 
 
-def test_settings_take_what_fits():
+def test_valid_settings_are_accepted():
     changed = Settings(api_key="k").changed({"lookup": "flat", "compress": 10, "mo_url": "http://127.0.0.1:1/mo"})
     assert (changed.lookup, changed.compress, changed.mo_url) == (Lookup.FLAT, 10.0, "http://127.0.0.1:1/mo")
 
@@ -99,6 +99,6 @@ def test_settings_take_what_fits():
         ({"mo_url": "http://user:secret@127.0.0.1/"}, "basic_auth"),
     ],
 )
-def test_a_setting_that_does_not_fit_is_refused_with_the_cure(given, cure):
+def test_an_invalid_setting_is_refused_with_the_cure(given, cure):
     with pytest.raises(RefusedError, match=cure.replace("{", r"\{")):
         Settings(api_key="k").changed(given)

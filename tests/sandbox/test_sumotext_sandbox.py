@@ -44,13 +44,13 @@ OWN_FIELDS = {"Name": "Bill", "DOB": "1/1/2000", "Zip": "10024"}
     ("kind", "fields", "name"),
     [("crm", OWN_FIELDS, "web-form"), ("poll", {}, "poll"), ("text4info", {}, "text-4-info")],
 )
-async def test_it_sends_the_documents_examples_byte_for_byte(sumotext, kind, fields, name):
+async def test_the_sandbox_sends_the_documents_examples_byte_for_byte(sumotext, kind, fields, name):
     sent = await sumotext.send(kind, fields=fields)
     assert (sent["status"], sent["answer"]) == (200, "OK")
     assert sumotext.came == [("GET", f"/hooks/sumotext/{kind}/s%2F1?{sample(name)}", None, b"")]
 
 
-async def test_it_posts_a_form_or_json_where_it_is_told_to(sumotext):
+async def test_the_sandbox_posts_a_form_or_json_as_configured(sumotext):
     await sumotext.send("poll", method="form", fields={"label": "Tampa Bay", "carrier": None})
     await sumotext.send("poll", method="json", fields={"label": "Tampa Bay", "carrier": None})
     (_, path, form, body), (_, _, json, document) = sumotext.came
@@ -63,7 +63,7 @@ async def test_it_posts_a_form_or_json_where_it_is_told_to(sumotext):
     assert document.startswith(b'{"mobile": "2125551212", "shortcode": "84700"')
 
 
-async def test_it_repeats_as_often_as_told_and_lists_what_it_sent(sumotext):
+async def test_the_sandbox_repeats_callbacks_as_requested_and_lists_them(sumotext):
     sumotext.status = 503
     await sumotext.send("dlr", times=3)
     async with sumotext.session.get(f"{sumotext.url}/_sandbox/sent") as answer:
@@ -87,13 +87,13 @@ async def test_a_mistake_is_refused_with_the_cure(sumotext, body, said):
     assert sumotext.came == []
 
 
-async def test_nobody_at_the_address_is_told_and_not_raised():
+async def test_an_unreachable_receiver_is_reported_and_raises_nothing():
     async with ClientSession() as session, serving(build(hooks="http://127.0.0.1:1/hooks/sumotext")) as there:
         sent = await Sumotext(session, there).send("poll")
         assert (sent["status"], sent["answer"]) == (None, "ClientConnectorError")
 
 
 @pytest.mark.parametrize("hooks", ["", "sumotext", "ftp://127.0.0.1/hooks", "http://"])
-def test_an_address_that_is_none_is_refused(hooks):
+def test_an_invalid_address_is_refused(hooks):
     with pytest.raises(RefusedError, match="hooks"):
         build(hooks=hooks)

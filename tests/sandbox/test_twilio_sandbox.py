@@ -78,7 +78,7 @@ async def test_a_mistake_is_refused_with_the_cure(twilio, path, body, said):
     assert twilio.came == []
 
 
-async def test_nobody_at_the_address_is_told_and_not_raised():
+async def test_an_unreachable_receiver_is_reported_and_raises_nothing():
     app = build(hooks="http://127.0.0.1:1/hooks/twilio", auth_token="12345")
     async with ClientSession() as session, serving(app) as there:
         sent = await Twilio(session, there).post("phone", {"from": DONOR, "text": "STOP"})
@@ -86,6 +86,6 @@ async def test_nobody_at_the_address_is_told_and_not_raised():
 
 
 @pytest.mark.parametrize("hooks", ["", "twilio", "ftp://127.0.0.1/hooks"])
-def test_an_address_that_is_none_is_refused(hooks):
+def test_an_invalid_address_is_refused(hooks):
     with pytest.raises(RefusedError, match="hooks"):
         build(hooks=hooks, auth_token="12345")
