@@ -247,6 +247,7 @@ NEGATIONS = {
     "se": "ale, allet",
     "pl": "nie, nie chce, nigdy",
     "de": "nicht, nie, niemals",
+    "es": "no cancelar, no cancelen, no parar, no detener",
 }
 # After a stop word they make another verb: stop by, stopp innom, stop forbi.
 VISITS = frozenset({"by", "innom", "forbi"})

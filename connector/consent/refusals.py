@@ -26,7 +26,9 @@ def refuses(words: Sequence[str]) -> bool:
 
 def _refuses_alone(words: Sequence[str]) -> bool:
     """Whether the words are one of the refusals that count only alone, with or without courtesies: `no more please`."""
-    refusals, courtesies = _refusals_alone()
+    refusals, courtesies, all_words = _refusals_alone()
+    if not all_words.issuperset(words):
+        return False
     first, end = 0, len(words)
     while first < end:
         if tuple(words[first:end]) in refusals:
@@ -50,10 +52,9 @@ def _refusals() -> dict[str, list[tuple[str, ...]]]:
 
 
 @cache
-def _refusals_alone() -> tuple[frozenset[tuple[str, ...]], frozenset[str]]:
-    """The refusals that count only as the whole text, and the courtesies of one word that may stand around them."""
-    courtesies = map(plain_words, table.words_of(table.POLITE_WORDS))
-    return (
-        frozenset(map(plain_words, table.words_of(table.REFUSALS_ALONE))),
-        frozenset(phrase[0] for phrase in courtesies if len(phrase) == 1),
-    )
+def _refusals_alone() -> tuple[frozenset[tuple[str, ...]], frozenset[str], frozenset[str]]:
+    """The refusals that count only as the whole text, the courtesies of one word around them, and all words of both."""
+    refusals = frozenset(map(plain_words, table.words_of(table.REFUSALS_ALONE)))
+    polite = map(plain_words, table.words_of(table.POLITE_WORDS))
+    courtesies = frozenset(phrase[0] for phrase in polite if len(phrase) == 1)
+    return refusals, courtesies, courtesies.union(*refusals)

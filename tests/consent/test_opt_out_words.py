@@ -384,7 +384,13 @@ def test_a_long_text_and_a_keyword_are_no_refusal():
     assert verdict("STOP24", keyword="STOP24") is Verdict.NONE
 
 
-@pytest.mark.parametrize("text", ["älä lopeta", "en halua lopettaa", "Jeg ønsker ikke å slutte"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("älä lopeta", "en halua lopettaa", "Jeg ønsker ikke å slutte", "nie anuluj", "Nigdy nie zrezygnuję"),
+        *("nicht abmelden", "Ich kündige nicht", "no cancelar", "jeg melder meg ikke ut", "stopper ikke"),
+    ],
+)
 def test_a_refusal_to_stop_is_no_stop(text):
     assert verdict(text) is Verdict.NONE
 
