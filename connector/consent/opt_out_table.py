@@ -19,12 +19,12 @@ STOP_WORDS = {
     "en": (
         "stop, stopall, stopping, quit, revoke, cancel, cancell, unsubscribe, unsubcribe, unsuscribe, unsub, "
         "opt out, optout, opt me out, opting out, remove me, remove my number, take me off, un subscribe, "
-        "unsubsribe, unsubscibe, unscribe, un sub, desubscribe, get me out, opted out, "
+        "unsubscribing, unsubsribe, unsubscibe, unscribe, un sub, desubscribe, get me out, opted out, "
         # Typing errors of STOP that are no other word.
         "stpo, sotp, tsop, sttop, stpp, stopo, stp, stoo, stopes, stopps, sto p, sto pp"
     ),
     "no": (
-        "stopp, stoppe, stans, stanse, stansa, stogg, stogge, avmeldes, slutte, avslutt, avslutte, avslutta, avmeld, "
+        "stopp, stoppe, stans, stanse, stanses, stansa, stogg, stogge, avmeldes, slutte, avslutt, avslutte, avslutta, avmeld, "
         "avmelde, avmelding, meld av, meld meg av, melde av, melde meg av, avbestill, avbestille, avbestilling, "
         "si opp, sier opp, sei opp, sier herved opp, oppsigelse, oppsigelsen, avbryt, avbryte, kanseller, kansellere, "
         "kanselere, slutter, annuller, annullere, anuller, annuler, stopper, stoppes, avslutter, avsluttes, melder meg av, "
@@ -80,7 +80,10 @@ REFUSALS = {
         "do not wish, no thanks, no thank you, no thank u, wrong number, wrong person, not my number, "
         "lose my number, take my number, block me, go away, fuck off, piss off, terminate, discontinue, canceled, "
         "cancelled, canceling, cancelling, cancellation, unsubscribed, unsubcribed, i stopped, have stopped, "
-        "passed away, deceased, cant afford, can t afford, cannot afford, can not afford"
+        "passed away, deceased, died, take us off, refund, my money back, without permission, not authorize, "
+        "didnt authorize, didn t authorize, unauthorized, unauthorised, signed me up, sign up for this, "
+        "signed up for this, asked for these, asked for this, get my number, not disturb, do not call list, harassment, "
+        "will report you, sue you, i said no, wrong guy, cant afford, can t afford, cannot afford, can not afford"
     ),
     "no": (
         "ikke send, ikkje send, send ikke, send ikkje, ikke flere sms, ikke flere meldinger, ikke flere trekk, "
@@ -93,28 +96,36 @@ REFUSALS = {
         "trekker samtykket, trekker tilbake, ta meg bort, ta bort meg, jeg meg ut, slett nummeret, slett min, "
         "slett mitt, nei takk, ikke interessert, ikkje interessert, ikke mas, ikke ring, ikkje ring, "
         "ikke forstyrr, melder jeg meg av, sier jeg opp, opphør, opphøre, opphører, avsluttet, avslutta, stoppet, "
-        "kansellert, avmeldt, avbestilt, oppsagt, sagt opp, feil nummer, feil person, er død, pa pause, en pause"
+        "kansellert, avmeldt, avbestilt, oppsagt, sagt opp, feil nummer, feil nr, feil person, feil mottaker, "
+        "tilhører ikke, tilhøyrer ikkje, er død, dessverre død, dode, døde, gatt bort, trekk ikke, trekk ikkje, "
+        "trekker mitt samtykke, samtykke trekkes, tilbakekall, kutt ut, kutte ut, kutt det ut, ikke bestilt, "
+        "ikkje bestilt, ikke meldt meg, ikkje meldt meg, har meldt meg, bli fjernet, fjernes, bli slettet, slettes, "
+        "sletting, oppheve, heve avtalen, heve avtale, hev avtalen, terminer, terminere, termineres, terminerer, angrer, "
+        "angrerett, angreretten, refunder, refusjon, pengene tilbake, pa pause, en pause"
     ),
     "da": (
         "vil ikke have, vil ikke modtage, vil ikke længere, vil ikke laengere, lad mig være, lad mig vaere, "
         "ikke flere sms, ikke flere beskeder, ingen flere sms, ingen flere beskeder, hold op, hold nu op, "
         "slet mit nummer, traek mit samtykke, trækker mit samtykke, nej tak, vil ikke mere, vil ikke støtte, "
-        "ikke interesseret, forkert nummer, ophør, ophøre, afmeldt, frameldt, opsagt, er død"
+        "ikke interesseret, forkert nummer, ophør, ophøre, afmeldt, frameldt, opsagt, er død, fortrudt, fortryder, pengene tilbage, "
+        "refusion, ingen flere opkrævninger, ikke tilmeldt mig"
     ),
     "sv": (
         "skicka inte, skicka inga, inga fler sms, inga mer sms, inga fler meddelanden, vill inte ha, "
         "vill inte fa, vill inte langre, vill inte vara med, onskar inte, lamna mig i fred, lamna mig ifred, "
         "kontakta inte, kontakta mig inte, radera mitt nummer, inte intresserad, inte rad, nej tack, fel nummer, "
-        "makulera, upphor, upphora, avslutat, avslutad, ar dod"
+        "makulera, upphor, upphora, avslutat, avslutad, ar dod, sagt upp, angrar, pengarna tillbaka, "
+        "inte bestallt"
     ),
-    "fi": "en halua, ala laheta, alkaa lahettako, ei enaa, ei kiitos, en ole kiinnostunut, vaara numero, peru tilaus, perun tilauksen",
+    "fi": "en halua, ala laheta, alkaa lahettako, ei enaa, ei kiitos, en ole kiinnostunut, vaara numero, alkaa enaa, ala enaa, perua, "
+    "rahat takaisin, peru tilaus, perun tilauksen",
     "pl": (
         "nie chce, nie wysyłaj, nie wysyłajcie, nie wysylaj, nie wysylajcie, nie pisz, nie dzwon, nie dziekuje, "
-        "zły numer, zly numer"
+        "zły numer, zly numer, usunac, usun moj, wyłacz, wylacz, odpisz mnie, nie wysyłac, nie wysylac"
     ),
-    "de": "nein danke, keine sms, keine nachrichten, kein interesse, falsche nummer",
+    "de": "nein danke, keine sms, keine nachrichten, kein interesse, falsche nummer, horen sie auf, hor auf",
     "fr": "ne plus, plus de sms, non merci, supprimez",
-    "es": "no gracias, no quiero, no me envie, no me envien, numero equivocado",
+    "es": "no gracias, no quiero, no me envie, no me envien, numero equivocado, deja de, dejen de, ya no",
     "lt": "nebenoriu, nesiuskite, ne aciu",
     "ru": "не надо, не хочу, не присылаите",
 }
@@ -122,19 +133,21 @@ REFUSALS = {
 REFUSALS_ALONE = {
     "en": (
         "no more, not any more, not anymore, dont want, do not want, i want out, withdraw, delete, cease, halt, opt, "
-        "block, blocked, spam, unwanted, stopped, stops, stoped, stob, atop, quitt, cancle, cansel, pause"
+        "block, blocked, done, i m done, im done, i am done, finish, finished, enough, enough already, that s enough, "
+        "thats enough, dnd, lawyer, no way, not me, rip, spam, unwanted, stopped, stops, stoped, stob, atop, quitt, cancle, cansel, "
+        "pause"
     ),
     "no": (
         "ikke mer, ikkje meir, jeg vil ut, eg vil ut, avslutning, ønsker avslutning, reservasjon, kansel, kansler, "
-        "anullering, annulering, støpp, stopø, stoap, pause, ta pause"
+        "anullering, annulering, støpp, stopø, stoap, pause, ta pause, ferdig, jeg er ferdig, gi dere, angre"
     ),
-    "da": "ikke mere, pause",
+    "da": "ikke mere, fortryd, pause",
     "sv": "vill inte, radera, ta bort, nog nu, paus, pausa",
     "fi": "poista, loppu, ero, tauko, peru, perun",
     "pl": "usun, koniec, dosyc",
     "de": "loschen, ende, pause",
     "fr": "fin",
-    "es": "no mas, alto, baja, pare, eliminar",
+    "es": "no mas, no mas por favor, basta ya, para ya, alto, baja, pare, eliminar",
     "ru": "отмена",
     "ar": "قف",
     "sr": "stopa, stopni, prekini, odjava",

@@ -246,7 +246,7 @@ class _Context(NamedTuple):
 
 
 def _is_refusal(shown: Spelling, context: _Context) -> bool:
-    return refuses(shown.plain) and " ".join(shown.words) not in context.known()
+    return refuses(shown.plain, shown.sentences()) and " ".join(shown.words) not in context.known()
 
 
 def _compound_stop(word: str, context: _Context) -> Reading | None:

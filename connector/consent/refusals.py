@@ -1,23 +1,36 @@
-"""Reads refusals: whether a short text without a stop word refuses more messages or payments.
+"""Reads refusals: whether a short text or sentence without a stop word refuses more messages or payments.
 
 The words themselves are in opt_out_table.py.
 """
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 
 from connector.consent import opt_out_table as table
 from connector.consent.spellings import plain_words
 
-MAX_WORDS = 10  # words: the longest text without a stop word that is shown to a person
+MAX_WORDS = 12  # words: the longest sentence without a stop word that is shown to a person
 
 
-def refuses(words: Sequence[str]) -> bool:
-    """Whether the words of a text refuse more messages or payments: `please do not text me`."""
-    if len(words) > MAX_WORDS:
+def refuses(words: Sequence[str], sentences: Sequence[int]) -> bool:
+    """Whether a text, or one of its sentences, refuses more messages or payments: `please do not text me`.
+
+    `sentences`: the sentence number of each word.
+    """
+    if _refuses_alone(words):
+        return True
+    if _refusals().keys().isdisjoint(words):
         return False
+    numbered = zip(words, sentences, strict=False)  # a word of marks alone is none
+    parts = ([word for word, _ in part] for _, part in groupby(numbered, key=itemgetter(1)))
+    return any(len(part) <= MAX_WORDS and _holds_refusal(part) for part in (words, *parts))
+
+
+def _holds_refusal(words: Sequence[str]) -> bool:
     refusals = _refusals()
-    return _refuses_alone(words) or any(
+    return any(
         tuple(words[place : place + len(phrase)]) == phrase
         for place, word in enumerate(words)
         for phrase in refusals.get(word, ())
