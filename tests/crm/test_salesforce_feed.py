@@ -160,7 +160,7 @@ async def test_opted_out_records_are_queried_separately_latest_first(org, clock)
     assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2", "k1"]
     # In the middle of a round the same is asked from before its beginning.
     middle = change_queries.write_position(
-        change_queries.after(None, page.rows[0], datetime.fromtimestamp(clock.now, UTC))
+        change_queries.position_after(None, page.rows[0], datetime.fromtimestamp(clock.now, UTC))
     )
     page = await source.ask_opted_out(org, middle)
     assert [row.fields["SMS_Key__c"] for row in page.rows] == ["k2"]
@@ -337,7 +337,7 @@ def test_a_feed_is_named_after_its_crm_and_object():
 
 
 def test_a_field_that_is_watched_and_a_key_is_queried_once():
-    asked = change_queries.question("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
+    asked = change_queries.page_query("Contact", ("SMS_Key__c", "sms_key__c", "id"), None)
     assert asked.startswith(
         "SELECT Id,SystemModstamp,LastModifiedById,IsDeleted,MasterRecordId,SMS_Key__c FROM Contact ORDER BY"
     )
@@ -408,7 +408,7 @@ def test_an_unreadable_position_restarts_the_feed(text):
 
 def test_a_position_is_read_as_it_was_written():
     stamp = datetime(2026, 11, 22, 4, 0, 0, 123000, UTC)
-    between = change_queries.Between(since=stamp, newest=stamp, again=stamp, asked=stamp)
-    within = change_queries.Within(stamp=stamp, record_id="003a", began=stamp)
-    for position in (change_queries.Between(since=stamp), between, within, replace(within, round=between)):
+    between = change_queries.BetweenPolls(since=stamp, newest=stamp, again=stamp, asked=stamp)
+    within = change_queries.WithinPoll(stamp=stamp, record_id="003a", began=stamp)
+    for position in (change_queries.BetweenPolls(since=stamp), between, within, replace(within, previous=between)):
         assert change_queries.read_position(change_queries.write_position(position)) == position

@@ -51,7 +51,7 @@ async def keys(org):
     return sorted(str(one["crmc_smskey"]) for one in await org.records("contact"))
 
 
-async def test_a_contact_that_changed_after_the_first_reading_is_left(org, run):
+async def test_a_contact_that_changed_after_it_was_read_is_not_written(org, run):
     kari, _ = await org.load("contact", *({"lastname": "Unknown", "mobilephone": number} for number in (KARI, OLA)))
     await run.look()
     await org.load("contact", {"contactid": kari, "mobilephone": "+4790000009"}, by="person")

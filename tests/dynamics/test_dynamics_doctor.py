@@ -74,7 +74,7 @@ async def test_a_table_that_is_not_there_is_named(org):
     assert (finding.level, "crmc_nosuch" in finding.text) == (Level.FAIL, True)
 
 
-async def test_a_clock_that_is_off_and_a_certificate_that_ends_are_told(org):
+async def test_a_wrong_clock_and_an_expiring_certificate_are_reported(org):
     soon = (datetime.now(UTC) + timedelta(days=5)).timestamp()
     areas = await found(org, ahead=timedelta(minutes=10), certificate=soon)
     assert areas["clock"][0].level is Level.FAIL
@@ -85,7 +85,7 @@ async def test_a_clock_that_is_off_and_a_certificate_that_ends_are_told(org):
     )
 
 
-async def test_who_is_no_user_of_the_org_learns_how_to_become_one(org):
+async def test_an_app_without_an_application_user_gets_the_cure(org):
     await org.fault("no_user")
     (finding,) = (await found(org))[SIGN_IN]
     assert (finding.level, "application user" in finding.cure) == (Level.FAIL, True)
@@ -135,6 +135,6 @@ class Forbidding:
 
 
 @pytest.mark.parametrize("message", ["Principal user (Id=1) is missing prvReadContact privilege", "nei"])
-async def test_a_table_that_may_not_be_read_is_a_matter_of_the_security_role(org, message):
+async def test_a_table_that_may_not_be_read_is_reported_with_the_security_role(org, message):
     (finding,) = (await found(Forbidding(org, message)))["rights"]
     assert (finding.level, "security role" in finding.cure) == (Level.FAIL, True)

@@ -26,7 +26,7 @@ def test_the_page_shows_the_table():
     assert [line for line in PAGE.read_text().splitlines() if line.startswith("| `0x")] == rows
 
 
-def test_every_row_can_be_reached():
+def test_each_row_of_the_table_is_found_by_its_code_and_message():
     for row in CATALOGUE:
         assert error_codes.find(row.code, row.saying or "x") is not None
         found = error_codes.find(row.code, row.saying)
@@ -50,11 +50,11 @@ def test_an_unknown_code_waits_for_a_second_record_and_calls_a_person():
 
 
 @pytest.mark.parametrize(("status", "reason"), [(401, Reason.CREDENTIALS), (403, Reason.SINK_REFUSES)])
-def test_a_request_that_is_refused_with_an_unknown_code_is_the_orgs_affair(status, reason):
+def test_a_whole_request_that_is_refused_with_an_unknown_code_pauses_the_sink(status, reason):
     assert failure(status, "0x80095ffe", "blocked by the IP firewall").outcome.reason is reason
 
 
-def test_an_unexpected_error_is_the_services_with_a_server_error_and_else_the_records():
+def test_an_unexpected_error_is_retried_with_a_server_error_status_and_otherwise_refuses_the_record():
     assert failure(500, "0x80040216").outcome.reason is Reason.SERVER_ERROR
     assert failure(400, "0x80040216").outcome.reason is Reason.UNKNOWN
 
@@ -108,7 +108,7 @@ def test_no_retry_after_stops_deliveries_for_longer_than_an_hour(header, seconds
     "text",
     ["+47 900 00 001", "90000001", "0047-900-00-001", "kari.nordmann@example.org", "(900) 00 001"],
 )
-def test_numbers_and_addresses_are_left_out_of_the_orgs_words(text):
+def test_numbers_and_addresses_are_left_out_of_messages_of_the_org(text):
     shown = responses.message_for_people(
         "0x80040265", f"Donor {text} is blocked by rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001"
     )
@@ -117,11 +117,11 @@ def test_numbers_and_addresses_are_left_out_of_the_orgs_words(text):
     assert shown.endswith("rule 7d0c6a6e-0d5b-4f4f-8a3c-4f1f0a6f0001")
 
 
-def test_the_words_of_a_duplicate_quote_no_record():
+def test_the_message_about_a_duplicate_quotes_no_record():
     assert "Kari" not in responses.message_for_people("0x80060892", "A record with Kari already exists")
 
 
-def test_a_page_of_another_server_is_no_answer_of_dataverse():
+def test_a_page_of_another_server_is_not_taken_for_an_answer_of_dataverse():
     outcome = responses.failed(200 + 102, {}, b"<html>").outcome
     assert outcome.reason is Reason.WRONG_ADDRESS
     assert responses.failed(400, {}, b"<html>").outcome.reason is Reason.UNEXPECTED_ANSWER

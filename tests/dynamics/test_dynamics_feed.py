@@ -144,7 +144,7 @@ async def test_a_failed_question_is_asked_again(org, fault):
     assert answer.reason is not Reason.CONFIGURATION
 
 
-async def test_an_unknown_column_is_for_the_administrator(org):
+async def test_an_unknown_column_is_a_configuration_error(org):
     answer = await feed(fields=("nosuch",)).ask(org, None)
     assert (answer.reason, "Read" in answer.cure) == (Reason.CONFIGURATION, True)
 

@@ -20,7 +20,7 @@ async def test_a_number_is_found_however_people_write_it(org):
         assert outcome.record_id == known, text
 
 
-async def test_a_number_that_only_ends_alike_is_another_person(org):
+async def test_a_number_with_the_same_last_digits_is_another_person(org):
     await org.load("contact", {"lastname": "A", "mobilephone": "+46 790 000 001"})
     (outcome,) = await deliver(org, matched(NUMBER, key="4790000001", create={"lastname": "New"}))
     assert outcome.created
@@ -35,7 +35,7 @@ async def test_the_found_record_gets_the_key_and_children_find_it(org):
     assert (await org.records("crmc_smsevent"))[0]["_crmc_contactid_value"] == known
 
 
-async def test_nobody_and_several_are_handled_as_the_mapping_says(org):
+async def test_no_record_or_several_with_the_number_are_handled_as_the_mapping_says(org):
     await org.load("contact", {"lastname": "A", "mobilephone": NUMBER}, {"lastname": "B", "mobilephone": NUMBER})
     first, second = [row["contactid"] for row in await org.records("contact")]
     oldest, newest, parked = (
@@ -57,7 +57,7 @@ async def test_nobody_and_several_are_handled_as_the_mapping_says(org):
     assert asked[0].reason is Reason.NEEDS_PERSON
 
 
-async def test_the_first_column_in_which_a_number_stands_decides(org):
+async def test_the_first_column_that_has_the_number_decides_which_record_is_meant(org):
     mobile, home = await org.load(
         "contact", {"lastname": "A", "mobilephone": NUMBER}, {"lastname": "B", "telephone1": NUMBER}
     )
@@ -88,14 +88,14 @@ async def test_an_opt_out_is_for_everybody_with_the_number(org):
     }
 
 
-async def test_an_opt_out_that_one_of_the_household_does_not_take_is_no_success(org):
+async def test_an_opt_out_that_one_record_with_the_number_refuses_is_not_delivered(org):
     await org.load("contact", {"lastname": "A", "mobilephone": NUMBER}, {"lastname": "B", "mobilephone": NUMBER})
     await org.fault("plugin", message="no", records=["B"])
     (outcome,) = await deliver(org, opt_out())
     assert (outcome.reason, len(outcome.also_updated)) == (Reason.VALIDATION, 1)
 
 
-async def test_the_record_of_last_time_is_used_without_a_search_and_followed_when_merged(org):
+async def test_a_remembered_record_is_used_without_a_search_and_replaced_by_the_kept_record_after_a_merge(org):
     winner, loser = await org.load("contact", {"lastname": "A"}, {"lastname": "B", "mobilephone": NUMBER})
     task = Task(matched(NUMBER, firstname="Kari"), remembered=Remembered(record_id=loser))
     assert (await deliver(org, task))[0].record_id == loser
@@ -140,7 +140,7 @@ async def test_two_numbers_of_one_record_are_written_one_after_the_other(org):
     assert reasons(outcomes) == [None, Reason.HALTED]
 
 
-async def test_children_of_nobody_are_left_out(org):
+async def test_children_of_a_person_without_a_record_are_left_out(org):
     person = matched(NUMBER, none=IfNone.SKIP, key="4790000001")
     outcomes = await deliver(org, person, event("e", "4790000001"))
     assert all(one.absent for one in outcomes)
@@ -171,7 +171,7 @@ class Refusing:
         return reply
 
 
-async def test_a_search_that_is_refused_with_an_unknown_code_holds_up_nobody_else(org):
+async def test_a_search_that_is_refused_with_an_unknown_code_stops_no_other_person(org):
     people = [f"+479000000{n}" for n in range(4)]
     tasks = [Task(matched(one, key=one[1:], create={"lastname": "New"})) for one in people]
     outcomes = await sink().write(Refusing(org, "%25".join("90000002")), tasks)

@@ -104,7 +104,7 @@ async def test_a_refusal_says_what_to_do_and_not_the_secret(org, app, cure):
 
 
 @pytest.mark.parametrize("refusal", ["unavailable", "throttled"])
-async def test_trouble_of_the_sign_in_is_tried_again(org, refusal):
+async def test_a_sign_in_service_that_fails_is_tried_again(org, refusal):
     await org.control("POST", "faults", {"fault": "login_refused", "refusal": refusal, "times": 2})
     credentials = DynamicsCredentials(org.base, secret(), sleep=no_sleep)
     await credentials.authorization()
@@ -122,7 +122,7 @@ async def test_a_failure_is_reused_for_a_while(org):
     await credentials.authorization()
 
 
-async def test_no_answer_is_no_fault_of_the_credentials():
+async def test_a_sign_in_without_an_answer_is_not_reported_as_wrong_credentials():
     credentials = DynamicsCredentials("http://127.0.0.1:9", secret(), sleep=no_sleep)
     with pytest.raises(SignInUnavailable, match="does not answer"):
         await credentials.authorization()

@@ -46,7 +46,7 @@ async def test_a_thousand_people_with_an_event_each_cost_at_most_25_calls(org, c
     assert len(await org.records("crmc_smsevent")) == 1000
 
 
-async def test_what_is_for_new_records_is_written_to_new_records_alone(org):
+async def test_create_fields_are_written_to_new_records_only(org):
     await org.load("contact", {"lastname": "Old", "crmc_smskey": "4790000001"})
     outcomes = await deliver(
         org,
@@ -164,7 +164,7 @@ async def test_another_record_with_the_key_is_named_without_its_values(org):
 
 
 @pytest.mark.parametrize("fault", ["limit_exceeded", "execution_limit", "concurrent_limit"])
-async def test_a_limit_makes_the_whole_user_wait_as_long_as_it_says(org, fault):
+async def test_after_a_limit_nothing_is_sent_until_the_time_in_the_answer_has_passed(org, fault):
     now = [0.0]
     gate = Gate(lambda: now[0])
     writer = sink(gate=gate)
@@ -194,7 +194,7 @@ async def test_a_limit_makes_the_whole_user_wait_as_long_as_it_says(org, fault):
         ("garbage", Reason.UNEXPECTED_ANSWER),
     ],
 )
-async def test_trouble_of_the_whole_org_is_retried(org, fault, reason):
+async def test_a_failure_of_the_whole_org_is_retried(org, fault, reason):
     writer = sink()
     await writer.write(org, [Task(contact("4790000001"))])
     await org.fault(fault)
@@ -203,13 +203,13 @@ async def test_trouble_of_the_whole_org_is_retried(org, fault, reason):
     assert all(isinstance(one, Retry) for one in outcomes)
 
 
-async def test_a_missing_privilege_is_for_the_administrator(org):
+async def test_a_missing_privilege_is_a_configuration_error_that_names_it(org):
     await org.fault("no_privilege", only="writes")
     (outcome,) = await deliver(org, contact("4790000001"))
     assert (outcome.reason, "prvWriteContact" in outcome.detail) == (Reason.CONFIGURATION, True)
 
 
-async def test_a_value_that_another_key_of_the_table_has_taken_is_told_and_not_tried_for_ever(org):
+async def test_a_value_that_another_record_has_in_another_key_is_a_dead_letter(org):
     key = {"SchemaName": "crmc_mailkey", "KeyAttributes": ["emailaddress1"]}
     await WebApi(org, Gate()).send(api.post("EntityDefinitions(LogicalName='contact')/Keys", key))
     await org.load("contact", {"lastname": "A", "emailaddress1": "a@example.org"})
@@ -229,14 +229,14 @@ class Renamed:
         return replace(reply, body=reply.body.replace(self.of, self.to))
 
 
-async def test_an_answer_that_tells_of_another_record_is_in_doubt(org):
+async def test_a_write_whose_answer_names_another_record_is_in_doubt(org):
     kari, other = await org.load("contact", {"lastname": "K", "crmc_smskey": "4790000001"}, {"lastname": "O"})
     task = Task(contact("4790000001", create=NEW, firstname="A"), record_id=kari)
     (outcome,) = await sink().write(Renamed(org, kari, other), [task])
     assert (outcome.reason, outcome.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
-async def test_an_answer_lost_after_the_commit_leaves_everything_once(org):
+async def test_a_batch_whose_answer_was_lost_is_written_once(org):
     writer = sink()
     tasks = [Task(contact("4790000001", create=NEW)), Task(event("e-1", "4790000001"))]
     await writer.prepare(org, ["contact", "crmc_smsevent"])
@@ -249,13 +249,13 @@ async def test_an_answer_lost_after_the_commit_leaves_everything_once(org):
     assert (len(await org.records("contact")), len(await org.records("crmc_smsevent"))) == (1, 1)
 
 
-async def test_a_child_shares_the_fate_of_its_parent(org):
+async def test_a_child_of_a_refused_parent_is_refused(org):
     outcomes = await deliver(org, contact("4790000001", firstname="x" * 51), event("e-1", "4790000001"))
     assert reasons(outcomes) == [Reason.TOO_LONG, Reason.PARENT_FAILED]
     assert await org.records("crmc_smsevent") == []
 
 
-async def test_a_parent_that_does_not_exist_is_waited_for_or_left_out_or_named_otherwise(org):
+async def test_a_missing_parent_is_waited_for_or_left_out_or_replaced_by_its_alternative(org):
     (known,) = await org.load("contact", {"lastname": "A", "crmc_smskey": "4790000001"})
 
     def row(key, parent):
@@ -292,13 +292,13 @@ async def test_a_lookup_with_several_tables_needs_one_of_them(org):
     assert (await org.records("task"))[0]["_regardingobjectid_value"] is None
 
 
-async def test_an_unknown_table_stops_only_what_names_it(org):
+async def test_an_unknown_table_stops_only_writes_to_it(org):
     other = replace(contact("4790000001"), object="nosuch")
     outcomes = await deliver(org, other, contact("4790000002"))
     assert reasons(outcomes) == [Reason.CONFIGURATION, None]
 
 
-async def test_a_merged_record_gives_its_key_to_the_one_that_was_kept(org):
+async def test_the_key_of_a_merged_record_is_moved_to_the_kept_record(org):
     winner, loser = await org.load("contact", {"lastname": "A"}, {"lastname": "B", "crmc_smskey": "4790000001"})
     await org.control("POST", "merge", {"table": "contact", "winner": winner, "loser": loser})
     outcomes = await deliver(org, contact("4790000001", crmc_smsoptout=True), event("e-1", "4790000001"))
@@ -309,7 +309,7 @@ async def test_a_merged_record_gives_its_key_to_the_one_that_was_kept(org):
     assert (await org.records("crmc_smsevent"))[0]["_crmc_contactid_value"] == winner
 
 
-async def test_a_merged_record_keeps_its_key_where_the_kept_one_cannot_take_it(org):
+async def test_a_merged_record_keeps_its_key_if_the_kept_record_cannot_be_written(org):
     """Both or neither: a key that nobody has would make another contact at the next try."""
     winner, loser = await org.load("contact", {"lastname": "Kept"}, {"lastname": "Old", "crmc_smskey": "4790000001"})
     await org.control("POST", "merge", {"table": "contact", "winner": winner, "loser": loser})
@@ -322,7 +322,7 @@ async def test_a_merged_record_keeps_its_key_where_the_kept_one_cannot_take_it(o
     assert len(await org.records("contact")) == 2
 
 
-async def test_a_known_record_that_was_merged_is_followed(org):
+async def test_a_write_to_a_known_record_that_was_merged_goes_to_the_kept_record(org):
     winner, loser = await org.load("contact", {"lastname": "A"}, {"lastname": "B", "crmc_smskey": "4790000001"})
     await org.control("POST", "merge", {"table": "contact", "winner": winner, "loser": loser})
     write = contact("4790000001", create=NEW, crmc_smsoptout=True)
@@ -372,7 +372,7 @@ async def test_as_many_batches_run_at_once_as_the_org_recommends(org):
     assert gate.at_once == 8
 
 
-async def test_a_service_command_is_no_business_of_a_crm(org):
+async def test_a_service_command_is_refused(org):
 
     command = ServiceCommand(sink="crm", action="stop", phone=Phone("+4790000001"), short_number="2002", keyword="KATT")
     (outcome,) = await deliver(org, command)

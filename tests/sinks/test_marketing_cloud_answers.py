@@ -60,20 +60,20 @@ async def test_a_refusal_in_marketing_clouds_form_is_about_the_row_and_the_event
 
 @pytest.mark.parametrize("status", [400, 404, 405, 302])
 @pytest.mark.parametrize("body", [PAGE, b"", b"[]", b'{"status": 404}'])
-async def test_a_page_with_such_a_status_spends_no_row_and_no_event(status, body):
+async def test_a_web_page_with_a_status_of_a_refusal_makes_no_dead_letter(status, body):
     first, second = await rows(reply(status, body), keys="12")
     for outcome in (first, second, await event(reply(status, body))):
         assert (type(outcome), outcome.reason, outcome.in_doubt) == (Retry, Reason.UNEXPECTED_ANSWER, False)
 
 
 @pytest.mark.parametrize("body", [PAGE, b"", b"null", b"{}"])
-async def test_a_success_that_is_not_theirs_is_in_doubt(body):
+async def test_a_success_that_does_not_have_marketing_clouds_form_is_in_doubt(body):
     (outcome,) = await rows(reply(200, body))
     for one in (outcome, await event(reply(201, body))):
         assert (one.reason, one.in_doubt) == (Reason.UNEXPECTED_ANSWER, True)
 
 
-async def test_their_success_is_one():
+async def test_a_success_in_marketing_clouds_form_is_delivered():
     assert await rows(reply(200, [{}])) == [Delivered()]
     assert await event(reply(201, {"eventInstanceId": "7"})) == Delivered(record_id="7")
 
@@ -160,7 +160,7 @@ async def test_a_missing_data_extension_is_refused_in_one_call_however_many_rows
     assert {type(one) for one in outcomes} == {Rejected}
 
 
-async def test_rows_at_fault_are_found_and_the_others_written():
+async def test_bad_rows_are_found_and_the_others_are_written():
     def answer(call):
         if call.path == "/v2/token":
             return reply(200, TOKEN)

@@ -82,7 +82,7 @@ async def test_an_expired_token_is_renewed_and_the_event_fired_once():
     assert [call.path for call in http.calls] == ["/v2/token", "/interaction/v1/events"] * 2
 
 
-async def test_a_second_refusal_is_one_of_the_package():
+async def test_a_second_401_is_a_failure_of_the_credentials():
     outcome, http = await write(*[reply(200, TOKEN), reply(401, REFUSED)] * 2)
     assert (outcome.reason, outcome.in_doubt, len(http.calls)) == (Reason.CREDENTIALS, False, 4)
     assert "scopes" in outcome.cure
@@ -141,7 +141,7 @@ async def test_a_token_is_asked_for_again_after_twenty_minutes_and_not_earlier()
     ],
     ids=range(11),
 )
-async def test_429_waits_as_long_as_it_asks(headers, body, wait):
+async def test_after_a_429_the_sink_waits_as_long_as_the_answer_asks(headers, body, wait):
     document = {"message": "busy"} | body if isinstance(body, dict) else body
     outcome, _ = await write(reply(200, TOKEN), HttpReply(status=429, headers=headers, body=orjson.dumps(document)))
     assert (outcome.reason, outcome.in_doubt) == (Reason.RATE_LIMITED, False)

@@ -55,7 +55,7 @@ def test_a_message_is_signed_over_the_very_bytes_and_a_verifier_accepts_it():
     assert abs(int(call.headers["webhook-timestamp"]) - time.time()) < 60
 
 
-def test_a_repeat_has_the_same_id_and_another_event_or_sink_another():
+def test_a_repeat_has_the_same_message_id_and_another_event_or_sink_a_different_one():
     def of(made, message):
         return send(made, reply(204), message=message)[1][0].headers["webhook-id"]
 
@@ -81,7 +81,7 @@ def test_a_repeat_has_the_same_id_and_another_event_or_sink_another():
         (HttpError(Failure.NOT_PUBLIC, "the address is private or local"), Reason.WRONG_ADDRESS),
     ],
 )
-def test_what_is_no_success_is_tried_again(answer, reason):
+def test_an_answer_that_is_no_success_is_tried_again(answer, reason):
     (outcome,), _ = send(sink(), answer)
     assert isinstance(outcome, Retry)
     assert outcome.reason is reason
@@ -103,7 +103,7 @@ def test_after_410_nothing_more_is_sent():
 @pytest.mark.parametrize(
     "text", ["c2hvcnQ=", "whsec_c2hvcnQ=", "whsec_" + "A" * 120, "whsec_not base64", "whsec_" + "é" * 40, ""]
 )
-def test_a_secret_that_is_none_says_the_cure(text):
+def test_an_invalid_signing_secret_is_refused_with_the_cure(text):
     with pytest.raises(ConnectorError, match="connector sinks secret"):
         read_secret(text, "file key")
 

@@ -54,7 +54,12 @@ class Position:
         except (ValueError, KeyError, TypeError):
             return None
 
-    def written(self) -> str:
+    @property
+    def is_within_poll(self) -> bool:
+        """Whether the pages of a poll are being read."""
+        return self.began is not None
+
+    def to_text(self) -> str:
         """The text to be stored."""
         times = {name: value.isoformat() for name in ("began", "since") if (value := getattr(self, name))}
         return orjson.dumps({"link": self.link, "tracked": self.tracked, **times}).decode()
@@ -118,13 +123,15 @@ class DynamicsFeed:
         try:
             table = await self._table(web)
             await self._identity.learn(web)
-            if start is not None and start.tracked != table.tracked and not self._within(start):
+            if start is not None and start.tracked != table.tracked and not start.is_within_poll:
                 start = None  # tracking was switched: all records are read, and compared with what is known
-            return await (self._tracked(web, table, start) if table.tracked else self._by_time(web, table, start))
+            return await (
+                self._ask_tracked(web, table, start) if table.tracked else self._ask_by_time(web, table, start)
+            )
         except RequestFailed as failed:
             return self._failure(failed)
 
-    async def _tracked(self, web: WebApi, table: TableInfo, start: Position | None) -> Page:
+    async def _ask_tracked(self, web: WebApi, table: TableInfo, start: Position | None) -> Page:
         prefer = f"odata.track-changes,odata.maxpagesize={self._size}"
         if start is None or start.link is None:
             return self._page(table, await web.get(self._query(table), prefer=prefer), None)
@@ -141,7 +148,7 @@ class DynamicsFeed:
 
     def _page(self, table: TableInfo, answer: Answer, start: Position | None) -> Page:
         """A page of changes. What is behind `nextLink` belongs to the same poll."""
-        at = _date(answer)
+        at = _answered_at(answer)
         body = answer.body if isinstance(answer.body, dict) else {}
         following, delta = next_page(answer, start.link if start else None), body.get("@odata.deltaLink")
         if following is None and not isinstance(delta, str):
@@ -149,25 +156,25 @@ class DynamicsFeed:
         began = start.began if start is not None and start.began is not None else at
         rows = tuple(self._rows(table, answer, at))
         if following is not None:
-            return Page(rows=rows, position=Position(link=following, began=began).written(), last=False)
-        return Page(rows=rows, position=Position(link=delta, since=began).written(), last=True)
+            return Page(rows=rows, position=Position(link=following, began=began).to_text(), last=False)
+        return Page(rows=rows, position=Position(link=delta, since=began).to_text(), last=True)
 
-    async def _by_time(self, web: WebApi, table: TableInfo, start: Position | None) -> Page:
+    async def _ask_by_time(self, web: WebApi, table: TableInfo, start: Position | None) -> Page:
         """Without tracking: what was modified since the last poll began, with an overlap. Deletions are not seen."""
         if start is not None and start.link is not None:
             answer = await web.get(start.link, prefer=f"odata.maxpagesize={self._size}")
         else:
-            since = f"modifiedon ge {_written(start.since)}" if start is not None and start.since else ""
+            since = f"modifiedon ge {_odata_time(start.since)}" if start is not None and start.since else ""
             condition = " and ".join(filter(None, (since, narrowing(self.object))))
             query = self._query(table, condition, order="modifiedon asc")
             answer = await web.get(query, prefer=f"odata.maxpagesize={self._size}")
-        at = _date(answer)
+        at = _answered_at(answer)
         began = start.began if start is not None and start.began is not None else at
         rows = tuple(self._rows(table, answer, at))
         following = next_page(answer, start.link if start else None)
         if following is not None:
-            return Page(rows=rows, position=Position(link=following, tracked=False, began=began).written(), last=False)
-        return Page(rows=rows, position=Position(tracked=False, since=began - OVERLAP).written(), last=True)
+            return Page(rows=rows, position=Position(link=following, tracked=False, began=began).to_text(), last=False)
+        return Page(rows=rows, position=Position(tracked=False, since=began - OVERLAP).to_text(), last=True)
 
     async def ask_opted_out(self, http: Http, position: str) -> Page | Retry:
         """Opted-out records modified shortly before the last poll or since, newest first; one API call."""
@@ -180,13 +187,13 @@ class DynamicsFeed:
             table = await self._table(web)
             await self._identity.learn(web)
             kind = table.columns[self._consent.flag].kind if self._consent.flag in table.columns else ""
-            out = f"{self._consent.flag} eq {_literal(kind, self._consent.opted_out)}"
-            condition = f"{out} and modifiedon ge {_written(at - self._look_back)}"
+            out = f"{self._consent.flag} eq {_odata_value(kind, self._consent.opted_out)}"
+            condition = f"{out} and modifiedon ge {_odata_time(at - self._look_back)}"
             answer = await web.get(
                 self._query(table, " and ".join(filter(None, (condition, narrowing(self.object)))), "modifiedon desc"),
                 prefer=f"odata.maxpagesize={self._size}",
             )
-            return Page(rows=tuple(self._rows(table, answer, _date(answer))))
+            return Page(rows=tuple(self._rows(table, answer, _answered_at(answer))))
         except RequestFailed as failed:
             return self._failure(failed)
 
@@ -218,7 +225,7 @@ class DynamicsFeed:
             table = await self._table(web)
             target = position or self._query(table, narrowing(self.object))
             answer = await web.get(target, prefer=f"odata.maxpagesize={self._size}")
-            rows = tuple(self._rows(table, answer, _date(answer)))
+            rows = tuple(self._rows(table, answer, _answered_at(answer)))
             following = next_page(answer, position)
         except RequestFailed as failed:
             return self._failure(failed)
@@ -257,10 +264,6 @@ class DynamicsFeed:
         """Change tracking takes no filter: consent rows of other channels are left out here."""
         return self.object != TABLE or raw.get(CHANNEL) is None or str(raw[CHANNEL]) == TEXT_MESSAGE
 
-    @staticmethod
-    def _within(start: Position) -> bool:
-        return start.began is not None
-
     def _failure(self, failed: RequestFailed) -> Retry:
         """The outcome of a failed question. Permanent rejections are fixed in the org, and a person is alerted."""
         if failed.code in {error_codes.UNKNOWN_PROPERTY, error_codes.NOT_TRACKED, "0x80060888"}:
@@ -270,7 +273,7 @@ class DynamicsFeed:
         return Retry(reason=Reason.CONFIGURATION, detail=failed.outcome.detail, code=failed.outcome.code, cure=HIDDEN)
 
 
-def _date(answer: Answer) -> datetime:
+def _answered_at(answer: Answer) -> datetime:
     """When Dataverse answered, by its clock. Raises RequestFailed."""
     try:
         at = parsedate_to_datetime(answer.headers.get("date", ""))
@@ -279,11 +282,11 @@ def _date(answer: Answer) -> datetime:
         raise RequestFailed(responses.unexpected_answer("an answer without a Date header")) from None
 
 
-def _written(at: datetime) -> str:
+def _odata_time(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _literal(kind: str, value: object) -> str:
+def _odata_value(kind: str, value: object) -> str:
     """A value in a filter."""
     if isinstance(value, bool):
         return "true" if value else "false"

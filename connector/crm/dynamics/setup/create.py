@@ -14,7 +14,7 @@ from connector.crm.dynamics.client.tables import Tables
 from connector.crm.dynamics.client.web_api import WebApi
 from connector.crm.dynamics.setup import definitions
 from connector.crm.dynamics.setup.definitions import TablePart
-from connector.crm.dynamics.setup.survey import Part, Survey, named, refused
+from connector.crm.dynamics.setup.survey import Part, Survey, by_unique_name, error_for_person
 from connector.model.errors import ConnectorError
 
 IN_SOLUTION = {"MSCRM.SolutionUniqueName": definitions.SOLUTION["uniquename"]}
@@ -50,7 +50,7 @@ class Creator:
                 except RequestFailed as failed:
                     done = f"{number - 1} of {len(parts)} parts were created before" if number > 1 else ""
                     what = f"the org refused the {part.kind} {part.name}{f' ({done})' if done else ''}"
-                    raise refused(failed, what) from None
+                    raise error_for_person(failed, what) from None
         if parts:
             await self._publish(wanted)
         return {part.name: await self._built(part) for part in parts if part.key}
@@ -64,7 +64,7 @@ class Creator:
 
     async def _publisher(self) -> str:
         name = definitions.PUBLISHER["uniquename"]
-        rows = await self._web.rows(named("publishers", str(name), "publisherid"))
+        rows = await self._web.rows(by_unique_name("publishers", str(name), "publisherid"))
         if not rows:
             raise ConnectorError(f"the org does not show the publisher {name} that it has: run the command again")
         return str(rows[0]["publisherid"])
@@ -77,7 +77,7 @@ class Creator:
         try:
             await self._web.send(api.post("PublishXml", {"ParameterXml": xml}))
         except RequestFailed as failed:
-            raise refused(failed, "everything was created, but the org did not publish it") from None
+            raise error_for_person(failed, "everything was created, but the org did not publish it") from None
 
     async def _built(self, part: Part) -> str:
         """Wait until the index of a key is built or has failed; its last status."""
@@ -87,7 +87,7 @@ class Creator:
             try:
                 await tables.learn(self._web, [part.table])
             except RequestFailed as failed:
-                raise refused(failed, f"the org does not say how the {part.kind} {part.name} is") from None
+                raise error_for_person(failed, f"the org does not say how the {part.kind} {part.name} is") from None
             known = tables.get(part.table)
             status = next((one.status for one in known.keys if one.name == part.key), "") if known else ""
             if status in {"Active", "Failed"} or waited > TIMEOUT:

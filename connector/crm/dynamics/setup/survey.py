@@ -80,7 +80,7 @@ async def survey(web: WebApi, wanted: Sequence[TablePart]) -> Survey:
     """Compare the org with these tables. Raises ConnectorError."""
     try:
         language = await _language(web)
-        parts = [await _publisher(web), await _solution(web)]
+        parts = [await _publisher_part(web), await _solution_part(web)]
         tables = Tables()
         await tables.learn(web, [one.name for one in wanted])
         duplicates: list[Duplicates] = []
@@ -88,17 +88,17 @@ async def survey(web: WebApi, wanted: Sequence[TablePart]) -> Survey:
             known = tables.get(one.name)
             if known is None and not one.schema_name:
                 raise ConnectorError(f"the user may not see the table {one.name}: {ADMINISTRATOR}")
-            parts += _of_table(one, known, language)
+            parts += _table_parts(one, known, language)
             for key in one.keys:
                 found = await _duplicates(web, known, key) if _is_open(known, key) else []
                 duplicates += found
-                parts.append(_key(one, known, key, language, blocked=bool(found)))
+                parts.append(_key_part(one, known, key, language, blocked=bool(found)))
     except RequestFailed as failed:
-        raise refused(failed, "the org cannot be read") from None
+        raise error_for_person(failed, "the org cannot be read") from None
     return Survey(parts=tuple(parts), duplicates=tuple(duplicates))
 
 
-def refused(failed: RequestFailed, what: str) -> ConnectorError:
+def error_for_person(failed: RequestFailed, what: str) -> ConnectorError:
     """A failed request as an error for the person at the command line."""
     why = failed.outcome.detail or str(failed.outcome.reason)
     text = f"{what}: {why}{f' ({failed.code})' if failed.code else ''}"
@@ -111,7 +111,7 @@ def refused(failed: RequestFailed, what: str) -> ConnectorError:
     return ConnectorError(f"{text}. See docs/dynamics-errors.md")
 
 
-def named(table: str, name: str, column: str) -> str:
+def by_unique_name(table: str, name: str, column: str) -> str:
     """The query for a publisher or solution by its unique name."""
     return f"{table}?{api.query(select=column, filter=f'uniquename eq {api.literal(name)}')}"
 
@@ -123,9 +123,9 @@ async def _language(web: WebApi) -> int:
     return code if isinstance(code, int) else ENGLISH
 
 
-async def _publisher(web: WebApi) -> Part:
+async def _publisher_part(web: WebApi) -> Part:
     name = definitions.PUBLISHER["uniquename"]
-    rows = await web.rows(named("publishers", str(name), "customizationprefix"))
+    rows = await web.rows(by_unique_name("publishers", str(name), "customizationprefix"))
     prefix = definitions.PUBLISHER["customizationprefix"]
     part = Part(name=str(name), kind="publisher", state=PartState.ADD, target="publishers", body=definitions.PUBLISHER)
     if not rows:
@@ -137,14 +137,14 @@ async def _publisher(web: WebApi) -> Part:
     return Part(name=part.name, kind=part.kind, state=PartState.IN_THE_WAY, detail=detail)
 
 
-async def _solution(web: WebApi) -> Part:
+async def _solution_part(web: WebApi) -> Part:
     name = definitions.SOLUTION["uniquename"]
-    rows = await web.rows(named("solutions", name, "uniquename"))
+    rows = await web.rows(by_unique_name("solutions", name, "uniquename"))
     state = PartState.THERE if rows else PartState.ADD
     return Part(name=name, kind="solution", state=state, target="solutions", body=definitions.SOLUTION)
 
 
-def _of_table(wanted: TablePart, known: TableInfo | None, language: int) -> Iterator[Part]:
+def _table_parts(wanted: TablePart, known: TableInfo | None, language: int) -> Iterator[Part]:
     if wanted.schema_name:
         state = PartState.ADD if known is None else PartState.THERE
         body = table_body(wanted, language)
@@ -153,13 +153,13 @@ def _of_table(wanted: TablePart, known: TableInfo | None, language: int) -> Iter
     if known is not None:
         for one in wanted.columns:
             target, body = f"{here}/Attributes", column_body(one, language)
-            yield _column(wanted, known, one, kind="column", target=target, body=body)
+            yield _column_part(wanted, known, one, kind="column", target=target, body=body)
     for lookup in wanted.lookups:
         body = lookup_body(wanted, lookup, language)
-        yield _column(wanted, known, lookup, kind="lookup", target=RELATIONSHIPS, body=body)
+        yield _column_part(wanted, known, lookup, kind="lookup", target=RELATIONSHIPS, body=body)
 
 
-def _column(
+def _column_part(
     wanted: TablePart,
     known: TableInfo | None,
     column: ColumnPart | LookupPart,
@@ -189,7 +189,7 @@ def _statuses(known: TableInfo, key: KeyPart) -> dict[str, str]:
     return {one.status: one.name for one in known.keys if one.columns == (key.column,)}
 
 
-def _key(wanted: TablePart, known: TableInfo | None, key: KeyPart, language: int, *, blocked: bool) -> Part:
+def _key_part(wanted: TablePart, known: TableInfo | None, key: KeyPart, language: int, *, blocked: bool) -> Part:
     name, kind = f"{wanted.name}.{key.column}", "alternate key"
     statuses = _statuses(known, key) if known is not None else {}
     if "Active" in statuses:

@@ -109,7 +109,7 @@ def answer(reply: HttpReply) -> Answer:
     return Answer(status=reply.status, body=_json(reply), headers=reply.headers)
 
 
-def checked(part: Answer | RequestFailed) -> Answer:
+def raise_if_failed(part: Answer | RequestFailed) -> Answer:
     """The response if there is one and it is a success. Raises RequestFailed."""
     if isinstance(part, RequestFailed):
         raise part
@@ -123,7 +123,7 @@ def subanswers(whole: Answer | RequestFailed, count: int) -> Sequence[Answer | R
 
     They are matched by their ids. Only a missing one is RequestFailed, and its outcome is unknown.
     """
-    whole = checked(whole)
+    whole = raise_if_failed(whole)
     parts = whole.body.get("compositeResponse") if isinstance(whole.body, dict) else None
     if not isinstance(parts, list):
         raise _unexpected(whole.status, "a composite without compositeResponse")
@@ -148,13 +148,13 @@ def records(
     records. The Id of each record must start with its entry in `beginnings`: its object's key prefix, or the whole Id
     of an update.
     """
-    part = checked(part)
+    part = raise_if_failed(part)
     results = part.body
     if not isinstance(results, list) or not all(isinstance(result, dict) for result in results):
         raise _unexpected(part.status, "no list of results")
     if len(results) != count:
         raise _unexpected(part.status, f"{len(results)} results for {count} records")
-    outcomes = [_record(result, key_field, escaped=part.escaped) for result in results]
+    outcomes = [_record_outcome(result, key_field, escaped=part.escaped) for result in results]
     raw = [one.record_id for one in outcomes if isinstance(one, Delivered)]
     if len(set(raw)) < len(raw):
         raise _unexpected(part.status, "one record as the result of two")
@@ -170,7 +170,7 @@ def rows(part: Answer | RequestFailed, *, before: int | None = 0) -> Mapping[str
 
     `before` is the number of rows on earlier pages of the same query; None if it is not known.
     """
-    part = checked(part)
+    part = raise_if_failed(part)
     body = part.body
     found = body.get("records") if isinstance(body, dict) else None
     if not isinstance(found, list) or not all(isinstance(row, dict) for row in found):
@@ -196,12 +196,12 @@ def failed(part: Answer) -> RequestFailed:
     """Classify a request that failed as a whole: by its code if that is known, else by its status."""
     errors = part.body if isinstance(part.body, list) else [part.body]
     error = errors[0] if errors and isinstance(errors[0], dict) else {}
-    code, message = _words(error, escaped=part.escaped)
+    code, message = _code_and_message(error, escaped=part.escaped)
     by_status = STATUSES.get(part.status)
     outcome: Retry | Rejected
     detail = f"HTTP {part.status} {code}: {message}"[:DETAIL_LENGTH] if code else f"HTTP {part.status}"
     if part.status in REDIRECTS:
-        outcome = _moved(part)
+        outcome = _redirect_outcome(part)
     elif part.status in TOO_LONG:
         outcome = Rejected(
             reason=Reason.TOO_LONG, detail=f"{detail}: longer than Salesforce accepts in one request", code=code
@@ -251,14 +251,14 @@ def feed_failure(failure: RequestFailed) -> Retry:
     return Retry(reason=Reason.CONFIGURATION, detail=failure.outcome.detail, code=failure.outcome.code, cure=cure)
 
 
-def _moved(part: Answer) -> Retry:
+def _redirect_outcome(part: Answer) -> Retry:
     """The outcome of a redirect: its target is reported if it is Salesforce's. Redirects are not followed."""
     place = trusted_host(part.headers.get("location", ""))
     cure = f"write https://{place} as `url` in the config" if place else MOVED
     return Retry(reason=Reason.WRONG_ADDRESS, detail=f"HTTP {part.status}{f' to {place}' if place else ''}", cure=cure)
 
 
-def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
+def _record_outcome(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outcome:
     raw = result.get("errors")
     if result.get("success") is True:
         record_id = result.get("id")
@@ -270,12 +270,15 @@ def _record(result: Mapping[str, Any], key_field: str, *, escaped: bool) -> Outc
     errors = [error for error in raw if isinstance(error, dict)] if isinstance(raw, list) else []
     if not errors:
         return Retry(reason=Reason.UNKNOWN, detail="Salesforce refused the record without saying why")
-    judged = [classify(*_words(error, escaped=escaped), key_field=key_field, fields=_fields(error)) for error in errors]
+    judged = [
+        classify(*_code_and_message(error, escaped=escaped), key_field=key_field, fields=_fields(error))
+        for error in errors
+    ]
     # A permanent error takes precedence over errors that a retry may fix.
     return next((one for one in judged if isinstance(one, Rejected)), judged[0])
 
 
-def _words(error: Mapping[str, Any], *, escaped: bool) -> tuple[str, str]:
+def _code_and_message(error: Mapping[str, Any], *, escaped: bool) -> tuple[str, str]:
     """Code and message: whole requests use `errorCode`, records use `statusCode`."""
     code = error.get("errorCode") or error.get("statusCode") or ""
     message = str(error.get("message") or "")

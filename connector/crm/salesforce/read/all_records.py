@@ -45,26 +45,26 @@ class AllRecords:
             return responses.feed_failure(failed)
 
     async def _begin(self) -> Records | Retry:
-        count = self.rest.api.query_all(change_queries.question_count(self.object))
+        count = self.rest.api.query_all(change_queries.count_query(self.object))
         total = (await self.rest.rows(count, before=None)).get("totalSize")
         if not isinstance(total, int):
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="a count without its number")
         if total <= MOST_PLAIN:
             return await self._plain("", total)
-        question = change_queries.question_all(self.object, self.fields)
-        job = await Bulk(self.rest.api).query(self.rest.http, question, deleted=True)
+        query = change_queries.all_records_query(self.object, self.fields)
+        job = await Bulk(self.rest.api).query(self.rest.http, query, deleted=True)
         return _waits(job.id, total)
 
     async def _plain(self, after: str, total: int) -> Records | Retry:
         """The records with the next higher Ids."""
         rows: list[Row] = []
         call: HttpCall | None = self.rest.api.query_all(
-            change_queries.question_all(self.object, self.fields, after=after)
+            change_queries.all_records_query(self.object, self.fields, after=after)
         )
         while call is not None:
             body = await self.rest.rows(call, before=len(rows))
             try:
-                rows += [change_queries.row(record, self.fields) for record in body["records"]]
+                rows += [change_queries.read_row(record, self.fields) for record in body["records"]]
             except ValueError as error:
                 return Retry(reason=Reason.UNEXPECTED_ANSWER, detail=str(error))
             # A result with wide rows comes on several pages.

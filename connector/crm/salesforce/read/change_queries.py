@@ -28,7 +28,7 @@ TIMES = ("since", "newest", "again", "asked")  # the fields of a position betwee
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Between:
+class BetweenPolls:
     """The position between two polls.
 
     The next poll looks back: it starts slightly before the last poll that looked back. If looking back took more than a
@@ -52,7 +52,7 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Within:
+class WithinPoll:
     """The position within a poll: the last row read, the poll's start by Salesforce's clock, and the previous position.
 
     Many rows may have the same timestamp, so that a timestamp alone does not say where a page ended.
@@ -61,45 +61,46 @@ class Within:
     stamp: datetime
     record_id: str
     began: datetime
-    round: Between | None = None  # None: reading all records
+    previous: BetweenPolls | None = None  # the position before the poll; None: it reads all records
 
 
-Position = Between | Within | None  # None: from the start
+Position = BetweenPolls | WithinPoll | None  # None: from the start
 
 
 def read_position(text: str | None) -> Position:
-    """Parse a stored position. An unreadable one counts as lost, and the feed starts again from the beginning."""
+    """Parse a stored position. Without a readable one the feed starts from the beginning."""
     if not text:
         return None
     try:
         stored = orjson.loads(text)
         if "since" in stored:
-            return _read_between(stored)
-        begun = stored.get("round")
-        return Within(
+            return _read_between_polls(stored)
+        previous = stored.get("round")
+        return WithinPoll(
             stamp=moment(stored["stamp"]),
             record_id=str(stored["id"]),
             began=moment(stored["began"]),
-            round=_read_between(begun) if begun else None,
+            previous=_read_between_polls(previous) if previous else None,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _read_between(stored: Mapping[str, Any]) -> Between:
-    return Between(**{name: moment(stored[name]) for name in TIMES if name in stored})
+def _read_between_polls(stored: Mapping[str, Any]) -> BetweenPolls:
+    return BetweenPolls(**{name: moment(stored[name]) for name in TIMES if name in stored})
 
 
-def write_position(position: Between | Within) -> str:
+def write_position(position: BetweenPolls | WithinPoll) -> str:
     """Format a position for the store."""
     return orjson.dumps(_stored(position)).decode()
 
 
-def _stored(position: Between | Within) -> dict[str, Any]:
-    if isinstance(position, Within):
-        begun = {} if position.round is None else {"round": _stored(position.round)}
+def _stored(position: BetweenPolls | WithinPoll) -> dict[str, Any]:
+    if isinstance(position, WithinPoll):
+        # Stored as `round`, so that a position of an earlier version is read.
+        previous = {} if position.previous is None else {"round": _stored(position.previous)}
         place = {"stamp": soql_time(position.stamp), "id": position.record_id}
-        return {**place, "began": soql_time(position.began), **begun}
+        return {**place, "began": soql_time(position.began), **previous}
     times = ((name, getattr(position, name)) for name in TIMES)
     return {name: soql_time(time) for name, time in times if time is not None}
 
@@ -132,44 +133,46 @@ class OptedOut:
         return f"{identifier(self.flag)} = {value}"
 
 
-def question(object_name: str, fields: Sequence[str], position: Position, opted_out: OptedOut | None = None) -> str:
+def page_query(object_name: str, fields: Sequence[str], position: Position, opted_out: OptedOut | None = None) -> str:
     """The query for the next page after the position; in a poll also for opted-out records from further back.
 
     A transaction may end many minutes after its timestamp. So late opt-outs are not lost, and one query is still
     enough.
     """
     where = ""
-    if isinstance(position, Between):
+    if isinstance(position, BetweenPolls):
         since = f"{STAMP} >= {soql_time(position.begins)}"
         where = f" WHERE {since}"
         if opted_out is not None:
             first = soql_time(position.since - opted_out.look_back)
             where = f" WHERE {STAMP} >= {first} AND ({opted_out.condition} OR {since})"
-    elif isinstance(position, Within):
-        stamp, begun = soql_time(position.stamp), position.round
+    elif isinstance(position, WithinPoll):
+        stamp, previous = soql_time(position.stamp), position.previous
         where = f" WHERE ({STAMP} = {stamp} AND Id > {literal(position.record_id)}) OR {STAMP} > {stamp}"
-        if opted_out is not None and begun is not None and position.stamp < begun.begins:
+        if opted_out is not None and previous is not None and position.stamp < previous.begins:
             # Rows from this period are read only if they are opted out.
-            where = f" WHERE ({where.removeprefix(' WHERE ')}) AND ({opted_out.condition} OR {STAMP} >= {soql_time(begun.begins)})"
+            where = f" WHERE ({where.removeprefix(' WHERE ')}) AND ({opted_out.condition} OR {STAMP} >= {soql_time(previous.begins)})"
     return f"{_select(object_name, fields)}{where} ORDER BY {STAMP}, Id LIMIT {PAGE}"
 
 
-def question_opted_out(object_name: str, fields: Sequence[str], position: Between | Within, opted_out: OptedOut) -> str:
+def opted_out_query(
+    object_name: str, fields: Sequence[str], position: BetweenPolls | WithinPoll, opted_out: OptedOut
+) -> str:
     """The query for opted-out records modified shortly before the poll or since, newest first."""
-    begun = position.round or Between(since=position.began) if isinstance(position, Within) else position
-    first = soql_time(begun.since - opted_out.look_back)
+    previous = position.previous or BetweenPolls(since=position.began) if isinstance(position, WithinPoll) else position
+    first = soql_time(previous.since - opted_out.look_back)
     where = f"{opted_out.condition} AND {STAMP} >= {first}"
     return f"{_select(object_name, fields)} WHERE {where} ORDER BY {STAMP} DESC, Id LIMIT {PAGE}"
 
 
-def question_by_id(object_name: str, fields: Sequence[str], record_ids: Sequence[str]) -> str:
+def by_id_query(object_name: str, fields: Sequence[str], record_ids: Sequence[str]) -> str:
     """The query for these records as they are now, and for records that were merged into them."""
     listed = ",".join(literal(one) for one in record_ids)
     merged = f" OR {MASTER} IN ({listed})" if object_name.casefold() in MERGEABLE else ""
     return f"{_select(object_name, fields)} WHERE Id IN ({listed}){merged}"
 
 
-def question_all(object_name: str, fields: Sequence[str], *, after: str | None = None) -> str:
+def all_records_query(object_name: str, fields: Sequence[str], *, after: str | None = None) -> str:
     """The query for all records; with `after`, for a page of those with higher Ids."""
     if after is None:
         return _select(object_name, fields)
@@ -177,7 +180,7 @@ def question_all(object_name: str, fields: Sequence[str], *, after: str | None =
     return f"{_select(object_name, fields)}{where} ORDER BY Id LIMIT {PAGE}"
 
 
-def question_count(object_name: str) -> str:
+def count_query(object_name: str) -> str:
     """The query for the number of records."""
     return f"SELECT COUNT() FROM {identifier(object_name)}"  # noqa: S608 - SOQL; the name is checked.
 
@@ -186,7 +189,7 @@ def _select(object_name: str, fields: Sequence[str]) -> str:
     return f"SELECT {','.join(columns(object_name, fields))} FROM {identifier(object_name)}"  # noqa: S608 - SOQL; names are checked and texts quoted.
 
 
-def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None = None) -> Row:
+def read_row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None = None) -> Row:
     """Parse a record of a response. `own_user` is the Id of the signed-in user.
 
     Raises:
@@ -207,30 +210,30 @@ def row(record: Mapping[str, Any], fields: Sequence[str], own_user: str | None =
     )
 
 
-def after(start: Position, last: Row, began: datetime) -> Within:
+def position_after(start: Position, last: Row, began: datetime) -> WithinPoll:
     """The position after this row, of a page that was requested at `start`."""
-    begun = start.round if isinstance(start, Within) else start
-    return Within(stamp=last.stamp, record_id=last.record_id, began=began, round=begun)
+    previous = start.previous if isinstance(start, WithinPoll) else start
+    return WithinPoll(stamp=last.stamp, record_id=last.record_id, began=began, previous=previous)
 
 
-def next_round(
+def position_after_poll(
     start: Position, rows: Sequence[Row], *, began: datetime, ended: datetime, overlap: timedelta
-) -> Between:
+) -> BetweenPolls:
     """Where the next poll starts; the last page of this poll was requested at `start` and returned these rows.
 
     Rows become visible when their transaction ends, later than their timestamp. So rows stamped shortly before the poll
     started are read again. If that takes more than a page, as after thousands of our own writes, it is done only once
     per look-back period, so that a row is read at most three times.
     """
-    begun = start.round if isinstance(start, Within) else start
+    previous = start.previous if isinstance(start, WithinPoll) else start
     stamps = [rows[-1].stamp] if rows else []
-    stamps += [start.stamp] if isinstance(start, Within) else []
-    if begun is not None and begun.newest is not None and not begun.looks_back:
-        return replace(begun, newest=max(*stamps, begun.newest) if stamps else begun.newest, asked=began)
+    stamps += [start.stamp] if isinstance(start, WithinPoll) else []
+    if previous is not None and previous.newest is not None and not previous.looks_back:
+        return replace(previous, newest=max(*stamps, previous.newest) if stamps else previous.newest, asked=began)
     since = began - overlap
-    if not isinstance(start, Within) or max(stamps) < since:
-        return Between(since=since)
-    return Between(since=since, newest=max(stamps), again=ended + overlap, asked=began)
+    if not isinstance(start, WithinPoll) or max(stamps) < since:
+        return BetweenPolls(since=since)
+    return BetweenPolls(since=since, newest=max(stamps), again=ended + overlap, asked=began)
 
 
 def moment(text: object) -> datetime:

@@ -64,7 +64,7 @@ class Describer:
         if isinstance(answer, Answer) and answer.status == NOT_MODIFIED and name in self._seen:
             return self._seen[name][1]
         try:
-            answer = responses.checked(answer)
+            answer = responses.raise_if_failed(answer)
         except RequestFailed as failed:
             return None if failed.no_such_path or failed.code == "INVALID_TYPE" else responses.read_failure(failed)
         made = _object(name, answer.body)

@@ -180,7 +180,7 @@ async def _composite(rest: RestClient, needs: Sequence[Needs], composite: Compos
     works = await _taken(rest, probe)
     if works is False:
         try:
-            responses.checked(await rest.send(rest.api.collection(probe)))
+            responses.raise_if_failed(await rest.send(rest.api.collection(probe)))
         except RequestFailed:
             works = None  # a missing object or field gives the same response
     if works is None:
@@ -202,7 +202,7 @@ async def _taken(rest: RestClient, probe: Collection) -> bool | None:
     """Whether the org supports it; None if the response does not say."""
     try:
         (part,) = responses.subanswers(await rest.send(rest.api.collections([probe])), 1)
-        responses.checked(part)
+        responses.raise_if_failed(part)
     except RequestFailed as failed:
         return False if failed.no_such_path else None
     return True

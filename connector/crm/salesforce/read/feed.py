@@ -59,7 +59,7 @@ class SalesforceFeed:
             further = max(look_back - overlap, timedelta())
             self._opted_out = change_queries.OptedOut(flag=consent.flag, value=consent.opted_out, look_back=further)
         self._read = tuple(dict.fromkeys((*self.fields, *self.key_fields)))
-        change_queries.question(object, self._read, None)
+        change_queries.page_query(object, self._read, None)
 
     async def ask(self, http: Http, position: str | None) -> Page | Retry:
         """The next page after the position; with None from the very beginning.
@@ -67,19 +67,21 @@ class SalesforceFeed:
         A failed query changes nothing: it is repeated from the same position.
         """
         start = change_queries.read_position(position)
-        call = self._api.query_all(change_queries.question(self.object, self._read, start, self._opted_out))
+        call = self._api.query_all(change_queries.page_query(self.object, self._read, start, self._opted_out))
         try:
             rows, asked = await self._rows(http, call)
         except RequestFailed as failed:
             return responses.feed_failure(failed)
         if asked is None:
             return Retry(reason=Reason.UNEXPECTED_ANSWER, detail="an answer without a Date header")
-        began = start.began if isinstance(start, change_queries.Within) else asked
+        began = start.began if isinstance(start, change_queries.WithinPoll) else asked
         if len(rows) < change_queries.PAGE:
-            following = change_queries.next_round(start, rows, began=began, ended=asked, overlap=self._overlap)
+            following = change_queries.position_after_poll(start, rows, began=began, ended=asked, overlap=self._overlap)
             return Page(rows=rows, position=change_queries.write_position(following), last=True)
         return Page(
-            rows=rows, position=change_queries.write_position(change_queries.after(start, rows[-1], began)), last=False
+            rows=rows,
+            position=change_queries.write_position(change_queries.position_after(start, rows[-1], began)),
+            last=False,
         )
 
     async def ask_opted_out(self, http: Http, position: str) -> Page | Retry:
@@ -87,7 +89,7 @@ class SalesforceFeed:
         start = change_queries.read_position(position)
         if start is None or self._opted_out is None:
             return Page()
-        call = self._api.query_all(change_queries.question_opted_out(self.object, self._read, start, self._opted_out))
+        call = self._api.query_all(change_queries.opted_out_query(self.object, self._read, start, self._opted_out))
         try:
             rows, _ = await self._rows(http, call)
         except RequestFailed as failed:
@@ -96,7 +98,7 @@ class SalesforceFeed:
 
     async def look(self, http: Http, record_ids: Sequence[str]) -> Page | Retry:
         """These records as they are now, including deleted ones; one API call, or more if the query is too long for one."""
-        call = self._api.query_all(change_queries.question_by_id(self.object, self._read, record_ids))
+        call = self._api.query_all(change_queries.by_id_query(self.object, self._read, record_ids))
         try:
             rows, _ = await self._rows(http, call)
         except RequestFailed as failed:
@@ -132,7 +134,7 @@ class SalesforceFeed:
             body = responses.rows(answer, before=len(rows))
             began = began or _date(answer)
             try:
-                rows += [change_queries.row(record, self._read, own_user) for record in body["records"]]
+                rows += [change_queries.read_row(record, self._read, own_user) for record in body["records"]]
             except ValueError as error:
                 raise _unexpected(str(error)) from None
             if body.get("done") is not False:

@@ -42,7 +42,7 @@ async def fields_of(rest: RestClient, object_name: str) -> Mapping[str, FieldInf
 
 
 def _fields(answer: Answer | RequestFailed) -> Mapping[str, FieldInfo]:
-    body = responses.checked(answer).body
+    body = responses.raise_if_failed(answer).body
     fields = body.get("fields") if isinstance(body, dict) else None
     # Every object has an Id, which every user may see.
     if (

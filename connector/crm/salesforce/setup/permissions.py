@@ -43,7 +43,7 @@ class Granted:
 async def user_id(rest: RestClient) -> str:
     """The id of the signed-in user. Raises ConnectorError."""
     try:
-        raw = responses.checked(await rest.send(rest.api.read(f"{rest.api.root}/"))).body
+        raw = responses.raise_if_failed(await rest.send(rest.api.read(f"{rest.api.root}/"))).body
     except RequestFailed as failed:
         raise refused(failed) from None
     identity = str(raw.get("identity", "")) if isinstance(raw, dict) else ""
@@ -87,7 +87,7 @@ async def assign(rest: RestClient, permission_set: str, user: str, *, label: str
         headers={"Content-Type": "application/json; charset=UTF-8"},
     )
     try:
-        responses.checked(await rest.send(call))
+        responses.raise_if_failed(await rest.send(call))
     except RequestFailed as failed:
         error = refused(failed)
         if isinstance(error, PeerUnavailable):
