@@ -303,6 +303,7 @@ def compare_rows(
     consent: ConsentFields | None,
     shadows: Mapping[str, Mapping[str, Any]],
     under_way: Collection[RecordWrite],
+    further_keys: Mapping[str, Iterable[tuple[str, str]]] | None = None,
     numbers: NumberReader = NO_REGION,
     unchanged_values: Mapping[str, Mapping[str, Sequence[Any]]] | None = None,
     in_review: Collection[str] = (),
@@ -311,7 +312,8 @@ def compare_rows(
 ) -> list[ComparedRow]:
     """Compare the rows of a page with what is known of their records.
 
-    `under_way` are our writes that are being sent or may have been stored. `numbers` reads the numbers by which a
+    `under_way` are our writes that are being sent or may have been stored. `further_keys`: by record id, keys (field and
+    key) by which they find the record although the row does not show them. `numbers` reads the numbers by which a
     write may have found its record. `unchanged_values`: by record id and field, values that are no change there.
     `in_review`: ids of records about whose flag a person is asked. `last_writes`: by record id, our last write.
     `compared`: gives the fields to compare with a shadow, if these are not all of the feed's.
@@ -325,7 +327,8 @@ def compare_rows(
     for row in rows:
         in_doubt = {name: list(values) for name, values in (unchanged_values or {}).get(row.record_id, {}).items()}
         being_written: dict[str, None] = {}
-        for key in _possible_keys(row, feed, consent, numbers, matched_fields):
+        further = [(name, traits.folded_key(key)) for name, key in (further_keys or {}).get(row.record_id, ())]
+        for key in dict.fromkeys([*_possible_keys(row, feed, consent, numbers, matched_fields), *further]):
             for name, values in written_values.get(key, {}).items():
                 in_doubt.setdefault(name, []).extend(values)
                 being_written[name] = None

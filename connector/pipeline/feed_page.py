@@ -131,6 +131,7 @@ def read_page(
         consent=consent,
         shadows=known,
         under_way=_as_sent(seen, consent),
+        further_keys=_further_keys(merges, seen, feed) if seen.in_doubt else {},
         numbers=asked.numbers,
         unchanged_values={
             **values_taken_over(merges, consent, found.number, seen.opted_out),
@@ -207,6 +208,16 @@ def _shown_again(rows: Iterable[Row], seen: Seen, consent: ConsentFields | None)
         record: {name: [value] for name, value in fields.items() if name != flag or seen.erased[record]}
         for record, fields in again.items()
     }
+
+
+def _further_keys(merges: Iterable[Merge], seen: Seen, feed: Feed) -> dict[str, list[tuple[str, str]]]:
+    """By record id: keys by which our writes find it although it has another one, also those of records merged into it."""
+    keys = {record_id: list(several) for record_id, several in seen.keys.items()}
+    for merge in merges:
+        merged = merge.merged_away
+        shown = [(name, str(merged.fields[name])) for name in feed.key_fields if merged.fields.get(name)]
+        keys.setdefault(merge.kept_id, []).extend([*shown, *seen.keys.get(merged.record_id, ())])
+    return keys
 
 
 def _all_but_flag(feed: Feed, consent: ConsentFields | None) -> LastWrite:

@@ -12,16 +12,9 @@ from connector.store.change_notices import StoredNotice, add_notices, delete_not
 from connector.store.consents import read_ledger, restored, take_back
 from connector.store.gone_records import Gone, mark_deleted, merged_numbers
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival, undecided_opt_outs
+from connector.store.links import keys_of, unlink_changed_keys, unlink_records
 from connector.store.outbox import in_doubt_writes
-from connector.store.records import (
-    KnownRecord,
-    ShadowWrite,
-    erased_records,
-    records_of,
-    unlink_changed_keys,
-    unlink_records,
-    write_shadows,
-)
+from connector.store.records import KnownRecord, ShadowWrite, erased_records, records_of, write_shadows
 from connector.store.sql import put_value
 from connector.store.writer import Writer
 
@@ -40,6 +33,8 @@ class Seen:
     opted_out: Callable[[str], bool]
     # By record id: the numbers (E.164) of the records that were merged into it.
     merged_numbers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # By record id: the keys (field and key) by which our writes find it. Only read while writes are in doubt.
+    keys: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,13 +121,15 @@ class Following:
 
 def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Sequence[str]) -> Seen:
     records = records_of(connection, crm, name, record_ids)
+    in_doubt = in_doubt_writes(connection, crm, name)
     return Seen(
         records=records,
         erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
         with_notice=records_with_notice(connection, crm, name, record_ids),
-        in_doubt=in_doubt_writes(connection, crm, name),
+        in_doubt=in_doubt,
         opted_out=partial(_opted_out, connection, crm),
         merged_numbers=merged_numbers(connection, crm, name, record_ids),
+        keys=keys_of(connection, crm, name, record_ids) if in_doubt else {},
     )
 
 

@@ -14,7 +14,8 @@ from connector.store.agreements import change_amounts
 from connector.store.change_notices import add_notices
 from connector.store.documents import done_from_json, done_to_json, operations_from_json, operations_to_json
 from connector.store.lanes import promote
-from connector.store.records import unlink_key, write_links, write_shadows
+from connector.store.links import unlink_key
+from connector.store.records import write_links, write_shadows
 from connector.store.sql import MICROSECOND, as_list, execute_rows, micros, read_rows
 from connector.store.units import Settlement
 

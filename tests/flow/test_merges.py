@@ -1,5 +1,7 @@
 """Contacts merged by a person while their donors continue: no second contact is created, and the old one is not written."""
 
+from datetime import timedelta
+
 import pytest
 from contract.crms import EACH_CRM
 from flow.crowd import number, report
@@ -133,3 +135,23 @@ async def test_a_kept_contact_that_is_deleted_is_asked_about_for_each_number(wor
     await world.bin(kept)
     await world.poll()
     assert len(questions(world)) == 2
+
+
+@pytest.mark.parametrize("after", [0, 1])
+@pytest.mark.parametrize("seen", [True, False])
+async def test_a_write_to_the_kept_contact_whose_answer_is_lost_is_not_read_as_a_person_s(world, seen, after):
+    kept, merged = await subscribed(world, DONOR, OTHER)
+    await world.merge(kept, merged)
+    if seen:
+        await world.poll()
+    await world.fault(world.crm_url, fault="dropped", times=1, after=after)
+    assert await world.callback("dlr", report(2, 1)) == 200
+    for _ in range(2):
+        await world.look()
+    while {"pending", "delivering"} & world.counts().keys():
+        world.clock.ahead += timedelta(minutes=1)
+        world.app.wake(world.crm.name)
+        await world.look()
+    await world.poll()
+    assert await world.orders() == []
+    assert [one["amount"] for one in await living(world)] == [10]
