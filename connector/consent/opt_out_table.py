@@ -80,7 +80,7 @@ REFUSALS = {
         "do not wish, no thanks, no thank you, no thank u, wrong number, wrong person, not my number, "
         "lose my number, take my number, block me, go away, fuck off, piss off, terminate, discontinue, canceled, "
         "cancelled, canceling, cancelling, cancellation, unsubscribed, unsubcribed, i stopped, have stopped, "
-        "passed away, deceased, died, take us off, refund, my money back, without permission, not authorize, "
+        "has passed away, is deceased, has died, is dead, take us off, refund, my money back, without permission, not authorize, "
         "didnt authorize, didn t authorize, unauthorized, unauthorised, signed me up, sign up for this, "
         "signed up for this, asked for these, asked for this, get my number, not disturb, do not call list, harassment, "
         "will report you, sue you, i said no, wrong guy, cant afford, can t afford, cannot afford, can not afford"
@@ -97,7 +97,7 @@ REFUSALS = {
         "slett mitt, nei takk, ikke interessert, ikkje interessert, ikke mas, ikke ring, ikkje ring, "
         "ikke forstyrr, melder jeg meg av, sier jeg opp, opphør, opphøre, opphører, avsluttet, avslutta, stoppet, "
         "kansellert, avmeldt, avbestilt, oppsagt, sagt opp, feil nummer, feil nr, feil person, feil mottaker, "
-        "tilhører ikke, tilhøyrer ikkje, er død, dessverre død, dode, døde, gatt bort, trekk ikke, trekk ikkje, "
+        "tilhører ikke, tilhøyrer ikkje, er død, er dessverre død, er gatt bort, trekk ikke, trekk ikkje, "
         "trekker mitt samtykke, samtykke trekkes, tilbakekall, kutt ut, kutte ut, kutt det ut, ikke bestilt, "
         "ikkje bestilt, ikke meldt meg, ikkje meldt meg, har meldt meg, bli fjernet, fjernes, bli slettet, slettes, "
         "sletting, oppheve, heve avtalen, heve avtale, hev avtalen, terminer, terminere, termineres, terminerer, angrer, "
@@ -133,7 +133,8 @@ REFUSALS = {
 REFUSALS_ALONE = {
     "en": (
         "no more, not any more, not anymore, dont want, do not want, i want out, withdraw, delete, cease, halt, opt, "
-        "block, blocked, done, i m done, im done, i am done, finish, finished, enough, enough already, that s enough, "
+        "block, blocked, deceased, he died, she died, "
+        "i m done, im done, i am done, finish, finished, enough, enough already, that s enough, "
         "thats enough, dnd, lawyer, no way, not me, rip, spam, unwanted, stopped, stops, stoped, stob, atop, quitt, cancle, cansel, "
         "pause"
     ),

@@ -380,6 +380,8 @@ def test_a_negated_question_that_asks_to_stop_is_a_stop(text):
         "ikke flere kriger",
         "No more war",
         "no more hunger please",
+        "Til minne om far som døde i fjor",
+        "In memory of my aunt who passed away",
         "can't you stop by?",
         "Peru 100",
     ],
