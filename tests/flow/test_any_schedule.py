@@ -225,10 +225,11 @@ class Schedule(Story):
             self.prices[number] += 1  # even the reported amount, where the kept record has another one
             if amount != self.turns[number] * STEP:
                 self.chosen.setdefault(number, set()).add(amount)
-        if fields.get("opted_out") and not winner["opted_out"] and self.said_out.get(number) is not True:
-            # If the donor has joined since, who chooses the flag opts them out again.
+        if fields.get("opted_out") and not winner["opted_out"]:
+            # If the donor has joined since, or joins before the feed shows the merge, this opts them out again.
             self.ticks[number] += 1
-            self.said_out[number] = None
+            if self.said_out.get(number) is not True:
+                self.said_out[number] = None
 
     def seen_out(self, row):
         shadow = self.world.shadow(row["id"])
