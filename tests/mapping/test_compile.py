@@ -103,6 +103,22 @@ def command(body: str) -> str:
         (rule(WRITE % ", set: {A__c: {default: x}}"), "4:67: `from` is missing here"),
         (rule(WRITE % ", set: {A__c: {from: key, date: {from: dd.QQ.yyyy}}}"), "4:85: `Q` means nothing in a date"),
         (
+            rule(WRITE % ", set: {A__c: {from: key, date: {from: dd.mm.yyyy}}}"),
+            "4:85: `mm` is minutes, and comes after HH (write dd.MM.yyyy)",
+        ),
+        (
+            rule(WRITE % ", set: {A__c: {from: key, date: {to: 'dd.mm.yyyy HH:mm'}}}"),
+            "4:85: `mm` is minutes, and comes after HH (write dd.MM.yyyy HH:mm)",
+        ),
+        (
+            rule(WRITE % ", set: {A__c: {from: key, date: {from: 'dd.MM.yyyy HH:MM'}}}"),
+            "4:85: `MM` is there twice (write dd.MM.yyyy HH:mm)",
+        ),
+        (
+            rule(WRITE % ", set: {A__c: {from: key, date: {from: dd.MM.åååå}}}"),
+            "4:85: `å` means nothing in a date (write dd.MM.yyyy)",
+        ),
+        (
             rule(WRITE % ", set: {A__c: {from: key, date: {timezone: Europe/Olso}}}"),
             "4:85: `Europe/Olso` is not a time zone",
         ),

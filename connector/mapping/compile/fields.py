@@ -387,5 +387,5 @@ def _compile_date(form: DateForm, where: Where, findings: Findings) -> Step | No
     except BadPattern as bad:
         meant = meant_pattern(form.source) or meant_pattern(form.to)
         cure = f"write {meant}" if meant else "use yyyy, yy, MM, dd, HH, mm, ss, as in dd.MM.yyyy"
-        findings.add(where, "bad-date-form", f"`{bad}` means nothing in a date", cure)
+        findings.add(where, "bad-date-form", str(bad), cure)
         return None

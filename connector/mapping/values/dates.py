@@ -11,7 +11,7 @@ from connector.mapping.values.values import iso, text
 from connector.model.timestamp import parse_iso
 
 TOKENS = {"yyyy": "%Y", "yy": "%y", "MM": "%m", "dd": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
-TOKEN = re.compile("|".join(TOKENS) + r"|[A-Za-z]|%|[^A-Za-z%]+")
+TOKEN = re.compile("|".join(TOKENS) + "|.", re.DOTALL)
 ISO = "iso"
 DATE = "date"
 DATETIME = "datetime"
@@ -47,39 +47,49 @@ LETTERS = re.compile(r"%[A-Za-z]|MI|D+|d+|M+|m+|Y+|y+|H+|h+|S+|s+|T+|t+|J+|Ã…+|Ã
 
 
 class BadPattern(ValueError):  # noqa: N818 - a finding about the user's file; it becomes a Problem.
-    """A date pattern with unknown letters."""
+    """A date pattern that cannot be used, with the reason."""
 
 
 def directives(pattern: str) -> str:
     """The pattern in the terms of strptime; `T` and `Z` mean themselves. Raises BadPattern."""
     made = ""
+    found: set[str] = set()
     for piece in TOKEN.findall(pattern):
+        if piece in found:
+            raise BadPattern(f"`{piece}` is there twice")
+        if piece == "mm" and "HH" not in found:
+            raise BadPattern("`mm` is minutes, and comes after HH")
         if piece in TOKENS:
             made += TOKENS[piece]
+            found.add(piece)
         elif piece == "%":
             made += "%%"
-        elif piece in {"T", "Z"} or not piece[0].isalpha():
+        elif piece in {"T", "Z"} or not piece.isalpha():
             made += piece
         else:
-            raise BadPattern(piece)
-    if "%" not in made:
-        raise BadPattern(pattern)
+            raise BadPattern(f"`{piece}` means nothing in a date")
+    if not found:
+        raise BadPattern(f"`{pattern}` means nothing in a date")
     return made
 
 
-def is_pattern(written: str) -> bool:
-    """Whether it is a pattern without unknown letters."""
-    try:
-        directives(written)
-    except BadPattern:
-        return False
-    return True
-
-
 def meant_pattern(written: str) -> str:
-    """The pattern that is meant, if only its letters are those of another tool (DD.MM.YYYY, %d.%m.%Y); else empty."""
-    meant = "".join(OTHER_LETTERS.get(piece, piece) for piece in LETTERS.findall(written))
-    return meant if meant != written and is_pattern(meant) else ""
+    """The pattern that is meant, if its letters are those of another tool (DD.MM.YYYY, %d.%m.%Y); else empty.
+
+    Next to hours, `mm` and `MM` are minutes; elsewhere they are the month.
+    """
+    meant, before = "", ""
+    for piece in LETTERS.findall(written):
+        token = OTHER_LETTERS.get(piece, piece)
+        if token in {"mm", "MM"}:
+            token = "mm" if before == "HH" else "MM"
+        meant += token
+        before = token if token in TOKENS else before
+    try:
+        directives(meant)
+    except BadPattern:
+        return ""
+    return meant if meant != written else ""
 
 
 def convert(source: str, target: str, zone: ZoneInfo) -> Callable[[Any], str]:
