@@ -323,6 +323,14 @@ def compare_rows(
     matched_fields = dict.fromkeys(
         name for write in under_way if write.match is not None for name in write.match.fields
     )
+    # Found by a number that the feed does not read. A flag among them may be a person's.
+    unshown = [
+        (name, value)
+        for write in under_way
+        if write.match is not None and not set(write.match.fields) <= set(feed.fields)
+        for name, value in (*write.create.items(), *write.set.items())
+        if consent is None or name != consent.flag
+    ]
     compared_rows = []
     for row in rows:
         in_doubt = {name: list(values) for name, values in (unchanged_values or {}).get(row.record_id, {}).items()}
@@ -332,6 +340,9 @@ def compare_rows(
             for name, values in written_values.get(key, {}).items():
                 in_doubt.setdefault(name, []).extend(values)
                 being_written[name] = None
+        if row.by_us:
+            for name, value in unshown:
+                in_doubt.setdefault(name, []).append(value)
         shadow = shadows.get(row.record_id)
         fields = feed.fields if compared is None else compared(shadow)
         if consent and row.record_id in in_review:

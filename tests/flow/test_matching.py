@@ -4,6 +4,7 @@ import shutil
 from datetime import timedelta
 
 import pytest
+from flow.crowd import report
 from flow.world import ROOT, a_world
 
 DONOR = "+4790000001"
@@ -254,3 +255,19 @@ async def test_a_hundred_simultaneous_donors_are_all_matched(world):
     await world.settled()
     assert len(await world.records()) == 100
     assert {one["SMS_Key__c"] for one in await world.records()} == {f"+4790000{n:03}" for n in range(100)}
+
+
+async def test_a_write_by_a_number_outside_the_feed_whose_answer_is_lost_is_not_read_as_a_person_s(world):
+    await world.person(LastName="Ås", MobilePhone=DONOR, HomePhone="900 00 002")
+    await world.phone(DONOR, "KATT")
+    await world.settled()
+    await world.poll()
+    await world.fault(world.salesforce, fault="dropped", times=1)
+    assert await world.callback("dlr", report(2, 1)) == 200
+    await world.until(lambda: world.struck(world.salesforce, "dropped"))
+    await world.look()
+    world.clock.ahead += timedelta(minutes=10)
+    world.app.wake("salesforce")
+    await world.settled()
+    assert (await world.contact(DONOR))["SMS_Monthly_Amount__c"] == 10
+    assert await orders(world) == []
