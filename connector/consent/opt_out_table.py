@@ -21,7 +21,7 @@ STOP_WORDS = {
         "opt out, optout, opt me out, opting out, remove me, remove my number, take me off, un subscribe, "
         "unsubscribing, unsubsribe, unsubscibe, unscribe, un sub, desubscribe, get me out, opted out, "
         # Typing errors of STOP that are no other word.
-        "stpo, sotp, tsop, sttop, stpp, stopo, stp, stoo, stopes, stopps, sto p, sto pp"
+        "stpo, sotp, tsop, sttop, stpp, stopo, stp, stoo, sto p, sto pp"
     ),
     "no": (
         "stopp, stoppe, stans, stanse, stanses, stansa, stogg, stogge, avmeldes, slutte, avslutt, avslutte, avslutta, avmeld, "
@@ -135,7 +135,8 @@ REFUSALS_ALONE = {
         "no more, not any more, not anymore, dont want, do not want, i want out, withdraw, delete, cease, halt, opt, "
         "block, blocked, deceased, he died, she died, "
         "i m done, im done, i am done, finish, finished, enough, enough already, that s enough, "
-        "thats enough, dnd, lawyer, no way, not me, rip, spam, unwanted, stopped, stops, stoped, stob, atop, quitt, cancle, cansel, "
+        "thats enough, dnd, lawyer, no way, not me, rip, spam, unwanted, stopped, stops, "
+        "stopes, stopps, stoped, stob, atop, quitt, cancle, cansel, "
         "pause"
     ),
     "no": (
