@@ -20,7 +20,7 @@ from connector.charging.calendar import due_day, period_of
 from connector.charging.results import conclude, try_again
 from connector.model.charge import ChargeAnswer, ChargeState, Verdict
 from connector.model.errors import StoreUnavailable
-from connector.sandbox.messagecloud.gateway import STATUSES, Spoiled
+from connector.sandbox.messagecloud.gateway import STATUSES, ScriptedError
 from connector.store.agreements import NewAmount, change_amounts
 
 pytestmark = pytest.mark.slow
@@ -210,7 +210,7 @@ class Story:
         self.scene.script(**how, asks=2)
 
     async def do_spoil(self, code):
-        self.scene.gateway.spoiled.setdefault("send", []).append(Spoiled(code=code, http=None, times=1))
+        self.scene.gateway.scripted_errors.setdefault("send", []).append(ScriptedError(code=code, http=None, times=1))
 
     async def do_resolve(self, decision):
         await self.resolve(decision)
@@ -302,7 +302,7 @@ class Story:
         """Quiet weeks with a person at hand: nobody is forgotten."""
         scene = self.scene
         scene.gateway.scripts.clear()
-        scene.gateway.spoiled.clear()
+        scene.gateway.scripted_errors.clear()
         await self.play("plan", None)
         await self.play("pause", False)
         while scene.clock.now().astimezone(OSLO).hour != 12:

@@ -16,7 +16,7 @@ from connector.model.event import Verdict
 from connector.model.http import HttpReply
 from connector.model.states import EventState
 from connector.providers.messagecloud.charges import DobCharger
-from connector.sandbox.messagecloud.gateway import Spoiled
+from connector.sandbox.messagecloud.gateway import ScriptedError
 from connector.store.records import ShadowWrite, write_shadows
 from connector.store.restore import restore
 from connector.store.store import Store
@@ -220,12 +220,12 @@ async def test_each_error_code_leads_to_its_state(scene, code, state):
     await first_run(scene)
     await scene.until(date(2026, 2, 28))
     scene.clock.go(DAY)
-    scene.gateway.spoiled["send"] = [Spoiled(code=code, http=None, times=1000)]
+    scene.gateway.scripted_errors["send"] = [ScriptedError(code=code, http=None, times=1000)]
     await scene.run()
     charge = scene.charges()[-1]
     assert (charge.period, charge.state) == ("2026-03", state)
     assert len(scene.sends) == 2
-    del scene.gateway.spoiled["send"]
+    del scene.gateway.scripted_errors["send"]
     scene.clock.go(DAY)
     await scene.run()
     assert scene.charges()[-1].state == ("taken" if state == "due" else "in_doubt")
@@ -235,7 +235,7 @@ async def test_each_error_code_leads_to_its_state(scene, code, state):
 @pytest.mark.parametrize("http", [500, 502, 503, 504, 302, 404, 200])
 async def test_a_charge_with_an_invalid_reply_is_in_doubt(scene, http):
     await first_run(scene)
-    scene.gateway.spoiled["send"] = [Spoiled(code=None, http=http, times=1)]
+    scene.gateway.scripted_errors["send"] = [ScriptedError(code=None, http=http, times=1)]
     await scene.until(date(2026, 3, 2))
     assert scene.states()[-1] == ("2026-03", "in_doubt")
 
