@@ -160,7 +160,7 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
         if not any(cause.values()):
             raise ConnectorError("say which: events, a group or a rule")
         held = context.store.suspensions.held_by(cause["rule"], MAX_EVENTS) if group is None and what == RETRY else []
-        return sorted({*context.store.dead_letters.chosen(**cause), *held})
+        return sorted({*context.store.dead_letters.sinks_to_retry(**cause), *held})
     if what in {WAS, WAS_NOT}:
         asked = context.event(_only_event(which))
         if asked.event is None or asked.event.verdict is not Verdict.MAYBE_STOP:
@@ -176,7 +176,9 @@ async def _concerned(context: AdminContext, what: str, which: Which) -> list[int
         raise ConnectorError("choose at least one event")
     named = {context.event(one).id for one in ids}
     return sorted(
-        named & context.store.dead_letters.chosen(event_ids=sorted(named)).keys() if what in {RETRY, DISCARD} else named
+        named & context.store.dead_letters.sinks_to_retry(event_ids=sorted(named)).keys()
+        if what in {RETRY, DISCARD}
+        else named
     )
 
 
@@ -196,7 +198,7 @@ def _words(what: str, which: Which, count: int) -> str:
 
 def _operations(context: AdminContext, ids: Sequence[int], *, reveal: bool) -> list[dict[str, Any]]:
     """What would be sent of parked events, of the first ones."""
-    letters = [one for event_id in ids[:LISTED] for one in context.store.dead_letters.show(event_id)]
+    letters = [one for event_id in ids[:LISTED] for one in context.store.dead_letters.of_event(event_id)]
     masked = Masked(reveal=reveal)
     return [
         {"event": one.event_id, "sink": one.sink, "operations": [masked.operation(each) for each in one.operations]}

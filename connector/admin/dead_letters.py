@@ -20,7 +20,7 @@ async def dead_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
     """Dead letters, oldest first; by their causes, most frequent first; and how many there are for each reason."""
     reject_unknown(payload, "reason", "limit")
     reason, limit = _reason(payload), get_limit(payload)
-    counts = context.store.dead_letters.grouped()
+    counts = context.store.dead_letters.counts_by_reason()
     letters = context.store.dead_letters.listing(reason, limit=limit)
     return {
         "reasons": {
@@ -37,7 +37,7 @@ async def dead_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
     """All dead letters of one event, with what they were to do."""
     reject_unknown(payload, "id", "reveal")
     stored = context.event(payload.get("id"))
-    letters = context.store.dead_letters.show(stored.id)
+    letters = context.store.dead_letters.of_event(stored.id)
     if not letters:
         raise ConnectorError(
             f"event {stored.id} has no dead letter, it is {stored.state.value}: see `connector dead list`"

@@ -28,7 +28,7 @@ async def needs_list(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     store, now = context.store, context.now()
     with store.snapshot():
         parked = store.dead_letters.listing(limit=LISTED, parked=True)
-        counts = store.dead_letters.grouped()
+        counts = store.dead_letters.counts_by_reason()
         document: dict[str, Any] = {
             "late_opt_outs": late_opt_outs(context, now),
             "dead": [{**one, "words": _first_detail(context, one)} for one in failure_groups(context)[:LISTED]],
@@ -71,7 +71,7 @@ def _charge_runs(context: AdminContext) -> list[dict[str, Any]]:
 
 def _first_detail(context: AdminContext, group: Mapping[str, Any]) -> str | None:
     """What the CRM or provider said about the first event of a group."""
-    letters = context.store.dead_letters.show(group["first"])
+    letters = context.store.dead_letters.of_event(group["first"])
     detail = next((one.detail for one in letters if one.sink == group["sink"] and one.reason == group["reason"]), None)
     return Masked().text(detail) if detail else None
 

@@ -15,7 +15,7 @@ from connector.model.charge import Charge
 from connector.model.errors import ConnectorError
 from connector.model.phone import Phone
 from connector.store.audit import AuditEntry
-from connector.store.forgetting import Waits
+from connector.store.forgetting import OpenItems
 from connector.store.sql import moment
 
 MAX_CHARGES = 1000
@@ -173,7 +173,7 @@ async def _preview(context: AdminContext, phone: Phone, *, reveal: bool) -> dict
         "forgotten": held["forgotten"],
         "erases": [{"what": what, "count": count, "words": words} for what, (count, words) in counts.items() if count],
         "keeps": list(KEEPS),
-        "waits": _waits(context.store.forgetting.waits(phone)),
+        "waits": _waits(context.store.forgetting.would_wait_for(phone)),
         "warnings": _warnings(held, stored, named.unreadable, names_mapping=named.mappings),
         "backups": held["backups"],
         "elsewhere": list(ELSEWHERE),
@@ -211,7 +211,7 @@ def _warnings(
     return found
 
 
-def _waits(waits: Waits) -> list[dict[str, Any]]:
+def _waits(waits: OpenItems) -> list[dict[str, Any]]:
     """What is finished first, each with what a person can do."""
     several = (
         (waits.delivering, "wait to be delivered: they are delivered first", "nothing: this ends by itself"),

@@ -51,7 +51,7 @@ async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[
     else:
         ids, reason = chosen_events(context, given, "reason")
         which = {"event_ids": ids, "reason": reason}
-    concerned = context.store.dead_letters.chosen(**which)
+    concerned = context.store.dead_letters.sinks_to_retry(**which)
     stops = [] if which.get("event_ids") or group is not None else suspensions_for(context, which.get("reason"), rule)
     if not concerned and not stops:
         raise ConnectorError(NO_LETTER)

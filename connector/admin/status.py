@@ -51,7 +51,7 @@ def _document(context: AdminContext, now: datetime, backups: Sequence[Backup]) -
         "oldest_pending_seconds": _age(pending, now),
         "sinks": [_sink(context, name, now) for name in dict.fromkeys((*context.sinks, *store.overview.sinks()))],
         "calls": _calls(context, now),
-        "dead": {reason.value: count for reason, count in sorted(store.dead_letters.grouped().items())},
+        "dead": {reason.value: count for reason, count in sorted(store.dead_letters.counts_by_reason().items())},
         "events_with_notes": store.notes.events(),
         "stopped": suspended_rules(context),
         "late_opt_outs": late_opt_outs(context, now),

@@ -58,7 +58,7 @@ def make_digest(store: Store, *, now: datetime, deadline: timedelta, crms: Itera
         unmatched=states[EventState.UNMATCHED],
         unreadable=states[EventState.UNREADABLE],
         late_opt_outs=store.consents.late_since(begin, now, deadline),
-        dead_now=sum(store.dead_letters.grouped().values()),
+        dead_now=sum(store.dead_letters.counts_by_reason().values()),
         calls={crm: sum(store.calls.of(crm).values()) for crm in crms},
     )
 

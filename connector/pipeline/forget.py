@@ -23,7 +23,7 @@ async def forget_the_rest(store: Store, runtime: Runtime, alarms: OpenAlarms, re
         return 0
     alarms.clear(KEY_MISSING, runtime.emit)
     for phone in forgetting.unfinished():
-        if not forgetting.still_waits(phone):
+        if not forgetting.waits_for(phone):
             done = await forgetting.erase(phone, now=runtime.now(), recognise=recognise)
             if not done.waits:
                 runtime.emit(Lifecycle(message="erased the rest of a forgotten person's data"))

@@ -16,7 +16,7 @@ from connector.model.states import EventState
 from connector.store import consents
 from connector.store.documents import operations_from_json
 from connector.store.lanes import enqueue
-from connector.store.replan import mark
+from connector.store.replan import mark_for_planning
 from connector.store.settle import event_states, move_events
 from connector.store.sql import as_list, micros, moment, read_rows
 from connector.store.writer import Writer
@@ -46,10 +46,10 @@ LETTERS = """SELECT inbox.id, inbox.key, inbox.provider, inbox.received_at, unit
     units.attempts, units.in_doubt, units.operations,
     coalesce((SELECT code FROM causes WHERE causes.unit_id = units.id), '') FROM units CROSS JOIN inbox ON inbox.id = units.event_id
     WHERE units.state = 'dead' AND units.replan = 0"""
-PLANLESS = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]', '' FROM inbox
+UNPLANNED = """SELECT id, key, provider, received_at, NULL, NULL, reason, detail, 0, 0, '[]', '' FROM inbox
     WHERE state = 'dead' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)"""
 PARKED = "units.reason = 'needs_person'"
-PARKED_PLANLESS = "inbox.reason = 'needs_person'"
+PARKED_UNPLANNED = "inbox.reason = 'needs_person'"
 NO_QUESTION = "inbox.verdict <> 'maybe_stop'"  # those are answered instead: see stop_answers.py
 # The conditions that select dead letters; a parameter that is NULL selects all.
 CHOSEN = (
@@ -73,11 +73,11 @@ CHOSEN_EVENTS = CHOSEN.format(
 CAUSES = """SELECT units.sink, units.reason, coalesce(causes.rule, ''), coalesce(causes.code, ''), count(*), min(units.event_id)
     FROM units INDEXED BY units_dead LEFT JOIN causes ON causes.unit_id = units.id
     WHERE units.state = 'dead' AND units.replan = 0 AND units.reason <> 'needs_person' GROUP BY 1, 2, 3, 4"""
-CAUSES_PLANLESS = """SELECT '', reason, coalesce(detail, ''), '', count(*), min(id) FROM inbox WHERE state = 'dead'
+CAUSES_UNPLANNED = """SELECT '', reason, coalesce(detail, ''), '', count(*), min(id) FROM inbox WHERE state = 'dead'
     AND reason <> 'needs_person' AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) GROUP BY 2, 3"""
 UNITS = f"""SELECT json_group_array(json_array(id, event_id, sink, lane, urgent)) FROM units INDEXED BY units_dead
     WHERE state = 'dead' AND replan = 0 AND (reason = 'needs_person') = :parked AND {CHOSEN_UNITS}"""  # noqa: S608 - constants of this file.
-REVIVE = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
+MAKE_READY = """UPDATE units SET state = 'waiting', open = 1, late = 1, attempts = 0, reason = NULL, detail = NULL,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
 # Of these units: those that other mappings planned, with what must perhaps never be repeated of them.
@@ -86,16 +86,16 @@ PLANNED_OTHERWISE = """SELECT units.id, units.event_id, CASE WHEN units.in_doubt
     WHERE units.id IN (SELECT value FROM json_each(?)) AND (inbox.mapping IS NOT ? OR units.unmade IS NOT NULL)
     AND inbox.event IS NOT NULL"""
 # Chosen events that could not be planned, and are not parked.
-PLANLESS_CHOSEN = f"""state = 'dead' AND NOT {PARKED_PLANLESS}
+UNPLANNED_CHOSEN = f"""state = 'dead' AND NOT {PARKED_UNPLANNED}
     AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id) AND {CHOSEN_EVENTS}"""  # noqa: S608 - constants of this file.
 # What is planned again writes its own notes.
-FORGET_NOTES = f"DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE {PLANLESS_CHOSEN})"  # noqa: S608 - constants of this file.
-DISCARD_PLANLESS = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
-    AND ({PARKED_PLANLESS}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
+FORGET_NOTES = f"DELETE FROM notes WHERE event_id IN (SELECT id FROM inbox WHERE {UNPLANNED_CHOSEN})"  # noqa: S608 - constants of this file.
+DISCARD_UNPLANNED = f"""UPDATE inbox SET state = 'ignored', reason = NULL, detail = :why WHERE state = 'dead'
+    AND ({PARKED_UNPLANNED}) = :parked AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids))) RETURNING id"""  # noqa: S608 - constants of this file.
 # What a person has released belongs to no poll any more, so that it is not parked again because of its poll's size.
 REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL,
-    event = json_remove(event, '$.batch') WHERE state = 'dead' AND {PARKED_PLANLESS}
+    event = json_remove(event, '$.batch') WHERE state = 'dead' AND {PARKED_UNPLANNED}
     AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
 DISCARD_UNREADABLE = """UPDATE inbox SET state = 'ignored', detail = :why WHERE state = 'unreadable'
@@ -146,7 +146,7 @@ class DeadLetters:
         queries = [
             f"{LETTERS} AND units.reason {is_parked} 'needs_person' AND (:reason IS NULL OR units.reason = :reason)",
             (
-                f"{PLANLESS} AND inbox.reason {is_parked} 'needs_person' AND (NOT :parked OR {NO_QUESTION}) "
+                f"{UNPLANNED} AND inbox.reason {is_parked} 'needs_person' AND (NOT :parked OR {NO_QUESTION}) "
                 "AND (:reason IS NULL OR reason = :reason)"
             ),
         ]
@@ -154,37 +154,37 @@ class DeadLetters:
             f"SELECT * FROM ({' UNION ALL '.join(queries)}) ORDER BY 1, 5 LIMIT :limit",  # noqa: S608 - constants of this file.
             {"parked": parked, "reason": reason, "limit": limit},
         ).fetchall()
-        return [_letter(row) for row in rows]
+        return [_dead_letter(row) for row in rows]
 
-    def show(self, event: int | str) -> list[DeadLetter]:
+    def of_event(self, event: int | str) -> list[DeadLetter]:
         """The dead letters of one event, by its id or key, including parked ones."""
         name = "id" if isinstance(event, int) else "key"
         rows = self._reader.execute(
-            f"{LETTERS} AND inbox.{name} = :event UNION ALL {PLANLESS} AND {name} = :event", {"event": event}
+            f"{LETTERS} AND inbox.{name} = :event UNION ALL {UNPLANNED} AND {name} = :event", {"event": event}
         ).fetchall()
-        return [_letter(row) for row in rows]
+        return [_dead_letter(row) for row in rows]
 
     def parked_of(self, e164: str) -> list[DeadLetter]:
         """What waits for a person's decision of one number, oldest first; texts that may be a stop are not among it."""
         rows = self._reader.execute(
             f"{LETTERS} AND {PARKED} AND inbox.msisdn = :phone UNION ALL "
-            f"{PLANLESS} AND {PARKED_PLANLESS} AND {NO_QUESTION} AND msisdn = :phone ORDER BY 1, 5",
+            f"{UNPLANNED} AND {PARKED_UNPLANNED} AND {NO_QUESTION} AND msisdn = :phone ORDER BY 1, 5",
             {"phone": e164},
         ).fetchall()
-        return [_letter(row) for row in rows]
+        return [_dead_letter(row) for row in rows]
 
-    def grouped(self) -> dict[Reason, int]:
+    def counts_by_reason(self) -> dict[Reason, int]:
         """How many dead letters there are for each reason, needs_person included."""
         rows = self._reader.execute(
             "SELECT reason, sum(n) FROM (SELECT reason, count(*) AS n FROM units INDEXED BY units_dead "  # noqa: S608 - constants of this file.
             "WHERE state = 'dead' AND replan = 0 GROUP BY reason "
-            f"UNION ALL SELECT reason, count(*) FROM ({PLANLESS}) GROUP BY reason) GROUP BY reason"
+            f"UNION ALL SELECT reason, count(*) FROM ({UNPLANNED}) GROUP BY reason) GROUP BY reason"
         ).fetchall()
         return {Reason(reason): n for reason, n in rows}
 
     def causes(self) -> list[Cause]:
         """Failures grouped by cause, the most frequent first. Parked dead letters are not failures."""
-        rows = self._reader.execute(f"{CAUSES} UNION ALL {CAUSES_PLANLESS}").fetchall()
+        rows = self._reader.execute(f"{CAUSES} UNION ALL {CAUSES_UNPLANNED}").fetchall()
         found = [
             Cause(sink=sink, reason=Reason(reason), rule=rule, code=code, count=count, first=first)
             for sink, reason, rule, code, count, first in rows
@@ -207,18 +207,18 @@ class DeadLetters:
         `rule` may be a file. An event without a unit is planned again. With `mapping` (the version of the mappings in
         use) so is what other mappings planned, and that of which a part could not be planned.
         """
-        chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
+        chosen = {**_conditions(event_ids, reason), "sink": sink, "rule": rule, "code": code}
 
         def work(connection: sqlite3.Connection) -> Retried:
             units = read_rows(connection, UNITS, {**chosen, "parked": 0})
             again, doubtful = _planned_otherwise(connection, units, mapping)
             left = again.keys() | doubtful.keys()
-            _revive(connection, [unit for unit in units if unit[0] not in left], now)
+            _make_ready(connection, [unit for unit in units if unit[0] not in left], now)
             if again:
-                mark(connection, sorted(set(again.values())), sorted(again))
+                mark_for_planning(connection, sorted(set(again.values())), sorted(again))
             connection.execute(FORGET_NOTES, chosen)
             replanned = connection.execute(
-                f"UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE {PLANLESS_CHOSEN} RETURNING id",  # noqa: S608
+                f"UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE {UNPLANNED_CHOSEN} RETURNING id",  # noqa: S608
                 chosen,
             ).fetchall()
             consents.plan_again(connection, [event_id for (event_id,) in replanned])
@@ -230,7 +230,7 @@ class DeadLetters:
 
         return await self._writer.run(work)
 
-    def chosen(
+    def sinks_to_retry(
         self,
         event_ids: Sequence[int] | None = None,
         *,
@@ -240,24 +240,24 @@ class DeadLetters:
         code: str | None = None,
     ) -> dict[int, frozenset[str]]:
         """The events whose dead letters retry() would change, each with its sinks; none for what could not be planned."""
-        chosen = {**_chosen(event_ids, reason), "sink": sink, "rule": rule, "code": code}
+        chosen = {**_conditions(event_ids, reason), "sink": sink, "rule": rule, "code": code}
         found: dict[int, frozenset[str]] = {}
         for unit in read_rows(self._reader, UNITS, {**chosen, "parked": 0}):
             found[unit[1]] = found.get(unit[1], frozenset()) | {unit[2]}
-        planless = self._reader.execute(f"SELECT id FROM inbox WHERE {PLANLESS_CHOSEN}", chosen)  # noqa: S608 - the same.
-        return found | {event_id: frozenset() for (event_id,) in planless}
+        unplanned = self._reader.execute(f"SELECT id FROM inbox WHERE {UNPLANNED_CHOSEN}", chosen)  # noqa: S608 - the same.
+        return found | {event_id: frozenset() for (event_id,) in unplanned}
 
     async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
         """Send what is parked: of these events, or all. What could not be planned is planned again.
 
         Returns how many dead letters there were.
         """
-        chosen = {**_chosen(event_ids, None), "parked": 1}
+        chosen = {**_conditions(event_ids, None), "parked": 1}
 
         def work(connection: sqlite3.Connection) -> int:
             replanned = connection.execute(REPLAN_PARKED, {"ids": chosen["ids"]}).rowcount
             units = read_rows(connection, UNITS, chosen)
-            _revive(connection, units, now)
+            _make_ready(connection, units, now)
             return replanned + len(units)
 
         return await self._writer.run(work)
@@ -267,7 +267,7 @@ class DeadLetters:
 
         Returns how many dead letters there were, including those that had nothing to send yet.
         """
-        chosen = {**_chosen(event_ids, None), "parked": 1}
+        chosen = {**_conditions(event_ids, None), "parked": 1}
         return await self._writer.run(lambda connection: _discard(connection, chosen, now))
 
     async def give_up(self, event_ids: Sequence[int], *, now: datetime) -> int:
@@ -275,7 +275,7 @@ class DeadLetters:
 
         So is what could not be read. Parked dead letters are not changed. Returns how many dead letters there were.
         """
-        chosen = {**_chosen(event_ids, None), "parked": 0}
+        chosen = {**_conditions(event_ids, None), "parked": 0}
         unread = {"ids": chosen["ids"], "why": DISCARDED}
 
         def work(connection: sqlite3.Connection) -> int:
@@ -284,7 +284,7 @@ class DeadLetters:
         return await self._writer.run(work)
 
 
-def _chosen(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str, Any]:
+def _conditions(event_ids: Sequence[int] | None, reason: Reason | None) -> dict[str, Any]:
     return {
         "ids": None if event_ids is None else as_list(list(event_ids)),
         "reason": reason.value if reason else None,
@@ -308,22 +308,22 @@ def _planned_otherwise(
     return again, doubtful
 
 
-def _revive(connection: sqlite3.Connection, units: Sequence[Any], now: datetime) -> None:
+def _make_ready(connection: sqlite3.Connection, units: Sequence[Any], now: datetime) -> None:
     if units:
         ids = [unit[0] for unit in units]
-        connection.execute(REVIVE, (as_list(ids),))
+        connection.execute(MAKE_READY, (as_list(ids),))
         enqueue(connection, ids, {(unit[2], unit[3]) for unit in units}, now, urgent=any(unit[4] for unit in units))
         move_events(connection, event_states(connection, {unit[1] for unit in units}))
 
 
 def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: datetime) -> int:
-    planless = connection.execute(
-        DISCARD_PLANLESS, {"ids": chosen["ids"], "parked": chosen["parked"], "why": DISCARDED}
+    unplanned = connection.execute(
+        DISCARD_UNPLANNED, {"ids": chosen["ids"], "parked": chosen["parked"], "why": DISCARDED}
     ).fetchall()
-    consents.close_all(connection, [event_id for (event_id,) in planless], now)
+    consents.close_all(connection, [event_id for (event_id,) in unplanned], now)
     units = read_rows(connection, UNITS, chosen)
     if not units:
-        return len(planless)
+        return len(unplanned)
     connection.execute(DISCARD, (as_list([unit[0] for unit in units]),))
     changes = event_states(connection, {unit[1] for unit in units})
     move_events(
@@ -336,10 +336,10 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
     at = micros(now)
     consents.answer(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
     consents.close(connection, [(unit[1], unit[2], at) for unit in units])
-    return len(planless) + len(units)
+    return len(unplanned) + len(units)
 
 
-def _letter(row: tuple[Any, ...]) -> DeadLetter:
+def _dead_letter(row: tuple[Any, ...]) -> DeadLetter:
     event_id, key, provider, received_at, unit_id, sink, reason, detail, attempts, in_doubt, operations, code = row
     return DeadLetter(
         event_id=event_id,

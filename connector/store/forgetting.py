@@ -21,7 +21,7 @@ from connector.model.event import Verdict
 from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
 from connector.store.documents import decision_to_json, operations_from_json
-from connector.store.forgotten_list import note
+from connector.store.forgotten_list import add_to_list
 from connector.store.free_space import FreeSpace
 from connector.store.mentions import Mentions
 from connector.store.naming_rows import (
@@ -102,7 +102,7 @@ HASH_BOOKS = (
 )
 
 
-class Waits(Struct, frozen=True, kw_only=True):
+class OpenItems(Struct, frozen=True, kw_only=True):
     """What must be finished before the rest can be erased. The members are ids of events and of charges."""
 
     delivering: tuple[int, ...] = ()  # not planned, or not delivered yet
@@ -131,10 +131,10 @@ class Erased(Struct, frozen=True, kw_only=True):
     """What one step has erased. It is done when nothing is waited for."""
 
     events: int
-    waits: Waits
+    waits: OpenItems
 
 
-class Named(Struct, frozen=True, kw_only=True):
+class NamedElsewhere(Struct, frozen=True, kw_only=True):
     """Events that are not the person's and name their number."""
 
     unreadable: tuple[int, ...] = ()
@@ -185,15 +185,15 @@ class Forgetting:
         row = self._reader.execute("SELECT count(*), count(number) FROM forgotten").fetchone()
         return int(row[0]), int(row[1])
 
-    def waits(self, phone: Phone) -> Waits:
+    def would_wait_for(self, phone: Phone) -> OpenItems:
         """What a request would wait for now."""
         (last,) = self._reader.execute("SELECT coalesce(max(id), 0) FROM inbox").fetchone()
-        return _waits(self._reader, {"number": phone.e164, "last": last})
+        return _open_items(self._reader, {"number": phone.e164, "last": last})
 
-    def still_waits(self, phone: Phone) -> Waits:
+    def waits_for(self, phone: Phone) -> OpenItems:
         """What the person's unfinished request waits for."""
         row = self._reader.execute("SELECT last_event_id FROM forgotten WHERE number = ?", (phone.e164,)).fetchone()
-        return _waits(self._reader, {"number": phone.e164, "last": row[0] if row else 0})
+        return _open_items(self._reader, {"number": phone.e164, "last": row[0] if row else 0})
 
     def unfinished(self) -> list[Phone]:
         """People whose data is not erased completely yet, the longest waiting first."""
@@ -228,7 +228,7 @@ class Forgetting:
         done = await self._writer.run(work)
         self.log_holds_erased = True
         if not done.waits:
-            await asyncio.to_thread(note, self._path, self.pseudonym(phone), now)
+            await asyncio.to_thread(add_to_list, self._path, self.pseudonym(phone), now)
         return done
 
     async def empty_log(self) -> bool:
@@ -249,7 +249,7 @@ class Forgetting:
         """Close the file, after SQLite has closed it."""
         self._free_space.close()
 
-    async def named_elsewhere(self, phone: Phone) -> Named:
+    async def named_elsewhere(self, phone: Phone) -> NamedElsewhere:
         """Which events of other people, and which unreadable bodies, name the number. It reads the whole database."""
         hits = await asyncio.to_thread(search, self._path, phone)
         unreadable: set[int] = set()
@@ -261,16 +261,16 @@ class Forgetting:
                 row = self._reader.execute(query, (event_id,)).fetchone()
                 if row is not None and row[0] != phone.e164:
                     (unreadable if row[1] else others).add(event_id)
-        return Named(
+        return NamedElsewhere(
             unreadable=tuple(sorted(unreadable)),
             others=tuple(sorted(others)),
             mappings=any(hit.table == "mappings" for hit in hits),
         )
 
 
-def _waits(connection: sqlite3.Connection, given: Mapping[str, Any]) -> Waits:
+def _open_items(connection: sqlite3.Connection, given: Mapping[str, Any]) -> OpenItems:
     rows = connection.execute(STATES, given).fetchall()
-    return Waits(
+    return OpenItems(
         delivering=tuple(row[0] for row in rows if row[2]),
         not_confirmed=tuple(row[0] for row in rows if row[3]),
         undecided=tuple(row[0] for row in rows if row[4]),
@@ -284,15 +284,15 @@ def _erase(
     """One transaction inside the writer."""
     row = connection.execute("SELECT last_event_id FROM forgotten WHERE number = ?", (phone.e164,)).fetchone()
     if row is None:
-        return Erased(events=0, waits=Waits())  # it was erased meanwhile
+        return Erased(events=0, waits=OpenItems())  # it was erased meanwhile
     given: dict[str, Any] = {"number": phone.e164, "last": row[0], "now": micros(now)}
-    waits = _waits(connection, given)
+    waits = _open_items(connection, given)
     mentions = Mentions(phone)
     if others := [
         hit for hit in hits if hit.table in {"inbox", "units"} and is_open_event_of_another(connection, hit, given)
     ]:
         event_ids = {event_of(connection, hit) for hit in others}
-        waits = Waits(
+        waits = OpenItems(
             delivering=tuple(sorted({*waits.delivering, *event_ids})),
             not_confirmed=waits.not_confirmed,
             undecided=waits.undecided,

@@ -19,7 +19,7 @@ def list_file(database: Path) -> Path:
     return Path(f"{database}.forgotten")
 
 
-def note(database: Path, person: str | None, now: datetime) -> None:
+def add_to_list(database: Path, person: str | None, now: datetime) -> None:
     """Add a person to the list."""
     if person is None:
         return
@@ -31,7 +31,7 @@ def note(database: Path, person: str | None, now: datetime) -> None:
         os.fsync(stream.fileno())
 
 
-def listed(database: Path) -> dict[str, datetime]:
+def read_list(database: Path) -> dict[str, datetime]:
     """Who was forgotten, and when, by the list beside the database. A line that cannot be read is skipped."""
     found: dict[str, datetime] = {}
     with suppress(OSError):
@@ -47,7 +47,7 @@ def ask_again(connection: sqlite3.Connection, database: Path, taken_at: datetime
 
     `database` is the file in use, beside which key and list are.
     """
-    key, people = PersonKey.of(database), listed(database)
+    key, people = PersonKey.of(database), read_list(database)
     since = {person for person, at in people.items() if at >= taken_at.replace(microsecond=0)}
     found = [number for (number,) in connection.execute(NUMBERS) if key.pseudonym(number) in since] if since else []
     (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM inbox").fetchone()

@@ -105,10 +105,10 @@ class Outbox:
         """
 
         def work(connection: sqlite3.Connection) -> tuple[list[Any], dict[int, dict[Written, Any]]]:
-            ids = _take(connection, sink, limit, claim, now, int(only_urgent))
+            ids = _claim_units(connection, sink, limit, claim, now, int(only_urgent))
             rows = read_rows(connection, CLAIMED_UNITS, (as_list(ids),)) if ids else []
             outdated = [(row[0], row[1], row[3]) for row in rows if _may_be_outdated(row)]
-            return rows, _newer(connection, sink, outdated)
+            return rows, _written_by_newer_units(connection, sink, outdated)
 
         rows, newer = await self._writer.run(work)
         units = [_unit(sink, row, newer.get(row[0], {}), now) for row in rows]
@@ -187,7 +187,9 @@ class Outbox:
 def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tuple[tuple[str, RecordWrite], ...]:
     """Writes to records of the object that are under way, or were tried and may have been done, each with its lane."""
     units = [(*unit, done_from_json(done)) for *unit, done in connection.execute(DOUBTFUL, {"sink": crm}).fetchall()]
-    newer = _newer(connection, crm, [(unit_id, event_id, lane) for unit_id, event_id, lane, _, done in units if done])
+    newer = _written_by_newer_units(
+        connection, crm, [(unit_id, event_id, lane) for unit_id, event_id, lane, _, done in units if done]
+    )
     return tuple(
         (lane, operation)
         for unit_id, _, lane, text, done in units
@@ -196,7 +198,9 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
     )
 
 
-def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now: datetime, least: int) -> list[int]:
+def _claim_units(
+    connection: sqlite3.Connection, sink: str, limit: int, start: str, now: datetime, least: int
+) -> list[int]:
     parameters = {"sink": sink, "limit": limit, "now": micros(now), "least": least}
     connection.execute(WAKE, parameters)
     first_units = read_rows(connection, LANE_HEADS, parameters)
@@ -214,13 +218,13 @@ def _take(connection: sqlite3.Connection, sink: str, limit: int, start: str, now
         # A run in doubt that follows an opt-out is not claimed in part.
         if not urgent or (lane, 0) not in bound:
             lanes.append(lane)
-    _claim(connection, ids, start, now)
+    _mark_claimed(connection, ids, start, now)
     if lanes and room > 0:
         behind = read_rows(
             connection, NEXT_IN_LANES, parameters | {"lanes": as_list(lanes), "each": -(-room // len(lanes))}
         )
         fitting = _next_in_lanes(behind, room)
-        _claim(connection, fitting, start, now)
+        _mark_claimed(connection, fitting, start, now)
         ids += fitting
     return ids
 
@@ -233,7 +237,7 @@ def _sent_with_head(connection: sqlite3.Connection, sink: str) -> dict[tuple[str
     return bound
 
 
-def _claim(connection: sqlite3.Connection, ids: Sequence[int], start_id: str, now: datetime) -> None:
+def _mark_claimed(connection: sqlite3.Connection, ids: Sequence[int], start_id: str, now: datetime) -> None:
     if ids:
         connection.execute(TAKE, {"start": start_id, "now": micros(now), "ids": as_list(list(ids))})
 
@@ -252,7 +256,7 @@ def _next_in_lanes(behind: Iterable[list[Any]], room: int) -> list[int]:
     return ids
 
 
-def _newer(
+def _written_by_newer_units(
     connection: sqlite3.Connection, sink: str, units: Iterable[tuple[int, int, str]]
 ) -> dict[int, dict[Written, Any]]:
     """By unit: what newer units of its lane have written, with the latest value of each field.
@@ -271,8 +275,8 @@ def _newer(
             for event_id, text, done, state in sorted(read_rows(connection, NEWER, (sink, lane, oldest)))
             for fields in _written(text, None if state == UnitState.DELIVERED else done_from_json(done))
         ]
-        for unit_id, mine in several:
-            newer[unit_id] = dict(fields for event_id, fields in written if event_id > mine)
+        for unit_id, own_event_id in several:
+            newer[unit_id] = dict(fields for event_id, fields in written if event_id > own_event_id)
     return newer
 
 

@@ -44,17 +44,19 @@ class Plans:
         documents = [_documents(plan) for plan in plans]
 
         def work(connection: sqlite3.Connection) -> None:
-            events = {row[0]: (row[1], row[2]) for row in _pending(connection, plans)}
+            events = {row[0]: (row[1], row[2]) for row in _pending_events(connection, plans)}
             old = _old_units(connection, list(events))
             fresh = [place for place, plan in enumerate(plans) if plan.event_id not in old]
-            execute_rows(connection, MOVE, [_moved(plans[place]) for place in fresh])
-            _put(connection, [plans[place] for place in fresh], [documents[place] for place in fresh], events, now)
+            execute_rows(connection, MOVE, [_event_row(plans[place]) for place in fresh])
+            _store_parts(
+                connection, [plans[place] for place in fresh], [documents[place] for place in fresh], events, now
+            )
             for plan in plans if old else ():
                 if plan.event_id in old:
                     key, received_at = events[plan.event_id]
-                    rest = replan.merge(connection, plan, key, received_at, old[plan.event_id], now)
-                    _put(connection, [rest], [_documents(rest)], events, now)
-                    replan.conclude(connection, plan)
+                    rest = replan.merge_plan(connection, plan, key, received_at, old[plan.event_id], now)
+                    _store_parts(connection, [rest], [_documents(rest)], events, now)
+                    replan.store_event_state(connection, plan)
             if begun := [one for plan in plans for one in plan.agreements]:
                 agreements.put(connection, begun)
 
@@ -70,7 +72,7 @@ def _documents(plan: Planned) -> Documents:
     return units, tuple(decision_to_json(decision) for decision in plan.decisions)
 
 
-def _put(
+def _store_parts(
     connection: sqlite3.Connection,
     plans: Sequence[Planned],
     documents: Sequence[Documents],
@@ -91,7 +93,7 @@ def _old_units(connection: sqlite3.Connection, event_ids: Sequence[int]) -> dict
     return found
 
 
-def _pending(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[Any]:
+def _pending_events(connection: sqlite3.Connection, plans: Sequence[Planned]) -> list[Any]:
     ids = [plan.event_id for plan in plans]
     rows = read_rows(connection, EVENTS, (as_list(ids),))
     if len({row[0] for row in rows}) != len(ids):
@@ -111,7 +113,7 @@ def _first_reason(unit: NewUnit) -> Reason | None:
     return unit.unplanned.reason if unit.unplanned and not unit.operations else None
 
 
-def _moved(plan: Planned) -> tuple[Any, ...]:
+def _event_row(plan: Planned) -> tuple[Any, ...]:
     state, reason = plan.state, plan.reason
     if plan.units:
         state = event_state([_first_state(unit) for unit in plan.units])

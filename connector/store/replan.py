@@ -33,15 +33,17 @@ MARK_UNITS = "UPDATE units SET replan = 1 WHERE id IN (SELECT value FROM json_ea
 MARK_EVENTS = """UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL, mapping = NULL
     WHERE id IN (SELECT value FROM json_each(?))"""
 FORGET_NOTES = "DELETE FROM notes WHERE event_id IN (SELECT value FROM json_each(?))"
-AGAIN = """UPDATE units SET lane = :lane, state = :state, open = :open, urgent = :urgent, operations = :operations, done = :done,
+REPLACE = """UPDATE units SET lane = :lane, state = :state, open = :open, urgent = :urgent, operations = :operations, done = :done,
     size = :size, attempts = 0, late = 1, overtaken_by = NULL, reason = :reason, detail = :detail, unmade = :unmade,
     started_at = NULL, due_at = NULL, first_try_at = NULL, settled_at = :settled_at, replan = 0 WHERE id = :id"""
-END = "UPDATE units SET state = ?, replan = 0, in_doubt = 0, reason = NULL, detail = NULL, unmade = NULL WHERE id = ?"
-KEEP = "UPDATE units SET replan = 0 WHERE id = ?"
+END_UNIT = (
+    "UPDATE units SET state = ?, replan = 0, in_doubt = 0, reason = NULL, detail = NULL, unmade = NULL WHERE id = ?"
+)
+KEEP_UNIT = "UPDATE units SET replan = 0 WHERE id = ?"
 NOT_ALONE = """UPDATE units SET alone = 0 WHERE event_id = ?1
     AND (SELECT count(*) FROM units AS other WHERE other.event_id = ?1) > 1"""
 STATES = "SELECT state, reason, detail FROM units WHERE event_id = ?"
-MOVE = "UPDATE inbox SET state = ?, reason = ?, detail = ?, mapping = ? WHERE id = ?"
+SET_EVENT_STATE = "UPDATE inbox SET state = ?, reason = ?, detail = ?, mapping = ? WHERE id = ?"
 DECIDED = "SELECT decision FROM ledger INDEXED BY ledger_decided WHERE event_id = ? AND phase = 'decided'"
 CLOSE_OTHERS = f"""UPDATE obligations SET closed_at = ? WHERE event_id = ? AND closed_at IS NULL
     AND sink NOT IN (SELECT value FROM json_each(?))
@@ -61,7 +63,7 @@ class OldUnit(NamedTuple):
     done: str | None
     in_doubt: int
 
-    def parts(self) -> tuple[list[Operation], list[Operation]]:
+    def delivered_and_left(self) -> tuple[list[Operation], list[Operation]]:
         """The operations that were delivered, and the others."""
         done = done_from_json(self.done)
         every = operations_from_json(self.operations)
@@ -72,14 +74,14 @@ class OldUnit(NamedTuple):
         ]
 
 
-def mark(connection: sqlite3.Connection, event_ids: Sequence[int], unit_ids: Sequence[int]) -> None:
+def mark_for_planning(connection: sqlite3.Connection, event_ids: Sequence[int], unit_ids: Sequence[int]) -> None:
     """Let the events be planned again, and their new plans change these units."""
     connection.execute(MARK_UNITS, (as_list(list(unit_ids)),))
     connection.execute(FORGET_NOTES, (as_list(list(event_ids)),))
     connection.execute(MARK_EVENTS, (as_list(list(event_ids)),))
 
 
-def merge(
+def merge_plan(
     connection: sqlite3.Connection, plan: Planned, key: str, received_at: int, units: Sequence[OldUnit], now: datetime
 ) -> Planned:
     """Change the event's units by its new plan; returns what of the plan is new: other sinks' units, other decisions."""
@@ -90,7 +92,7 @@ def merge(
         new = wanted.pop(old.sink, None)
         if not old.replan:
             kept.add(old.sink)
-        elif _change(connection, old, new, now):
+        elif _replace_unit(connection, old, new, now):
             owed.add(old.sink)
     opts_out = any(one.word is Verdict.OPT_OUT for one in plan.decisions)
     reached = (owed | wanted.keys()) if opts_out else set()
@@ -114,15 +116,15 @@ def _content(decision: Decision) -> tuple[Any, ...]:
     return decision.word, decision.phone, decision.scope, decision.subscription
 
 
-def _change(connection: sqlite3.Connection, old: OldUnit, new: NewUnit | None, now: datetime) -> bool:
+def _replace_unit(connection: sqlite3.Connection, old: OldUnit, new: NewUnit | None, now: datetime) -> bool:
     """Change a unit by the new plan; returns whether it carries consent now."""
-    done, left = old.parts()
+    done, left = old.delivered_and_left()
     todo = still_to_do(new.operations, done, left if old.in_doubt else ()) if new is not None else []
     if new is None or (not todo and new.unplanned is None):
         if old.state == UnitState.DELIVERED:
-            connection.execute(KEEP, (old.id,))
+            connection.execute(KEEP_UNIT, (old.id,))
         else:
-            connection.execute(END, (UnitState.DELIVERED if done else UnitState.DISCARDED, old.id))
+            connection.execute(END_UNIT, (UnitState.DELIVERED if done else UnitState.DISCARDED, old.id))
         return False
     state, reason, detail = UnitState.WAITING, None, None
     if new.parked:
@@ -131,7 +133,7 @@ def _change(connection: sqlite3.Connection, old: OldUnit, new: NewUnit | None, n
         state, reason, detail = UnitState.DEAD, new.unplanned.reason, new.unplanned.detail
     is_open = state in OPEN_UNITS
     connection.execute(
-        AGAIN,
+        REPLACE,
         {
             "id": old.id,
             "lane": new.lane,
@@ -157,8 +159,8 @@ def _change(connection: sqlite3.Connection, old: OldUnit, new: NewUnit | None, n
     )
 
 
-def conclude(connection: sqlite3.Connection, plan: Planned) -> None:
-    """The state of an event that was planned again, when all its units are stored."""
+def store_event_state(connection: sqlite3.Connection, plan: Planned) -> None:
+    """Store the state of an event that was planned again, after all its units are stored."""
     connection.execute(NOT_ALONE, (plan.event_id,))
     units = [
         (UnitState(state), reason, detail) for state, reason, detail in connection.execute(STATES, (plan.event_id,))
@@ -169,4 +171,4 @@ def conclude(connection: sqlite3.Connection, plan: Planned) -> None:
         state = event_state([one[0] for one in living])
         dead = next((one for one in living if one[0] is UnitState.DEAD), None)
         reason, detail = (dead[1], dead[2] or detail) if dead else (None, detail)
-    connection.execute(MOVE, (state.value, reason, detail, plan.mapping, plan.event_id))
+    connection.execute(SET_EVENT_STATE, (state.value, reason, detail, plan.mapping, plan.event_id))

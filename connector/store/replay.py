@@ -11,7 +11,7 @@ from connector.store.consents import plan_again
 from connector.store.documents import event_to_json
 from connector.store.enrichment_queue import Question, open_questions, row_of
 from connector.store.notes import drop_notes
-from connector.store.replan import mark
+from connector.store.replan import mark_for_planning
 
 # An event in one of these states is planned or delivered already, or soon: there is nothing to replay.
 UNDER_WAY = {"pending": "waits to be planned", "delivering": "is still being delivered: replay it when it is delivered"}
@@ -27,35 +27,35 @@ class Replay(Struct, frozen=True, kw_only=True):
     question: Question | None = None
 
 
-def replay(connection: sqlite3.Connection, one: Replay, now: int) -> None:
+def replay(connection: sqlite3.Connection, request: Replay, now: int) -> None:
     """Let an event be planned again, after the answer to its question if it has one. Runs inside the writer.
 
     `now` in microseconds. Raises what Inbox.replay() raises, and changes nothing then. Its units stay, and its new plan
     changes them: see replan.py.
     """
-    event_id, event = one.event_id, one.event
-    units = _replayable_units(connection, one)
+    event_id, event = request.event_id, request.event
+    units = _replayable_units(connection, request)
     if event is not None:
         msisdn = event.msisdn.e164 if event.msisdn else None
         connection.execute(
             READ_AGAIN, (event.key, event.shape, event.verdict.value, msisdn, event_to_json(event), event_id)
         )
     if units:
-        mark(connection, [event_id], units)
+        mark_for_planning(connection, [event_id], units)
     else:
         plan_again(connection, [event_id])
         drop_notes(connection, event_id)
         connection.execute(
             "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)
         )
-    if one.question is not None:
+    if request.question is not None:
         provider, msisdn = connection.execute("SELECT provider, msisdn FROM inbox WHERE id = ?", (event_id,)).fetchone()
-        open_questions(connection, [row_of(one.question, event_id, provider, msisdn, now)])
+        open_questions(connection, [row_of(request.question, event_id, provider, msisdn, now)])
 
 
-def _replayable_units(connection: sqlite3.Connection, one: Replay) -> list[int]:
+def _replayable_units(connection: sqlite3.Connection, request: Replay) -> list[int]:
     """The units that the new plan may change. Raises LookupError or ValueError if the event cannot be replayed."""
-    event_id, event = one.event_id, one.event
+    event_id, event = request.event_id, request.event
     row = connection.execute("SELECT state, reason, event IS NULL FROM inbox WHERE id = ?", (event_id,)).fetchone()
     if not row:
         raise LookupError(f"there is no event {event_id}")

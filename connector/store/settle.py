@@ -46,14 +46,14 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     if len(units) != len(settlements):
         strange = sorted({each.unit_id for each in settlements} - units.keys())
         raise ValueError(f"not claimed, or settled twice: units {strange}")
-    execute_rows(connection, SETTLE, [_row(each, units[each.unit_id], now) for each in settlements])
+    execute_rows(connection, SETTLE, [_unit_row(each, units[each.unit_id], now) for each in settlements])
     for each in settlements:
         if each.partly_delivered:
             _keep_partly_delivered(connection, each)
     _record_cause(connection, settlements)
     _drop_priority(connection, settlements)
     promote(connection, {(unit[2], unit[3]) for unit in units.values()}, now)
-    changes, shared = _changes(settlements, units)
+    changes, shared = _event_changes(settlements, units)
     move_events(connection, changes | event_states(connection, shared))
     for each in settlements:
         for gone in each.unlinked:
@@ -65,10 +65,10 @@ def settle(connection: sqlite3.Connection, settlements: Sequence[Settlement], no
     write_links(connection, (link for each in settlements for link in each.links))
     if amounts := [amount for each in settlements for amount in each.amounts]:
         change_amounts(connection, amounts)
-    _answer(connection, settlements, units, now)
+    _update_obligations(connection, settlements, units, now)
 
 
-def _changes(
+def _event_changes(
     settlements: Sequence[Settlement], units: Mapping[int, Sequence[Any]]
 ) -> tuple[dict[int, EventStateChange], set[int]]:
     """The new states of events that have one unit, and the ids of those that have several."""
@@ -141,7 +141,7 @@ def move_events(connection: sqlite3.Connection, changes: dict[int, EventStateCha
     )
 
 
-def _row(settlement: Settlement, unit: Sequence[Any], now: datetime) -> tuple[Any, ...]:
+def _unit_row(settlement: Settlement, unit: Sequence[Any], now: datetime) -> tuple[Any, ...]:
     unit_id, _, _, _, done_text, size, wrote, _ = unit
     state = settlement.state
     if state not in SETTLED:
@@ -172,7 +172,7 @@ def _row(settlement: Settlement, unit: Sequence[Any], now: datetime) -> tuple[An
     )
 
 
-def _answer(
+def _update_obligations(
     connection: sqlite3.Connection, settlements: Sequence[Settlement], units: dict[int, Any], now: datetime
 ) -> None:
     at = micros(now)

@@ -78,7 +78,7 @@ async def test_a_price_that_strex_did_not_change_raises_an_alarm(world, arranged
     assert world.alarms.count("price_not_changed") == 1
     # The printed cure: a person has put it right by hand.
     assert await world.app.store.dead_letters.give_up([letter.event_id], now=world.clock.now()) == 1
-    assert world.app.store.dead_letters.grouped() == {}
+    assert world.app.store.dead_letters.counts_by_reason() == {}
     assert world.balanced()
 
 
@@ -86,4 +86,4 @@ async def test_an_opt_out_of_an_inactive_subscriber_is_delivered(world):
     await world.person(id=await left_at_strex(world), opted_out=True)
     await world.poll()
     assert [one["answer"] for one in await world.orders()] == [204]
-    assert world.app.store.dead_letters.grouped() == {}
+    assert world.app.store.dead_letters.counts_by_reason() == {}

@@ -29,8 +29,8 @@ async def test_a_dead_letter_says_what_failed_and_why(scene, letters):
     assert (letter.event_key, letter.unit_id, letter.sink) == ("a", unit.id, CRM)
     assert (letter.reason, letter.detail, letter.attempts) == (Reason.VALIDATION, "why", 1)
     assert (letter.operations, letter.received_at) == (unit.operations, NOW)
-    assert letters.show("a") == letters.show(1) == [letter]
-    assert letters.show("b") == []
+    assert letters.of_event("a") == letters.of_event(1) == [letter]
+    assert letters.of_event("b") == []
 
 
 async def test_dead_letters_are_listed_by_age_and_by_reason_and_counted_by_reason(scene, letters):
@@ -44,7 +44,7 @@ async def test_dead_letters_are_listed_by_age_and_by_reason_and_counted_by_reaso
     assert [letter.event_key for letter in letters.listing(limit=1)] == ["a"]
     assert [letter.event_key for letter in letters.listing(Reason.MISSING_KEY)] == ["b"]
     assert [letter.event_key for letter in letters.listing(parked=True)] == ["d"]
-    assert letters.grouped() == {
+    assert letters.counts_by_reason() == {
         Reason.VALIDATION: 1, Reason.MISSING_KEY: 1, Reason.TOO_LONG: 1, Reason.NEEDS_PERSON: 1,
     }  # fmt: skip
 

@@ -78,7 +78,7 @@ async def test_a_retried_dead_letter_of_other_mappings_is_planned_again(scene):
     assert (await retry(scene)).planned_again == 1
     assert scene.state(event_id) is EventState.PENDING
     assert scene.store.dead_letters.listing() == []
-    assert scene.store.dead_letters.grouped() == {}
+    assert scene.store.dead_letters.counts_by_reason() == {}
     await plan(scene, event_id, {CRM: [write(ANNA, Text__c="x" * 80)]})
     assert await sent(scene) == [write(ANNA, Text__c="x" * 80)]
     assert scene.state(event_id) is EventState.DELIVERING

@@ -57,7 +57,7 @@ PLACED = {
     "oldest pending": (f"SELECT received_at FROM inbox WHERE {inbox.PLANNABLE} ORDER BY id LIMIT 1", 0),
     "hinted": (enrichment_queue.HINTED, 1),
     "of phone": (f"SELECT {inbox.STORED} FROM inbox WHERE msisdn = ? ORDER BY id", 1),
-    "revive": (dead_letters.REVIVE, 1),
+    "make ready": (dead_letters.MAKE_READY, 1),
     "held by suspended rules": (suspended_rules.HELD, 1),
 }
 # Walks that are meant: over the parameters, over what a subquery has found, and over an index of nothing but what is looked for.

@@ -104,7 +104,7 @@ async def test_dead_letter_commands_do_not_remove_a_question(scene):
     event_id = await asked(scene, "a")
     letters = scene.store.dead_letters
     assert letters.listing(parked=True) == []
-    assert [one.event_id for one in letters.show(event_id)] == [event_id]
+    assert [one.event_id for one in letters.of_event(event_id)] == [event_id]
     assert await letters.discard(now=scene.now) == 0
     assert await letters.release(now=scene.now) == 0
     assert (await letters.retry(now=scene.now)).count == 0

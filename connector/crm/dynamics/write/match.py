@@ -33,7 +33,7 @@ from connector.crm.dynamics.write.bodies import own_id
 from connector.crm.dynamics.write.dependencies import with_parent_ids
 from connector.crm.dynamics.write.lookups import Found, LookUp, Wanted
 from connector.crm.dynamics.write.writes import Assumption, Write, without_outcome
-from connector.crm.shared_numbers import WriteTasks, mark, with_others
+from connector.crm.shared_numbers import WriteTasks, opt_out_others, outcome_with_others
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import IfNone, Match, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -125,9 +125,11 @@ class Matching:
             if record_ids and not isinstance(opt_out.outcome, Retry)
         }
         if others:
-            results = await mark(write, [(opt_out.original, record_ids) for opt_out, record_ids in others.items()])
+            results = await opt_out_others(
+                write, [(opt_out.original, record_ids) for opt_out, record_ids in others.items()]
+            )
             for opt_out, marked in zip(others, results, strict=True):
-                opt_out.outcome = with_others(opt_out.result, marked)
+                opt_out.outcome = outcome_with_others(opt_out.result, marked)
         for opt_out, question in self._unclear.items():
             outcome = opt_out.outcome
             if isinstance(outcome, Delivered):

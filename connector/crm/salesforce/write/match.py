@@ -31,7 +31,7 @@ from connector.crm.salesforce.write.match_candidates import (
 )
 from connector.crm.salesforce.write.merged_records import find_kept
 from connector.crm.salesforce.write.writes import Assumption, Found, Write
-from connector.crm.shared_numbers import WriteTasks, mark, with_others
+from connector.crm.shared_numbers import WriteTasks, opt_out_others, outcome_with_others
 from connector.model.consent_fields import ConsentFields
 from connector.model.operation import ID_FIELD, IfNone, RecordWrite
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
@@ -114,9 +114,9 @@ class Matching:
             if ids and not isinstance(write.outcome, Retry)
         }
         if others:
-            marked = await mark(write_tasks, [(write.original, ids) for write, ids in others.items()])
+            marked = await opt_out_others(write_tasks, [(write.original, ids) for write, ids in others.items()])
             for write, marks in zip(others, marked, strict=True):
-                write.outcome = with_others(write.result, marks)
+                write.outcome = outcome_with_others(write.result, marks)
         for write, question in self._unclear.items():
             outcome = write.outcome
             if isinstance(outcome, Delivered):
