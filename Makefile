@@ -7,6 +7,8 @@ WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 # Errors only: where pip asks several indexes, it warns of each package that one of them lacks.
 PIP_QUIET := -qq --disable-pip-version-check
+CHECK_PYTHON := $(PYTHON) -c 'import sys; \
+  sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or later; set PYTHON=/path/to/python3.11")'
 # Tests start many processes: each would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -45,7 +47,7 @@ setup: .venv/.ready  ## Install into .venv.
 
 # The stamp makes a second call instant; a changed lock file or pyproject.toml installs again.
 .venv/.ready: requirements.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "This needs Python 3.11 or later; set PYTHON=/path/to/python3.11")'
+	@$(CHECK_PYTHON)
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { \
 	  echo "Python's venv module is missing: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	@echo "Installing into .venv (once; about a minute) ..."
@@ -78,9 +80,11 @@ lock: setup  ## Pin all requirements anew, within the ranges of pyproject.toml.
 PREFIX ?= /opt/connector
 DESTDIR ?=
 install:  ## Install the program, the unit and the user on this machine (as root).
+	@$(CHECK_PYTHON)
+	@echo "Installing into $(DESTDIR)$(PREFIX) (about a minute) ..."
 	@umask 022; $(PYTHON) -m venv $(DESTDIR)$(PREFIX) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	@umask 022; $(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-run.txt
-	@umask 022; $(DESTDIR)$(PREFIX)/bin/pip install --quiet --disable-pip-version-check --no-deps .
+	@umask 022; $(DESTDIR)$(PREFIX)/bin/pip install $(PIP_QUIET) --require-hashes -r requirements-run.txt
+	@umask 022; $(DESTDIR)$(PREFIX)/bin/pip install $(PIP_QUIET) --no-deps .
 	@install -d $(DESTDIR)/usr/local/bin $(DESTDIR)/etc/systemd/system $(DESTDIR)/usr/lib/sysusers.d \
 	  $(DESTDIR)/etc/bash_completion.d $(DESTDIR)/usr/local/share/man/man1
 	@ln -sf $(PREFIX)/bin/connector $(DESTDIR)/usr/local/bin/connector

@@ -18,9 +18,10 @@ from connector.cli.setup import Setup
 @as_json
 @click.pass_context
 def backup(ctx: click.Context, /, *, file: Path | None, as_json: bool) -> None:
-    """Copy the database to FILE, which must not be there yet, and check the copy.
+    """Copy the database to FILE, which must not exist yet, and check the copy.
 
-    It works beside a running connector, without holding it up, and without one. Without FILE the copy goes to the nightly backups.
+    It works while the connector runs, without delaying it, and while it is stopped. Without FILE the copy goes to the
+    nightly backups.
     """
     from connector.admin.nightly_backup import backup_directory  # noqa: PLC0415 - see the package's docstring.
     from connector.store.backups import backup_name, make_backup  # noqa: PLC0415 - the same.

@@ -64,12 +64,12 @@ def show(ctx: click.Context, *, charge: str, reveal: bool, as_json: bool) -> Non
 
 
 @charges.command()
-@click.option("--date", "day", help="A day to come, such as 2026-03-01. Default: today's run, which waits.")
+@click.option("--date", "day", help="A later day, such as 2026-03-01. Default: today's run, which waits.")
 @provider_option
 @as_json
 @click.pass_context
 def approve(ctx: click.Context, *, day: str | None, provider: str | None, as_json: bool) -> None:
-    """Let a run begin that waits for a person, or let one go on that was stopped.
+    """Start a run that waits for a person, or continue one that was stopped.
 
     A run that is approved before its day waits again if it has more charges by then.
     """

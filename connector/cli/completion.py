@@ -11,7 +11,7 @@ VARIABLE = "_CONNECTOR_COMPLETE"
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script by which a shell completes the commands.
+    """Print the script that completes the commands in a shell.
 
     Put it where the shell looks: /etc/bash_completion.d/connector for bash, a folder of $fpath as _connector for zsh,
     ~/.config/fish/completions/connector.fish for fish.

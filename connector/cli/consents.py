@@ -12,7 +12,7 @@ from connector.cli.render import LIMIT, Paper, answer, as_json, revealing
 
 @click.group(cls=Group)
 def consents() -> None:
-    """See what is known of a person's consent; send the opt-outs that the CRM held before the connector came."""
+    """See what is known of a person's consent; send the opt-outs that the CRM held before the connector was set up."""
 
 
 @consents.command()
@@ -34,7 +34,7 @@ def show(ctx: click.Context, *, phone: str, reveal: bool, as_json: bool) -> None
 def baseline(ctx: click.Context, *, send: bool, limit: int, reveal: bool, as_json: bool) -> None:
     """Show what the CRM's existing opt-outs would send to the provider; with --send, send it.
 
-    They are known from the first look at the CRM, which sends nothing by itself.
+    The first poll of the CRM recorded them, and sent nothing.
     """
     payload = {"send": send, "limit": limit, "reveal": reveal}
     answer(ask(ctx.obj, "consents_baseline", payload, is_change=send), _show_baseline, json_wanted=as_json)

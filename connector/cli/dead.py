@@ -14,7 +14,7 @@ from connector.cli.render import LIMIT, Paper, answer, as_json, revealing
 
 @click.group(cls=Group)
 def dead() -> None:
-    """See dead letters, let them try again, or give them up. A dead letter is named by the id or the key of its event."""
+    """List, retry or discard dead letters. A dead letter is named by the id or the key of its event."""
 
 
 @dead.command("list")
@@ -33,7 +33,7 @@ def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) 
 @as_json
 @click.pass_context
 def show(ctx: click.Context, *, event: str, reveal: bool, as_json: bool) -> None:
-    """Show the dead letters of one EVENT, and what they were to do."""
+    """Show the dead letters of one EVENT, and what they should have done."""
     answer(ask(ctx.obj, "dead_show", {"id": event, "reveal": reveal}), _show_letters, json_wanted=as_json)
 
 

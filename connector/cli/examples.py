@@ -75,7 +75,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "reconcile": ("connector reconcile --dry-run", "connector reconcile"),
     "replay": ("connector replay 25", "connector replay --state unmatched --since 7d --dry-run"),
     "backup": ("connector backup", "connector backup /mnt/backups/connector.db"),
-    "restore": ("connector restore backups/connector-2026-01-31.db",),
+    "restore": ("connector restore backups/connector-20260131T021500Z.db",),
     "reload": ("connector reload --dry-run", "connector reload"),
     "notify": ("connector notify test",),
     "notify test": ("connector notify test", "connector notify test --severity critical"),

@@ -24,7 +24,7 @@ class Exit(IntEnum):
 
 
 HELP = """Exit codes: 0 done; 1 problems found, tests failed, or nothing matched; 2 wrong usage, or a config that cannot be used;
-3 the daemon or the store cannot be reached; 4 a bug in the connector."""
+3 the daemon or the database cannot be reached; 4 a bug in the connector."""
 
 
 # Cures for an address to listen on.

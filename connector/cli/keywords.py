@@ -109,7 +109,7 @@ def reserve(
 ) -> None:
     """Reserve a KEYWORD, or with --sub a sub keyword of one that is there.
 
-    Where the provider lets us, its messages are sent to our public address at once.
+    If the provider allows it, its messages are sent to the connector's public address at once.
     """
     found = ask_account(ctx.obj, provider, lambda http, api, hook: api.reserve(http, channel, keyword, sub, hook))
     answer(_document(found), _show_sentence(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
@@ -121,7 +121,7 @@ def reserve(
 def deactivate(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
 ) -> None:
-    """Let a KEYWORD take no more messages. `reactivate` takes it back, until the provider has deleted it."""
+    """Stop the messages of a KEYWORD. `reactivate` undoes this, until the provider has deleted the keyword."""
     _switch(ctx.obj, provider, (keyword, sub, channel), on=False, json_wanted=as_json)
 
 
@@ -141,7 +141,7 @@ def reactivate(
 def forward(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
 ) -> None:
-    """Have the messages of a KEYWORD sent to our public address."""
+    """Send the messages of a KEYWORD to the connector's public address."""
 
     async def ask(http: "Http", api: "KeywordApi", hook: str | None) -> tuple[str, str]:
         if hook is None:
@@ -169,7 +169,7 @@ def delete(
     provider: str | None,
     as_json: bool,
 ) -> None:
-    """Give a KEYWORD up for good. `deactivate` can be taken back, and this cannot."""
+    """Delete a KEYWORD. This cannot be undone; `deactivate` can."""
     if not yes:
         click.confirm(f"Delete {keyword} permanently?", abort=True, err=True)
 

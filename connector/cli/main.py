@@ -43,7 +43,7 @@ COMMANDS = {
     "sinks": ("sinks", "Make signing secrets for webhooks."),
     "sandbox": ("sandbox", "Run a stand-in for a CRM or a provider, to try things out."),
     "schema": ("schema", "Write or print JSON Schemas; pull the schema of the CRM."),
-    "completion": ("completion", "Print the script by which a shell completes the commands."),
+    "completion": ("completion", "Print the script that completes the commands in a shell."),
     "manual": ("manual", "Print the man page."),
     "demo": ("demo", "Play a donor's story with a daemon and the sandboxes."),
 }
@@ -129,7 +129,7 @@ def cli(ctx: click.Context, config: Path | None) -> None:
     """Keeps what SMS providers say about donors, and carries it to the CRM and back.
 
     Every command that answers something takes --json, and then prints one JSON document and nothing else on standard output, also
-    where it fails. `connector completion` lets your shell complete commands, events, rules and keywords.
+    when it fails. `connector completion` lets your shell complete commands, events, rules and keywords.
     """
     ctx.obj = Setup(config)
 

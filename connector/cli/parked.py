@@ -58,7 +58,7 @@ def discard(ctx: click.Context, *, events: tuple[str, ...], every: bool, as_json
 def answer_(ctx: click.Context, *, event: str, answer_: str, as_json: bool) -> None:
     """Say whether the text of EVENT `was` an opt-out, or `was-not`.
 
-    It holds for all events with such a text, those that wait and later ones, until it is answered otherwise.
+    The answer holds for all events with such a text, those that wait and later ones, until you give another one.
     """
     reply = ask(ctx.obj, "parked_answer", {"id": event, "answer": answer_}, is_change=True)
     answer(reply, _show_answered, json_wanted=as_json)

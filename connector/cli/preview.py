@@ -35,7 +35,10 @@ LOW = (
     "--since", default="30d", show_default=True, help="Events since: a span such as 12h or 7d, a date or a time."
 )
 @click.option(
-    "--events", "file", type=click.Path(path_type=Path), help="Instead: a file of callbacks, one JSON object a line."
+    "--events",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A file of callbacks instead, with one JSON object on each line.",
 )
 @click.option("--against", type=click.Path(path_type=Path), help="A folder of mappings, instead of those in use.")
 @click.option("--strict", is_flag=True, help="End with 1 if any event would have another result.")
@@ -54,7 +57,7 @@ def preview(
 ) -> None:
     """Show what the edited mappings would change for the events that have come, compared with the mappings in use.
 
-    Nothing is sent or written, and the daemon goes on working. Changes that concern opt-outs come first. A line of a
+    Nothing is sent or written, and the daemon continues to work. Changes that concern opt-outs come first. A line of a
     file of events is {"endpoint": "strex/dlr", "body": …}: the body as the provider sends it, as JSON or as a text.
 
     Ends with 1 if an opt-out would have another result, or if an event that led to something would lead to nothing or

@@ -21,9 +21,10 @@ STOP = "the connector is running with this database: stop it first (`systemctl s
 @as_json
 @click.pass_context
 def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> None:
-    """Put the backup FILE in the place of the database, when the connector is stopped.
+    """Replace the database with the backup FILE, while the connector is stopped.
 
-    FILE is checked first, and stays. The present database is kept beside it under another name. Tells which events are missing then.
+    FILE is checked first, and is kept. The present database is kept beside the new one under another name. The command
+    says which events will be missing.
     """
     from connector.store.backups import verify  # noqa: PLC0415 - see the package's docstring.
     from connector.store.database import FileLock, lock_of  # noqa: PLC0415 - the same.

@@ -47,7 +47,7 @@ def schema() -> None:
 @click.argument("kind", type=click.Choice(KINDS))
 @as_json
 def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - the output is always JSON.
-    """Print one of them."""
+    """Print the JSON Schema of the config or of the mappings."""
     click.echo(json_schema_text(kind), nl=False)
 
 
@@ -55,9 +55,9 @@ def print_(*, kind: str, as_json: bool) -> None:  # noqa: ARG001 - the output is
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path("schema"))
 @as_json
 def write(*, directory: Path, as_json: bool) -> None:
-    """Write both into DIRECTORY, or into `schema` if none is named.
+    """Write both JSON Schemas into DIRECTORY, or into `schema` if none is named.
 
-    If lock files are there, also the mappings' schema with the names of your own objects and fields.
+    If lock files are there, it also writes the mappings' schema with the names of your own objects and fields.
     """
     own = own_schema_text(sorted(directory.glob(f"*{LOCK}")))
     files = {directory / f"{kind}.schema.json": json_schema_text(kind) for kind in KINDS}

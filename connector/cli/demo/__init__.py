@@ -16,7 +16,11 @@ PLACE = Path(".demo")
 @click.command()
 @click.option("--keep", is_flag=True, help="Leave everything running afterwards, to try with curl.")
 @click.option(
-    "--directory", type=click.Path(path_type=Path, file_okay=False), default=PLACE, show_default=True, help="Scratch."
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=PLACE,
+    show_default=True,
+    help="For its files; it is emptied first.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document at the end and nothing else.")
 @click.pass_context

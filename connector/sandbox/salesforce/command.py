@@ -37,7 +37,7 @@ PORT = 8090
     help="The language of the org's error messages.",
 )
 def command(*, data: str, preset: str, bare: bool, currencies: tuple[str, ...], language: str) -> "web.Application":
-    """An org: sign in with client id and secret `sandbox`."""
+    """A Salesforce org: sign in with client id and secret `sandbox`."""
     from connector.sandbox.salesforce.app import build  # noqa: PLC0415 - `connector sandbox --help` loads no server.
 
     return build(data, preset=preset, bare=bare, currencies=currencies, language=language)
