@@ -284,6 +284,10 @@ ASKING_WORDS = frozenset(
         *("svart", "svarte", "svaret", "svarede", "skrivit", "skickat", "skickade", "svarat"),
     }
 )
+# Before a keyword they keep it: `stopp KATT, behold HUND`.
+KEEPING_WORDS = frozenset(
+    {"keep", "continue", "behold", "beholde", "fortsett", "fortsette", "fortsat", "behåll", "except"}
+)
 # They refer to anything, so behind a stop word they do not make it a request: `we must stop this bill`.
 DEMONSTRATIVES = frozenset(
     {

@@ -312,13 +312,23 @@ def _stop_of_whole_text(parts: Sequence[_Part], context: _Context) -> Reading | 
 
 
 def _scope_and_keyword(parts: Sequence[_Part]) -> tuple[Scope | None, str | None]:
-    """The scope and the keyword that a stop with these parts names; several keywords are too many to name one."""
+    """The scope and the keyword that a stop with these parts names; several keywords are too many to name one.
+
+    A keyword that the donor keeps is not named: `stop KATT but not HUND`.
+    """
     if any(part.role is _Role.ALL for part in parts):
         return Scope.PROVIDER, None
-    named = {part.word for part in parts if part.role is _Role.KEYWORD}
+    named = {part.word for place, part in enumerate(parts) if part.role is _Role.KEYWORD and not _is_kept(parts, place)}
     if len(named) > 1:
         return Scope.SHORT_NUMBER, None
     return (Scope.SUBSCRIPTION, named.pop()) if named else (None, None)
+
+
+def _is_kept(parts: Sequence[_Part], place: int) -> bool:
+    """Whether a keyword follows a negation, or a word for keeping it."""
+    before = (parts[one] for one in range(place - 1, -1, -1) if parts[one].sentence == parts[place].sentence)
+    nearest = next((part for part in before if part.role not in {_Role.FILLER, _Role.POLITE}), None)
+    return nearest is not None and (nearest.role is _Role.NEGATION or nearest.word in table.KEEPING_WORDS)
 
 
 def _may_be_stop(parts: Sequence[_Part], context: _Context) -> bool:

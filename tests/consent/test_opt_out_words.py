@@ -157,6 +157,19 @@ def test_the_keyword_of_the_message_is_recognised_in_any_spelling():
         assert reading("BLÅ STOP", keyword=keyword) == (Verdict.OPT_OUT, ONE, keyword)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stopp KATT men ikke STØT",
+        "Stop KATT, keep STØT",
+        "stopp katt, fortsett med støt",
+        "stopp KATT og start STØT",
+    ],
+)
+def test_a_keyword_that_the_donor_keeps_is_not_stopped(text):
+    assert reading(text) == (MAYBE, ONE, "KATT")
+
+
 def test_a_stop_that_names_two_keywords_is_for_both():
     assert reading("STOP KATT STØT") == (Verdict.OPT_OUT, NUMBER, None)
 
