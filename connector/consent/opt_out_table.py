@@ -286,7 +286,7 @@ ASKING_WORDS = frozenset(
 )
 # Before a keyword they keep it: `stopp KATT, behold HUND`.
 KEEPING_WORDS = frozenset(
-    {"keep", "continue", "behold", "beholde", "fortsett", "fortsette", "fortsat", "behåll", "except"}
+    {"keep", "start", "continue", "behold", "beholde", "fortsett", "fortsette", "fortsat", "behåll", "except"}
 )
 # They refer to anything, so behind a stop word they do not make it a request: `we must stop this bill`.
 DEMONSTRATIVES = frozenset(
