@@ -80,17 +80,31 @@ class StoredEvent(Struct, frozen=True, kw_only=True):
     event: Event | None
 
 
+class NewRow(NamedTuple):
+    """The row of an entry, without its id, in the order of INSERT."""
+
+    key: str
+    provider: str
+    shape: str
+    verdict: str
+    msisdn: str | None
+    received_at: int  # microseconds
+    state: str
+    detail: str | None
+    event: str | None  # JSON
+    raw: bytes
+    meaning: int | None  # of an event: see meaning_of()
+
+
 class Arrival(Struct, frozen=True):
     """The rows of one request, prepared outside of the writer."""
 
     keys: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+    rows: tuple[NewRow, ...]
     nonce: tuple[str, int] | None = None
     questions: Mapping[str, Question] = field(default_factory=dict)  # by key; mostly none
 
 
-PROVIDER, PHONE, RECEIVED, STATE = 2, 5, 6, 7  # their positions in a row that is inserted
-VERDICT, EVENT, MEANING = 3, 8, 10  # the same, in a row that has no id yet
 KNOWN = """SELECT json_group_array(json_array(key, id, meaning, msisdn, verdict)) FROM inbox
     WHERE key IN (SELECT value FROM json_each(?))"""
 # Of these keys: erased events of forgotten people. No key is hashed while nobody is forgotten.
@@ -143,22 +157,22 @@ def arrival(entries: Sequence[Entry], nonce: str | None = None, nonce_expires: d
     )
 
 
-def _row(entry: Entry) -> tuple[Any, ...]:
+def _row(entry: Entry) -> NewRow:
     event = entry.event
     if event is None and entry.unreadable is None:
         raise ValueError("an entry holds an event, or says why there is none")
-    return (
-        entry.key,
-        entry.provider,
-        entry.shape,
-        event.verdict.value if event else Verdict.NONE.value,
-        entry.msisdn,
-        micros(entry.received_at),
-        EventState.PENDING.value if event else EventState.UNREADABLE.value,
-        entry.unreadable,
-        event_to_json(event) if event else None,
-        entry.raw,
-        meaning_of(event) if event else None,
+    return NewRow(
+        key=entry.key,
+        provider=entry.provider,
+        shape=entry.shape,
+        verdict=event.verdict.value if event else Verdict.NONE.value,
+        msisdn=entry.msisdn,
+        received_at=micros(entry.received_at),
+        state=EventState.PENDING.value if event else EventState.UNREADABLE.value,
+        detail=entry.unreadable,
+        event=event_to_json(event) if event else None,
+        raw=entry.raw,
+        meaning=meaning_of(event) if event else None,
     )
 
 
@@ -174,9 +188,9 @@ class Known(NamedTuple):
     verdict: str = ""
     erased: bool = False
 
-    def is_repeated_by(self, row: Sequence[Any], connection: sqlite3.Connection) -> bool:
-        """Whether the row (without its id) says the same again."""
-        meaning = row[MEANING]
+    def is_repeated_by(self, row: NewRow, connection: sqlite3.Connection) -> bool:
+        """Whether the row says the same again."""
+        meaning = row.meaning
         if self.erased:
             (meaning,) = connection.execute("SELECT hashed_meaning(?)", (meaning,)).fetchone()
         if meaning is None or self.meaning == meaning:
@@ -184,8 +198,8 @@ class Known(NamedTuple):
         if self.meaning is not None:
             return False
         # Rows of an earlier version allow comparing only the person and the opt-out.
-        said_stop = row[VERDICT] == Verdict.OPT_OUT.value and self.verdict != Verdict.OPT_OUT.value
-        return self.msisdn == row[PHONE - 1] and not said_stop
+        is_new_opt_out = row.verdict == Verdict.OPT_OUT.value and self.verdict != Verdict.OPT_OUT.value
+        return self.msisdn == row.msisdn and not is_new_opt_out
 
 
 def meaning_of(event: Event) -> int:
@@ -211,18 +225,19 @@ def known_events(connection: sqlite3.Connection, keys: Sequence[str]) -> dict[st
     return known
 
 
-def _under_own_key(row: tuple[Any, ...], known: Known) -> tuple[Any, ...]:
+def _under_own_key(row: NewRow, known: Known) -> NewRow:
     """The row of an event whose id was used before. It gets a key of its own, and so its own event record in the CRM.
 
     Another person's transaction gets an id of its own too: with the old one it would overwrite the first person's gift.
     """
-    event = event_from_json(row[EVENT])
-    digest = f"{row[MEANING] & MASK:016x}"
-    mine = {"key": joined_key(event.provider, event.shape, "again", event.key, digest)}
-    if event.transaction_id is not None and known.msisdn != row[PHONE - 1]:
-        mine["transaction_id"] = f"{event.transaction_id}-{digest}"
-    new = replace(event, **mine)
-    return (new.key, *row[1:EVENT], event_to_json(new), *row[EVENT + 1 :])
+    assert row.event is not None and row.meaning is not None, "only events have a meaning"  # noqa: S101, PT018
+    event = event_from_json(row.event)
+    digest = f"{row.meaning & MASK:016x}"
+    own = {"key": joined_key(event.provider, event.shape, "again", event.key, digest)}
+    if event.transaction_id is not None and known.msisdn != row.msisdn:
+        own["transaction_id"] = f"{event.transaction_id}-{digest}"
+    new = replace(event, **own)
+    return row._replace(key=new.key, event=event_to_json(new))
 
 
 def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tuple[Kept, ...] | Exception]:
@@ -232,7 +247,7 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
     nonces = [each.nonce[0] for each in arrivals if each.nonce]
     used = set(used_nonces(connection, nonces)) if nonces else set()
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'inbox'").fetchone()
-    fresh: list[tuple[Any, ...]] = []
+    fresh: list[tuple[int, NewRow]] = []  # each with its id
     fresh_nonces: list[tuple[str, int]] = []
     opened: list[Row] = []
     answers: list[tuple[Kept, ...] | Exception] = []
@@ -253,17 +268,17 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
                 kept.append(Kept(before.id, True))
                 continue
             last += 1
-            known[row[0]] = Known(last, row[MEANING], row[PHONE - 1], row[VERDICT])
-            fresh.append((last, *row))
+            known[row.key] = Known(last, row.meaning, row.msisdn, row.verdict)
+            fresh.append((last, row))
             if question := each.questions.get(key) if each.questions else None:
-                opened.append(row_of(question, last, row[PROVIDER - 1], row[PHONE - 1], row[RECEIVED - 1]))
-            kept.append(Kept(last, False, row[0] if row is not given else None))
+                opened.append(row_of(question, last, row.provider, row.msisdn, row.received_at))
+            kept.append(Kept(last, False, row.key if row is not given else None))
         answers.append(tuple(kept))
-    execute_rows(connection, INSERT, fresh)
+    execute_rows(connection, INSERT, [(event_id, *row) for event_id, row in fresh])
     if opened:
         open_questions(connection, opened)
     # Counted here and not by a trigger, which would take a fifth of the time of this frequent path.
-    states = Counter(row[STATE] for row in fresh)
+    states = Counter(row.state for _, row in fresh)
     for state, n in (*states.items(), ("received", len(fresh))):
         connection.execute("UPDATE event_totals SET n = n + ? WHERE state = ?", (n, state))
     execute_rows(connection, "INSERT INTO nonces (nonce, expires_at) VALUES {rows}", fresh_nonces)
@@ -271,14 +286,14 @@ def add(connection: sqlite3.Connection, arrivals: Sequence[Arrival]) -> list[tup
 
 
 def _as_known(
-    connection: sqlite3.Connection, known: Mapping[str, Known], key: str, row: tuple[Any, ...]
-) -> tuple[tuple[Any, ...], Known | None]:
+    connection: sqlite3.Connection, known: Mapping[str, Known], key: str, row: NewRow
+) -> tuple[NewRow, Known | None]:
     """The row as it will be stored, and what is stored of it already."""
     before = known.get(key)
     if before is None or before.is_repeated_by(row, connection):
         return row, before
     row = _under_own_key(row, before)
-    return row, known.get(row[0]) or known_events(connection, [row[0]]).get(row[0])
+    return row, known.get(row.key) or known_events(connection, [row.key]).get(row.key)
 
 
 def used_nonces(connection: sqlite3.Connection, nonces: list[str]) -> list[str]:
