@@ -66,7 +66,7 @@ UNCONFIRMED_OF = """SELECT event_id, event_key, sink, since, failed FROM obligat
 CLOSE_ALL = (
     """UPDATE obligations SET closed_at = ? WHERE event_id IN (SELECT value FROM json_each(?)) AND closed_at IS NULL"""
 )
-FORGET = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?))"
+DELETE_OBLIGATIONS = "DELETE FROM obligations WHERE event_id IN (SELECT value FROM json_each(?))"
 
 # Marks the failure of an opt-out whose flag the CRM showed unset after we had set it; the record's name follows.
 TAKEN_BACK = "automation of the CRM has taken the flag back"
@@ -98,20 +98,22 @@ NOT_HELD = """SELECT count(DISTINCT shadow.phone) FROM shadows AS shadow INDEXED
     ORDER BY event_id DESC, id DESC LIMIT 1), '') <> 'opt_out'"""
 
 
-def decide(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str, str, str, int]]) -> None:
+def append_decisions(connection: sqlite3.Connection, entries: Sequence[tuple[int, str, str, str, str, int]]) -> None:
     """Append decisions: event id, event key, number, phase, document, time. Runs inside the writer."""
     execute_rows(connection, DECIDE, entries)
 
 
-def open_obligation(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
+def open_obligations(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
     """Store opt-outs that the sinks have not confirmed yet. Runs inside the writer."""
     execute_rows(connection, OPEN_OBLIGATION, duties)
 
 
-def answer(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
+def append_answers(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
     """Append what sinks answered to all decisions of an event. A failed opt-out stays open. Runs inside the writer."""
     execute_rows(connection, ANSWER, answers)
-    close(connection, [(event_id, sink, at) for event_id, sink, phase, _, at in answers if phase == Phase.CONFIRMED])
+    close_obligations(
+        connection, [(event_id, sink, at) for event_id, sink, phase, _, at in answers if phase == Phase.CONFIRMED]
+    )
     execute_rows(
         connection,
         FAIL,
@@ -119,22 +121,22 @@ def answer(connection: sqlite3.Connection, answers: Sequence[Answer]) -> None:
     )
 
 
-def close(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) -> None:
+def close_obligations(connection: sqlite3.Connection, done: Sequence[tuple[int, str, int]]) -> None:
     """Close obligations: event id, sink, time. Runs inside the writer."""
     execute_rows(connection, CLOSE, done)
 
 
-def reopen(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
+def reopen_obligations(connection: sqlite3.Connection, duties: Sequence[Duty]) -> None:
     """Store opt-outs that the sinks have to confirm, also those that were closed before. Runs inside the writer."""
     execute_rows(connection, REOPEN, duties)
 
 
-def plan_again(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:
-    """The events are to be planned again: the new plan decides which obligations are open. Runs inside the writer."""
-    connection.execute(FORGET, (as_list(list(event_ids)),))
+def delete_obligations(connection: sqlite3.Connection, event_ids: Sequence[int]) -> None:
+    """Delete the obligations of events that are planned again: their new plan opens its own. Runs inside the writer."""
+    connection.execute(DELETE_OBLIGATIONS, (as_list(list(event_ids)),))
 
 
-def close_all(connection: sqlite3.Connection, event_ids: Sequence[int], now: datetime) -> None:
+def close_all_obligations(connection: sqlite3.Connection, event_ids: Sequence[int], now: datetime) -> None:
     """Close all obligations of the events, because a person has decided so. Runs inside the writer."""
     connection.execute(CLOSE_ALL, (micros(now), as_list(list(event_ids))))
 
@@ -143,25 +145,33 @@ def take_back(connection: sqlite3.Connection, crm: str, records: Mapping[str, st
     """Reopen opt-outs of people (number → record) whose flag the CRM's automation has unset.
 
     Only people whose latest entry is an opt-out are affected. It stays open until the record says "out", or the donor
-    opts in: see restored() and opted_in(). Runs inside the writer.
+    opts in: see close_restored() and close_after_opt_in(). Runs inside the writer.
     """
     if not records:
         return
     rows = connection.execute(LAST_DECIDED, (as_list(list(records)),)).fetchall()
     execute_rows(connection, REOPEN, [(event_id, key, crm, since) for _, event_id, key, since in rows])
     why = {event_id: f"{TAKEN_BACK}: {records[number]}" for number, event_id, *_ in rows}
-    answer(connection, [(event_id, crm, Phase.FAILED.value, detail, micros(now)) for event_id, detail in why.items()])
+    append_answers(
+        connection, [(event_id, crm, Phase.FAILED.value, detail, micros(now)) for event_id, detail in why.items()]
+    )
 
 
-def restored(connection: sqlite3.Connection, crm: str, numbers: Sequence[str], detail: str, now: datetime) -> None:
+def close_restored(
+    connection: sqlite3.Connection, crm: str, numbers: Sequence[str], detail: str, now: datetime
+) -> None:
     """Close what take_back() opened for these people: the CRM shows the flag again, or the record is gone. Runs inside the writer."""
     rows = _taken_back(connection, crm, numbers)
-    answer(connection, [(event_id, sink, Phase.CONFIRMED.value, detail, micros(now)) for event_id, sink in rows])
+    append_answers(
+        connection, [(event_id, sink, Phase.CONFIRMED.value, detail, micros(now)) for event_id, sink in rows]
+    )
 
 
-def opted_in(connection: sqlite3.Connection, numbers: Sequence[str], now: datetime) -> None:
+def close_after_opt_in(connection: sqlite3.Connection, numbers: Sequence[str], now: datetime) -> None:
     """These people have opted in since: close what take_back() opened for them. Runs inside the writer."""
-    close(connection, [(event_id, sink, micros(now)) for event_id, sink in _taken_back(connection, None, numbers)])
+    close_obligations(
+        connection, [(event_id, sink, micros(now)) for event_id, sink in _taken_back(connection, None, numbers)]
+    )
 
 
 def _taken_back(connection: sqlite3.Connection, crm: str | None, numbers: Sequence[str]) -> list[tuple[int, str]]:
@@ -244,7 +254,7 @@ class Consents:
     ) -> None:
         """Append the answer of a system that needs no unit, such as the provider where a person opted out."""
         row = (event_id, sink, phase.value, detail, micros(now))
-        await self._writer.run(lambda connection: answer(connection, [row]))
+        await self._writer.run(lambda connection: append_answers(connection, [row]))
 
 
 def _open(row: tuple[int, str, str, int, str | None], now: datetime) -> OpenOptOut:

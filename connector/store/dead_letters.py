@@ -221,7 +221,7 @@ class DeadLetters:
                 f"UPDATE inbox SET state = 'pending', reason = NULL, detail = NULL WHERE {UNPLANNED_CHOSEN} RETURNING id",  # noqa: S608
                 chosen,
             ).fetchall()
-            consents.plan_again(connection, [event_id for (event_id,) in replanned])
+            consents.delete_obligations(connection, [event_id for (event_id,) in replanned])
             return Retried(
                 as_planned=len(units) - len(left),
                 planned_again=len(again) + len(replanned),
@@ -320,7 +320,7 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
     unplanned = connection.execute(
         DISCARD_UNPLANNED, {"ids": chosen["ids"], "parked": chosen["parked"], "why": DISCARDED}
     ).fetchall()
-    consents.close_all(connection, [event_id for (event_id,) in unplanned], now)
+    consents.close_all_obligations(connection, [event_id for (event_id,) in unplanned], now)
     units = read_rows(connection, UNITS, chosen)
     if not units:
         return len(unplanned)
@@ -334,8 +334,8 @@ def _discard(connection: sqlite3.Connection, chosen: dict[str, Any], now: dateti
         },
     )
     at = micros(now)
-    consents.answer(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
-    consents.close(connection, [(unit[1], unit[2], at) for unit in units])
+    consents.append_answers(connection, [(unit[1], unit[2], Phase.FAILED.value, DISCARDED, at) for unit in units])
+    consents.close_obligations(connection, [(unit[1], unit[2], at) for unit in units])
     return len(unplanned) + len(units)
 
 

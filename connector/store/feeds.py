@@ -9,7 +9,7 @@ from functools import partial
 from connector.consent.ledger_state import fold_ledger
 from connector.model.operation import RecordWrite
 from connector.store.change_notices import StoredNotice, add_notices, delete_notices, records_with_notice
-from connector.store.consents import read_ledger, restored, take_back
+from connector.store.consents import close_restored, read_ledger, take_back
 from connector.store.gone_records import Gone, mark_deleted, merged_numbers
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival, undecided_opt_outs
 from connector.store.links import keys_of, unlink_changed_keys, unlink_records
@@ -87,8 +87,8 @@ class Following:
             unlink_changed_keys(connection, crm, object, step.keys)
             write_shadows(connection, step.shadows, now)
             mark_deleted(connection, crm, object, step.gone, now)
-            restored(connection, crm, step.out, "the record says so again", now)
-            restored(connection, crm, step.deleted, "the record was deleted", now)
+            close_restored(connection, crm, step.out, "the record says so again", now)
+            close_restored(connection, crm, step.deleted, "the record was deleted", now)
             take_back(connection, crm, step.taken_back, now)
             delete_notices(connection, notices)
             add_notices(connection, crm, object, step.look_again)

@@ -66,7 +66,7 @@ class KnownRecords:
         record_id = None if key in moved else ids.get(key)
         shadow = self._shadows[group].get(key) if operation.clears_flag else None
         if operation.match is None:
-            # Only these are written otherwise when their record is new.
+            # Other writes are the same for a new and for an existing record, and do not need its id.
             known = record_id if operation.create or operation.clears_flag else None
             tried = bool(self._tried) and operation.record in self._tried
             return Task(operation, shadow=shadow, gone=moved.get(key), record_id=known, tried=tried)

@@ -201,9 +201,9 @@ def _put_decisions(
             duties.extend((plan.event_id, key, unit.sink, received_at) for unit in plan.units)
             duties.extend((plan.event_id, key, name + NO_RULE, received_at) for name in plan.not_reached)
         answers.extend((plan.event_id, each.sink, each.phase.value, each.detail, at) for each in plan.answers)
-    consents.decide(connection, decided)
+    consents.append_decisions(connection, decided)
     joined = [one.phone.e164 for plan in plans for one in plan.decisions if one.word is Verdict.OPT_IN]
     if joined:
-        consents.opted_in(connection, joined, now)
-    consents.open_obligation(connection, duties)
-    consents.answer(connection, answers)
+        consents.close_after_opt_in(connection, joined, now)
+    consents.open_obligations(connection, duties)
+    consents.append_answers(connection, answers)

@@ -97,7 +97,7 @@ def merge_plan(
     opts_out = any(one.word is Verdict.OPT_OUT for one in plan.decisions)
     reached = (owed | wanted.keys()) if opts_out else set()
     missed = [name + NO_RULE for name in plan.not_reached] if opts_out else []
-    consents.reopen(connection, [(plan.event_id, key, sink, received_at) for sink in (*reached, *missed)])
+    consents.reopen_obligations(connection, [(plan.event_id, key, sink, received_at) for sink in (*reached, *missed)])
     still_open = as_list(sorted({*reached, *missed, *kept}))
     connection.execute(CLOSE_OTHERS, (micros(now), plan.event_id, still_open))
     known = {_content(decision_from_json(text)) for (text,) in connection.execute(DECIDED, (plan.event_id,))}

@@ -7,7 +7,7 @@ from msgspec import Struct
 from connector.model.event import Event
 from connector.model.outcome import Reason
 from connector.model.states import OPEN_UNITS, UnitState
-from connector.store.consents import plan_again
+from connector.store.consents import delete_obligations
 from connector.store.documents import event_to_json
 from connector.store.enrichment_queue import Question, open_questions, row_of
 from connector.store.notes import drop_notes
@@ -43,7 +43,7 @@ def replay(connection: sqlite3.Connection, request: Replay, now: int) -> None:
     if units:
         mark_for_planning(connection, [event_id], units)
     else:
-        plan_again(connection, [event_id])
+        delete_obligations(connection, [event_id])
         drop_notes(connection, event_id)
         connection.execute(
             "UPDATE inbox SET state = 'pending', detail = NULL, reason = NULL, mapping = NULL WHERE id = ?", (event_id,)

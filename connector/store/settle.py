@@ -184,8 +184,8 @@ def _update_obligations(
         failed = any(word.phase is Phase.FAILED for word in each.confirmations)
         if each.state is UnitState.DELIVERED and not failed:
             done.append((event_id, sink, at))
-    consents.answer(connection, answers)
-    consents.close(connection, done)
+    consents.append_answers(connection, answers)
+    consents.close_obligations(connection, done)
 
 
 def park(connection: sqlite3.Connection, units: Collection[tuple[int, int]], why: str, now: datetime) -> None:

@@ -114,6 +114,7 @@ class KeyRegistry:
         if task.gone is not None or not record_write.may_create or not self.is_case_safe(record_write):
             return Assumption.ASK
         if task.tried and task.record_id is not None:
+            # Since the first attempt the key may have moved to another record.
             return Assumption.ASK
         if not _depends_on_existence(record_write):
             return Assumption.ANY
