@@ -34,7 +34,7 @@ def others_opted_out(store: Store, event: Event) -> bool:
         return False
     number = event.msisdn.e164
     return store.inbox.in_review(number, MERGED) or store.records.opted_out_with_phone(
-        event.provider, event.object, number, but=_record_of(event)
+        event.provider, number, but=_record_of(event)
     )
 
 

@@ -273,12 +273,12 @@ class Records:
         """The number of one record in E.164; None if it has none that is understood."""
         return records_of(self._reader, crm, name, [record_id]).get(record_id, NOTHING).phone or None
 
-    def opted_out_with_phone(self, crm: str, name: str, e164: str, *, but: str | None = None) -> bool:
-        """Whether a record with this number, other than the record `but`, has an opt-out."""
+    def opted_out_with_phone(self, crm: str, e164: str, *, but: str | None = None) -> bool:
+        """Whether a record of any object with this number, other than the record `but`, has an opt-out."""
         row = self._reader.execute(
-            "SELECT 1 FROM shadows WHERE crm = ? AND object = ? AND phone = ? AND opted_out = 1 AND gone_at IS NULL "
-            "AND record_id IS NOT ? LIMIT 1",
-            (crm, name, e164, but),
+            "SELECT 1 FROM shadows INDEXED BY shadows_out_phone WHERE crm = ? AND phone = ? AND opted_out = 1 "
+            "AND gone_at IS NULL AND record_id IS NOT ? LIMIT 1",
+            (crm, e164, but),
         ).fetchone()
         return row is not None
 

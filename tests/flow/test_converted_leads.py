@@ -6,6 +6,8 @@ import pytest
 from flow.test_not_held_up import confirmed, letters, open_opt_outs, report
 from flow.world import CONFIG, ROOT, a_world
 
+from connector.model.consent import Phase
+
 DONOR = "+4790000001"
 LEADS = """
 on: strex.delivery_report
@@ -58,3 +60,18 @@ async def test_an_opt_out_of_a_converted_lead_is_written_to_its_contact(world):
     (letter,) = letters(world)
     assert made["contact"] in letter.detail
     assert "the consent fields went out without the rest" in letter.detail
+
+
+async def test_an_opt_out_of_a_lead_holds_when_the_contact_s_is_taken_back(world):
+    await world.person("Lead", LastName="Ås", Company="x", MobilePhone=DONOR, SMS_Opt_Out__c=True)
+    contact = await world.person(LastName="Ås", MobilePhone=DONOR, SMS_Opt_Out__c=True)
+    world.app.wake("salesforce.Lead")
+    await world.poll()
+    await world.until(lambda: len(decisions(world)) == 2)
+    await world.person(Id=contact, SMS_Opt_Out__c=False)
+    await world.poll()
+    assert decisions(world) == ["opt_out", "opt_out"]
+
+
+def decisions(world):
+    return [one.decision.word for one in world.app.store.consents.of(DONOR) if one.phase is Phase.DECIDED]

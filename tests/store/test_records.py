@@ -73,13 +73,13 @@ async def test_a_key_moves_to_the_record_that_has_it_now(store):
 
 async def test_another_opted_out_record_with_the_same_number_is_found(store):
     await store.records.write([seen("003A", phone=ANNA, opted_out=True), seen("003B", phone=ANNA)], now=NOW)
-    assert store.records.opted_out_with_phone(CRM, "Contact", ANNA)
-    assert store.records.opted_out_with_phone(CRM, "Contact", ANNA, but="003B")
-    assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA, but="003A")
+    assert store.records.opted_out_with_phone(CRM, ANNA)
+    assert store.records.opted_out_with_phone(CRM, ANNA, but="003B")
+    assert not store.records.opted_out_with_phone(CRM, ANNA, but="003A")
     await store.records.write([seen("003A", fields={"A": 1})], now=NOW)
-    assert store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+    assert store.records.opted_out_with_phone(CRM, ANNA)
     await store.records.write([seen("003A", opted_out=False)], now=NOW)
-    assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+    assert not store.records.opted_out_with_phone(CRM, ANNA)
 
 
 async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
@@ -88,7 +88,7 @@ async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
     assert store.records.shadow(CRM, "Contact", "003A") is None
     assert known(store).record_id is None
     assert store.records.opted_out() == []
-    assert not store.records.opted_out_with_phone(CRM, "Contact", ANNA)
+    assert not store.records.opted_out_with_phone(CRM, ANNA)
 
 
 async def test_an_undeleted_record_has_its_old_shadow_unless_retention_removed_it(store):
