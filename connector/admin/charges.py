@@ -348,7 +348,7 @@ def _line(
     why = charge.skipped or charge.in_doubt if isinstance(charge, NewCharge) else ""
     what = "skip" if why else "charge"
     if not why:
-        blocked = checks.obstacle(agreement, charge.period, context.store.charges.facts(agreement.phone), rules)
+        blocked = checks.find_obstacle(agreement, charge.period, context.store.charges.facts(agreement.phone), rules)
         if blocked is not None:
             what, why = "wait" if blocked.passes else "skip", blocked.why
     return {

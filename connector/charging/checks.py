@@ -16,7 +16,7 @@ MIN_FAILURES = 3  # fewer failures stop nothing: they may be chance
 MAX_DAYS = 2  # since the last run; after more, the clock may be wrong
 
 
-def obstacle(agreement: Agreement, period: str, facts: ChargeFacts, rules: ChargeRules) -> Obstacle | None:
+def find_obstacle(agreement: Agreement, period: str, facts: ChargeFacts, rules: ChargeRules) -> Obstacle | None:
     """Why a period of the agreement must not be charged now; None if it may be."""
     ended = f"the subscription has ended: {agreement.ended_why}" if agreement.ended_at is not None else None
     without_offer = (

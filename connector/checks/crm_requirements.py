@@ -9,32 +9,32 @@ from connector.mapping.compile.ruleset import Ruleset
 
 def needs(rules: Ruleset) -> dict[str, list[Needs]]:
     """The needs by CRM, merged for each object. CRMs ignore case, so the first spelling is used."""
-    found: dict[str, dict[str, _Object]] = {}
+    objects_by_crm: dict[str, dict[str, _CollectedNeeds]] = {}
 
-    def of(crm: str, name: str) -> "_Object":
-        return found.setdefault(crm, {}).setdefault(name.casefold(), _Object(name))
+    def needs_of(crm: str, name: str) -> "_CollectedNeeds":
+        return objects_by_crm.setdefault(crm, {}).setdefault(name.casefold(), _CollectedNeeds(name))
 
     for item in (item for file in rules.files for rule in file.rules for item in rule.items):
         if isinstance(item, WriteItem):
-            here = of(item.sink, item.object)
+            collected = needs_of(item.sink, item.object)
             if item.key_field is not None:
-                here.keys[item.key_field] = None
+                collected.keys[item.key_field] = None
                 if item.may_create and item.match is None and (item.create or item.consent):
-                    here.made_by[item.key_field] = None
+                    collected.made_by[item.key_field] = None
             if item.match is not None:
-                here.read.update(dict.fromkeys(item.match.phone))
-                here.read.update(dict.fromkeys([item.country] if item.country else []))
-            here.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
-            here.parents.update(dict.fromkeys(item.parents))
+                collected.read.update(dict.fromkeys(item.match.phone))
+                collected.read.update(dict.fromkeys([item.country] if item.country else []))
+            collected.written.update(dict.fromkeys(one.name for one in (*item.set, *item.create)))
+            collected.parents.update(dict.fromkeys(item.parents))
     for crm, objects in rules.feeds.items():
         for name, plan in objects.items():
-            here = of(crm, name)
-            here.read.update(dict.fromkeys((*plan.fields, *plan.key_fields)))
-    return {crm: [one.needs() for one in objects.values()] for crm, objects in found.items()}
+            collected = needs_of(crm, name)
+            collected.read.update(dict.fromkeys((*plan.fields, *plan.key_fields)))
+    return {crm: [one.needs() for one in objects.values()] for crm, objects in objects_by_crm.items()}
 
 
-class _Object:
-    """Names are kept as keys of dicts: in their order, without repeats."""
+class _CollectedNeeds:
+    """The needs of one object as they are collected; names are keys of dicts, so they keep their order and occur once."""
 
     def __init__(self, name: str) -> None:
         self.name = name

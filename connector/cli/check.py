@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.cli.exit_codes import Exit
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.cli.setup import (
     Setup,
     lock_file,
@@ -73,9 +73,9 @@ def examine(setup: Setup, *, live: bool, strict: bool) -> dict[str, Any]:
             found += problems.problems
         all_problems = _compare_with_locks(loaded, locks)
         if live and rules is not None:
-            with waiting("asking the CRM"):
+            with show_slow_step("asking the CRM"):
                 all_problems += asyncio.run(_ask_crms(loaded, rules))
-            with waiting("asking the providers"):
+            with show_slow_step("asking the providers"):
                 all_problems += asyncio.run(_ask_providers(loaded))
         said = {one.message for one in found}
         found += [one for one in all_problems if one.code != LIVE or one.message not in said]

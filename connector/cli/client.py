@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.cli.exit_codes import Broken, Misused, Unreachable
-from connector.cli.render import waiting
+from connector.cli.render import show_slow_step
 from connector.cli.setup import Setup, rules_once
 from connector.model.errors import AlreadyRunning, ConnectorError
 
@@ -46,7 +46,7 @@ def ask(
     Raises Unreachable, and ConnectorError for problems that the user can fix.
     """
     loaded = setup.config()
-    with waiting("asking the connector"):
+    with show_slow_step("asking the connector"):
         reply = ask_daemon(loaded, command, payload or {})
         if reply is not None:
             return reply

@@ -11,7 +11,7 @@ import click
 
 from connector.cli.check import CONFIG, LACKS, LIVE, examine, is_shipped, setup_cure
 from connector.cli.exit_codes import Exit
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.cli.setup import Setup, load_rules
 from connector.model.finding import SIGN_IN, Finding, Level
 from connector.model.problem import ProblemsFound, Severity
@@ -41,7 +41,7 @@ def doctor(ctx: click.Context, *, as_json: bool) -> None:
     else:
         from connector.checks.environment import check_environment  # noqa: PLC0415 - see the package's docstring.
 
-        with waiting("checking the CRM"):
+        with show_slow_step("checking the CRM"):
             looked = asyncio.run(_findings_of_crms(loaded))
         without_sign_in = frozenset(name for name, found in looked.items() if any(map(_fails_to_sign_in, found)))
         findings = [

@@ -46,33 +46,35 @@ class Answers:
     secrets: dict[str, str] = field(default_factory=dict)  # name → value; blank: to be written by hand
 
 
-def read_secret_files(given: Sequence[str]) -> dict[str, str]:
+def read_secret_files(options: Sequence[str]) -> dict[str, str]:
     """The secrets of `--secret NAME=FILE`, by name. Raises Misused."""
-    found = {}
-    for one in given:
-        name, equals, file = one.partition("=")
+    secret_values = {}
+    for option in options:
+        name, equals, file = option.partition("=")
         if not equals:
-            raise Misused(f"`--secret {one}` names no file: write NAME=FILE")
+            raise Misused(f"`--secret {option}` names no file: write NAME=FILE")
         try:
-            found[name] = Path(file).read_text(encoding="utf-8").strip()
+            secret_values[name] = Path(file).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise Misused(f"the secret {name} cannot be read from {file}: {error}") from None
-    return found
+    return secret_values
 
 
-def interview(options: Mapping[str, Any], given: Mapping[str, str], *, ask: bool) -> Answers:
+def interview(options: Mapping[str, Any], secret_values: Mapping[str, str], *, ask: bool) -> Answers:
     """What the options say and, with `ask`, what the administrator answers. Raises Misused."""
     asking = Interview(options, ask=ask)
     asking.about_providers()
     asking.about_crm()
-    made = asking.made
-    for name in path_secrets(made.providers):
-        made.secrets[name] = given.get(name) or secrets.token_urlsafe(24)
-    for name, secret in named_secrets(made.providers, made.crm, made.of_crm).items():
-        made.secrets[name] = given.get(name) or (_ask_for_secret(name, secret) if ask and name not in given else "")
-    if unknown := given.keys() - made.secrets.keys():
-        raise Misused(f"no secret is called {min(unknown)}: this config has {', '.join(made.secrets)}")
-    return made
+    answers = asking.answers
+    for name in path_secrets(answers.providers):
+        answers.secrets[name] = secret_values.get(name) or secrets.token_urlsafe(24)
+    for name, secret in named_secrets(answers.providers, answers.crm, answers.of_crm).items():
+        answers.secrets[name] = secret_values.get(name) or (
+            _ask_for_secret(name, secret) if ask and name not in secret_values else ""
+        )
+    if unknown := secret_values.keys() - answers.secrets.keys():
+        raise Misused(f"no secret is called {min(unknown)}: this config has {', '.join(answers.secrets)}")
+    return answers
 
 
 class Interview:
@@ -81,7 +83,7 @@ class Interview:
     def __init__(self, options: Mapping[str, Any], *, ask: bool) -> None:
         self._options = options
         self._ask = ask
-        self.made = Answers(
+        self.answers = Answers(
             providers=list(options["providers"]) or [FIRST_PROVIDER],
             keywords=[_keyword(one) for one in options["keywords"]],
             crm=FIRST_CRM,
@@ -92,24 +94,24 @@ class Interview:
 
     def about_providers(self) -> None:
         """Providers, keywords, and the country of their numbers."""
-        made = self.made
+        answers = self.answers
         if self._ask and not self._options["providers"]:
             question = f"Providers ({', '.join(PROVIDERS)}), separated by blanks"
-            made.providers = click.prompt(question, default=FIRST_PROVIDER, value_proc=_providers)
-        if self._ask and not made.keywords and any(PROVIDERS[name].asks_keywords for name in made.providers):
+            answers.providers = click.prompt(question, default=FIRST_PROVIDER, value_proc=_providers)
+        if self._ask and not answers.keywords and any(PROVIDERS[name].asks_keywords for name in answers.providers):
             question = "Keywords as SHORT_NUMBER/KEYWORD, separated by blanks"
-            made.keywords = click.prompt(question, default="2002/KATT", value_proc=_keywords)
-        made.region = PROVIDERS[made.providers[0]].region
+            answers.keywords = click.prompt(question, default="2002/KATT", value_proc=_keywords)
+        answers.region = PROVIDERS[answers.providers[0]].region
         self._take_or_ask(
-            "region", "Country of numbers without a country code", made.region, partial(setattr, made, "region")
+            "region", "Country of numbers without a country code", answers.region, partial(setattr, answers, "region")
         )
 
     def about_crm(self) -> None:
         """The CRM with its own questions, and the public address."""
-        made = self.made
+        answers = self.answers
         self._take_or_ask("crm", f"CRM ({', '.join(CRMS)})", FIRST_CRM, self._take_crm)
-        _refuse_others(self._options, made.crm)
-        for one in CRMS[made.crm].questions:
+        _refuse_others(self._options, answers.crm)
+        for one in CRMS[answers.crm].questions:
             prompt = f"{one.prompt} ({', '.join(one.choices)})" if one.choices else one.prompt
             default = one.default if one.offered else ""
             take = partial(self._take_of_crm, one)
@@ -118,13 +120,13 @@ class Interview:
             "public_url",
             "Address under which providers reach the connector",
             PUBLIC_URL,
-            lambda written: setattr(made, "public_url", written.rstrip("/")),
+            lambda written: setattr(answers, "public_url", written.rstrip("/")),
         )
 
     def _take_or_ask(self, option: str, prompt: str, default: str, take: Callable[[str], object]) -> None:
         """Take what an option says, else ask and take the answer."""
-        if given := self._options[option]:
-            take(given)
+        if value := self._options[option]:
+            take(value)
         elif self._ask:
             click.prompt(prompt, default=default or None, value_proc=partial(self._take_answer, take))
 
@@ -132,7 +134,7 @@ class Interview:
         """Take an answer. Raises UsageError for one that the config refuses: click tells it, and asks again."""
         try:
             take(written)
-            config_text(self.made, system=False)
+            config_text(self.answers, system=False)
         except Misused as error:
             raise click.UsageError(str(error)) from None
         return written
@@ -140,14 +142,14 @@ class Interview:
     def _take_crm(self, name: str) -> None:
         if name not in CRMS:
             raise Misused(f"`{name}` is no CRM: write one of {', '.join(CRMS)}")
-        for provider in self.made.providers:
+        for provider in self.answers.providers:
             mappings_for(provider, name)
-        self.made.crm, self.made.of_crm = name, _defaults(name)
+        self.answers.crm, self.answers.of_crm = name, _defaults(name)
 
     def _take_of_crm(self, question: Question, written: str) -> None:
         if question.choices and written not in question.choices:
             raise Misused(f"`{written}` is not known here: write one of {', '.join(question.choices)}")
-        self.made.of_crm[question.name] = written
+        self.answers.of_crm[question.name] = written
 
 
 def _defaults(crm: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from connector.cli.exit_codes import Misused, Unreachable
-from connector.cli.render import waiting
+from connector.cli.render import show_slow_step
 from connector.cli.setup import Setup
 from connector.model.errors import ConnectorError, PeerUnavailable
 
@@ -49,7 +49,7 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
             return await ask(transport.client(chosen.credentials), api, hook)
 
     try:
-        with waiting(f"asking {chosen.name}"):
+        with show_slow_step(f"asking {chosen.name}"):
             return asyncio.run(run())
     except PeerUnavailable as error:
         raise Unreachable(str(error)) from error

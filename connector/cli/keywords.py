@@ -44,8 +44,8 @@ def keywords() -> None:
 @click.pass_context
 def list_(ctx: click.Context, *, provider: str | None, as_json: bool) -> None:
     """List all keywords and sub keywords."""
-    found = ask_account(ctx.obj, provider, lambda http, api, _: api.listing(http))
-    answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
+    listing = ask_account(ctx.obj, provider, lambda http, api, _: api.listing(http))
+    answer({"keywords": [_document(one) for one in listing]}, _show_list, json_wanted=as_json)
 
 
 @keywords.command()
@@ -55,8 +55,8 @@ def show(
     ctx: click.Context, *, keyword: str, sub: str | None, channel: str | None, provider: str | None, as_json: bool
 ) -> None:
     """Show all about a KEYWORD."""
-    found = ask_account(ctx.obj, provider, lambda http, api, _: _read_keyword(http, api, keyword, sub, channel))
-    answer(_document(found), _show_one, json_wanted=as_json)
+    details = ask_account(ctx.obj, provider, lambda http, api, _: _read_keyword(http, api, keyword, sub, channel))
+    answer(_document(details), _show_keyword, json_wanted=as_json)
 
 
 @keywords.command()
@@ -67,8 +67,8 @@ def show(
 @click.pass_context
 def subkeywords(ctx: click.Context, *, keyword: str, channel: str | None, provider: str | None, as_json: bool) -> None:
     """List the sub keywords of a KEYWORD."""
-    found = ask_account(ctx.obj, provider, lambda http, api, _: _read_subkeywords(http, api, keyword, channel))
-    answer({"keywords": [_document(one) for one in found]}, _show_list, json_wanted=as_json)
+    listing = ask_account(ctx.obj, provider, lambda http, api, _: _read_subkeywords(http, api, keyword, channel))
+    answer({"keywords": [_document(one) for one in listing]}, _show_list, json_wanted=as_json)
 
 
 @keywords.command()
@@ -111,8 +111,8 @@ def reserve(
 
     If the provider allows it, its messages are sent to the connector's public address at once.
     """
-    found = ask_account(ctx.obj, provider, lambda http, api, hook: api.reserve(http, channel, keyword, sub, hook))
-    answer(_document(found), _show_sentence(f"{found.words} is reserved, as {found.id}"), json_wanted=as_json)
+    reserved = ask_account(ctx.obj, provider, lambda http, api, hook: api.reserve(http, channel, keyword, sub, hook))
+    answer(_document(reserved), _show_sentence(f"{reserved.words} is reserved, as {reserved.id}"), json_wanted=as_json)
 
 
 @keywords.command()
@@ -183,10 +183,12 @@ def delete(
 
 
 def _switch(
-    setup: Setup, provider: str | None, named: tuple[str, str | None, str | None], *, on: bool, json_wanted: bool
+    setup: Setup, provider: str | None, keyword: tuple[str, str | None, str | None], *, on: bool, json_wanted: bool
 ) -> None:
+    """Switch a keyword, given as word, sub word and channel."""
+
     async def switch(http: "Http", api: "KeywordApi", _: str | None) -> str:
-        keyword_id = await find_id(http, api, *named)
+        keyword_id = await find_id(http, api, *keyword)
         await (api.reactivate(http, keyword_id) if on else api.deactivate(http, keyword_id))
         return keyword_id
 
@@ -248,7 +250,7 @@ def _show_list(paper: Paper, document: dict[str, Any]) -> None:
     )
 
 
-def _show_one(paper: Paper, document: dict[str, Any]) -> None:
+def _show_keyword(paper: Paper, document: dict[str, Any]) -> None:
     for name, value in document.items():
         if isinstance(value, dict):
             for key, one in value.items():

@@ -9,7 +9,7 @@ import click
 from connector.cli.client import become_owner
 from connector.cli.exit_codes import Exit, Misused, Unreachable
 from connector.cli.group import Group
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.cli.setup import Setup
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def digest(ctx: click.Context, *, send: bool, as_json: bool) -> None:
     if not path.exists():
         raise Unreachable(f"there is no database at {path} yet: start the connector with `connector run`")
     become_owner(path)
-    with waiting("counting the events of the week"):
+    with show_slow_step("counting the events of the week"):
         deadline = loaded.settings.consent.deadline
         made = make_digest(Store.open_to_read(path), now=datetime.now(UTC), deadline=deadline, crms=loaded.crms)
     message = digest_message(made)
@@ -71,7 +71,7 @@ def digest(ctx: click.Context, *, send: bool, as_json: bool) -> None:
 
 def _send_to_recipients(loaded: "LoadedConfig", message: "Message", *, digest: bool) -> dict[str, Any]:
     messenger, faults = _messenger(loaded)
-    with waiting("sending"):
+    with show_slow_step("sending"):
         said = asyncio.run(messenger.send_to_all(message, digest=digest))
     return {
         "ok": not faults and all(taken for _, taken in said),

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import click
 
-from connector.cli.render import SILENCE, waiting
+from connector.cli.render import SILENCE, show_slow_step
 
 PAUSE = 10.0  # seconds between two lines if the output is not a terminal
 
@@ -16,7 +16,7 @@ PAUSE = 10.0  # seconds between two lines if the output is not a terminal
 def progress(*, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[str], None]]:
     """Yields a function that takes the current step. Nothing is printed within the first two seconds."""
     if sys.stderr.isatty():
-        with waiting("working") as say:
+        with show_slow_step("working") as say:
             yield say
         return
     due = clock() + SILENCE

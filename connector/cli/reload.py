@@ -8,7 +8,7 @@ import click
 from connector.cli.client import Refusal, ask_daemon
 from connector.cli.exit_codes import Ended, Exit, Unreachable
 from connector.cli.progress import progress
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.cli.setup import Setup, load_rules, read_locks
 from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
@@ -45,7 +45,7 @@ def reload(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
         say("comparing the new mappings with those in use")
         compared = _compared_or_none(loaded)
     try:
-        with waiting("reloading the mappings"):
+        with show_slow_step("reloading the mappings"):
             reloaded = ask_daemon(loaded, "reload", {})
     except Refusal as refused:
         message = f"{refused}\nnothing was changed: the daemon keeps its present mappings"

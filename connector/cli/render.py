@@ -100,12 +100,12 @@ class Paper:
         """Print a table that is too wide: below the short cells of each row its long ones, each on lines of their own."""
         from rich.cells import set_cell_size  # noqa: PLC0415 - see the package's docstring.
 
-        def beside(cells: Sequence[str]) -> str:
+        def short_cells(cells: Sequence[str]) -> str:
             return "  ".join(set_cell_size(cells[place].replace("\n", ", "), widths[place]) for place in short).rstrip()
 
-        self.line(beside(columns), style="bold")
+        self.line(short_cells(columns), style="bold")
         for row in rows:
-            self.line(beside(row))
+            self.line(short_cells(row))
             for place in (place for place in range(len(columns)) if place not in short and row[place]):
                 for line in row[place].split("\n"):
                     self.line(f"{columns[place]}: {line}", indent=4)
@@ -145,7 +145,7 @@ def ago(seconds: float | None) -> str:
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[Callable[[str], None]]:
+def show_slow_step(text: str) -> Iterator[Callable[[str], None]]:
     """Show the current step if it takes long, at a terminal only. Yields a function that changes the step."""
     if not sys.stderr.isatty():
         yield lambda _: None
@@ -157,7 +157,7 @@ def waiting(text: str) -> Iterator[Callable[[str], None]]:
     timer.daemon = True
     timer.start()
     try:
-        yield lambda now: status.update(on_one_line(now))
+        yield lambda step: status.update(on_one_line(step))
     finally:
         timer.cancel()
         status.stop()

@@ -8,7 +8,7 @@ import click
 
 from connector.admin.masking import iso_time
 from connector.cli.exit_codes import Misused
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.cli.setup import Setup
 from connector.model.errors import AlreadyRunning
 
@@ -45,7 +45,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
         raise AlreadyRunning(f"{STOP}. {error}") from error
     try:
         give_to_owner_of(database.parent, lock_of(database))
-        with waiting("checking the backup"):
+        with show_slow_step("checking the backup"):
             found = verify(file)
         now = datetime.now(UTC)
         gap = missing(found, database, now)
@@ -63,7 +63,7 @@ def restore(ctx: click.Context, /, *, file: Path, yes: bool, as_json: bool) -> N
             answer(document, _show, json_wanted=False)
         if not yes:
             click.confirm(f"Replace {database} with it?", abort=True)
-        with waiting("replacing the database"):
+        with show_slow_step("replacing the database"):
             aside = put_in_place(file, database, now=now)
     finally:
         lock.release()

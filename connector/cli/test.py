@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from connector.cli.exit_codes import Exit, Misused
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.cli.setup import Setup, load_rules, mappings_directory, read_locks
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def test(
     loaded = setup.config()
     directory = mappings_directory(loaded)
     rules = load_rules(loaded, read_locks(loaded))
-    wanted = _wanted(rules, files, directory)
+    wanted = _selected_names(rules, files, directory)
     by_file: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    with waiting("running the tests"):
+    with show_slow_step("running the tests"):
         for result in run_rule_tests(rules):
             if result.file in wanted and _chosen(f"{result.file}: {result.name}", words):
                 by_file[result.file].append(
@@ -96,13 +96,15 @@ def _coverage(loaded: "LoadedConfig", rules: "Ruleset") -> dict[str, Any]:
         store = Store.open_to_read(path)
         configured = opt_outs(loaded).subscriptions
 
-        def known(stored: "StoredEvent", event: "Event") -> "Known":
+        def known_when_received(stored: "StoredEvent", event: "Event") -> "Known":
             ledger = store.consents.of(event.msisdn.e164) if event.msisdn else ()
             return known_before(store, stored.id, event, ledger, configured)
 
         newest = store.inbox.newest(since=datetime.now(UTC) - MONTH, limit=MAX_EVENTS)
-        with waiting("planning the events of the last month"):
-            events = coverage.take_events((one.event, known(one, one.event)) for one in newest if one.event is not None)
+        with show_slow_step("planning the events of the last month"):
+            events = coverage.take_events(
+                (one.event, known_when_received(one, one.event)) for one in newest if one.event is not None
+            )
     return {**coverage.document(), "events": events}
 
 
@@ -112,7 +114,7 @@ def _line(directory: Path, result: "TestResult") -> int:
     return read(directory / result.file).at(("tests", result.number)).line
 
 
-def _wanted(rules: "Ruleset", files: Sequence[Path], directory: Path) -> list[str]:
+def _selected_names(rules: "Ruleset", files: Sequence[Path], directory: Path) -> list[str]:
     known = [file.name for file in rules.files]
     for path in files:
         there = path.resolve().parent == directory.resolve() or path.parent == Path()

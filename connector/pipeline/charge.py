@@ -56,7 +56,7 @@ def charge_worker(provider: str) -> str:
 
 def judge(rules: ChargeRules, charge: Charge, facts: ChargeFacts) -> Obstacle | Decimal:
     """The amount that may be charged now, or why nothing may be."""
-    blocked = checks.obstacle(charge.agreement, charge.period, facts, rules)
+    blocked = checks.find_obstacle(charge.agreement, charge.period, facts, rules)
     amount = checks.amount_of(charge.agreement, rules)
     if blocked is not None or amount is None:
         return blocked or Obstacle(why="the amount is not known")

@@ -25,7 +25,7 @@ class Connection:
     used = False  # whether there has ever been one
     silent_since = 0.0  # seconds of the loop's clock: when it was accepted, or when its last request was answered
 
-    def lost(self) -> None:
+    def on_closed(self) -> None:
         """Called once the connection is closed; the acceptor replaces it with a method of its own."""
 
     def abort(self) -> None:
@@ -120,7 +120,7 @@ class Acceptor:
         protocol = self._make()
         protocol.silent_since = self._loop.time()
         self._open[protocol] = address
-        protocol.lost = lambda: self._closed(protocol)  # type: ignore[method-assign]
+        protocol.on_closed = lambda: self._closed(protocol)  # type: ignore[method-assign]
         opening = self._loop.create_task(
             self._loop.connect_accepted_socket(lambda: cast("asyncio.Protocol", protocol), taken)
         )

@@ -117,8 +117,8 @@ class AdminHandler:
                 raise Denied(HTTPStatus.NOT_FOUND, "no such page", "there are /healthz, /readyz and /metrics")
 
     async def _command(self, request: web.BaseRequest, name: str) -> web.Response:
-        scheme, _, given = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if scheme.lower() != "bearer" or not is_one_of(given.strip(), (self._token,)):
+        scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+        if scheme.lower() != "bearer" or not is_one_of(token.strip(), (self._token,)):
             cure = "send `Authorization: Bearer` with the token in the state directory; it is new at each start"
             raise Denied(HTTPStatus.UNAUTHORIZED, "no valid token", cure)
         command = self._commands.get(name)
@@ -160,9 +160,9 @@ def _check_method(request: web.BaseRequest, *methods: str) -> None:
 
 
 def _health_answer(reasons: Iterable[str]) -> web.Response:
-    found = list(reasons)
-    if found:
-        return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "reasons": found})
+    failures = list(reasons)
+    if failures:
+        return _json(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "failing", "reasons": failures})
     return _json(HTTPStatus.OK, {"status": "ok"})
 
 

@@ -33,12 +33,12 @@ GZIP_BITS, ZLIB_BITS, RAW_BITS = 31, 15, -15  # zlib, `wbits`
 
 def body_coding(header: str) -> str | None:
     """The one compression that the header names; None for none. Raises HttpRejected (415) for one that is not supported."""
-    named = [word for each in header.split(",") if (word := each.strip().lower()) in CODINGS]
-    if not named:
+    codings = [word for each in header.split(",") if (word := each.strip().lower()) in CODINGS]
+    if not codings:
         return None
-    if len(named) > 1 or (named[0] not in GZIP and named[0] != DEFLATE):
+    if len(codings) > 1 or (codings[0] not in GZIP and codings[0] != DEFLATE):
         raise HttpRejected(415, "compressed body")
-    return named[0]
+    return codings[0]
 
 
 def decompress(body: bytes, coding: str, limit: int) -> bytes:

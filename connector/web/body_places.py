@@ -24,7 +24,7 @@ class BodyPlaces:
         self._by_address: Counter[str] = Counter()
 
     @property
-    def taken(self) -> int:
+    def taken_count(self) -> int:
         """How many places are taken now."""
         return self._authenticated + self._unauthenticated
 
@@ -46,19 +46,19 @@ class BodyPlaces:
         The address is None if many callers come from it, such as a proxy's: then only the limit of all such
         callers applies.
         """
-        one = customer_of(address) if address is not None else None
+        customer = customer_of(address) if address is not None else None
         if self._unauthenticated >= self._most:
             raise HttpRejected(503, "too many unauthenticated callers at once")
-        if one is not None and self._by_address[one] >= self._most_of_one:
+        if customer is not None and self._by_address[customer] >= self._most_of_one:
             raise HttpRejected(503, "too many at once from one address")
         self._unauthenticated += 1
-        if one is not None:
-            self._by_address[one] += 1
+        if customer is not None:
+            self._by_address[customer] += 1
         try:
             yield
         finally:
             self._unauthenticated -= 1
-            if one is not None:
-                self._by_address[one] -= 1
-                if not self._by_address[one]:
-                    del self._by_address[one]
+            if customer is not None:
+                self._by_address[customer] -= 1
+                if not self._by_address[customer]:
+                    del self._by_address[customer]

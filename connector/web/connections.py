@@ -55,8 +55,8 @@ class Connections:
 
         If all places are taken, `make_room` closes another connection, or returns False.
         """
-        one = customer_of(address)
-        many = self._open[one] >= self._of_one and not (address == UNIX or is_shared(address, self._proxies))
+        customer = customer_of(address)
+        many = self._open[customer] >= self._of_one and not (address == UNIX or is_shared(address, self._proxies))
         if many or (self._total >= self.most and not make_room()):
             self._refused(
                 TOO_MANY_CONNECTIONS,
@@ -64,17 +64,17 @@ class Connections:
                 "`listen: connections` and `connections_per_address` set the limits; LimitNOFILE of the service caps them",
             )
             return False
-        self._open[one] += 1
+        self._open[customer] += 1
         self._total += 1
         return True
 
     def leave(self, address: str) -> None:
         """A connection that was counted is closed."""
         self._total -= 1
-        one = customer_of(address)
-        self._open[one] -= 1
-        if not self._open[one]:
-            del self._open[one]
+        customer = customer_of(address)
+        self._open[customer] -= 1
+        if not self._open[customer]:
+            del self._open[customer]
 
     def not_accepted(self, error: BaseException | None) -> bool:
         """Report a connection that could not be accepted; False if the cause was not missing file descriptors."""

@@ -84,9 +84,9 @@ class Listener:
         self._runner = web.ServerRunner(server, shutdown_timeout=GRACE)
         await self._runner.setup()
         sockets = [self._passed] if self._passed is not None else await _bound(self._host, self._port)
-        for one in sockets:
-            one.setblocking(False)
-            one.listen(BACKLOG)
+        for listening in sockets:
+            listening.setblocking(False)
+            listening.listen(BACKLOG)
         base = _base(sockets[0].getsockname())
         self._acceptor = Acceptor(
             sockets, server, connections=self._connections, spare=self._spare, silence=self._silence
@@ -132,7 +132,7 @@ class _Protocol(web.RequestHandler, Connection):
     def connection_lost(self, exc: BaseException | None) -> None:
         """The connection is closed."""
         super().connection_lost(exc)
-        self.lost()
+        self.on_closed()
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -192,15 +192,15 @@ async def _bound(host: str, port: int) -> list[socket.socket]:
     """Sockets at all addresses of the host, or at all of this machine if it is blank; raises OSError."""
     loop = asyncio.get_running_loop()
     try:
-        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        addresses = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise OSError(errno.EADDRNOTAVAIL, f"`{host}` is no address ({error.strerror})") from error
     sockets: list[socket.socket] = []
     try:
-        for family, _, _, _, address in dict.fromkeys(found):
+        for family, _, _, _, address in dict.fromkeys(addresses):
             sockets.append(socket.create_server(address, family=family))
     except OSError:
-        for one in sockets:
-            one.close()
+        for opened in sockets:
+            opened.close()
         raise
     return sockets

@@ -15,21 +15,21 @@ def caller(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> s
     `forwarded` are the header's values as they came: several are one list (RFC 9110, 5.3). The search ends at an entry
     that is not an address, because an unknown sender wrote what is left of it.
     """
-    if not trusted or not within(peer, trusted):
+    if not trusted or not is_in_networks(peer, trusted):
         return peer
     for entry in reversed(",".join(forwarded).split(",")):
         hop = entry.strip()
         if not hop:
             continue
         peer = hop
-        if not within(hop, trusted):
+        if not is_in_networks(hop, trusted):
             break
     return peer
 
 
 def is_shared(peer: str, trusted: Sequence[Network]) -> bool:
     """Whether many callers may come from this address: a trusted proxy's, or this machine's, on which a proxy may run."""
-    return within(peer, LOOPBACK) or within(peer, trusted)
+    return is_in_networks(peer, LOOPBACK) or is_in_networks(peer, trusted)
 
 
 def public_base(url: str) -> str:
@@ -41,7 +41,7 @@ def public_base(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path.rstrip('/')}"
 
 
-def within(text: str, networks: Sequence[Network]) -> bool:
+def is_in_networks(text: str, networks: Sequence[Network]) -> bool:
     """Whether the text is an address in one of the networks. An IPv4 address mapped into IPv6 counts as IPv4."""
     try:
         address = ip_address(text)

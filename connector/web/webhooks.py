@@ -95,7 +95,7 @@ class WebhookHandler:
     @property
     def bodies_awaited(self) -> int:
         """How many callbacks there are whose body has not arrived yet."""
-        return self._places.taken
+        return self._places.taken_count
 
     def not_http(self, status: int, why: str) -> None:
         """Report what the HTTP parser has refused: `why` is a short constant, and the caller's bytes are never repeated."""

@@ -37,7 +37,7 @@ def test_every_language_has_every_text_and_keeps_names_ids_and_values(name):
 
 
 def test_english_messages_are_unchanged():
-    assert Wording().said({"message": "entity is deleted"}) == {"message": "entity is deleted"}
+    assert Wording().translate_error({"message": "entity is deleted"}) == {"message": "entity is deleted"}
 
 
 async def answer(org, method, path, **how):

@@ -15,7 +15,7 @@ from yarl import URL
 
 from connector.sandbox.serve import serving
 from connector.sandbox.strex.app import build
-from connector.sandbox.strex.signing import absolute
+from connector.sandbox.strex.signing import to_absolute_uri
 
 QUERY = "?Tenant=Acme%2BCo"
 
@@ -149,4 +149,4 @@ async def test_the_key_is_described_at_both_addresses_and_an_unknown_one_is_404(
     ],
 )
 def test_the_signed_url_has_the_form_of_absolute_uri(url, expected):
-    assert absolute(URL(url)) == expected
+    assert to_absolute_uri(URL(url)) == expected

@@ -55,8 +55,8 @@ class OnlineFundraisingKeywords:
     async def show(self, http: Http, keyword_id: str) -> Keyword:
         """GET /keyword/{keywordGuid}."""
         answer = await _ask(http, get_call(_path(keyword_id)), keyword_id)
-        found = as_keyword(answer)
-        return found if found is not None and found.id.casefold() == keyword_id.casefold() else _not_understood()
+        keyword = as_keyword(answer)
+        return keyword if keyword is not None and keyword.id.casefold() == keyword_id.casefold() else _not_understood()
 
     async def subkeywords(self, http: Http, keyword_id: str) -> tuple[Keyword, ...]:
         """GET /keyword/{keywordGuid}/subkeywords."""
@@ -80,10 +80,10 @@ class OnlineFundraisingKeywords:
         """POST /keyword/Reserve."""
         asked = {"keyword": word, "channel": short_number} | ({"subKeyword": sub_word} if sub_word else {})
         answer = await _ask(http, post_call("/keyword/Reserve", asked))
-        found = as_keyword(answer)
-        if found is None or found.word.casefold() != word.casefold():
+        reserved = as_keyword(answer)
+        if reserved is None or reserved.word.casefold() != word.casefold():
             return _not_understood()
-        return found
+        return reserved
 
     async def deactivate(self, http: Http, keyword_id: str) -> None:
         """POST /keyword/{keywordGuid}/Deactivate."""

@@ -236,23 +236,23 @@ def _as_json(value: Any) -> bytes:
 def _list(reply: HttpReply) -> list[Any] | None:
     """The list in an answer, as it is or as its member `list`; None if it is not one of objects."""
     try:
-        found = json_content(reply)
+        content = json_content(reply)
     except ValueError:
         return None
-    if isinstance(found, dict):
-        found = found.get("list")
-    if not isinstance(found, list) or (found and not any(isinstance(one, dict) for one in found)):
+    if isinstance(content, dict):
+        content = content.get("list")
+    if not isinstance(content, list) or (content and not any(isinstance(one, dict) for one in content)):
         return None
-    return found
+    return content
 
 
 def _keyword_members(reply: HttpReply) -> dict[str, Any]:
     """The members of the keyword in an answer; empty if there is none."""
     try:
-        found = json_content(reply)
+        members = json_content(reply)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) and as_keyword(found) is not None else {}
+    return members if isinstance(members, dict) and as_keyword(members) is not None else {}
 
 
 def _digest(*values: Any) -> str:

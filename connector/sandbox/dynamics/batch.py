@@ -110,10 +110,10 @@ def _part(answer: Answer, content_id: str = "") -> bytes:
 
 
 def _boundary(content_type: str) -> bytes:
-    found = BOUNDARY.search(content_type)
-    if found is None:
+    boundary = BOUNDARY.search(content_type)
+    if boundary is None:
         raise bad_syntax("The content type of a batch is multipart/mixed with a boundary.")
-    return found.group(1).strip().encode()
+    return boundary.group(1).strip().encode()
 
 
 def _parts(raw: bytes, boundary: bytes) -> Iterator[tuple[str, bytes]]:
@@ -172,12 +172,12 @@ def _inner(call: Call, raw: bytes, addresses: dict[str, str] | None = None) -> C
 def _resolved(text: str, addresses: dict[str, str]) -> str:
     """Replace `$1` by the address of the record that the operation of that Content-ID wrote."""
 
-    def one(found: re.Match[str]) -> str:
-        number = found.group(1)
+    def address(reference: re.Match[str]) -> str:
+        number = reference.group(1)
         if number not in addresses:
             raise RefusedError(
                 400, "0x80060888", f"Content-ID Reference: '${number}' does not exist in the batch context."
             )
         return addresses[number]
 
-    return re.sub(r"(?<![\w$])\$(\d+)(?=[\s\"/)]|$)", one, text)
+    return re.sub(r"(?<![\w$])\$(\d+)(?=[\s\"/)]|$)", address, text)

@@ -53,7 +53,7 @@ class DonorActions:
         ]
 
     async def _configure(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only("hooks", "secret", "as_numbers", "table_names")
+        body = Body.of(await read_json(request)).refuse_other_fields("hooks", "secret", "as_numbers", "table_names")
         if "hooks" in body.fields:
             self._hooks = _address(body.text("hooks"))
         self._secret = body.optional_text("secret") or self._secret
@@ -73,7 +73,9 @@ class DonorActions:
 
     async def _script_charges(self, request: web.Request) -> web.Response:
         """How the next charges go: every status, a status that becomes final later, a delay, a lost answer."""
-        body = Body.of(await read_json(request)).only("phone", "status", "then", "asks", "lost", "delay", "times")
+        body = Body.of(await read_json(request)).refuse_other_fields(
+            "phone", "status", "then", "asks", "lost", "delay", "times"
+        )
         phone, lost = body.optional_text("phone"), body.optional_text("lost")
         status, then = body.text("status", "DELIVERED"), body.optional_text("then")
         if status not in STATUSES or (then is not None and then not in STATUSES):
@@ -101,7 +103,7 @@ class DonorActions:
 
     async def _finish_window(self, request: web.Request) -> web.Response:
         """A donor completes a window or goes back; returns the address to which the browser is sent."""
-        body = Body.of(await read_json(request)).only(
+        body = Body.of(await read_json(request)).refuse_other_fields(
             "transaction_id", "outcome", "phone", "status", "detail", "created"
         )
         one = self._gateway.find(body.text("transaction_id"))
@@ -118,14 +120,16 @@ class DonorActions:
         return web.json_response({"redirect": f"{self._address_of('return', secret=False)}?{query}"})
 
     async def _set_status(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only("transaction_id", "status", "detail")
+        body = Body.of(await read_json(request)).refuse_other_fields("transaction_id", "status", "detail")
         one = self._gateway.find(body.text("transaction_id"))
         self._gateway.set_status(one, body.text("status"), body.text("detail", "Changed"))
         return web.json_response(_as_json(one))
 
     async def _phone(self, request: web.Request) -> web.Response:
         """A donor sends a text message."""
-        body = Body.of(await read_json(request)).only("from", "to", "text", "id", "keyword", "country", "method")
+        body = Body.of(await read_json(request)).refuse_other_fields(
+            "from", "to", "text", "id", "keyword", "country", "method"
+        )
         number = body.optional_text("id") or str(next(self._numbers))
         fields = {
             "action": "mpush_ir_message",
@@ -143,7 +147,7 @@ class DonorActions:
 
     async def _report(self, request: web.Request) -> web.Response:
         """A delivery report for a message with that id."""
-        body = Body.of(await read_json(request)).only("id", "phone", "report", "reason_id", "method")
+        body = Body.of(await read_json(request)).refuse_other_fields("id", "phone", "report", "reason_id", "method")
         fields = {
             "action": "mp_report",
             "id": body.text("id"),
@@ -156,7 +160,7 @@ class DonorActions:
 
     async def _script_error(self, request: web.Request) -> web.Response:
         """Make the next calls of a kind fail with an error code or an HTTP status."""
-        body = Body.of(await read_json(request)).only("call", "code", "http", "times")
+        body = Body.of(await read_json(request)).refuse_other_fields("call", "code", "http", "times")
         call, times = body.text("call"), body.number("times")
         code, http = body.number("code"), body.number("http")
         if call not in CALLS or (code is None) == (http is None):

@@ -64,7 +64,9 @@ class Composite:
             with self._database.attempt():
                 answer = self._dispatch(inner)
         except RequestRefusedError as refusal:
-            return _rendered(name, refusal.status, [self._database.wording.said(one) for one in refusal.body()])
+            return _rendered(
+                name, refusal.status, [self._database.wording.translate_error(one) for one in refusal.body()]
+            )
         earlier[name] = answer.body
         return {
             "body": _escaped_results(answer.body),

@@ -264,7 +264,7 @@ class Server:
         return _json(answer.status, answer.body, headers)
 
     def _refused(self, refusal: RequestRefusedError) -> web.Response:
-        body = [self._database.wording.said(one) for one in refusal.body()]
+        body = [self._database.wording.translate_error(one) for one in refusal.body()]
         return self._rendered(Answer(status=refusal.status, body=body))
 
 

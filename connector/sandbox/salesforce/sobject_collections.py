@@ -106,7 +106,10 @@ class Collections:
 
     def _result(self, outcome: Outcome, *, upsert: bool = False) -> dict[str, Any]:
         if outcome.refusal is not None:
-            return {"success": False, "errors": [self._database.wording.said(outcome.refusal.in_collection())]}
+            return {
+                "success": False,
+                "errors": [self._database.wording.translate_error(outcome.refusal.in_collection())],
+            }
         result: dict[str, Any] = {"id": outcome.id, "success": True, "errors": []}
         if upsert:
             result["created"] = outcome.created

@@ -153,8 +153,8 @@ class Wording:
         self.language = LANGUAGES[language]
         self.duplicates = FORMS[0]
 
-    def taken(self, field_name: str, other: str) -> str:
-        """The text if another record has a unique value."""
+    def duplicate_value(self, field_name: str, other: str) -> str:
+        """The message that another record has the same value of a unique field."""
         short = other if other == UNKNOWN else other[:SHORT]
         pair = f"{field_name} duplicates value on record with id:"
         match self.duplicates:
@@ -171,6 +171,6 @@ class Wording:
             case _:
                 return f"duplicate value found: {pair} {other}"
 
-    def said(self, error: dict[str, Any]) -> dict[str, Any]:
-        """An error of a response, in the language."""
+    def translate_error(self, error: dict[str, Any]) -> dict[str, Any]:
+        """An error of a response with its message in the language of the user."""
         return {**error, "message": self.language.translated(error["message"])}

@@ -263,7 +263,9 @@ class Writer:
                     taken[value] = draft.id or UNKNOWN
                     continue
                 named = UNKNOWN if other == UNKNOWN else field.name
-                draft.refusal = RecordRefusedError("DUPLICATE_VALUE", self._database.wording.taken(named, other))
+                draft.refusal = RecordRefusedError(
+                    "DUPLICATE_VALUE", self._database.wording.duplicate_value(named, other)
+                )
 
     def _create(self, sobject: SObject, drafts: list[Draft], author: Author) -> None:
         system = ("row", "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp")

@@ -35,8 +35,8 @@ class Body:
             raise RefusedError('a JSON object is expected, like {"phone": "+4790000001"}')
         return Body(value)
 
-    def only(self, *names: str) -> "Body":
-        """The same object; RefusedError if it has a name besides these."""
+    def refuse_other_fields(self, *names: str) -> "Body":
+        """The same object; RefusedError if it has a field besides these."""
         for name in self.fields:
             if name not in names:
                 raise RefusedError(f"there is no field {name!r}; the fields are {', '.join(names)}")

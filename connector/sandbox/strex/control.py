@@ -50,7 +50,7 @@ class Control:
         return web.json_response(self._service.settings.as_json())
 
     async def _new_key(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only("name", "seconds")
+        body = Body.of(await read_json(request)).refuse_other_fields("name", "seconds")
         seconds = body.number("seconds")
         if seconds is not None and abs(seconds) > KEY_SECONDS:
             raise RefusedError("seconds must be at most a year; below 0 makes a key that has expired")
@@ -69,7 +69,7 @@ class Control:
         return await self._subscribers(request)
 
     def _subscriber(self, body: Body) -> Subscriber:
-        body.only("phone", "short_number", "keyword", "active", "price", "subscriber_transaction_id")
+        body.refuse_other_fields("phone", "short_number", "keyword", "active", "price", "subscriber_transaction_id")
         keyword = self._service.keyword(body.text("keyword"), body.text("short_number", SHORT_NUMBER))
         price = body.number("price")
         return Subscriber.new(

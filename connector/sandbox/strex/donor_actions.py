@@ -33,7 +33,7 @@ class DonorActions:
         ]
 
     async def _phone(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only("from", "to", "text")
+        body = Body.of(await read_json(request)).refuse_other_fields("from", "to", "text")
         return self._send(
             self._service.text(
                 phone=body.text("from"), short_number=body.text("to", SHORT_NUMBER), text=body.text("text")
@@ -41,12 +41,12 @@ class DonorActions:
         )
 
     async def _sign_up(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only("phone", "short_number", "keyword", "price")
+        body = Body.of(await read_json(request)).refuse_other_fields("phone", "short_number", "keyword", "price")
         keyword = self._service.keyword(body.text("keyword"), body.text("short_number", SHORT_NUMBER))
         return self._send(self._service.sign_up(phone=body.text("phone"), keyword=keyword, price=body.number("price")))
 
     async def _charge(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only(
+        body = Body.of(await read_json(request)).refuse_other_fields(
             "phone", "short_number", "keyword", "status", "detail", "price", "transaction_id"
         )
         return self._send(
@@ -60,14 +60,14 @@ class DonorActions:
         )
 
     async def _action(self, request: web.Request) -> web.Response:
-        body = Body.of(await read_json(request)).only(
+        body = Body.of(await read_json(request)).refuse_other_fields(
             "action", "phone", "short_number", "keyword", "status", "detail", "price", "transaction_id", "properties"
         )
         action = body.text("action")
         # An SMS from Salesforce has no keyword; every other action belongs to a service.
         name = None if action == SALESFORCE_ACTION else body.text("keyword")
         return self._send(
-            self._service.act(
+            self._service.report_action(
                 action=action,
                 phone=body.text("phone"),
                 keyword=None if name is None else self._service.keyword(name, body.text("short_number", SHORT_NUMBER)),
@@ -80,7 +80,7 @@ class DonorActions:
 
     async def _emit(self, request: web.Request) -> web.Response:
         """Forward any JSON (`body`) or any text (`raw`) unchanged."""
-        body = Body.of(await read_json(request)).only("kind", "body", "raw")
+        body = Body.of(await read_json(request)).refuse_other_fields("kind", "body", "raw")
         if ("body" in body.fields) == ("raw" in body.fields):
             raise RefusedError('give either "body", any JSON, or "raw", any text')
         try:

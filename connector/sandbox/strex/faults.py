@@ -49,7 +49,7 @@ class Faults:
 
     def add(self, body: Body) -> None:
         """Add {"fault", "times", "seconds", "path"}; RefusedError if it is invalid."""
-        body.only("fault", "times", "seconds", "path")
+        body.refuse_other_fields("fault", "times", "seconds", "path")
         name = body.text("fault")
         if name not in NAMES:
             raise RefusedError(f"there is no fault {name!r}; the faults are {', '.join(NAMES)}")

@@ -133,7 +133,7 @@ class Rest:
 
     def _read(self, body: Body) -> dict[str, Any]:
         """The fields of a Keyword: those that Model/Keyword requires must be present, other missing ones are empty."""
-        body.only(*WRITABLE, *READ_ONLY)
+        body.refuse_other_fields(*WRITABLE, *READ_ONLY)
         short_number = body.text("shortNumberId").removeprefix(COUNTRY)
         known = {SHORT_NUMBER, *(each.short_number for each in self._service.settings.keywords)}
         if short_number not in known or not body.text("shortNumberId").startswith(COUNTRY):

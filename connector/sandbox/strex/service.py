@@ -105,7 +105,7 @@ class Service:
             drafts.append(reversed_charge(made, status, now=self._clock()))
         return drafts
 
-    def act(
+    def report_action(
         self,
         *,
         action: str,

@@ -55,7 +55,7 @@ class Key:
         timestamp, nonce = int(now), uuid.uuid4()
         # An empty body is signed as an empty text, not as the hash of nothing.
         content = base64.b64encode(hashlib.sha256(body).digest()).decode() if body else ""
-        message = f"{method.lower()}{absolute(url).lower()}{timestamp}{nonce}{content}".encode()
+        message = f"{method.lower()}{to_absolute_uri(url).lower()}{timestamp}{nonce}{content}".encode()
         r, s = decode_dss_signature(self.private.sign(message, ec.ECDSA(hashes.SHA256())))
         raw = r.to_bytes(SCALAR_BYTES, "big") + s.to_bytes(SCALAR_BYTES, "big")
         return f"{self.name}:{timestamp}:{nonce}:{base64.b64encode(raw).decode()}"
@@ -87,7 +87,7 @@ class KeyRing:
         return next(reversed(self._keys.values()))
 
 
-def absolute(url: URL) -> str:
+def to_absolute_uri(url: URL) -> str:
     """The URL in the form of .NET's `AbsoluteUri`: no default port, `/` for an empty path, no user, no fragment."""
     return f"{url.scheme}://{url.host_port_subcomponent}{url.raw_path_qs}"
 

@@ -39,7 +39,7 @@ from connector.web.console.screens.all_screens import SCREENS, find_action, find
 from connector.web.console.sessions import LINK, PASSWORD, PROXY, Session, Sessions
 from connector.web.console.sign_in import LINK_VALID, Attempts, OneTimeLinks, Passwords
 from connector.web.console.static_files import PREFIX, static_address, static_answer
-from connector.web.proxies import caller, within
+from connector.web.proxies import caller, is_in_networks
 
 START = "/console/now"
 SIGN_IN, SIGN_OUT, NUMBERS = "/console/sign-in", "/console/sign-out", "/console/numbers"
@@ -145,10 +145,10 @@ class Console:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
         if path.startswith(PREFIX) or path == "/favicon.ico":
-            found = static_answer(static_address("favicon.svg") if path == "/favicon.ico" else path)
-            if found is None:
+            file = static_answer(static_address("favicon.svg") if path == "/favicon.ico" else path)
+            if file is None:
                 raise NoSuchPage("there is no such file")
-            return found
+            return file
         form = Fields()
         if request.method == hdrs.METH_POST:
             guards.check_site(request)
@@ -165,11 +165,11 @@ class Console:
         if visit.request.method != hdrs.METH_POST:
             return self._sign_in_page(visit, link=visit.query.get("link"))
         if link := visit.form.get("link"):
-            given = self._links.use(link)
-            if given is None:
+            signed_in = self._links.use(link)
+            if signed_in is None:
                 wrong = "This link was used already, or is too old. `connector console login` prints a new one."
                 return self._sign_in_page(visit, wrong=wrong, status=HTTPStatus.FORBIDDEN)
-            return await self._begin_session(visit, given.user, given.role, LINK, _next_page(visit))
+            return await self._begin_session(visit, signed_in.user, signed_in.role, LINK, _next_page(visit))
         user, address = visit.form.get("user"), self._caller(visit.request)
         keys = f"address {address}", f"user {user[:LONGEST_USER]}"
         if wait := self._attempts.wait(*keys):
@@ -225,20 +225,20 @@ class Console:
         return caller(request.remote or "", request.headers.getall("X-Forwarded-For", []), self._trusted)
 
     def _proxy_user(self, request: web.BaseRequest) -> str | None:
-        """Whom a trusted proxy has signed in."""
+        """The user whom a trusted proxy has signed in; None if there is none."""
         name = self._settings.proxy_header
-        return request.headers.get(name) if name and within(request.remote or "", self._trusted) else None
+        return request.headers.get(name) if name and is_in_networks(request.remote or "", self._trusted) else None
 
     # Pages and actions of a person.
 
     async def _as_person(self, visit: _Visit) -> web.Response:
         session = self._session(visit)
-        named = self._proxy_user(visit.request)
-        if named is not None and (session is None or session.person.user != named):
-            if (user := self._settings.users.get(named)) is None:
+        proxy_user = self._proxy_user(visit.request)
+        if proxy_user is not None and (session is None or session.person.user != proxy_user):
+            if (user := self._settings.users.get(proxy_user)) is None:
                 raise Forbidden("the proxy names a user who is not in `console: users` in the config")
             if visit.request.method != hdrs.METH_POST:
-                return await self._begin_session(visit, named, user.role, PROXY, visit.request.raw_path)
+                return await self._begin_session(visit, proxy_user, user.role, PROXY, visit.request.raw_path)
             session = None
         if session is None:
             return _to_sign_in(visit)
@@ -253,10 +253,10 @@ class Console:
             return await self._post(visit, session)
         if visit.path in {"", "/console"}:
             return _see_other(START)
-        found = find_page(visit.path)
-        if found is None:
+        page = find_page(visit.path)
+        if page is None:
             raise NoSuchPage("There is no such page.")
-        route, values = found
+        route, values = page
         if not route.background:
             await self._sessions.see(session)
         return await self._show(visit, session, route, values)
@@ -273,10 +273,10 @@ class Console:
             return response
         if visit.path == NUMBERS:
             return await self._numbers(visit, session)
-        found = find_action(visit.path)
-        if found is None:
+        action = find_action(visit.path)
+        if action is None:
             raise NoSuchPage("There is no such action.")
-        return await self._show(visit, session, *found)
+        return await self._show(visit, session, *action)
 
     async def _numbers(self, visit: _Visit, session: Session) -> web.Response:
         """Show numbers for ten minutes, or mask them again."""

@@ -91,7 +91,7 @@ def _time(context: Context, value: datetime | str | None) -> Markup:
 @cache
 def environment() -> Environment:
     """The templates."""
-    made = Environment(
+    templates = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
@@ -99,7 +99,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {
+    templates.filters |= {
         "time": _time,
         "age": age,
         "number": number,
@@ -109,8 +109,8 @@ def environment() -> Environment:
         "one_line": one_line,
         "state_class": state_class,
     }
-    made.globals["static"] = static_address
-    return made
+    templates.globals["static"] = static_address
+    return templates
 
 
 def render(template: str, values: dict[str, Any]) -> str:

@@ -27,13 +27,13 @@ class StaticFile:
 @cache
 def static_files() -> dict[str, StaticFile]:
     """All files by their names below static/. They are read once."""
-    found = {}
+    files = {}
     for path in sorted(ROOT.rglob("*")):
         if path.suffix in TYPES:
             body, name = path.read_bytes(), path.relative_to(ROOT).as_posix()
             digest = hashlib.sha256(body).hexdigest()[:16]
-            found[name] = StaticFile(f"{PREFIX}{digest}/{name}", TYPES[path.suffix], body)
-    return found
+            files[name] = StaticFile(f"{PREFIX}{digest}/{name}", TYPES[path.suffix], body)
+    return files
 
 
 def static_address(name: str) -> str:
@@ -48,8 +48,8 @@ def _by_address() -> dict[str, StaticFile]:
 
 def static_answer(path: str) -> web.Response | None:
     """The file at this address; None if there is none."""
-    found = _by_address().get(path)
-    if found is None:
+    file = _by_address().get(path)
+    if file is None:
         return None
-    headers = {**HEADERS, hdrs.CACHE_CONTROL: CACHING, hdrs.CONTENT_TYPE: found.content_type}
-    return web.Response(body=found.body, headers=headers)
+    headers = {**HEADERS, hdrs.CACHE_CONTROL: CACHING, hdrs.CONTENT_TYPE: file.content_type}
+    return web.Response(body=file.body, headers=headers)

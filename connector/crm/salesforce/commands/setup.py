@@ -7,7 +7,7 @@ import click
 
 from connector.cli.examples import examples
 from connector.cli.exit_codes import Exit, Misused, Unreachable
-from connector.cli.render import Paper, answer, as_json, waiting
+from connector.cli.render import Paper, answer, as_json, show_slow_step
 from connector.model.errors import PeerUnavailable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ async def _set_up(
     from connector.crm.salesforce.commands.deploy import working  # noqa: PLC0415 - see the package's docstring.
 
     async with working(setup.config(), *named) as work:
-        with waiting("comparing the package with the org"):
+        with show_slow_step("comparing the package with the org"):
             found = await work.survey()
         if not quiet:
             _preview(Paper(), work.crm, found)
@@ -71,7 +71,7 @@ async def _set_up(
         if found.to_do:
             if not (yes or dry_run):
                 click.confirm(f"Deploy this to {work.crm}?", abort=True, err=True)
-            with waiting("deploying") as say:
+            with show_slow_step("deploying") as say:
                 progress = await work.deploy(
                     found.wanted,
                     check_only=dry_run,
@@ -84,7 +84,7 @@ async def _set_up(
             assigned_now = any(one["new"] for one in document["permission_sets"])
             document["changed"] = bool(found.to_do) or assigned_now
             if all(one["assigned"] for one in document["permission_sets"]):
-                with waiting("checking as the integration user"):
+                with show_slow_step("checking as the integration user"):
                     document["lacks"] = await work.lacks()
     return document
 

@@ -11,8 +11,8 @@ SHOWN = 50  # entries of one page
 async def audit(request: ConsoleRequest) -> Page:
     """The newest entries, or those before an entry."""
     before = stored_id(request.query.get("before"))
-    said = await request.call("console_audit", {"limit": SHOWN, **({} if before is None else {"before": before})})
-    return Page(template="audit.html", title="Audit log", values={**said, "before": before})
+    audit_log = await request.call("console_audit", {"limit": SHOWN, **({} if before is None else {"before": before})})
+    return Page(template="audit.html", title="Audit log", values={**audit_log, "before": before})
 
 
 SCREEN = Screen(

@@ -33,81 +33,81 @@ MOST_TEXT = 200  # characters of a text that is looked for
 
 async def events(request: ConsoleRequest) -> Page:
     """The events that the filters in the address select."""
-    given = _given(request.query)
-    return await _events(request, given) if _is_fit(given) else await _refuse_number(request, given)
+    filters = _filters_of(request.query)
+    return await _events(request, filters) if _is_fit(filters) else await _refuse_number(request, filters)
 
 
 async def choose(request: ConsoleRequest) -> Answer:
     """Take the filters of the form into the address."""
-    given = _given(request.form)
+    filters = _filters_of(request.form)
     if phone := request.form.get("phone"):
         try:
-            given["person"] = (await request.call("person_find", {"phone": phone}))["id"]
+            filters["person"] = (await request.call("person_find", {"phone": phone}))["id"]
         except ConnectorError as error:
-            return await _events(request, given, wrong=str(error))
-    if not _is_fit(given):
-        return await _refuse_number(request, given)
-    return Redirect(_address(given))
+            return await _events(request, filters, wrong=str(error))
+    if not _is_fit(filters):
+        return await _refuse_number(request, filters)
+    return Redirect(_address(filters))
 
 
-def _is_fit(given: Mapping[str, str]) -> bool:
+def _is_fit(filters: Mapping[str, str]) -> bool:
     """Whether the filters may stand in an address: none of them can be a phone number."""
-    return all(mask(given[name]) == given[name] for name in TYPED if name in given)
+    return all(mask(filters[name]) == filters[name] for name in TYPED if name in filters)
 
 
-async def _refuse_number(request: ConsoleRequest, given: Mapping[str, str]) -> Page:
-    others = {name: value for name, value in given.items() if name not in TYPED}
+async def _refuse_number(request: ConsoleRequest, filters: Mapping[str, str]) -> Page:
+    others = {name: value for name, value in filters.items() if name not in TYPED}
     wrong = "Addresses hold no phone numbers: look for a number in the field Number, and for a text without one."
-    return await _events(request, others, wrong=wrong, text=given.get("text", ""))
+    return await _events(request, others, wrong=wrong, text=filters.get("text", ""))
 
 
-async def _events(request: ConsoleRequest, given: Mapping[str, str], *, wrong: str = "", text: str = "") -> Page:
+async def _events(request: ConsoleRequest, filters: Mapping[str, str], *, wrong: str = "", text: str = "") -> Page:
     before, after = (stored_id(request.query.get(name)) for name in ("before", "after"))
     walk = {"before": before} if before is not None else {"after": after} if after is not None else {}
     try:
         page, counts = await asyncio.gather(
-            request.call("events_page", {**given, **walk, "limit": SHOWN, "reveal": request.reveal}),
-            request.call("events_counts", given),
+            request.call("events_page", {**filters, **walk, "limit": SHOWN, "reveal": request.reveal}),
+            request.call("events_counts", filters),
         )
     except ConnectorError as error:
-        if not given:
+        if not filters:
             raise
-        return await _events(request, {}, wrong=str(error), text=given.get("text", ""))
+        return await _events(request, {}, wrong=str(error), text=filters.get("text", ""))
     values = {
-        "given": given,
-        "text": text or given.get("text", ""),
+        "filters": filters,
+        "text": text or filters.get("text", ""),
         "wrong": wrong,
         "page": page,
         "counts": counts,
-        "older": None if page["older"] is None else _address({**given, "before": page["older"]}),
-        "newer": None if page["newer"] is None else _address({**given, "after": page["newer"]}),
-        "newest": _address(given) if walk else None,
-        "here": _address({**given, **walk}),
-        "all": _address({**given, **walk, "all": "yes"}),
+        "older": None if page["older"] is None else _address({**filters, "before": page["older"]}),
+        "newer": None if page["newer"] is None else _address({**filters, "after": page["newer"]}),
+        "newest": _address(filters) if walk else None,
+        "here": _address({**filters, **walk}),
+        "all": _address({**filters, **walk, "all": "yes"}),
         "chosen": request.query.get("all") == "yes",
         "may_act": request.person.role.may(Role.OPERATOR),
     }
     return Page(template="events.html", title="Events", values=values)
 
 
-def _given(fields: Any) -> dict[str, str]:
+def _filters_of(fields: Any) -> dict[str, str]:
     """The filters that are set."""
-    given = {name: fields.get(name) for name in FILTERS if fields.get(name)}
-    return {name: value[:MOST_TEXT] for name, value in given.items()}
+    filters = {name: fields.get(name) for name in FILTERS if fields.get(name)}
+    return {name: value[:MOST_TEXT] for name, value in filters.items()}
 
 
-def _address(given: Mapping[str, Any]) -> str:
-    return f"{PATH}?{urlencode(given)}" if given else PATH
+def _address(filters: Mapping[str, Any]) -> str:
+    return f"{PATH}?{urlencode(filters)}" if filters else PATH
 
 
 async def event(request: ConsoleRequest) -> Page:
     """One event, whatever became of it."""
     try:
-        found = await request.call("event_show", {"id": request.id(), "reveal": request.reveal})
+        details = await request.call("event_show", {"id": request.id(), "reveal": request.reveal})
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    values = {"found": found, "may_act": request.person.role.may(Role.OPERATOR)}
-    return Page(template="event.html", title=f"Event {found['id']}", values=values)
+    values = {"details": details, "may_act": request.person.role.may(Role.OPERATOR)}
+    return Page(template="event.html", title=f"Event {details['id']}", values=values)
 
 
 async def person(request: ConsoleRequest) -> Redirect:

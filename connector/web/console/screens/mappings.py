@@ -28,17 +28,17 @@ async def files(request: ConsoleRequest) -> Page:
 async def file(request: ConsoleRequest) -> Page:
     """One file, with a form for those who may edit it."""
     try:
-        found = await request.call("mapping_show", {"name": request.values["name"]})
+        mapping_file = await request.call("mapping_show", {"name": request.values["name"]})
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    return Page(template="mapping.html", title=found["name"], values={"file": found})
+    return Page(template="mapping.html", title=mapping_file["name"], values={"file": mapping_file})
 
 
 async def new_file(request: ConsoleRequest) -> Page:
     """A file that does not exist yet."""
     all_files = await request.call("mappings_list")
-    found = {"name": "", "text": "", "opened": "", "rules": [], "endpoints": [], "why_not": all_files["why_not"]}
-    return Page(template="mapping.html", title="A new file", values={"file": found})
+    empty = {"name": "", "text": "", "opened": "", "rules": [], "endpoints": [], "why_not": all_files["why_not"]}
+    return Page(template="mapping.html", title="A new file", values={"file": empty})
 
 
 async def check(request: ConsoleRequest) -> Redirect:
@@ -90,21 +90,21 @@ async def draft_part(request: ConsoleRequest) -> Page:
 
 async def _draft(request: ConsoleRequest, fragment: str) -> Page:
     try:
-        found = await request.call("draft_show", {"id": request.values["id"]})
+        draft = await request.call("draft_show", {"id": request.values["id"]})
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    return Page(template="draft.html", fragment=fragment, title=found["name"] or "The files", values={"draft": found})
+    return Page(template="draft.html", fragment=fragment, title=draft["name"] or "The files", values={"draft": draft})
 
 
 async def use(request: ConsoleRequest) -> Answer:
-    """Write it to its file, and reload."""
-    shown = await request.call("draft_show", {"id": request.values["id"]})
+    """Write the checked text to its file, and reload the mappings."""
+    draft = await request.call("draft_show", {"id": request.values["id"]})
     done = await request.call("draft_use", {"id": request.values["id"]})
     if not done["used"]:
-        values = {"draft": shown, "done": done}
+        values = {"draft": draft, "done": done}
         return Page(template="draft_refused.html", title="Nothing was changed", values=values)
-    kept = f" The file from before is kept as {done['kept']}." if done["kept"] else ""
-    return Redirect(PATH, [f"{shown['name']} is in use now, version {done['version']}.{kept}"])
+    old_file = f" The file from before is kept as {done['kept']}." if done["kept"] else ""
+    return Redirect(PATH, [f"{draft['name']} is in use now, version {done['version']}.{old_file}"])
 
 
 async def reload(request: ConsoleRequest) -> Redirect:

@@ -28,7 +28,7 @@ BUTTONS = {
     WAS_NOT: "It was not a stop",
 }
 FILTERS = ("state", "provider", "action", "keyword", "rule", "since", "until", "text", "person")  # of a replay
-POLLED = 600  # seconds for which a page asks by itself what became of the events
+POLLED = 600  # seconds after an action during which its page asks for the result by itself
 
 
 async def needs(request: ConsoleRequest) -> Page:
@@ -41,13 +41,13 @@ async def needs(request: ConsoleRequest) -> Page:
 async def preview(request: ConsoleRequest) -> Page:
     """What an action would do, with the button that does it."""
     which = _which(request)
-    found = await request.call("action_preview", {**which, "reveal": request.reveal})
-    values = {"found": found, "fields": _hidden(request), "button": BUTTONS[found["what"]], "back": _back(request)}
+    action = await request.call("action_preview", {**which, "reveal": request.reveal})
+    values = {"action": action, "fields": _hidden(request), "button": BUTTONS[action["what"]], "back": _back(request)}
     return Page(template="needs_preview.html", title="What will happen", values=values)
 
 
-async def act(request: ConsoleRequest) -> Redirect:
-    """Do it, and go to what becomes of each event."""
+async def do_action(request: ConsoleRequest) -> Redirect:
+    """Do the action, and go to the page of its result for each event."""
     done = await request.call("action_do", {**_which(request), "who": request.person.user})
     messages = [f"{done['words']}."]
     if done["may_be_done"]:
@@ -56,23 +56,23 @@ async def act(request: ConsoleRequest) -> Redirect:
     return Redirect(f"{PATH}/actions/{done['action']}", messages)
 
 
-async def became(request: ConsoleRequest) -> Page:
-    """What became of the events of an action."""
-    return await _became(request, "needs_action.html")
+async def action_result(request: ConsoleRequest) -> Page:
+    """The result of an action for each of its events."""
+    return await _action_result(request, "needs_action.html")
 
 
-async def became_part(request: ConsoleRequest) -> Page:
-    """The same, asked for every two seconds."""
-    return await _became(request, "needs_action_result.html")
+async def action_result_part(request: ConsoleRequest) -> Page:
+    """The changing part of the result, asked for every two seconds."""
+    return await _action_result(request, "needs_action_result.html")
 
 
-async def _became(request: ConsoleRequest, fragment: str) -> Page:
+async def _action_result(request: ConsoleRequest, fragment: str) -> Page:
     try:
-        found = await request.call("action_show", {"id": request.id()})
+        action = await request.call("action_show", {"id": request.id()})
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    polls = not found["finished"] and found["seconds"] < POLLED
-    values = {"found": found, "polls": polls}
+    polls = not action["finished"] and action["seconds"] < POLLED
+    values = {"action": action, "polls": polls}
     return Page(template="needs_action.html", fragment=fragment, title="What became of it", values=values)
 
 
@@ -96,8 +96,8 @@ def _back(request: ConsoleRequest) -> str:
 async def preview_run(request: ConsoleRequest) -> Page:
     """What a day's run would charge, with the button that approves it."""
     day = {"provider": request.form.get("provider"), "date": request.form.get("date")}
-    found = await request.call("charges_preview", {**day, "reveal": request.reveal})
-    values = {"found": found, "day": day}
+    run = await request.call("charges_preview", {**day, "reveal": request.reveal})
+    values = {"run": run, "day": day}
     return Page(template="needs_run.html", title="What will be charged", values=values)
 
 
@@ -136,12 +136,12 @@ SCREEN = Screen(
     path=PATH,
     pages=[
         PageRoute(path=PATH, show=needs),
-        PageRoute(path=f"{PATH}/actions/{{id}}", show=became),
-        PageRoute(path=f"{PATH}/actions/{{id}}/result", show=became_part, background=True),
+        PageRoute(path=f"{PATH}/actions/{{id}}", show=action_result),
+        PageRoute(path=f"{PATH}/actions/{{id}}/result", show=action_result_part, background=True),
     ],
     actions=[
         ActionRoute(path=f"{PATH}/preview", act=preview, role=Role.OPERATOR, name=None),
-        ActionRoute(path=f"{PATH}/act", act=act, role=Role.OPERATOR, name="act on what waits"),
+        ActionRoute(path=f"{PATH}/act", act=do_action, role=Role.OPERATOR, name="act on what waits"),
         ActionRoute(path=f"{PATH}/charge", act=resolve, role=Role.OPERATOR, name="decide about a charge"),
         ActionRoute(path=f"{PATH}/run", act=preview_run, role=Role.OPERATOR, name=None),
         ActionRoute(path=f"{PATH}/approve", act=approve_run, role=Role.OPERATOR, name="approve a run of charges"),

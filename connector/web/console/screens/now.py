@@ -71,11 +71,11 @@ def _systems(request: ConsoleRequest, status: Mapping[str, Any]) -> list[dict[st
 
 
 def _troubles(name: str, sinks: Mapping[str, Any], feeds: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    found = [("Deliveries are paused", sinks[name]["trouble"])] if name in sinks else []
-    found += [
+    troubles = [("Deliveries are paused", sinks[name]["trouble"])] if name in sinks else []
+    troubles += [
         (f"Polls of {one['feed']} are paused", one["trouble"]) for one in feeds if one["feed"].startswith(f"{name}.")
     ]
-    return [{"words": words, **trouble} for words, trouble in found if trouble]
+    return [{"words": words, **trouble} for words, trouble in troubles if trouble]
 
 
 def _flow(request: ConsoleRequest, status: Mapping[str, Any], systems: list[dict[str, Any]]) -> Flow:

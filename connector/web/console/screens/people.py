@@ -33,10 +33,10 @@ async def search(_: ConsoleRequest) -> Page:
 async def find(request: ConsoleRequest) -> Answer:
     """The number is posted, so that no address holds it."""
     try:
-        found = await request.call("person_find", {"phone": request.form.get("phone")})
+        person_id = (await request.call("person_find", {"phone": request.form.get("phone")}))["id"]
     except ConnectorError as error:
         return Page(template="people.html", title="A person", values={"wrong": str(error)})
-    return Redirect(f"{PATH}/{found['id']}")
+    return Redirect(f"{PATH}/{person_id}")
 
 
 async def person(request: ConsoleRequest) -> Page:
@@ -46,10 +46,10 @@ async def person(request: ConsoleRequest) -> Page:
     if before is not None:
         payload["before"] = before
     try:
-        found = await request.call("person_overview", payload)
+        overview = await request.call("person_overview", payload)
     except ConnectorError as error:
         raise NoSuchPage(str(error)) from error
-    return Page(template="person.html", title="A person", values={"overview": found})
+    return Page(template="person.html", title="A person", values={"overview": overview})
 
 
 async def answer(request: ConsoleRequest) -> Redirect:
@@ -75,16 +75,16 @@ async def export(request: ConsoleRequest) -> Download:
 async def forget(request: ConsoleRequest) -> Page:
     """What forgetting erases, keeps and waits for; nothing is erased yet."""
     payload = {"phone": _phone(request), "by": request.person.user, "reveal": request.reveal}
-    found = await request.call("person_forget", payload)
-    values = {"found": found, "id": request.values["id"]}
+    erasure = await request.call("person_forget", payload)
+    values = {"erasure": erasure, "id": request.values["id"]}
     return Page(template="person_forget.html", title="Forget a person", values=values)
 
 
 async def forget_for_good(request: ConsoleRequest) -> Page:
     """Erase it. The command writes it to the audit log."""
     payload = {"phone": _phone(request), "by": request.person.user, "confirm": True}
-    found = await request.call("person_forget", payload)
-    values = {"found": found, "id": request.values["id"]}
+    erasure = await request.call("person_forget", payload)
+    values = {"erasure": erasure, "id": request.values["id"]}
     return Page(template="person_forgotten.html", title="Forget a person", values=values)
 
 
