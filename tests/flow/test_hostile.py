@@ -61,7 +61,7 @@ UNREADABLE = {
     "an id of null": b'{"transactionId": null}',
     "an id of blanks": b'{"transactionId": "   "}',
     "an id that is an object": b'{"transactionId": {"a": 1}}',
-    "an id that is a list": b'{"transactionId": ["a"]}',
+    "an id that is a list": b'{"transactionId": ["a", "b"]}',
     "an id that is a fraction": b'{"transactionId": 1.5}',
     "properties of text": b'{"transactionId": "a", "properties": "x"}',
     "properties in a list": b'{"transactionId": "a", "properties": [1]}',
