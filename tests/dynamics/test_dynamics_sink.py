@@ -97,6 +97,14 @@ async def test_a_known_record_that_was_deleted_is_created_again(org):
     assert outcome.record_id != gone
 
 
+async def test_a_row_whose_key_is_in_the_id_column_is_found_when_its_write_is_tried_again(org):
+    one = event("strex-1", "4790000001", crmc_name="a")
+    await deliver(org, contact("4790000001", create=NEW), one)
+    (first,) = await deliver(org, one)
+    (again,) = await deliver(org, Task(one, record_id=first.record_id, tried=True))
+    assert again == first
+
+
 async def test_a_child_whose_known_parent_was_deleted_gets_a_new_one(org):
     gone = "00000000-0000-0000-0000-000000000001"
     parent = Task(contact("4790000001", create=NEW), record_id=gone)

@@ -165,7 +165,9 @@ def _take_result(write: Write, look_up: LookUp) -> None:
         write.outcome = look_up.failed[write]
         return
     found, record_write = look_up.found.get(write), write.record_write
-    if found is not None and record_write.exact and found.merged is None and found.key != record_write.key:
+    # An id that is derived from a key is another for each spelling of it.
+    by_key = record_write.exact and write.own_id is None
+    if found is not None and by_key and found.merged is None and found.key != record_write.key:
         write.outcome = _case_conflict(record_write, found)
     else:
         write.use_record(found)
