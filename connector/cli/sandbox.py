@@ -5,6 +5,7 @@ application; the port, `--json` and serving are the same for all. `PORT` is its 
 """
 
 import asyncio
+import errno
 import json
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import click
 
 from connector.cli.examples import examples
+from connector.cli.exit_codes import Misused
 from connector.cli.group import Group
 from connector.cli.render import as_json
 
@@ -54,7 +56,13 @@ def _with_port(name: str, command: click.Command, usual_port: int) -> click.Comm
             app = ctx.invoke(command, **options)
         except RefusedError as refused:
             raise click.UsageError(str(refused)) from refused
-        asyncio.run(serve_until_stopped(app, "127.0.0.1", port, lambda url: _announce(url, json_wanted=as_json)))
+        try:
+            asyncio.run(serve_until_stopped(app, "127.0.0.1", port, lambda url: _announce(url, json_wanted=as_json)))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            cure = "stop the other program, or name another by --port (0 uses a free one)"
+            raise Misused(f"port {port} is in use: {cure}") from error
 
     made = click.command(
         name, help=command.help, epilog=examples(*(command.epilog or f"connector sandbox {name}").splitlines())
