@@ -21,19 +21,23 @@ def refuses(words: Sequence[str], sentences: Sequence[int]) -> bool:
     """
     if _refuses_alone(words):
         return True
-    if _refusals().keys().isdisjoint(words):
+    if _first_words().isdisjoint(words):
+        return False
+    if len(words) <= MAX_WORDS and _holds_refusal(words):
+        return True
+    if sentences[-1] == 0:
         return False
     numbered = zip(words, sentences, strict=False)  # a word of marks alone is none
     parts = ([word for word, _ in part] for _, part in groupby(numbered, key=itemgetter(1)))
-    return any(len(part) <= MAX_WORDS and _holds_refusal(part) for part in (words, *parts))
+    return any(len(part) <= MAX_WORDS and _holds_refusal(part) for part in parts)
 
 
 def _holds_refusal(words: Sequence[str]) -> bool:
-    refusals = _refusals()
+    refusals, two_by_two = _refusals(), zip(words, [*words[1:], ""], strict=True)
     return any(
         tuple(words[place : place + len(phrase)]) == phrase
-        for place, word in enumerate(words)
-        for phrase in refusals.get(word, ())
+        for place, two in enumerate(two_by_two)
+        for phrase in (*refusals.get(two, ()), *refusals.get((two[0], ""), ()))
     )
 
 
@@ -56,12 +60,17 @@ def _refuses_alone(words: Sequence[str]) -> bool:
 
 
 @cache
-def _refusals() -> dict[str, list[tuple[str, ...]]]:
-    """The refusals of the table by their first word."""
-    by_first: dict[str, list[tuple[str, ...]]] = {}
+def _refusals() -> dict[tuple[str, str], list[tuple[str, ...]]]:
+    """The refusals of the table by their first two words; the second is empty if they have one."""
+    by_start: dict[tuple[str, str], list[tuple[str, ...]]] = {}
     for phrase in map(plain_words, table.words_of(table.REFUSALS)):
-        by_first.setdefault(phrase[0], []).append(phrase)
-    return by_first
+        by_start.setdefault((phrase[0], phrase[1] if len(phrase) > 1 else ""), []).append(phrase)
+    return by_start
+
+
+@cache
+def _first_words() -> frozenset[str]:
+    return frozenset(first for first, _ in _refusals())
 
 
 @cache
