@@ -178,8 +178,14 @@ def _describe_error(
         return "out-of-range", f"`{last}` {LIMITS[kind].format(**limits)}", f"such as {example}" if example else ""
     if kind == "string_pattern_mismatch":
         return "wrong-form", *_wrong_form(context["pattern"], error["loc"], own_field)
+    return "wrong-value", *_wrong_value(kind, context, error["input"])
+
+
+def _wrong_value(kind: str, context: Mapping[str, Any], value: object) -> tuple[str, str]:
+    if kind.startswith("datetime_"):
+        return f"`{value}` is not a time", "write it like 2026-01-31T12:00:00Z"
     said = str(context["error"]) if kind == "value_error" else "this is not one of the allowed forms"
-    return "wrong-value", said, "see the documentation of this key"
+    return said, "see the documentation of this key"
 
 
 def _limit_text(value: object) -> object:

@@ -177,6 +177,10 @@ def command(body: str) -> str:
             "3:35: `msisdn` is not a phone number",
         ),
         (
+            "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {occurred_at: 24.12.2026}, expect: {}}]",
+            "3:40: `24.12.2026` is not a time (write it like 2026-01-31T12:00:00Z)",
+        ),
+        (
             "on: strex.message\nrules: [{name: a, ignore: true}]\ntests: [{name: t, event: {}, expect: {state: gone}}]",
             "3:46: `gone` is not known here",
         ),

@@ -150,6 +150,8 @@ def test_typographic_quotes_elsewhere_are_a_warning(compiled):
         ),
         ('"{!msisdn}"', '`!msisdn` is not a path (write "{msisdn}")'),
         ('"{phone}"', "an event has no field `phone` (did you mean `msisdn`?)"),
+        ('"{mobilnummer}"', "an event has no field `mobilnummer` (did you mean `msisdn`?)"),
+        ('"{beløp}"', "an event has no field `beløp` (did you mean `price`?)"),
         ("{from: message}", "an event has no field `message` (did you mean `text`?)"),
         ("{from: amount}", "did you mean `price`?"),
     ],

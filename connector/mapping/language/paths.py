@@ -21,14 +21,17 @@ OPEN_FIELDS = frozenset({"properties", "lookup", "record"})  # the sender decide
 CONSENT = ("remaining", "verdict", "scope")  # what the ledger adds to the event
 # A member's `_value_` is its plain value, and costs a third of reading `value`.
 VALUES = {"verdict": "verdict._value_", "result": "result._value_"}
-# Common other names of these fields. A property with such a name would be written properties.phone.
+# Common other names of these fields, in English and Norwegian. A property with such a name would be written
+# properties.phone.
 OTHER_NAMES = {
     **dict.fromkeys(("phone", "mobile", "mobilephone", "number", "phonenumber", "phone_number", "sender"), "msisdn"),
-    **dict.fromkeys(("message", "body", "content", "sms", "msg"), "text"),
-    **dict.fromkeys(("amount", "sum"), "price"),
-    **dict.fromkeys(("date", "time", "timestamp", "created"), "occurred_at"),
-    **dict.fromkeys(("shortcode", "shortnumber", "short_code"), "short_number"),
-    **dict.fromkeys(("systemaction", "system_action"), "action"),
+    **dict.fromkeys(("mobil", "mobilnummer", "nummer", "telefon", "telefonnummer", "tlf", "avsender"), "msisdn"),
+    **dict.fromkeys(("message", "body", "content", "sms", "msg", "melding", "tekst"), "text"),
+    **dict.fromkeys(("amount", "sum", "beløp", "pris"), "price"),
+    **dict.fromkeys(("date", "time", "timestamp", "created", "dato", "tid", "tidspunkt"), "occurred_at"),
+    **dict.fromkeys(("shortcode", "shortnumber", "short_code", "kortnummer"), "short_number"),
+    **dict.fromkeys(("systemaction", "system_action", "handling"), "action"),
+    **dict.fromkeys(("nøkkelord", "kodeord"), "keyword"),
 }
 HIDDEN = frozenset(
     {"batch", "unread_price", "opt_out_scope", "number_is_unclear"}
