@@ -79,8 +79,8 @@ def a_request(recorded):
 
 
 def a_bulk_row(recorded):
-    verdict, code, worth = backfill.refusal(recorded["error"])
-    assert [verdict, code, worth, backfill.crowded(recorded["error"])] == recorded["means"]
+    result = backfill.result_of_error(recorded["error"])
+    assert [*result, backfill.exceeds_trigger_limit(recorded["error"])] == recorded["means"]
 
 
 def usage(recorded):
