@@ -105,7 +105,7 @@ async def test_filters_are_in_the_address_and_have_counts_beside_them(visit, eve
     assert await ids(colleague) == [JOINED, REFUSED]
     await colleague.get_by_role("textbox", name="Since").fill("sometime")
     await show(colleague)
-    assert "since is a time span" in await colleague.get_by_role("alert").inner_text()
+    assert "since cannot be sometime: write a time span" in await colleague.get_by_role("alert").inner_text()
 
 
 async def test_a_phone_number_is_never_in_the_address(visit, events):
@@ -155,7 +155,7 @@ async def test_an_event_shows_why_each_rule_matched_or_not_and_the_source_of_val
     page = await visit("viewer", f"/console/events/{JOINED}")
     shown = await main_text(page)
     assert "Not taken: donor opted out (line" in shown
-    assert "action is Subscribe, the rule wants Unsubscribe" in shown
+    assert "verdict is opt_in, the rule wants opt_out" in shown
     assert "Taken: donor opted in" in shown
     assert "Not asked: gift received" in shown
     table = page.get_by_role("group", name=re.compile("Fields of upsert Contact"))

@@ -1,5 +1,7 @@
 """Screen 6 in a real browser: the mapping files, an edited text tried, and put in use."""
 
+import re
+
 import pytest
 import pytest_asyncio
 from console.harness import DARK, HOSTILE, IN_ONE_LOOP, NO_SCRIPT, PHONE, fits, is_accessible, tab_to
@@ -81,7 +83,7 @@ async def test_an_edited_file_is_previewed_on_the_last_month_and_then_used(visit
     await edit(page, lambda text: source(text, "Text"))
     await checked(page)
     shown = await main_text(page)
-    assert "No errors. 36 tests pass." in shown
+    assert re.search(r"No errors\. \d+ tests pass\.", shown)
     assert "1 of 2 events would have another result; 1 of them concern an opt-out" in shown
     assert "Event 2: SMS → Text" in shown
     assert on_disk(past) == before
