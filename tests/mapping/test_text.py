@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connector.mapping.values.transforms import truncate
 from connector.model.text import cut, length_of
 
 FAMILY = "👨\u200d👩\u200d👧"  # one picture, eight units
@@ -56,9 +55,40 @@ def test_a_truncated_text_fits_and_is_the_beginning_of_the_text(text, most):
     assert kept == text or units(text) > most
 
 
-def test_a_truncated_name_of_emoji_fits_its_field(ask):
-    file = "on: strex.delivery_report\nrules: [{name: a, do: [{upsert: C, key: {K__c: '{key}'}, set: {Name: VALUE}}]}]"
-    for value in ("{from: properties.x, truncate: 80}", "{from: keyword, truncate: 80}"):
-        (write,) = ask(file.replace("VALUE", value), properties={"x": "😢" * 100}, keyword="😢" * 100).operations
-        assert units(write.set["Name"]) == 80
-    assert truncate(3)("a" * 3) == "aaa"
+@pytest.fixture
+def truncated(ask):
+    """What a mapping with `truncate:` writes for a property and for the keyword, both with the same value."""
+
+    def compute(value, length):
+        file = (
+            "on: strex.delivery_report\nrules: [{name: a, do: [{upsert: C, key: {K__c: '{key}'}, set: "
+            f"{{A: {{from: properties.x, truncate: {length}}}, B: {{from: keyword, truncate: {length}}}}}}}]}}]"
+        )
+        (write,) = ask(file, properties={"x": value}, keyword=value).operations
+        return write.set
+
+    return compute
+
+
+def test_a_truncated_name_of_emoji_fits_its_field(truncated):
+    assert {name: units(kept) for name, kept in truncated("😢" * 100, 80).items()} == {"A": 80, "B": 80}
+
+
+def test_a_text_that_fits_exactly_is_kept(truncated):
+    assert truncated("aaa", 3) == {"A": "aaa", "B": "aaa"}
+
+
+def test_a_text_of_which_nothing_fits_is_missing(truncated):
+    assert truncated("😢", 1) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [(1234567, "1234"), (12.5, "12.5"), (["KATT", "HUND"], "KATT"), ([None], None)]
+)
+def test_a_value_that_is_no_text_is_truncated_as_text(ask, value, kept):
+    file = (
+        "on: strex.delivery_report\n"
+        "rules: [{name: a, do: [{upsert: C, key: {K__c: '{key}'}, set: {Name: {from: properties.x, truncate: 4}}}]}]"
+    )
+    (write,) = ask(file, properties={"x": value}).operations
+    assert write.set.get("Name") == kept

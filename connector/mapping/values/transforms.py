@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from connector.mapping.values.values import fold, number, present, text
 from connector.model.phone import Phone, national_part
-from connector.model.text import cut, length_of
 
 # One thousand may be written 1000, 1 000, 1.000 or 1 000,50; two digits after a comma or point are cents.
 AMOUNT = re.compile(r"(?<![\d.,])(\d{1,3}(?:[ .\u00a0]\d{3})+|\d{1,18})(?:[.,](\d{1,2}))?(?!\d)")
@@ -25,16 +24,6 @@ PhoneForm = Literal["e164", "national", "digits"]
 
 class TransformFailed(Exception):  # noqa: N818 - a finding about one event's data; apply makes it a dead letter.
     """A value that a transform cannot use. The message says what was expected and never the value."""
-
-
-def truncate(length: int) -> Step:
-    """The first characters of the text, as CRMs count them: an emoji counts two."""
-
-    def do(value: Any) -> str:
-        whole = value if value.__class__ is str else text(value)
-        return whole if length_of(whole) <= length else cut(whole, length).rstrip()
-
-    return do
 
 
 def case(form: Case) -> Step:
