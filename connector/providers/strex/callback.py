@@ -40,7 +40,7 @@ class Reader:
 
         It is an opt-out if the whole text is a stop, or if Strex says so (`isStopMessage`).
         """
-        transaction = forward.message_id(received_at)
+        transaction = forward.text("transactionId") or forward.made_up_message_id(received_at)
         text = forward.text("content")
         keyword = forward.system("Keyword")
         keyword_id = forward.text("keywordId")
@@ -86,7 +86,9 @@ class Reader:
         action = forward.system("SystemAction")
         status = forward.text("statusCode")
         detail = forward.text("detailedStatusCode")
-        transaction = forward.report_id(received_at, opts_out=_opts_out(action))
+        transaction = forward.text("transactionId")
+        if transaction is None:
+            transaction = forward.made_up_report_id(received_at, opts_out=_opts_out(action))
         verdict, result, final = meaning(action, status, transaction_id=transaction)
         phone = as_phone(forward.members.get("recipient"), self.region)
         price, unread_price = read_price(forward.members.get("price"), reversal=result is Result.REVERSED)

@@ -94,6 +94,7 @@ def _canonical(value: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, 
 
 COMMAND_MARK = "servicecommand"
 COMMAND_MARK_LENGTH = len(COMMAND_MARK)
+NO_ID = "no transactionId"
 TRUE = frozenset({"true", "1", "yes", "y", "ja"})
 PROPERTIES = "properties"
 NOT_MARKED = (None, False, "", "false", "False")
@@ -145,6 +146,7 @@ PLACED = frozenset(
         "received",
     }
 )
+UNPLACED = ENVELOPE - PLACED
 
 
 @dataclass(slots=True)
@@ -190,14 +192,6 @@ class Forward:
         return as_text(self.lowered.get(name.lower()) if value is None else value)
 
     @property
-    def transaction_id(self) -> str:
-        """The transaction id; raises Unreadable without one, because a repeat could not be recognised."""
-        transaction = as_text(self.members.get("transactionId"))
-        if transaction is None:
-            raise Unreadable("no transactionId")
-        return transaction
-
-    @property
     def is_message(self) -> bool:
         """Whether it is a message, at whichever endpoint. Only messages have a text, and only reports have a status."""
         return self.members.get("content") is not None and self.members.get("statusCode") is None
@@ -207,22 +201,25 @@ class Forward:
         """Whether it is a delivery report, at whichever endpoint."""
         return self.members.get("statusCode") is not None and self.members.get("content") is None
 
-    def message_id(self, received_at: datetime) -> str:
-        """The transaction id of a message. A message with sender and text but no id gets an id, because it may be a stop.
+    def made_up_message_id(self, received_at: datetime) -> str:
+        """An id for a message without `transactionId`: it may be a stop. Raises Unreadable without a sender or a text.
 
         Its repeat is recognised by sender, text and `created`; without `created` it is never a repeat.
         """
         sender, content = self.text("sender"), self.text("content")
         is_text_or_stop = content is not None or as_flag(self.members.get("isStopMessage"))
-        if self.text("transactionId") is not None or sender is None or not is_text_or_stop:
-            return self.transaction_id
+        if sender is None or not is_text_or_stop:
+            raise Unreadable(NO_ID)
         return made_up_id(sender, content, self.text("recipient"), self.text("created") or received_at.isoformat())
 
-    def report_id(self, received_at: datetime, *, opts_out: bool) -> str:
-        """The transaction id of a delivery report. Without it only an opt-out gets an id: a repeated charge would count twice."""
+    def made_up_report_id(self, received_at: datetime, *, opts_out: bool) -> str:
+        """An id for a report without `transactionId`, if it opts out; raises Unreadable for others.
+
+        A repeated charge would count twice, because it could not be recognised.
+        """
         recipient = self.text("recipient")
-        if self.text("transactionId") is not None or recipient is None or not opts_out:
-            return self.transaction_id
+        if recipient is None or not opts_out:
+            raise Unreadable(NO_ID)
         parts = (self.text("sender"), *(self.system(name) for name in ("SystemAction", "Keyword")))
         return made_up_id(recipient, *parts, self.text("received") or received_at.isoformat())
 
@@ -233,11 +230,14 @@ def open_forward(body: bytes) -> Forward:
     foreign = not ENVELOPE.issuperset(members)
     if foreign:
         members = _with_model_names(members)
-    properties = _properties(members)
+    sent = _sent_properties(members)
+    if foreign:  # the envelope is not documented: properties may stand in it too
+        beside = members.keys() - ENVELOPE
+        sent = {name: value for name, value in members.items() if name in beside and _may_be_property(value)} | sent
     lowered = {}
     marked = nested = False
-    for name, value in properties.items():
-        lowered[_plain(name)] = value
+    for name, value in sent.items():
+        lowered[name.lower().replace("_", "")] = value  # as _plain()
         if type(value) is str:
             if len(value) == COMMAND_MARK_LENGTH and value.lower() == COMMAND_MARK:
                 marked = True
@@ -249,21 +249,25 @@ def open_forward(body: bytes) -> Forward:
                 lowered = {_plain(inner): member for inner, member in value.items()} | lowered
     if COMMAND_MARK in lowered and lowered[COMMAND_MARK] not in NOT_MARKED:
         marked = True
-    lookup = find_lookup(members, properties) if nested or foreign or has_person_field(lowered) else {}
+    lookup = find_lookup(members, sent) if nested or foreign or has_person_field(lowered) else {}
+    properties = {
+        name: value
+        for name, value in members.items()
+        if name in UNPLACED and value is not None and _may_be_property(value)
+    }
+    properties.update(sent)
     return Forward(members, properties, lowered, marked, lookup)
 
 
-def _properties(members: dict[str, Any]) -> dict[str, Any]:
-    """The properties, and the other members of the envelope, which is not documented: properties may stand in it too."""
+def _sent_properties(members: dict[str, Any]) -> dict[str, Any]:
+    """The properties as an object; raises Unreadable if they are in no form that can be one."""
     properties = members.get("properties")
-    if type(properties) is not dict:
-        try:
-            properties = as_map(properties)
-        except Unreadable:
-            raise Unreadable("properties is not an object") from None
-    return {
-        name: value for name, value in members.items() if name not in PLACED and _may_be_property(value)
-    } | properties
+    if type(properties) is dict:
+        return properties
+    try:
+        return as_map(properties)
+    except Unreadable:
+        raise Unreadable("properties is not an object") from None
 
 
 def _may_be_property(value: Any) -> bool:
@@ -285,7 +289,8 @@ def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
 
 def as_text(value: Any) -> str | None:
     """The value as text: some ids are sent as numbers. None for a blank text or any other type."""
-    value = only_value(value)
+    if type(value) is not str:
+        value = only_value(value)
     if type(value) is str:
         return value if value and not value.isspace() else None
     return str(value) if type(value) is int else None
