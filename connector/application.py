@@ -22,6 +22,7 @@ from connector.model.errors import StoreUnavailable
 from connector.pipeline.deliver import DeliveryWorker, save_counts
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.reconcile import Reconciler, run_name
+from connector.pipeline.runtime import Runtime
 from connector.pipeline.suspended_rules import SUSPENDED_RULES_WORKER, still_written
 from connector.ports import Sink
 from connector.providers.provider import Provider
@@ -96,15 +97,12 @@ class Application:
             only_public = isinstance(peer, ExternalSink) and peer.only_public
             self.clients[name] = transport.client(peer.credentials, only_public=only_public)
 
-    def open_reconciler(self) -> Reconciler:
+    def open_reconciler(self, runtime: Runtime) -> Reconciler:
         """Make the reconciler, which compares all records of the feeds with what the store knows of them."""
         self.reconciler = Reconciler(
             store=self.store,
             feed_channels=self.feed_channels,
-            emit=self.emit,
-            now=self.clock.now,
-            monotonic=self.clock.monotonic,
-            wake=self.wake,
+            runtime=runtime,
             open_polls=self.pipeline.open_polls,
             numbers=number_reader(self.loaded),
             max_people=self.loaded.settings.consent.people_per_poll,
@@ -146,7 +144,9 @@ class Application:
 
     async def stop_workers(self, *names: str) -> None:
         """Stop workers, all at once, after each has finished its step. A sink's second worker stops with its first."""
-        stopping = sorted({each for name in names for each in (name, second_worker(name)) if each in self.workers})
+        stopping = sorted(
+            {worker for name in names for worker in (name, second_worker(name)) if worker in self.workers}
+        )
         for name in stopping:
             self.workers[name].stop()
         if tasks := [self._tasks[name] for name in stopping]:

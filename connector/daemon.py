@@ -117,7 +117,7 @@ async def start_application(
         await app.recover_claims()
         app.report_start()
         stack.push_async_callback(app.shut_down)
-        stack.push_async_callback(app.open_reconciler().stop)
+        stack.push_async_callback(app.open_reconciler(runtime).stop)
         for name, peer in peers.items():
             if peer.sink is not None:
                 app.open_sink(name, peer.sink, needs(rules).get(name, ()))
