@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from connector.model.last_write import LastWrite
 from connector.model.operation import ID_FIELD
 from connector.store.documents import dumps, last_write_from_json
-from connector.store.gone_records import Gone, mark_deleted
 from connector.store.sql import as_list, execute_rows, micros, read_rows
 from connector.store.writer import Writer
 
@@ -320,10 +319,6 @@ class Records:
     async def write(self, writes: Sequence[ShadowWrite], *, now: datetime) -> None:
         """Merge what is known, as the first poll does."""
         await self._writer.run(lambda connection: write_shadows(connection, writes, now))
-
-    async def mark_deleted(self, crm: str, name: str, several: Sequence[Gone], *, now: datetime) -> None:
-        """Record that records were deleted, or merged into others."""
-        await self._writer.run(lambda connection: mark_deleted(connection, crm, name, several, now))
 
 
 LINKS_OF = (

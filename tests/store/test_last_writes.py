@@ -54,7 +54,7 @@ async def test_another_record_with_the_same_number_is_found(store):
     assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
     await store.records.write([shown("003C", phone=ANNA)], now=NOW)
     assert store.records.has_phone(CRM, "Contact", ANNA, but="003A")
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003C")], now=NOW)
+    await follow(store, now=NOW, gone=(Gone(record_id="003C"),))
     assert not store.records.has_phone(CRM, "Contact", ANNA, but="003A")
     assert not store.records.has_phone(CRM, "Contact", "", but="003A")
 
@@ -79,9 +79,9 @@ async def opted_out(scene, key="out", phone=ANNA):
     return event_id
 
 
-async def follow(scene, **what):
+async def follow(store, *, now, **what):
     step = FollowStep(**what)
-    await scene.store.following.follow("feed", lambda _: step, crm=CRM, object="Contact", record_ids=[], now=scene.now)
+    await store.following.follow("feed", lambda _: step, crm=CRM, object="Contact", record_ids=[], now=now)
 
 
 def open_ones(scene):
@@ -91,7 +91,7 @@ def open_ones(scene):
 async def test_an_opt_out_that_automation_reverted_is_open_again_and_the_ledger_says_why(scene):
     event_id = await opted_out(scene)
     assert open_ones(scene) == []
-    await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
+    await follow(scene.store, now=scene.now, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
     assert open_ones(scene) == [(event_id, CRM, f"{TAKEN_BACK}: Contact 003A")]
     last = scene.store.consents.of(ANNA)[-1]
     assert (last.phase, last.detail) == (Phase.FAILED, f"{TAKEN_BACK}: Contact 003A")
@@ -100,10 +100,10 @@ async def test_an_opt_out_that_automation_reverted_is_open_again_and_the_ledger_
 @pytest.mark.parametrize("how", ["out", "deleted"])
 async def test_a_reverted_opt_out_is_closed_when_the_record_has_it_again_or_is_gone(scene, how):
     await opted_out(scene)
-    await follow(scene, taken_back={ANNA: "Contact 003A"})
-    await follow(scene, **{how: (BERIT,)})
+    await follow(scene.store, now=scene.now, taken_back={ANNA: "Contact 003A"})
+    await follow(scene.store, now=scene.now, **{how: (BERIT,)})
     assert len(open_ones(scene)) == 1
-    await follow(scene, **{how: (ANNA,)})
+    await follow(scene.store, now=scene.now, **{how: (ANNA,)})
     assert open_ones(scene) == []
     assert scene.store.consents.of(ANNA)[-1].phase is Phase.CONFIRMED
 
@@ -111,14 +111,14 @@ async def test_a_reverted_opt_out_is_closed_when_the_record_has_it_again_or_is_g
 async def test_an_undelivered_opt_out_is_not_confirmed_by_a_record_with_the_flag(scene):
     event_id = await scene.keep("out")
     await scene.plan(event_id, decisions=(decision(),))
-    await follow(scene, out=(ANNA,))
+    await follow(scene.store, now=scene.now, out=(ANNA,))
     assert [one[0] for one in open_ones(scene)] == [event_id]
 
 
 async def test_a_reverted_opt_out_is_closed_when_the_person_opts_in(scene):
     await opted_out(scene)
     await opted_out(scene, "other", BERIT)
-    await follow(scene, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
+    await follow(scene.store, now=scene.now, taken_back={ANNA: "Contact 003A", BERIT: "Contact 003B"})
     await scene.plan(await scene.keep("in"), decisions=(decision(word=Verdict.OPT_IN),))
     assert [one[2] for one in open_ones(scene)] == [f"{TAKEN_BACK}: Contact 003B"]
 
@@ -126,7 +126,7 @@ async def test_a_reverted_opt_out_is_closed_when_the_person_opts_in(scene):
 async def test_a_reverted_flag_of_a_person_who_opted_in_since_opens_no_opt_out(scene):
     await opted_out(scene)
     await scene.plan(await scene.keep("in"), decisions=(decision(word=Verdict.OPT_IN),))
-    await follow(scene, taken_back={ANNA: "Contact 003A"})
+    await follow(scene.store, now=scene.now, taken_back={ANNA: "Contact 003A"})
     assert open_ones(scene) == []
 
 

@@ -33,6 +33,11 @@ async def follow(store, decide, *, records=("003A",)):
     )
 
 
+async def show_deleted(store, *gone):
+    """A page of the feed shows that records were deleted or merged."""
+    await follow(store, lambda _seen: FollowStep(gone=gone))
+
+
 async def test_fields_are_merged_into_the_shadow(store):
     await store.records.write([seen(fields={"A": 1, "B": None})], now=NOW)
     await store.records.write([seen(fields={"A": 2}), seen(fields={"C": 3}), seen("003B", fields={"A": 9})], now=NOW)
@@ -84,7 +89,7 @@ async def test_another_opted_out_record_with_the_same_number_is_found(store):
 
 async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
     await store.records.write([seen(key_field="Key__c", key="k", fields={"A": 1}, phone=ANNA, opted_out=True)], now=NOW)
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A"), Gone(record_id="003X")], now=NOW)
+    await show_deleted(store, Gone(record_id="003A"), Gone(record_id="003X"))
     assert store.records.shadow(CRM, "Contact", "003A") is None
     assert known(store).record_id is None
     assert store.records.opted_out() == []
@@ -93,13 +98,13 @@ async def test_a_deleted_record_has_no_shadow_and_no_keys(store):
 
 async def test_an_undeleted_record_has_its_old_shadow_unless_retention_removed_it(store):
     await store.records.write([seen(fields={"A": 1, "B": 2})], now=NOW)
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
+    await show_deleted(store, Gone(record_id="003A"))
     # What is settled late of a write of ours does not bring it back.
     await store.records.write([seen(fields={"A": 3})], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") is None
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4, "B": 2}
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A")], now=NOW)
+    await show_deleted(store, Gone(record_id="003A"))
     await store.retention.sweep(NOW + timedelta(days=17), keep())
     await store.records.write([seen(fields={"A": 4}, shown=True)], now=NOW)
     assert store.records.shadow(CRM, "Contact", "003A") == {"A": 4}
@@ -111,11 +116,11 @@ async def test_a_merged_record_is_kept_as_long_as_the_record_that_is_left(store)
     def numbers():
         return store.following.seen(CRM, "Contact", ["003C"]).merged_numbers.get("003C", ())
 
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003B", merged_into="003C")], now=NOW)
+    await show_deleted(store, Gone(record_id="003A", merged_into="003B"))
+    await show_deleted(store, Gone(record_id="003B", merged_into="003C"))
     await store.retention.sweep(NOW + timedelta(days=17), keep())
     assert set(numbers()) == {ANNA, BERIT}
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003C")], now=NOW)
+    await show_deleted(store, Gone(record_id="003C"))
     await store.retention.sweep(NOW + timedelta(days=17), keep())
     assert numbers() == ()
 
@@ -124,7 +129,7 @@ async def test_the_keys_of_a_merged_record_name_the_deleted_record(store):
     await store.records.write(
         [seen("003A", key_field="Key__c", key="k"), seen("003B", key_field="Key__c", key="l")], now=NOW
     )
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003A", merged_into="003B")], now=NOW)
+    await show_deleted(store, Gone(record_id="003A", merged_into="003B"))
     assert (known(store, "l").record_id, known(store, "l").gone) == ("003B", None)
     # It is unknown whether the kept record has the key of the other.
     assert (known(store, "k").record_id, known(store, "k").gone) == (None, "003A")
