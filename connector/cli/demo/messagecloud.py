@@ -6,8 +6,8 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from connector.cli.demo.environment import KEY, Environment, Part
-from connector.cli.demo.scenario import Scenario
+from connector.cli.demo.environment import KEY, Environment
+from connector.cli.demo.scenario import Part, Scenario
 from connector.model.event import Event, Result, Verdict
 from connector.model.phone import Phone
 from connector.store.inbox import Entry
@@ -92,7 +92,7 @@ def play(scenario: Scenario) -> None:
     body = {"transaction_id": window, "phone": NORA}
     environment.call(environment.control("messagecloud", "window", body)["redirect"])
     scenario.wait_until_settled()
-    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is_of(one, window)]
+    gifts = _amounts(scenario, window)
     scenario.expect("MessageCloud was asked, and her first payment is in Salesforce", gifts == [100])
     scenario.scene("She texts STOP TIGER")
     environment.control("messagecloud", "phone", {"from": NORA, "text": "STOP TIGER"})
@@ -110,11 +110,13 @@ def _recurring(scenario: Scenario) -> None:
     scenario.expect("the first run waits for a person: nobody is charged", _charges(scenario) == [])
     scenario.scene("A person looks at the run, and approves it")
     environment.ask("charges_approve")
-    environment.until(lambda: _charges(scenario), "the charge")
+    (charge,) = environment.until(lambda: _charges(scenario), "the charge")
+    # MessageCloud books the charge before the daemon knows its result, so the wait is for the gift.
+    environment.until(lambda: _amounts(scenario, charge["transaction_id"]), "the gift of the charge")
     scenario.wait_until_settled()
-    (taken,) = _charges(scenario)
-    gifts = [one["Amount"] for one in scenario.records("Opportunity") if _is_of(one, taken["transaction_id"])]
-    scenario.expect("Per was charged once, and the gift is in Salesforce", gifts == [100] == [taken["price"]])
+    gifts = _amounts(scenario, charge["transaction_id"])
+    charged = [one["price"] for one in _charges(scenario)]
+    scenario.expect("Per was charged once, and the gift is in Salesforce", gifts == [100] == charged)
 
 
 def _open_window(scenario: Scenario) -> str:
@@ -151,8 +153,10 @@ def _a_month_before(now: datetime) -> datetime:
     raise AssertionError("of two months in a row, one has 31 days")
 
 
-def _is_of(gift: dict[str, object], transaction_id: str) -> bool:
-    return gift["SMS_Transaction__c"] == transaction_id
+def _amounts(scenario: Scenario, transaction_id: str) -> list[Any]:
+    """The amounts of a transaction's gifts in Salesforce."""
+    gifts = scenario.records("Opportunity")
+    return [gift["Amount"] for gift in gifts if gift["SMS_Transaction__c"] == transaction_id]
 
 
 PART = Part(mappings=("messagecloud",), providers=PROVIDER, start=start, connect=connect, prepare=prepare, play=play)
