@@ -20,7 +20,7 @@ from connector.cli.init_answers import (
     read_secret_files,
 )
 from connector.cli.render import Paper, answer, as_json
-from connector.cli.schema import KINDS, json_schema_text
+from connector.cli.schema_files import KINDS, json_schema_text
 from connector.cli.setup import Setup
 
 SYSTEM = Path("/etc/connector")

@@ -8,7 +8,7 @@ from connector.checks.crm_requirements import needs
 from connector.checks.describe_crm import Described, describe_what_is_used
 from connector.checks.schema_diff import changes
 from connector.cli.progress import progress
-from connector.cli.schema import OWN, own_schema_text, write_files
+from connector.cli.schema_files import OWN, own_schema_text, write_files
 from connector.cli.setup import Setup, load_rules, lock_file, mappings_directory, read_locks, short_path
 from connector.config.schema_lock import lock_text
 from connector.delivery.http_client import Transport

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from connector.cli.schema import KINDS, json_schema_text
+from connector.cli.schema_files import KINDS, json_schema_text
 from connector.mapping.compile.ruleset import load_mappings
 from connector.pipeline.rule_tests import run_rule_tests
 from connector.registry import load_config, mapping_context

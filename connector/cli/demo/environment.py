@@ -14,14 +14,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, Any, Self
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from connector.model.errors import ConnectorError
-
-if TYPE_CHECKING:
-    from connector.cli.demo.scenario import Scenario
 
 HERE = "127.0.0.1"
 KEY = "demo-key"  # of every provider
@@ -69,11 +66,9 @@ def do_nothing(_: Any) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One part of the demo: what it adds to the config, its sandboxes, and its scenes."""
+class PartSetup:
+    """What one part of the demo adds to the config, and the sandboxes that it needs."""
 
-    play: Callable[["Scenario"], None]
-    prepare: Callable[["Scenario"], None] = do_nothing  # before all scenes
     mappings: Sequence[str] = ()  # optional ones, which users copy
     providers: str = ""  # of the config; {name} is the address of a sandbox
     sinks: str = ""
@@ -85,7 +80,7 @@ class Part:
 class Environment:
     """Starts the demo's processes, and ends them."""
 
-    def __init__(self, directory: Path, parts: Sequence[Part]) -> None:
+    def __init__(self, directory: Path, parts: Sequence[PartSetup]) -> None:
         self.directory = directory.resolve()
         self.parts = parts
         self.sandboxes: dict[str, str] = {}  # their addresses

@@ -1,7 +1,7 @@
 """OnlineFundraising's part of the demo: a gift by SMS, and a STOP."""
 
-from connector.cli.demo.environment import KEY, Environment, Part
-from connector.cli.demo.scenario import Scenario
+from connector.cli.demo.environment import KEY, Environment
+from connector.cli.demo.scenario import Part, Scenario
 
 METTE = "+4790000003"
 PROVIDER = """\

@@ -4,8 +4,8 @@ import base64
 import secrets
 from typing import Any
 
-from connector.cli.demo.environment import Environment, Part
-from connector.cli.demo.scenario import Scenario
+from connector.cli.demo.environment import Environment
+from connector.cli.demo.scenario import Part, Scenario
 
 COLUMNS = ["TransactionId", "ContactKey", "JourneyId", "Name", "Result", "Status", "StatusDetail", "OccurredAt"]
 SENDING = {

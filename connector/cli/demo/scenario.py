@@ -1,11 +1,13 @@
 """Helpers for the parts of the demo: actions, queries and output."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from connector.cli.demo.environment import Environment
+from connector.cli.demo.environment import Environment, PartSetup, do_nothing
 
 COLUMNS = {
     "FirstName": "first name",
@@ -116,6 +118,14 @@ class Scenario:
                 *(_cell(one[name], changed=before is not None and old.get(name) != one[name]) for name in COLUMNS)
             )
         self.console.print(table)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part(PartSetup):
+    """One part of the demo: its setup and its scenes."""
+
+    play: Callable[[Scenario], None]
+    prepare: Callable[[Scenario], None] = do_nothing  # before all scenes
 
 
 def _cell(value: object, *, changed: bool) -> str:

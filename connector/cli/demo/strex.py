@@ -1,7 +1,7 @@
 """Strex Connect's part of the demo: joining, giving and leaving by SMS, leaving in Salesforce, and the document's example."""
 
-from connector.cli.demo.environment import KEY, Environment, Part
-from connector.cli.demo.scenario import Scenario
+from connector.cli.demo.environment import KEY, Environment
+from connector.cli.demo.scenario import Part, Scenario
 
 KARI, OLA, DOCUMENT = "+4790000001", "+4790000002", "+4798079008"
 PEOPLE = {

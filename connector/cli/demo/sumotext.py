@@ -1,7 +1,7 @@
 """Sumotext's part of the demo: the callbacks of its document, with its numbers."""
 
-from connector.cli.demo.environment import Environment, Part
-from connector.cli.demo.scenario import Scenario
+from connector.cli.demo.environment import Environment
+from connector.cli.demo.scenario import Part, Scenario
 
 NUMBER, BILL = "2125551212", "+12125551212"
 FORM = {"country": "USA", "shortcode": "84700", "key": "SOMEKEY", "mobile": NUMBER, "carrierId": "VERIZONUS"}

@@ -1,7 +1,7 @@
 """Twilio's part of the demo: a donor's STOP, and a message that Twilio refuses because of it."""
 
-from connector.cli.demo.environment import Environment, Part
-from connector.cli.demo.scenario import Scenario
+from connector.cli.demo.environment import Environment
+from connector.cli.demo.scenario import Part, Scenario
 
 ANN = "+15005550006"
 PROVIDER = """\

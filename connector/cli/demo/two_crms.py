@@ -4,8 +4,8 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
-from connector.cli.demo.environment import EVERY, HERE, KEY, SHIPPED, Environment, Part, free_ports
-from connector.cli.demo.scenario import QUIET_POLLS, Scenario
+from connector.cli.demo.environment import EVERY, HERE, KEY, SHIPPED, Environment, free_ports
+from connector.cli.demo.scenario import QUIET_POLLS, Part, Scenario
 
 LIV = "+4790000005"
 PRICE = 150
