@@ -216,7 +216,7 @@ async def test_records_neither_seen_nor_written_since_a_time_are_listed_in_pages
     earlier, later = NOW - timedelta(hours=1), NOW + timedelta(hours=1)
     await store.records.write([seen(f"003{n}") for n in "ABCDE"], now=earlier)
     await store.records.write([seen("003B")], now=later)
-    await store.records.mark_deleted(CRM, "Contact", [Gone(record_id="003C")], now=earlier)
+    await show_deleted(store, Gone(record_id="003C"))
     await store.records.mark_seen(CRM, "Contact", ["003B", "003D", "003X"], at=NOW)
     assert store.records.not_seen_since(CRM, "Contact", NOW, after="", limit=1) == ["003A"]
     assert store.records.not_seen_since(CRM, "Contact", NOW, after="003A", limit=9) == ["003E"]
