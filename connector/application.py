@@ -207,6 +207,11 @@ class Application:
         self._feeds[name] = spec
         self.start_worker(name, partial(self.pipeline.follow, channel), idle=spec.every)
 
+    def outdated_feeds(self) -> list[str]:
+        """The feeds whose opt-outs have not been read since the start, or not lately."""
+        now = self.clock.monotonic()
+        return [name for name, channel in self.feed_channels.items() if not channel.knows_opt_outs(now)]
+
     def check_feeds(self) -> None:
         """Raise an alarm for each feed that has not finished a round in time."""
         for channel in self.feed_channels.values():

@@ -127,6 +127,8 @@ async def start_application(
             _start_provider_workers(app, name, provider, runtime)
         app.start_planning()
         await app.update_feeds(rules)
+        for name, provider in providers.items():
+            _start_charging(app, name, provider, runtime)  # after the feeds: charges wait for their opt-outs
 
         deadlines = Deadlines(
             store, deadline=settings.consent.deadline, emit=emit, now=clock.now, check_feeds=app.check_feeds
@@ -176,16 +178,22 @@ def _pipeline_config(app: Application, providers: Mapping[str, Provider]) -> Pip
 
 
 def _start_provider_workers(app: Application, name: str, provider: Provider, runtime: Runtime) -> None:
-    """Start the workers that ask the provider: for look-ups, for charges, and for what its webhooks may have missed."""
+    """Start the workers that ask the provider: for look-ups, and for what its webhooks may have missed."""
     if provider.enricher is not None:
         channel = EnricherChannel(provider.enricher, app.clients[name])
         app.start_worker(enrich_worker(name), partial(app.pipeline.enrich, channel), idle=IDLE)
-    if provider.charger is not None:
-        charges = ChargeRunner(provider.charger, app.clients[name], app.store, runtime, app.alarms)
-        app.start_worker(charge_worker(name), charges.step, idle=IDLE)
     for poller in provider.pollers:
         poll_state = PollState(poller, app.clients[name])
         app.start_worker(poller.name, partial(app.pipeline.poll, poll_state), idle=IDLE)
+
+
+def _start_charging(app: Application, name: str, provider: Provider, runtime: Runtime) -> None:
+    """Start the worker that charges the provider's donors, if there is one."""
+    if provider.charger is not None:
+        charges = ChargeRunner(
+            provider.charger, app.clients[name], app.store, runtime, app.alarms, outdated_feeds=app.outdated_feeds
+        )
+        app.start_worker(charge_worker(name), charges.step, idle=IDLE)
 
 
 async def _start_public(

@@ -297,6 +297,11 @@ class FeedChannel:
         """Whether to query opted-out records separately: before a poll that is probably long, and repeatedly during one."""
         return (self.poll is not None or self.backlog) and now >= self.opted_out_at + self.feed.every.total_seconds()
 
+    def knows_opt_outs(self, now: float) -> bool:
+        """Whether the opt-outs of the CRM have been read since the start, and lately. True if the feed shows no opt-outs."""
+        read_at = max(self.due, self.opted_out_at)
+        return self.consent is None or (self.due > 0 and now - read_at <= self.deadline.total_seconds())
+
     def finish_round(self, now: float, emit: Emit) -> None:
         """Schedule the next poll: on time, or later if the API budget is short."""
         every = self.feed.every

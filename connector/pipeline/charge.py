@@ -5,6 +5,7 @@ the process ends before that, the charge is in doubt and waits for a person.
 """
 
 import asyncio
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -41,6 +42,7 @@ from connector.telemetry.log_events import Alarm, Charged, WorkerFailed
 JUMP = timedelta(hours=1)  # a larger jump of the clock means that it is wrong now, or was before
 ASK_GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
 PAUSES = Policy(first=timedelta(seconds=30), cap=timedelta(minutes=15), attempts=None)
+FEEDS_PATIENCE = timedelta(minutes=5)  # charges wait this long for the feeds before a person is alerted
 WAITING, STOPPED, IN_DOUBT, NOT_SENT = (
     "charge_run_waiting",
     "charge_run_stopped",
@@ -81,7 +83,17 @@ def new_charges(
 class ChargeRunner:
     """The step of one provider's charge worker."""
 
-    def __init__(self, charger: Charger, http: Http, store: Store, runtime: Runtime, alarms: OpenAlarms) -> None:
+    def __init__(
+        self,
+        charger: Charger,
+        http: Http,
+        store: Store,
+        runtime: Runtime,
+        alarms: OpenAlarms,
+        *,
+        outdated_feeds: Callable[[], Sequence[str]] = tuple,
+    ) -> None:
+        """`outdated_feeds` returns the feeds whose opt-outs have not been read lately: a donor may have opted out there."""
         self._charger = charger
         self._provider = charger.provider
         self._rules = charger.rules
@@ -89,6 +101,8 @@ class ChargeRunner:
         self._store = store
         self._runtime = runtime
         self._alarms = alarms
+        self._outdated_feeds = outdated_feeds
+        self._waits_since: float | None = None  # since when charges wait for the feeds, monotonic seconds
         self._unstored: tuple[Charge, ChargeAnswer] | None = None  # its answer is not stored yet
         self._clocks: tuple[datetime, float] | None = None  # at the last step
         self._failures = 0  # calls in a row that could not be made
@@ -116,6 +130,8 @@ class ChargeRunner:
             return 1
         self._report_run(run)
         if run.state is not RunState.APPROVED or self._runtime.monotonic() < self._paused_until:
+            return 0
+        if self._must_wait_for_feeds():
             return 0
         return await self._send(local.date(), now)
 
@@ -191,6 +207,25 @@ class ChargeRunner:
             found += page
             await asyncio.sleep(0)  # callbacks are answered in between
         return found
+
+    def _must_wait_for_feeds(self) -> bool:
+        """Whether opt-outs made in the CRM may be unknown here. The feeds are then polled at once, if they are not paused."""
+        outdated, now, key = self._outdated_feeds(), self._runtime.monotonic(), f"{self._provider}: feeds"
+        if not outdated:
+            self._waits_since = None
+            self._alarms.clear(key, self._runtime.emit)
+            return False
+        for name in outdated:
+            self._runtime.wake(name)
+        if self._waits_since is None:
+            self._waits_since = now
+        if now - self._waits_since > FEEDS_PATIENCE.total_seconds():
+            feeds = ", ".join(outdated)
+            message = f"no charge is sent to {self._provider}: {feeds} was not polled lately, so that opt-outs may be missing"
+            cure = "see `connector status` for the cause; the charges continue automatically after the next poll"
+            alarm = Alarm(kind=NOT_SENT, about=self._provider, message=message, cure=cure)
+            self._alarms.start(alarm, key, self._runtime.emit)
+        return True
 
     async def _send(self, today: date, now: datetime) -> int:
         """Send the next charge that is due; returns 0 if there is none."""

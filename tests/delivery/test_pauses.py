@@ -158,6 +158,17 @@ def test_an_unknown_code_for_feed_and_sink_raises_one_alarm(facts):
     assert len(facts.of(Cleared)) == 1
 
 
+def test_opt_outs_are_known_after_the_first_poll_until_polls_fail_for_the_deadline(facts):
+    one = feed_channel()
+    assert not one.knows_opt_outs(101.0)
+    one.finish_round(110.0, facts)
+    assert one.knows_opt_outs(110.0 + 30 + 300)
+    assert not one.knows_opt_outs(110.0 + 30 + 301)
+    one.opted_out_at = 500.0
+    assert one.knows_opt_outs(501.0), "a long poll asks for opted-out records separately"
+    assert feed_channel(consent=None).knows_opt_outs(101.0)
+
+
 def test_a_feed_that_does_not_finish_in_time_raises_an_alarm(facts):
     one = feed_channel()
     one.check(399.0, facts)

@@ -17,6 +17,7 @@ OFFER = 'katt: {{service_id: s-1, keyword: KATT, price: 150, thank_you: "{pages}
 RECURRING = OFFER.replace("{more}}}", "{more}, recurring: {{day: anniversary, retry: {{NO_CREDIT: [3d]}}}}}}")
 CHARGES = '    charges: {{enabled: true, hours: {{from: "00:00", to: "23:59"}}}}\n    subscribe:'
 MONTH = timedelta(days=31)
+CHARGING = "charge messagecloud"
 
 
 class Charging(Donors):
@@ -42,7 +43,7 @@ class Charging(Donors):
         await self.world.until(self.waiting)
 
     async def waiting(self):
-        self.world.app.wake("charge messagecloud")
+        self.world.app.wake(CHARGING)
         run = (await self.ask("status"))["charging"][0]["run"]
         return run and run["state"] == "waiting"
 
@@ -53,8 +54,20 @@ class Charging(Donors):
         await self.world.until(lambda: self.nudged() and len(self.world.emitted(Charged)) > before)
         await self.world.settled()
 
+    def due(self):
+        """The charges that are still to be sent."""
+        return [one for one in self.world.app.store.charges.listed(limit=10) if one.state == "due"]
+
+    async def steps(self, count):
+        """Let the charge worker do some steps."""
+        worker = self.world.app.workers[CHARGING]
+        for _ in range(count):
+            before = worker.ticked
+            worker.wake()
+            await self.world.until(lambda before=before: worker.resting and worker.ticked > before)
+
     def nudged(self):
-        self.world.app.wake("charge messagecloud")
+        self.world.app.wake(CHARGING)
         return True
 
 
@@ -152,6 +165,28 @@ async def test_charges_end_after_an_opt_out_in_the_crm_or_by_sms(donors):
         and {one.state for one in donors.world.app.store.charges.listed(limit=10)} == {"skipped"}
     )  # fmt: skip
     assert await donors.taken() == []
+
+
+async def test_nobody_is_charged_while_opt_outs_of_the_crm_cannot_be_read(donors):
+    world = donors.world
+    await donors.subscribe()
+    await donors.subscribe(phone=OTHER)
+    await world.poll()
+    contact = (await world.contact(DONOR))["Id"]
+    await world.fault(world.crm_url, fault="unavailable", times=1_000_000)
+    await world.person(Id=contact, SMS_Opt_Out__c=True)
+    await donors.a_month_later()
+    await donors.ask("charges_approve")
+    await world.until(lambda: donors.nudged() and world.app.store.charges.listed(limit=10))
+    await donors.steps(3)
+    assert await donors.taken() == []
+    world.clock.ahead += timedelta(minutes=6)
+    await world.until(lambda: donors.nudged() and "charges_not_sent" in world.alarms)
+    await world.no_faults(world.crm_url)
+    world.clock.ahead += timedelta(minutes=6)
+    await world.until(lambda: donors.nudged() and len(world.emitted(Charged)) > 0 and not donors.due())
+    assert [one["recipient"] for one in await donors.taken()] == [OTHER.strip("+")]
+    assert world.cleared("charges_not_sent")
 
 
 async def test_a_failed_charge_makes_an_event_record_and_is_tried_again(donors):
