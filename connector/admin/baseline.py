@@ -87,13 +87,17 @@ def _find(context: AdminContext) -> _Found:
         elif one.phone in events:
             same += 1
         else:
-            events[one.phone] = _event(context, one, Phone(one.phone), flags[one.crm, one.object])
+            last = standing.last.event_key if standing.last is not None else ""
+            events[one.phone] = _event(context, one, Phone(one.phone), flags[one.crm, one.object], last)
     return _Found(list(events.values()), len(records), without, already, same)
 
 
-def _event(context: AdminContext, record: OptedOut, phone: Phone, flag: str) -> Event:
-    """As if a person had set the flag just now. It belongs to no poll, because a person's own order is not parked."""
-    digest = hashlib.sha256(f"{phone.e164}={record.fields.get(flag)!r}".encode()).hexdigest()[:16]
+def _event(context: AdminContext, record: OptedOut, phone: Phone, flag: str, last: str) -> Event:
+    """As if a person had set the flag just now. It belongs to no poll, because a person's own order is not parked.
+
+    `last` is the key of the person's last decision: sent twice it is one opt-out, but after a new opt-in another one.
+    """
+    digest = hashlib.sha256(f"{phone.e164}={record.fields.get(flag)!r} {last}".encode()).hexdigest()[:16]
     return Event(
         key=joined_key(record.crm, "baseline", record.record_id, digest),
         provider=record.crm,

@@ -485,6 +485,16 @@ async def test_the_baseline_is_sent_once_and_never_parked(scene):
     assert (again["already_out"], again["commands"], again["sent"]) == (4, 0, 0)
 
 
+async def test_the_baseline_is_sent_again_for_a_person_who_has_joined_since(scene):
+    await scene.shadow("003-1", phone=DONOR)
+    assert (await scene.ask("consents_baseline", send=True))["sent"] == 1
+    await scene.plan()
+    await scene.receive(report("Subscribe", keyword="HUND", joined="j-1"))
+    await scene.plan()
+    said = await scene.ask("consents_baseline", send=True)
+    assert (said["people"], said["sent"]) == (1, 1)
+
+
 async def test_a_person_who_opted_out_by_sms_is_not_in_the_baseline(scene):
     await scene.receive(report("Unsubscribe"))
     await scene.plan()
