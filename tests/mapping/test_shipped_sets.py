@@ -8,7 +8,7 @@ from flow.world import ROOT
 
 from connector.mapping.compile.ruleset import load_mappings
 from connector.pipeline.rule_tests import run_rule_tests
-from connector.registry import load_config, mapping_context
+from connector.registry import load_config, load_rules, mapping_context
 
 ACTIONS = {"Subscribe", "Signup", "Unsubscribe", "Recurring", "AlterPrice", *NO_EFFECT}
 
@@ -53,3 +53,25 @@ def test_the_set_for_messagecloud_has_no_warnings_and_keeps_its_own_examples(nam
     results = [result for result in run_rule_tests(rules) if result.file == "messagecloud.yaml"]
     assert len(results) >= 6
     assert [result for result in results if result.differences] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "way_back"),
+    [
+        ("npsp", "salesforce-to-messagecloud.yaml"),
+        ("nonprofit-cloud", "nonprofit-cloud/salesforce-to-messagecloud.yaml"),
+    ],
+)
+def test_the_set_for_messagecloud_alone_loses_no_opt_out(name, way_back, tmp_path):
+    mappings = tmp_path / "mappings"
+    mappings.mkdir()
+    for file in (f"{name}/messagecloud.yaml", way_back):
+        shutil.copy(ROOT / "mappings" / "more" / file, mappings)
+    text = CONFIGS[name].format(mappings=mappings, strex="http://127.0.0.1:9", salesforce="http://127.0.0.1:9")
+    before, _, providers_and_crm = text.partition("providers:\n")
+    _, _, crm = providers_and_crm.partition("crm:\n")
+    provider = "providers:\n  messagecloud: {path_secrets: [{env: SECRET}]}\ncrm:\n"
+    (tmp_path / "config.yaml").write_text(before + provider + crm)
+    rules = load_rules(load_config(tmp_path / "config.yaml"))
+    assert rules.warnings == ()
+    assert [result for result in run_rule_tests(rules) if result.differences] == []
