@@ -259,7 +259,9 @@ def _change_of_decision(context: AdminContext, charge: Charge, decision: str, tr
     if decision == ASK:
         known = transaction or charge.transaction_id
         if known is None:
-            raise ConnectorError("no transaction id is known: find it at the provider, and give it with --transaction")
+            raise ConnectorError(
+                "no transaction id is known: find it at the provider, and name it (`--transaction`, or its field in the console)"
+            )
         return ChargeChange(state=ChargeState.ASKING, detail=detail, transaction_id=known, wait=FIRST_ASK)
     verdict = Verdict.TAKEN if decision == TAKEN else Verdict.FAILED
     return conclude(

@@ -1,4 +1,4 @@
-"""One person as a page: what holds now and by whose word, what they give, what is asked about them, and their events."""
+"""One person as a page: what holds now and who said it, what they give, what is asked about them, and their events."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -93,7 +93,7 @@ def _consent(ledger: Sequence[LedgerEntry], open_ones: Sequence[OpenOptOut], mas
 def _decision_document(
     entry: LedgerEntry, ledger: Sequence[LedgerEntry], open_ones: Sequence[OpenOptOut], masked: Masked
 ) -> dict[str, Any]:
-    """A decision: since when, by whose word, and which systems have confirmed it."""
+    """A decision: since when, who said it, and which systems have confirmed it."""
     answers: dict[str, LedgerEntry] = {
         one.sink: one
         for one in ledger

@@ -91,8 +91,8 @@ async def test_charges_in_doubt_are_decided_and_paused_ones_resumed(visit, waiti
     await page.get_by_role("button", name="Charge 2 was taken").click()
     await page.get_by_text("Charge 2 is taken now").wait_for()
     assert waiting.app.store.charges.get(2).transaction_id == "t-77"
-    await page.get_by_role("button", name="Charge again at messagecloud").click()
-    await page.get_by_text("Donors are charged again at messagecloud").wait_for()
+    await page.get_by_role("button", name="Resume the charges at messagecloud").click()
+    await page.get_by_text("The charges at messagecloud are resumed").wait_for()
     await open_person(page, CHARGED)
     await fits(page)
     assert "150 each month" in await main_text(page)
@@ -105,7 +105,7 @@ async def test_a_run_of_charges_is_shown_before_it_is_approved(visit, waiting):
     await fits(page)
     await is_accessible(page)
     await page.get_by_role("button", name="Approve the run").click()
-    await page.get_by_text("is approved: 1 charges.").wait_for()
+    await page.get_by_text("is approved, 1 new charge(s).").wait_for()
     assert await page.get_by_role("button", name=re.compile("^See what the run of")).count() == 0
 
 

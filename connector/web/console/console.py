@@ -48,6 +48,14 @@ SECURE_COOKIE = "__Host-connector"  # browsers take it only from https, for this
 LONGEST_USER = 64  # characters; no user of the config has more
 MOST_WHY = 200  # characters of a reason that are kept
 MOST_IDS = 500  # characters of the ids of one action that are kept
+HEADINGS = {
+    HTTPStatus.NOT_FOUND: "Not found",
+    HTTPStatus.FORBIDDEN: "Not allowed",
+    HTTPStatus.CONFLICT: "This is not possible",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Nothing was changed",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "A bug in the connector",
+}
+REFUSED = "The request was refused"  # the heading for every other status
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +145,9 @@ class Console:
                 status, details = HTTPStatus.INTERNAL_SERVER_ERROR, [place(error)]
                 words = "This is a bug: please report it with this line. Nothing else is affected."
                 self._emit(WorkerFailed(worker="console", error=details[0], seconds=0.0))
-        values = {"title": status.phrase, "words": words, "details": details}
-        return Page(
-            template="error.html", fragment="error_message.html", title=status.phrase, status=status, values=values
-        )
+        title = HEADINGS.get(status, REFUSED)
+        values = {"title": title, "words": words, "details": details}
+        return Page(template="error.html", fragment="error_message.html", title=title, status=status, values=values)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         path, _, query = request.raw_path.partition("?")
@@ -236,7 +243,9 @@ class Console:
         proxy_user = self._proxy_user(visit.request)
         if proxy_user is not None and (session is None or session.person.user != proxy_user):
             if (user := self._settings.users.get(proxy_user)) is None:
-                raise Forbidden("the proxy names a user who is not in `console: users` in the config")
+                raise Forbidden(
+                    "the proxy has signed in a user who is not in the config: add the user to `console: users`, with a role"
+                )
             if visit.request.method != hdrs.METH_POST:
                 return await self._begin_session(visit, proxy_user, user.role, PROXY, visit.request.raw_path)
             session = None

@@ -95,7 +95,7 @@ class ConsoleRequest:
     def id(self, name: str = "id") -> int:
         """A whole number in the path. Raises NoSuchPage."""
         if (found := stored_id(self.values[name])) is None:
-            raise NoSuchPage(f"there is no {name} like that")
+            raise NoSuchPage(f"the {name} in this address is not a number")
         return found
 
     def form_ids(self) -> list[int]:

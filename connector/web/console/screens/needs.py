@@ -105,13 +105,15 @@ async def approve_run(request: ConsoleRequest) -> Redirect:
     """Approve a day's run of charges."""
     day = {"provider": request.form.get("provider"), "date": request.form.get("date")}
     done = await request.call("charges_approve", day)
-    return Redirect(PATH, [f"The run of {done['day']} at {done['provider']} is approved: {done['size']} charges."])
+    return Redirect(
+        PATH, [f"The run of {done['day']} at {done['provider']} is approved, {done['size']} new charge(s)."]
+    )
 
 
 async def resume_charges(request: ConsoleRequest) -> Redirect:
-    """Charge again at a provider whose charges were paused."""
+    """Resume the charges of a provider that were paused."""
     done = await request.call("charges_resume", {"provider": request.form.get("provider")})
-    return Redirect(PATH, [f"Donors are charged again at {done['provider']}."])
+    return Redirect(PATH, [f"The charges at {done['provider']} are resumed."])
 
 
 def _which(request: ConsoleRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Screen 4, A person: what holds now and by whose word, what they give, what is asked about them, and their events."""
+"""Screen 4, A person: what holds now and who said it, what they give, what is asked about them, and their events."""
 
 from typing import Any
 
