@@ -15,7 +15,7 @@ SOURCE = re.compile(r"^\[([a-z-]+)\]: (\S+)$", re.MULTILINE)
 
 def deed(row):
     if row.reason is Reason.CONFIGURATION:
-        return "stops the mapping"
+        return "suspends the rule"
     if row.outcome is Rejected:
         return "dead letter"
     policy = POLICIES[row.reason]
