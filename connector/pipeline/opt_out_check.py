@@ -84,20 +84,20 @@ def _of_several(several: Sequence[tuple[str, Problem]]) -> Problem:
 def _lost_at_provider(sample: OptOutSample, rules: Ruleset, opt_outs: OptOuts) -> Problem | None:
     """The problem if the mappings would lose this opt-out of a person without other subscriptions."""
     event, context = sample.event, rules.context
-    done = plan(event, rules, Known(configured=tuple(opt_outs.subscriptions)))
+    event_plan = plan(event, rules, Known(configured=tuple(opt_outs.subscriptions)))
     flags = bool(rules.flags)
-    if flags and not done.not_reached:
+    if flags and not event_plan.not_reached:
         return None
     is_meant = _sets_flag if flags else _has_opt_out_verdict
     followed = _followed(event, rules)
     meant = [rule for _, rule in followed if rule is not None and is_meant(rule)]
     if (
         not flags
-        and _writes_something(done)
+        and _writes_something(event_plan)
         and (meant or not any(_candidates(file, is_meant) for file, _ in followed))
     ):
         return None
-    if meant and _depends_on_real_values(done):
+    if meant and _depends_on_real_values(event_plan):
         return None
     effect = "would not set the opt-out flag" if flags else "would be lost"
     return _lost_to_rule(sample.name, effect, event, followed, is_meant, fields=_flags(context.consent_fields))
@@ -155,15 +155,15 @@ def _lost_in_object(
     ledger = tuple(
         _opt_in_entry(number, one) for number, one in enumerate(_one_subscription_each(providers, opt_outs), 1)
     )
-    done = plan(event, rules, Known(ledger=ledger, configured=tuple(opt_outs.subscriptions)))
+    event_plan = plan(event, rules, Known(ledger=ledger, configured=tuple(opt_outs.subscriptions)))
     followed = _followed(event, rules)
-    for provider in done.not_reached:
+    for provider in event_plan.not_reached:
         is_meant = _ends_at(provider)
-        if any(rule is not None and is_meant(rule) for _, rule in followed) and _depends_on_real_values(done):
+        if any(rule is not None and is_meant(rule) for _, rule in followed) and _depends_on_real_values(event_plan):
             continue
         problem = _lost_to_rule(name, f"would not be sent to {provider}", event, followed, is_meant, fields=())
         cure = f"{_copy_cure(provider, opt_outs)}, or fix the rule; {_one_way_cure(crm)}"
-        if len(done.not_reached) < len(providers):
+        if len(event_plan.not_reached) < len(providers):
             yield replace(problem, hint=_copy_cure(provider, opt_outs), severity=Severity.WARNING)
         else:
             yield problem if problem.position else replace(problem, hint=cure)
@@ -246,13 +246,13 @@ def _ends_at(provider: str) -> RuleTest:
     )
 
 
-def _writes_something(done: Plan) -> bool:
-    return any(isinstance(one, RecordWrite) for one in done.operations)
+def _writes_something(event_plan: Plan) -> bool:
+    return any(isinstance(one, RecordWrite) for one in event_plan.operations)
 
 
-def _depends_on_real_values(done: Plan) -> bool:
+def _depends_on_real_values(event_plan: Plan) -> bool:
     """Whether only a value is missing that real events may have, because no sample has all properties."""
-    return done.state is EventState.DEAD or bool(done.unplanned)
+    return event_plan.state is EventState.DEAD or bool(event_plan.unplanned)
 
 
 def _lost_to_rule(

@@ -72,7 +72,7 @@ class Planner:
         """The plans in the order of the events, and the polls that this batch parks."""
         batch = [(event_id, with_known_number(event, self._store)) for event_id, event in batch]
         people = {event.msisdn.e164 for _, event in batch if event.msisdn}
-        planned = plan_in_order(
+        plans = plan_in_order(
             batch,
             rules,
             ledgers=self._store.consents.of_many(sorted(people)),
@@ -81,28 +81,28 @@ class Planner:
             answer=self._store.stop_answers.verdict_of,
             others_have_number=partial(others_have_number, self._store),
         )
-        oversized = self._find_oversized_polls(planned)
-        return [self._plan_of(event_id, event, done, rules.version) for event_id, event, done in planned], frozenset(
-            oversized
-        )
+        oversized = self._find_oversized_polls(plans)
+        planned = [self._planned(event_id, event, event_plan, rules.version) for event_id, event, event_plan in plans]
+        return planned, frozenset(oversized)
 
-    def _find_oversized_polls(self, planned: Sequence[tuple[int, Event, Plan]]) -> set[str]:
+    def _find_oversized_polls(self, plans: Sequence[tuple[int, Event, Plan]]) -> set[str]:
         """The polls that concern too many people, as this batch shows."""
         oversized = set()
-        for poll, people in people_by_poll(planned).items():
-            known = self._people[poll] = self._people.pop(poll, set()) | people
-            if len(known) > self._max_people and poll not in self._parked:
+        for poll, people in people_by_poll(plans).items():
+            seen = self._people[poll] = self._people.pop(poll, set()) | people
+            if len(seen) > self._max_people and poll not in self._parked:
                 oversized.add(poll)
         while len(self._people) > REMEMBERED_POLLS:
-            old = next(iter(self._people))
-            del self._people[old]
-            self._parked.discard(old)
+            oldest = next(iter(self._people))
+            del self._people[oldest]
+            self._parked.discard(oldest)
         self._parked |= oversized
         return oversized
 
-    def _plan_of(self, event_id: int, event: Event, done: Plan, version: str) -> Planned:
+    def _planned(self, event_id: int, event: Event, event_plan: Plan, version: str) -> Planned:
+        """The plan as it is stored, with a unit for each sink. Units that need a person's decision are parked."""
         parked = event.batch in self._parked
-        if parked and reverts_opt_out(done):
+        if parked and reverts_opt_out(event_plan):
             return Planned(
                 event_id=event_id,
                 state=EventState.DEAD,
@@ -110,36 +110,36 @@ class Planner:
                 detail=REVERTS_MANY_OPT_OUTS,
                 mapping=version,
             )
-        # The first for each sink counts. One that concerns consent goes before all others.
-        unplanned: dict[str, Unplanned] = {}
-        for one in sorted(done.unplanned, key=lambda one: not one.owes):
-            unplanned.setdefault(one.sink, one)
+        unplanned = _unplanned_by_sink(event_plan)
         may_be_done = self._may_be_done(event_id, event)
         units = tuple(
             NewUnit(
                 sink=sink,
                 lane=lane_of(event),
                 operations=_without_clearing(operations) if may_be_done else operations,
-                urgent=done.overtakes and any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations),
-                parked=(parked and any(isinstance(one, ServiceCommand) for one in operations))
-                or (may_be_done and any(is_unrepeatable(one) for one in operations)),
+                urgent=event_plan.overtakes
+                and any(carries_opt_out(operation, Verdict.OPT_OUT) for operation in operations),
+                parked=(parked and any(isinstance(operation, ServiceCommand) for operation in operations))
+                or (may_be_done and any(map(is_unrepeatable, operations))),
                 unplanned=unplanned.get(sink),
             )
-            for sink, operations in (dict.fromkeys(unplanned, ()) | units_of(done.operations)).items()
+            for sink, operations in (dict.fromkeys(unplanned, ()) | units_of(event_plan.operations)).items()
         )
-        unplannable = next((one.unplanned for one in units if one.unplanned and not one.operations), None)
+        unplannable = next((unit.unplanned for unit in units if unit.unplanned and not unit.operations), None)
         return Planned(
             event_id=event_id,
-            state=EventState.DEAD if unplannable else done.state,
-            detail="; ".join(filter(None, (done.detail, *done.notes))) or None,
-            reason=unplannable.reason if unplannable else done.reason,
+            state=EventState.DEAD if unplannable else event_plan.state,
+            detail="; ".join(filter(None, (event_plan.detail, *event_plan.notes))) or None,
+            reason=unplannable.reason if unplannable else event_plan.reason,
             mapping=version,
             units=units,
-            decisions=done.decisions,
-            not_reached=done.not_reached,
-            answers=(*self._confirmation_of_origin(event, done), *_failures(units, done)),
-            left_out=done.left_out,
-            agreements=tuple(begun_by(event, event_id, done.decisions)) if event.provider in self._charging else (),
+            decisions=event_plan.decisions,
+            not_reached=event_plan.not_reached,
+            answers=(*self._confirmation_of_origin(event, event_plan), *_failures(units, event_plan)),
+            left_out=event_plan.left_out,
+            agreements=tuple(begun_by(event, event_id, event_plan.decisions))
+            if event.provider in self._charging
+            else (),
         )
 
     def _may_be_done(self, event_id: int, event: Event) -> bool:
@@ -152,10 +152,10 @@ class Planner:
         return event.shape == CHANGE and event.occurred_at is not None and event.occurred_at <= restored.restored_at
 
     @staticmethod
-    def _confirmation_of_origin(event: Event, done: Plan) -> tuple[SideAnswer, ...]:
+    def _confirmation_of_origin(event: Event, event_plan: Plan) -> tuple[SideAnswer, ...]:
         """The confirmation of the system that sent the opt-out; none if only a person has recognised it as one."""
         if event.verdict is Verdict.MAYBE_STOP or not any(
-            decision.word is Verdict.OPT_OUT for decision in done.decisions
+            decision.word is Verdict.OPT_OUT for decision in event_plan.decisions
         ):
             return ()
         return (SideAnswer(sink=event.provider, phase=Phase.CONFIRMED, detail="it came from there"),)
@@ -169,17 +169,26 @@ async def commit(planned: Sequence[Planned], store: Store, *, now: datetime) -> 
         raise
     except Exception:  # noqa: BLE001 - one plan must not stop the others.
         if len(planned) > 1:
-            for one in planned:
-                await commit([one], store, now=now)
+            for single in planned:
+                await commit([single], store, now=now)
             return
         bug = Planned(event_id=planned[0].event_id, state=EventState.DEAD, reason=Reason.BUG)
         await store.plans.commit([bug], now=now)
 
 
+def _unplanned_by_sink(event_plan: Plan) -> dict[str, Unplanned]:
+    """What could not be planned: the first for each sink, and before all others what concerns consent."""
+    by_sink: dict[str, Unplanned] = {}
+    for unplanned in sorted(event_plan.unplanned, key=lambda unplanned: not unplanned.owes):
+        by_sink.setdefault(unplanned.sink, unplanned)
+    return by_sink
+
+
 def _without_clearing(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
     """The operations without consent fields that would clear a flag: the donor may have sent STOP since."""
     return tuple(
-        without_consent(one) if isinstance(one, RecordWrite) and one.clears_flag else one for one in operations
+        without_consent(operation) if isinstance(operation, RecordWrite) and operation.clears_flag else operation
+        for operation in operations
     )
 
 
@@ -191,9 +200,9 @@ def with_known_number(event: Event, store: Store) -> Event:
     return replace(event, msisdn=Phone(number), number_is_unclear=False) if number else event
 
 
-def _failures(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
+def _failures(units: Sequence[NewUnit], event_plan: Plan) -> Iterator[SideAnswer]:
     """The failures of sinks for which a part of an opt-out could not be planned: it stays open, with the reason in the ledger."""
-    if not done.unplanned or not any(decision.word is Verdict.OPT_OUT for decision in done.decisions):
+    if not event_plan.unplanned or not any(decision.word is Verdict.OPT_OUT for decision in event_plan.decisions):
         return
     for unit in units:
         if unit.unplanned is not None and unit.unplanned.owes:
@@ -201,7 +210,8 @@ def _failures(units: Sequence[NewUnit], done: Plan) -> Iterator[SideAnswer]:
 
 
 def _plannable(stored: Sequence[StoredEvent], open_polls: Collection[str]) -> list[tuple[int, Event]]:
-    return [(one.id, one.event) for one in stored if one.event and one.event.batch not in open_polls]
+    """The events, without unreadable ones and without the changes of polls that are under way."""
+    return [(entry.id, entry.event) for entry in stored if entry.event and entry.event.batch not in open_polls]
 
 
 def parked_poll_alarm(poll: str, max_people: int) -> Alarm:
@@ -219,9 +229,11 @@ def decision_alarms(batch: Sequence[tuple[int, Event]], planned: Sequence[Planne
     """One alarm for each CRM with changes that wait for a person."""
     waiting = Counter(
         event.provider
-        for (_, event), one in zip(batch, planned, strict=True)
+        for (_, event), result in zip(batch, planned, strict=True)
         # A poll that concerns too many people has its own alarm.
-        if one.reason is Reason.NEEDS_PERSON and one.detail != REVERTS_MANY_OPT_OUTS and event.shape in ASKED_ABOUT
+        if result.reason is Reason.NEEDS_PERSON
+        and result.detail != REVERTS_MANY_OPT_OUTS
+        and event.shape in ASKED_ABOUT
     )
     for crm, count in waiting.items():
         yield Alarm(
@@ -254,16 +266,16 @@ async def plan_batch(
     for poll in oversized:
         runtime.emit(parked_poll_alarm(poll, max_people))
     await commit(planned, store, now=runtime.now())
-    for one, (event_id, event) in zip(planned, batch, strict=True):
+    for result, (event_id, event) in zip(planned, batch, strict=True):
         runtime.emit(
             log_events.Planned(
                 event=event_id,
                 provider=event.provider,
-                state=one.state,
-                operations=sum(len(unit.operations) for unit in one.units),
-                detail=one.detail,
-                reason=one.reason,
-                left_out=len(one.left_out),
+                state=result.state,
+                operations=sum(len(unit.operations) for unit in result.units),
+                detail=result.detail,
+                reason=result.reason,
+                left_out=len(result.left_out),
             )
         )
     for alarm in decision_alarms(batch, planned):
@@ -271,24 +283,25 @@ async def plan_batch(
     if any(event.verdict is Verdict.MAYBE_STOP for _, event in batch):
         for alarm in await stop_questions.after(batch, planned):
             runtime.emit(alarm)
-    for sink in {unit.sink for one in planned for unit in one.units}:
+    for sink in {unit.sink for result in planned for unit in result.units}:
         runtime.wake(sink)
-    if any(one.not_reached for one in planned):
+    if any(result.not_reached for result in planned):
         runtime.wake("deadlines")
     return len(batch)
 
 
-def people_by_poll(planned: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
+def people_by_poll(plans: Sequence[tuple[int, Event, Plan]]) -> dict[str, set[str]]:
     """By poll of a CRM: the people who get commands, or whose opt-out is reverted."""
     people: dict[str, set[str]] = {}
-    for _, event, done in planned:
+    for _, event, event_plan in plans:
         if event.batch is not None and (
-            reverts_opt_out(done) or any(isinstance(one, ServiceCommand) for one in done.operations)
+            reverts_opt_out(event_plan)
+            or any(isinstance(operation, ServiceCommand) for operation in event_plan.operations)
         ):
             people.setdefault(event.batch, set()).add(lane_of(event))
     return people
 
 
-def reverts_opt_out(done: Plan) -> bool:
+def reverts_opt_out(event_plan: Plan) -> bool:
     """Whether the plan reverts an opt-out."""
-    return any(decision.word is Verdict.OPT_IN for decision in done.decisions)
+    return any(decision.word is Verdict.OPT_IN for decision in event_plan.decisions)

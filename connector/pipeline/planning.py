@@ -28,9 +28,7 @@ from connector.model.states import EventState
 from connector.telemetry.error_location import place
 
 MAY_BE_A_STOP = "it may be an opt-out: `connector parked list` shows how to say whether it was"
-
 OUT_IF_NEW = "this person has opted out: if a record must be made for this event, it gets the opt-out flag"
-
 ANSWERED = {
     Verdict.OPT_OUT: "a person said of this text that it was an opt-out (`connector parked answers`)",
     Verdict.NONE: "a person said of this text that it was not an opt-out (`connector parked answers`)",
@@ -61,12 +59,12 @@ def plan(event: Event, rules: Ruleset, known: Known, *, tracing: bool = False) -
         if ruling.superseded_by is not None:
             return Plan(state=EventState.SUPERSEDED, detail=ruling.superseded_by, trace=wanted.trace)
         wanted = case.apply_rules(ruling, word, tracing=tracing)
-    done = _conclude(wanted, ruling, word, rules.version)
+    event_plan = _conclude(wanted, ruling, word, rules.version)
     if case.ledger_state.out and ruling.decision is None:
-        done = _with_flag_if_new(done, rules)
+        event_plan = _with_flag_if_new(event_plan, rules)
     if word is not Verdict.OPT_OUT:
-        return done
-    return _with_not_reached(done, case.not_reached(ruling, done.operations))
+        return event_plan
+    return _with_not_reached(event_plan, case.not_reached(ruling, event_plan.operations))
 
 
 class _Case(Struct, frozen=True):
@@ -121,34 +119,34 @@ class _Case(Struct, frozen=True):
         else:
             names = [name for name, commands in context.commands.items() if ends_subscriptions(commands)]
         can_end = [
-            (name, any(one.active for one in found))
+            (name, any(candidate.active for candidate in candidates))
             for name in names
-            if (found := command_candidates(name, self.ledger_state, self.known.configured))
+            if (candidates := command_candidates(name, self.ledger_state, self.known.configured))
         ]
         return (*crms, *providers_not_notified(ruling, operations, providers=can_end))
 
 
-def _with_flag_if_new(done: Plan, rules: Ruleset) -> Plan:
+def _with_flag_if_new(event_plan: Plan, rules: Ruleset) -> Plan:
     """The plan for an opted-out person: records that are created for the event get the flag."""
     consent_of = rules.context.consent_of
     operations = tuple(
-        with_flag_at_creation(one, consent)
-        if isinstance(one, RecordWrite) and (consent := consent_of(one.sink, one.object))
-        else one
-        for one in done.operations
+        with_flag_at_creation(operation, consent)
+        if isinstance(operation, RecordWrite) and (consent := consent_of(operation.sink, operation.object))
+        else operation
+        for operation in event_plan.operations
     )
-    return (
-        done if operations == done.operations else replace(done, operations=operations, notes=(*done.notes, OUT_IF_NEW))
-    )
+    if operations == event_plan.operations:
+        return event_plan
+    return replace(event_plan, operations=operations, notes=(*event_plan.notes, OUT_IF_NEW))
 
 
-def _with_not_reached(done: Plan, not_reached: Sequence[str]) -> Plan:
+def _with_not_reached(event_plan: Plan, not_reached: Sequence[str]) -> Plan:
     """The plan of an opt-out, with the systems that it does not reach."""
     # A system whose operation cannot be made has a dead letter already.
-    unplanned = {one.sink for one in done.unplanned}
-    missed = [one for one in not_reached if one not in unplanned]
+    unplanned = {unplanned.sink for unplanned in event_plan.unplanned}
+    missed = [system for system in not_reached if system not in unplanned]
     notes = [f"no rule sends this opt-out to {system}" for system in missed]
-    return replace(done, not_reached=tuple(missed), notes=(*done.notes, *notes)) if missed else done
+    return replace(event_plan, not_reached=tuple(missed), notes=(*event_plan.notes, *notes)) if missed else event_plan
 
 
 def _plan_special(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan | None:
@@ -191,10 +189,12 @@ def _for_a_person(event: Event) -> Plan | None:
 
 def _plan_doubtful(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
     """The plan of a change that a person or automation may have made. It waits for a person if it has operations."""
-    done = plan(replace(event, action=CHANGED), rules, known, tracing=tracing)
-    if not done.operations:
-        return done
-    return Plan(state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=author_question(event), trace=done.trace)
+    event_plan = plan(replace(event, action=CHANGED), rules, known, tracing=tracing)
+    if not event_plan.operations:
+        return event_plan
+    return Plan(
+        state=EventState.DEAD, reason=Reason.NEEDS_PERSON, detail=author_question(event), trace=event_plan.trace
+    )
 
 
 def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) -> Plan:
@@ -203,8 +203,8 @@ def _plan_unclear(event: Event, rules: Ruleset, known: Known, *, tracing: bool) 
     No answer is needed if the mappings make the event an opt-out.
     """
     if known.answer is not None:
-        done = plan(replace(event, verdict=known.answer), rules, known, tracing=tracing)
-        return replace(done, notes=(ANSWERED[known.answer], *done.notes))
+        event_plan = plan(replace(event, verdict=known.answer), rules, known, tracing=tracing)
+        return replace(event_plan, notes=(ANSWERED[known.answer], *event_plan.notes))
     ordinary = plan(replace(event, verdict=Verdict.NONE), rules, known, tracing=tracing)
     if any(decision.word is Verdict.OPT_OUT for decision in ordinary.decisions):
         return ordinary
@@ -217,7 +217,8 @@ def _plan_deleted(event: Event, known: Known) -> Plan:
     if not ledger_state.active or known.others_have_number:
         return Plan(state=EventState.IGNORED, detail="a record was deleted, and no subscription depends on it")
     running = ", ".join(
-        " ".join(filter(None, (one.provider, one.short_number, one.keyword))) for one in ledger_state.active
+        " ".join(filter(None, (subscription.provider, subscription.short_number, subscription.keyword)))
+        for subscription in ledger_state.active
     )
     return Plan(
         state=EventState.DEAD,
@@ -235,32 +236,35 @@ def command_candidates(
 
     Without an active one in the ledger, these are ended ones and those of the config: a 404 for them does no harm.
     """
-    active = [one for one in ledger_state.active if one.provider == provider]
+    active = [subscription for subscription in ledger_state.active if subscription.provider == provider]
     if active:
-        # The provider needs the keyword, and the ledger may hold only ids of it.
-        return [KnownSubscription(_with_keyword(one, configured), active=True) for one in active]
+        return [KnownSubscription(_with_keyword(subscription, configured), active=True) for subscription in active]
     ended = [member.subscription for member in ledger_state.memberships if member.subscription.provider == provider]
-    found = [KnownSubscription(_with_keyword(one, configured), ended=True) for one in ended]
-    found += [
-        KnownSubscription(one)
-        for one in configured
-        if one.provider == provider and not any(same(one, other) for other in ended)
+    candidates = [KnownSubscription(_with_keyword(subscription, configured), ended=True) for subscription in ended]
+    candidates += [
+        KnownSubscription(subscription)
+        for subscription in configured
+        if subscription.provider == provider and not any(same(subscription, other) for other in ended)
     ]
-    return [one for one in found if one.subscription.keyword and one.subscription.short_number]
+    return [one for one in candidates if one.subscription.keyword and one.subscription.short_number]
 
 
-def _with_keyword(one: Subscription, configured: Sequence[Subscription]) -> Subscription:
-    if one.keyword and one.short_number:
-        return one
+def _with_keyword(subscription: Subscription, configured: Sequence[Subscription]) -> Subscription:
+    """The subscription with its keyword and short number by the config. The ledger may hold only the provider's ids."""
+    if subscription.keyword and subscription.short_number:
+        return subscription
     for other in configured:
-        if same(one, other):
+        if same(subscription, other):
             return replace(
-                one, keyword=one.keyword or other.keyword, short_number=one.short_number or other.short_number
+                subscription,
+                keyword=subscription.keyword or other.keyword,
+                short_number=subscription.short_number or other.short_number,
             )
-    return one
+    return subscription
 
 
 def _conclude(wanted: Intents, ruling: Ruling, word: Verdict, version: str) -> Plan:
+    """The plan: what the rules want, as far as consent allows it."""
     notes = [ruling.note] if ruling.note else []
     operations: list[Operation] = []
     unplanned = wanted.unplanned if wanted.unplanned and _concerns_consent(wanted.possible, ruling) else ()
@@ -295,8 +299,10 @@ def _concerns_consent(possible: Sequence[Operation], ruling: Ruling) -> bool:
     if ruling.decision is not None and ruling.decision.word is Verdict.OPT_OUT:
         return True
     return any(
-        one.action in ENDING if isinstance(one, ServiceCommand) else isinstance(one, RecordWrite) and bool(one.consent)
-        for one in possible
+        operation.action in ENDING
+        if isinstance(operation, ServiceCommand)
+        else isinstance(operation, RecordWrite) and bool(operation.consent)
+        for operation in possible
     )
 
 
@@ -324,14 +330,14 @@ def lane_of(event: Event) -> str:
 
 def units_of(operations: Sequence[Operation]) -> dict[str, tuple[Operation, ...]]:
     """The operations by sink, in their order."""
-    sinks: dict[str, list[Operation]] = {}
+    by_sink: dict[str, list[Operation]] = {}
     for operation in operations:
-        sinks.setdefault(operation.sink, []).append(operation)
-    return {sink: tuple(several) for sink, several in sinks.items()}
+        by_sink.setdefault(operation.sink, []).append(operation)
+    return {sink: tuple(for_sink) for sink, for_sink in by_sink.items()}
 
 
 def nobody_answered(_event: Event) -> Verdict | None:
-    """No answer: for callers that have no person's answers."""
+    """No answer, for callers that have no person's answers."""
     return None
 
 
@@ -347,30 +353,31 @@ def plan_in_order(
 ) -> list[tuple[int, Event, Plan]]:
     """Plan stored events (id and event), each with the decisions of earlier events of the batch for its person.
 
-    `answer` gives a person's verdict on a text that may be a stop.
-    An event that cannot be planned becomes a dead letter, and the others are planned.
+    `answer` gives a person's verdict on a text that may be a stop. An event that cannot be planned becomes a dead letter, and
+    the others are planned.
     """
-    now: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
-    planned: list[tuple[int, Event, Plan]] = []
+    ledger_of: dict[str, list[LedgerEntry]] = {phone: list(entries) for phone, entries in ledgers.items()}
+    plans: list[tuple[int, Event, Plan]] = []
     for event_id, event in batch:
-        ledger = now.setdefault(event.msisdn.e164, []) if event.msisdn else []
+        ledger = ledger_of.setdefault(event.msisdn.e164, []) if event.msisdn else []
         try:
-            others = event.verdict is Verdict.OPT_IN and event.object is not None and others_opted_out(event)
             known = Known(
                 # An event that is planned again must not be compared with its own earlier decision.
                 ledger=tuple(entry for entry in ledger if entry.event_id != event_id),
                 configured=tuple(configured),
-                others_opted_out=others,
+                others_opted_out=event.verdict is Verdict.OPT_IN
+                and event.object is not None
+                and others_opted_out(event),
                 event_id=event_id,
                 answer=answer(event) if event.verdict is Verdict.MAYBE_STOP else None,
                 others_have_number=event.shape == DELETED and others_have_number(event),
             )
-            done = plan(event, rules, known)
+            event_plan = plan(event, rules, known)
         except Exception as error:  # noqa: BLE001 - a bug must cost one event, not stop the worker.
-            done = failed_plan(error)
-        ledger.extend(provisional(event_id, event, done))
-        planned.append((event_id, event, done))
-    return planned
+            event_plan = failed_plan(error)
+        ledger.extend(provisional(event_id, event, event_plan))
+        plans.append((event_id, event, event_plan))
+    return plans
 
 
 def failed_plan(error: Exception) -> Plan:
@@ -378,7 +385,7 @@ def failed_plan(error: Exception) -> Plan:
     return Plan(state=EventState.DEAD, reason=Reason.BUG, detail=place(error))
 
 
-def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
+def provisional(event_id: int, event: Event, event_plan: Plan) -> list[LedgerEntry]:
     """The decisions as ledger entries before they are stored: the next event of the same person needs them."""
     return [
         LedgerEntry(
@@ -389,5 +396,5 @@ def provisional(event_id: int, event: Event, done: Plan) -> list[LedgerEntry]:
             decision=decision,
             recorded_at=event.received_at,
         )
-        for decision in done.decisions
+        for decision in event_plan.decisions
     ]
