@@ -66,17 +66,17 @@ class Messenger:
         self._zone = ZoneInfo(timezone)
         self._send = send
         self._now = now
-        self._facts: deque[Alarm | Cleared] = deque()
+        self._log_events: deque[Alarm | Cleared] = deque()
         self._outgoing: list[_Outgoing] = []
         self._woken = asyncio.Event()
         self._raised: set[tuple[str, str]] = set()  # since this start
         self._started: datetime | None = None
-        self.emit: Emit = lambda _fact: None  # reports what could not be sent
+        self.emit: Emit = lambda _log_event: None  # reports what could not be sent
 
-    def __call__(self, fact: LogEvent) -> None:
+    def __call__(self, log_event: LogEvent) -> None:
         """Note an alarm, or its end, for run()."""
-        if self._targets and isinstance(fact, Alarm | Cleared):
-            self._facts.append(fact)
+        if self._targets and isinstance(log_event, Alarm | Cleared):
+            self._log_events.append(log_event)
             self._woken.set()
 
     async def run(self, store: Store) -> None:
@@ -91,8 +91,8 @@ class Messenger:
         """Send what is due now."""
         now = self._now()
         self._started = self._started or now
-        while self._facts:
-            await self._handle(self._facts.popleft(), store, now)
+        while self._log_events:
+            await self._handle(self._log_events.popleft(), store, now)
         if now - self._started >= OPEN_AGAIN:
             for kind, about, message in store.sent_alarms.all():
                 if (kind, about) not in self._raised:
@@ -106,20 +106,20 @@ class Messenger:
         targets = [one for one in self._targets if one.digest or not digest]
         return [(one, await self._send(one.address, message)) for one in targets]
 
-    async def _handle(self, fact: Alarm | Cleared, store: Store, now: datetime) -> None:
-        key = fact.kind, fact.about
+    async def _handle(self, log_event: Alarm | Cleared, store: Store, now: datetime) -> None:
+        key = log_event.kind, log_event.about
         known = {(kind, about): message for kind, about, message in store.sent_alarms.all()}
-        if isinstance(fact, Cleared):
+        if isinstance(log_event, Cleared):
             if key in known:
                 await self._end_alarm(*key, known[key], store, now)
             return
         self._raised.add(key)
         if key in known:
             return
-        if fact.lasts:
+        if log_event.lasts:
             with suppress(StoreUnavailable):  # without this, a restart tells people of it once more
-                await store.sent_alarms.add(*key, fact.message, now)
-        self._queue(raised_message(fact), now, key)
+                await store.sent_alarms.add(*key, log_event.message, now)
+        self._queue(raised_message(log_event), now, key)
 
     async def _end_alarm(self, kind: str, about: str, message: str, store: Store, now: datetime) -> None:
         with suppress(StoreUnavailable):

@@ -38,38 +38,39 @@ class Deadlines:
     async def check(self) -> int:
         """Raise new alarms, and clear those whose opt-out is confirmed. Returns 0: its worker waits for the next check."""
         late = self._store.consents.open_opt_outs(self._now(), older_than=self._steps[0])
-        open_now = {(one.event_id, one.sink) for one in late}
-        for one in late:
-            key = (one.event_id, one.sink)
-            passed = sum(one.age >= step for step in self._steps) + one.without_rule
+        open_now = {(opt_out.event_id, opt_out.sink) for opt_out in late}
+        for opt_out in late:
+            key = (opt_out.event_id, opt_out.sink)
+            passed = sum(opt_out.age >= step for step in self._steps) + opt_out.without_rule
             if passed > (self._raised[key][0] if key in self._raised else 0):
-                self._raised[key] = (passed, one)
-                self._emit(_without_rule(one) if one.without_rule else _late(one, self._steps[passed - 1]))
+                self._raised[key] = (passed, opt_out)
+                alarm = _without_rule(opt_out) if opt_out.without_rule else _late(opt_out, self._steps[passed - 1])
+                self._emit(alarm)
         for key in self._raised.keys() - open_now:
-            _, one = self._raised.pop(key)
-            self._emit(Cleared(kind=WITHOUT_RULE if one.without_rule else LATE, about=_about(one)))
+            _, opt_out = self._raised.pop(key)
+            self._emit(Cleared(kind=WITHOUT_RULE if opt_out.without_rule else LATE, about=_about(opt_out)))
         self._check_feeds()
         return 0
 
 
-def _late(one: OpenOptOut, after: timedelta) -> Alarm:
+def _late(opt_out: OpenOptOut, after: timedelta) -> Alarm:
     return Alarm(
         kind=LATE,
-        about=_about(one),
-        message=f"{one.sink} has not confirmed an opt-out after {after}",
-        cure=f"see `connector explain {one.event_id}`" + (f": {one.failed}" if one.failed else ""),
+        about=_about(opt_out),
+        message=f"{opt_out.sink} has not confirmed an opt-out after {after}",
+        cure=f"see `connector explain {opt_out.event_id}`" + (f": {opt_out.failed}" if opt_out.failed else ""),
     )
 
 
-def _without_rule(one: OpenOptOut) -> Alarm:
+def _without_rule(opt_out: OpenOptOut) -> Alarm:
     return Alarm(
         kind=WITHOUT_RULE,
-        about=_about(one),
-        message=f"no rule sends the opt-out of event {one.event_id} to {one.system}: only our ledger has it",
-        cure=f"see `connector explain {one.event_id}`, correct the rule, then `connector reload` and "
-        f"`connector replay {one.event_id}`",
+        about=_about(opt_out),
+        message=f"no rule sends the opt-out of event {opt_out.event_id} to {opt_out.system}: only our ledger has it",
+        cure=f"see `connector explain {opt_out.event_id}`, correct the rule, then `connector reload` and "
+        f"`connector replay {opt_out.event_id}`",
     )
 
 
-def _about(one: OpenOptOut) -> str:
-    return f"event {one.event_id} at {one.system}"
+def _about(opt_out: OpenOptOut) -> str:
+    return f"event {opt_out.event_id} at {opt_out.system}"

@@ -195,8 +195,8 @@ class Deliverer:
             not_counted=result.not_counted,
         )
         await self._store.outbox.settle(settled, now=self._runtime.now())
-        for fact in settled_events(units, settled, now=self._runtime.now()):
-            self._emit(fact)
+        for log_event in settled_events(units, settled, now=self._runtime.now()):
+            self._emit(log_event)
         if not result.all_delivered:
             await self._suspend(channel, units, settled, result)
         if not result.all_delivered or channel.refused:
@@ -207,8 +207,8 @@ class Deliverer:
     ) -> None:
         """Record which rules this batch suspends or resumes. Suspended units of older mappings are planned again."""
         rules, now = self._rules(), self._runtime.now()
-        for fact in await record_suspensions(self._store, channel.sink.name, result, rules, now=now):
-            self._emit(fact)
+        for log_event in await record_suspensions(self._store, channel.sink.name, result, rules, now=now):
+            self._emit(log_event)
         waiting = [
             unit.event_id for unit, end in zip(units, settled, strict=True) if end.reason is Reason.CONFIGURATION
         ]

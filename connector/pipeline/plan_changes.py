@@ -42,7 +42,7 @@ class _Written(Struct):
 def compare(before: Sequence[Operation], after: Sequence[Operation]) -> list[Change]:
     """The differences; those that concern consent come first."""
     found = [*_of_records(before, after), *_of_commands(before, after)]
-    return sorted(found, key=lambda one: not one.consent)
+    return sorted(found, key=lambda change: not change.consent)
 
 
 def _of_records(before: Sequence[Operation], after: Sequence[Operation]) -> Iterable[Change]:
@@ -50,26 +50,28 @@ def _of_records(before: Sequence[Operation], after: Sequence[Operation]) -> Iter
     for record in old.keys() & new.keys():
         yield from _of_record(old.pop(record), new.pop(record))
     # A record whose key differs is compared with the other record of its object, in the order of the plans.
-    for label in dict.fromkeys(one.label for one in (*old.values(), *new.values())):
-        mine = [one for one in old.values() if one.label == label]
-        theirs = [one for one in new.values() if one.label == label]
-        for one, other in zip_longest(mine, theirs):
-            yield from _of_record(one, other)
+    for label in dict.fromkeys(record.label for record in (*old.values(), *new.values())):
+        old_records = [record for record in old.values() if record.label == label]
+        new_records = [record for record in new.values() if record.label == label]
+        for old_record, new_record in zip_longest(old_records, new_records):
+            yield from _of_record(old_record, new_record)
 
 
 def _records(operations: Sequence[Operation]) -> dict[tuple[str, ...], _Written]:
     found: dict[tuple[str, ...], _Written] = {}
-    for one in operations:
-        if not isinstance(one, RecordWrite):
+    for operation in operations:
+        if not isinstance(operation, RecordWrite):
             continue
-        key = f"{one.key_field} = {one.key}"
-        record = found.setdefault((one.sink, *one.record), _Written(f"{one.sink} {one.object}", key, {}))
-        for name, value in one.create.items():
-            record.fields[f"{name}{NEW_RECORD}"] = (value, one.rule, False)
-        for name, value in one.set.items():
-            record.fields[name] = (value, one.rule, name in one.consent)
-        if not one.create and not one.set:
-            record.fields.setdefault("", (None, one.rule, False))
+        key = f"{operation.key_field} = {operation.key}"
+        record = found.setdefault(
+            (operation.sink, *operation.record), _Written(f"{operation.sink} {operation.object}", key, {})
+        )
+        for name, value in operation.create.items():
+            record.fields[f"{name}{NEW_RECORD}"] = (value, operation.rule, False)
+        for name, value in operation.set.items():
+            record.fields[name] = (value, operation.rule, name in operation.consent)
+        if not operation.create and not operation.set:
+            record.fields.setdefault("", (None, operation.rule, False))
     return found
 
 
@@ -78,58 +80,68 @@ def _of_record(old: _Written | None, new: _Written | None) -> Iterable[Change]:
     if old is not None and new is not None and old.key != new.key:
         rule = next(iter(new.fields.values()))[1]
         yield Change(kind=Kind.CHANGED, rule=rule, what=f"{label}{KEY}", before=old.key, after=new.key)
-    mine, theirs = old.fields if old else {}, new.fields if new else {}
-    for name in dict.fromkeys((*mine, *theirs)):
+    old_fields, new_fields = old.fields if old else {}, new.fields if new else {}
+    for name in dict.fromkeys((*old_fields, *new_fields)):
         what = f"{label}.{name}" if name else label
-        if name not in theirs:
-            value, rule, consent = mine[name]
+        if name not in new_fields:
+            value, rule, consent = old_fields[name]
             yield Change(kind=Kind.REMOVED, rule=rule, what=what, before=value, consent=consent)
-        elif name not in mine:
-            value, rule, consent = theirs[name]
+        elif name not in old_fields:
+            value, rule, consent = new_fields[name]
             yield Change(kind=Kind.ADDED, rule=rule, what=what, after=value, consent=consent)
-        elif mine[name][0] != theirs[name][0]:
-            value, rule, consent = theirs[name]
+        elif old_fields[name][0] != new_fields[name][0]:
+            value, rule, consent = new_fields[name]
             yield Change(
                 kind=Kind.CHANGED,
                 rule=rule,
                 what=what,
-                before=mine[name][0],
+                before=old_fields[name][0],
                 after=value,
-                consent=consent or mine[name][2],
+                consent=consent or old_fields[name][2],
             )
 
 
 def _of_commands(before: Sequence[Operation], after: Sequence[Operation]) -> Iterable[Change]:
-    old = {_target(one): one for one in before if isinstance(one, ServiceCommand)}
-    new = {_target(one): one for one in after if isinstance(one, ServiceCommand)}
+    old = {_target(command): command for command in before if isinstance(command, ServiceCommand)}
+    new = {_target(command): command for command in after if isinstance(command, ServiceCommand)}
     for target in dict.fromkeys((*old, *new)):
-        mine, theirs = old.get(target), new.get(target)
-        if mine is not None and theirs is not None:
-            if mine.price != theirs.price:
-                what = f"{_describe(theirs)} price"
-                yield Change(kind=Kind.CHANGED, rule=theirs.rule, what=what, before=mine.price, after=theirs.price)
-        elif theirs is not None:
+        old_command, new_command = old.get(target), new.get(target)
+        if old_command is not None and new_command is not None:
+            if old_command.price != new_command.price:
+                what = f"{_describe(new_command)} price"
+                yield Change(
+                    kind=Kind.CHANGED,
+                    rule=new_command.rule,
+                    what=what,
+                    before=old_command.price,
+                    after=new_command.price,
+                )
+        elif new_command is not None:
             yield Change(
                 kind=Kind.ADDED,
-                rule=theirs.rule,
-                what=_describe(theirs),
-                after=_to(theirs),
-                consent=theirs.action in ENDING,
+                rule=new_command.rule,
+                what=_describe(new_command),
+                after=_to(new_command),
+                consent=new_command.action in ENDING,
             )
-        elif mine is not None:
+        elif old_command is not None:
             yield Change(
-                kind=Kind.REMOVED, rule=mine.rule, what=_describe(mine), before=_to(mine), consent=mine.action in ENDING
+                kind=Kind.REMOVED,
+                rule=old_command.rule,
+                what=_describe(old_command),
+                before=_to(old_command),
+                consent=old_command.action in ENDING,
             )
 
 
-def _target(one: ServiceCommand) -> tuple[str, ...]:
-    return one.sink, one.action, one.phone.e164, one.short_number, one.keyword
+def _target(command: ServiceCommand) -> tuple[str, ...]:
+    return command.sink, command.action, command.phone.e164, command.short_number, command.keyword
 
 
-def _describe(one: ServiceCommand) -> str:
-    return f"{one.sink} {one.action}"
+def _describe(command: ServiceCommand) -> str:
+    return f"{command.sink} {command.action}"
 
 
-def _to(one: ServiceCommand) -> str:
-    price = "" if one.price is None else f", price {one.price}"
-    return f"{one.keyword} on {one.short_number} for {one.phone.e164}{price}"
+def _to(command: ServiceCommand) -> str:
+    price = "" if command.price is None else f", price {command.price}"
+    return f"{command.keyword} on {command.short_number} for {command.phone.e164}{price}"

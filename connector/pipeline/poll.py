@@ -57,8 +57,8 @@ class PollState:
         parts.sort(key=_time)
         self.parts, self.position = [], None
         return [
-            part_entry(one, provider=self.poller.provider, endpoint=self.poller.endpoint, received_at=received_at)
-            for one in parts
+            part_entry(part, provider=self.poller.provider, endpoint=self.poller.endpoint, received_at=received_at)
+            for part in parts
         ]
 
 
@@ -90,12 +90,11 @@ async def poll(poll_state: PollState, store: Store, rules: Ruleset, runtime: Run
     entries = poll_state.finish_round(now)
     new_callbacks: list[CallbackReceived] = []
     for batch in batches(entries):
-        kept = [*zip(batch, await store.inbox.keep(batch), strict=True)]
-        new = [received(stored, one) for stored, one in kept if not one.known]
-        for fact in new:
-            runtime.emit(fact)
-        new_callbacks += new
-    if (unreadable := next((fact for fact in new_callbacks if fact.unreadable), None)) is not None:
+        for entry, kept in zip(batch, await store.inbox.keep(batch), strict=True):
+            if not kept.known:
+                new_callbacks.append(received(entry, kept))
+                runtime.emit(new_callbacks[-1])
+    if (unreadable := next((callback for callback in new_callbacks if callback.unreadable), None)) is not None:
         runtime.emit(unreadable_alarm(unreadable))
     await store.following.set_cursor(name, page.position)
     poll_state.due = monotonic + poll_state.poller.every.total_seconds()

@@ -34,16 +34,16 @@ def entries(
     body = request.body or request.query.encode()
     try:
         return tuple(
-            entry(one, body, enricher)
-            if isinstance(one, Event)
+            entry(part, body, enricher)
+            if isinstance(part, Event)
             else part_entry(
-                one,
+                part,
                 provider=endpoint.provider,
                 endpoint=endpoint.name,
                 received_at=request.received_at,
                 enricher=enricher,
             )
-            for one in endpoint.read(request, auth)
+            for part in endpoint.read(request, auth)
         )
     except Unreadable as unreadable:
         whole = Part(raw=body, why=unreadable.why)
@@ -92,15 +92,15 @@ def received(entry: Entry, kept: Kept) -> CallbackReceived:
     )
 
 
-def unreadable_alarm(fact: CallbackReceived) -> Alarm:
+def unreadable_alarm(callback: CallbackReceived) -> Alarm:
     """The alarm about a callback that cannot be read: it may be an opt-out."""
     return Alarm(
         kind="unreadable",
-        about=f"{fact.provider}.{fact.shape}",
+        about=f"{callback.provider}.{callback.shape}",
         lasts=False,
-        message=f"event {fact.event} of {fact.provider}.{fact.shape} cannot be read ({fact.unreadable}) and may be an opt-out: "
-        "it is stored as received",
-        cure=f"look at it in the console, and opt the donor out in the CRM if it is a stop; `connector replay {fact.event}` "
+        message=f"event {callback.event} of {callback.provider}.{callback.shape} cannot be read ({callback.unreadable}) and may "
+        "be an opt-out: it is stored as received",
+        cure=f"look at it in the console, and opt the donor out in the CRM if it is a stop; `connector replay {callback.event}` "
         "reads it again after an update of the connector",
     )
 
@@ -123,9 +123,9 @@ class Receiver:
         """Authenticate, parse, store, wake the planner, answer. Raises HttpRejected for a request that is not accepted."""
         try:
             auth = await endpoint.authenticate(client, request)
-            brought = entries(endpoint, request, auth, self._enrichers.get(endpoint.provider))
+            arrived = entries(endpoint, request, auth, self._enrichers.get(endpoint.provider))
             expires = request.received_at + NONCE_LIFE if auth.nonce else None
-            kept = await self._store.inbox.keep(brought, nonce=auth.nonce, nonce_expires=expires)
+            kept = await self._store.inbox.keep(arrived, nonce=auth.nonce, nonce_expires=expires)
             if auth.notices:
                 await self._queue_notices(endpoint.provider, auth.notices, request.received_at)
             if auth.hint and await self._store.questions.make_due(auth.hint, now=self._runtime.now()):
@@ -137,13 +137,13 @@ class Receiver:
                 )
             )
             return NOT_STORED
-        for entry, one in zip(brought, kept, strict=True):
-            fact = received(entry, one)
-            self._emit(fact)
-            if fact.unreadable and not fact.known:
-                self._raise_unreadable(fact)
-            if one.reused is not None:
-                self._warn_of_reused_ids(entry.provider, entry.shape)
+        for arrived_entry, kept_entry in zip(arrived, kept, strict=True):
+            callback = received(arrived_entry, kept_entry)
+            self._emit(callback)
+            if callback.unreadable and not callback.known:
+                self._raise_unreadable(callback)
+            if callback.id_reused:
+                self._warn_of_reused_ids(callback.provider, callback.shape)
         self._runtime.wake("plan")
         return endpoint.answer(request, auth)
 
@@ -154,21 +154,21 @@ class Receiver:
             message = f"{provider}.{shape}: an id was sent again with another person or meaning; such events are stored as new ones"
             self._emit(Lifecycle(message=message, level=Level.WARNING))
 
-    def _raise_unreadable(self, fact: CallbackReceived) -> None:
+    def _raise_unreadable(self, callback: CallbackReceived) -> None:
         """Raise the alarm about a callback that cannot be read, at most once in an hour for each endpoint."""
-        key, now = (fact.provider, fact.shape), self._runtime.now()
+        key, now = (callback.provider, callback.shape), self._runtime.now()
         last = self._unreadable.get(key)
         if last is None or now - last >= UNREADABLE_AGAIN:
             self._unreadable[key] = now
-            self._emit(unreadable_alarm(fact))
+            self._emit(unreadable_alarm(callback))
 
     async def _queue_notices(self, crm: str, notices: Sequence[Notice], received_at: datetime) -> None:
         """Queue the records named by a CRM notification; ignore objects that no feed watches."""
         followed = {name.casefold(): name for name in self._rules().feeds.get(crm, {})}
-        described = [
-            replace(one, object=followed[key]) for one in notices if (key := one.object.casefold()) in followed
+        watched = [
+            replace(notice, object=followed[key]) for notice in notices if (key := notice.object.casefold()) in followed
         ]
         expires = received_at + self._notices_repeat[crm]
-        if described and await self._store.change_notices.add_new(crm, described, expires=expires):
-            for name in {one.object for one in described}:
+        if watched and await self._store.change_notices.add_new(crm, watched, expires=expires):
+            for name in {notice.object for notice in watched}:
                 self._runtime.wake(f"{crm}.{name}")

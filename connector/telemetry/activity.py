@@ -14,9 +14,9 @@ KEPT = 48  # hours; of what happened before, only the last time of each kind and
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """What happened in one hour, counted since 1970."""
+    """What happened in one hour."""
 
-    hour: int
+    hour: int  # since 1970
     kind: str  # in, out or failed
     name: str  # of the provider, CRM or sink
     n: int
@@ -36,44 +36,44 @@ class Activity:
 
     def load(self, stored: Iterable[Count]) -> None:
         """Add what earlier starts have stored."""
-        for one in stored:
-            self._keep(one)
+        for count in stored:
+            self._keep(count)
 
-    def __call__(self, fact: LogEvent) -> None:
+    def __call__(self, log_event: LogEvent) -> None:
         """Count a log event."""
-        if isinstance(fact, CallbackReceived):
-            if not fact.known:
-                self._count(IN, fact.provider, 1)
-        elif isinstance(fact, Settled):
-            if fact.state == UnitState.DELIVERED:
-                self._count(OUT, fact.sink, 1)
-            elif fact.state == UnitState.DEAD:
-                self._count(FAILED, fact.sink, 1)
-        elif isinstance(fact, FeedPolled) and fact.changes and not fact.baseline:
-            self._count(IN, fact.feed.partition(".")[0], fact.changes)
+        if isinstance(log_event, CallbackReceived):
+            if not log_event.known:
+                self._count(IN, log_event.provider, 1)
+        elif isinstance(log_event, Settled):
+            if log_event.state == UnitState.DELIVERED:
+                self._count(OUT, log_event.sink, 1)
+            elif log_event.state == UnitState.DEAD:
+                self._count(FAILED, log_event.sink, 1)
+        elif isinstance(log_event, FeedPolled) and log_event.changes and not log_event.baseline:
+            self._count(IN, log_event.feed.partition(".")[0], log_event.changes)
 
     def _count(self, kind: str, name: str, n: int) -> None:
         now = self._now()
-        one = Count(hour=int(now.timestamp()) // HOUR, kind=kind, name=name, n=n, last_at=now)
-        self._keep(one)
-        _add(self._unsaved, one)
+        count = Count(hour=int(now.timestamp()) // HOUR, kind=kind, name=name, n=n, last_at=now)
+        self._keep(count)
+        _add(self._unsaved, count)
 
-    def _keep(self, one: Count) -> None:
-        _add(self._counts, one)
-        key = one.kind, one.name
-        self._last[key] = max(self._last.get(key, one.last_at), one.last_at)
+    def _keep(self, count: Count) -> None:
+        _add(self._counts, count)
+        key = count.kind, count.name
+        self._last[key] = max(self._last.get(key, count.last_at), count.last_at)
 
     def take_unsaved(self) -> list[Count]:
         """What was counted since the last time. Counts that are older than two days are forgotten."""
         oldest = int(self._now().timestamp()) // HOUR - KEPT
-        self._counts = {key: one for key, one in self._counts.items() if one.hour > oldest}
+        self._counts = {key: count for key, count in self._counts.items() if count.hour > oldest}
         taken, self._unsaved = self._unsaved, {}
         return list(taken.values())
 
     def not_saved(self, counts: Iterable[Count]) -> None:
         """Count these again at the next take_unsaved(), because they could not be stored."""
-        for one in counts:
-            _add(self._unsaved, one)
+        for count in counts:
+            _add(self._unsaved, count)
 
     def last(self, kind: str, name: str) -> datetime | None:
         """When it happened last."""
@@ -83,15 +83,21 @@ class Activity:
         """The last hours, each with its count; the present one is the last of them."""
         this = int(self._now().timestamp()) // HOUR
         sums = dict.fromkeys(range(this - hours + 1, this + 1), 0)
-        for one in self._counts.values():
-            if one.kind == kind and one.hour in sums:
-                sums[one.hour] += one.n
+        for count in self._counts.values():
+            if count.kind == kind and count.hour in sums:
+                sums[count.hour] += count.n
         return list(sums.items())
 
 
-def _add(counts: dict[tuple[int, str, str], Count], one: Count) -> None:
-    key = one.hour, one.kind, one.name
+def _add(counts: dict[tuple[int, str, str], Count], count: Count) -> None:
+    key = count.hour, count.kind, count.name
     old = counts.get(key)
     if old is not None:
-        one = Count(hour=one.hour, kind=one.kind, name=one.name, n=old.n + one.n, last_at=max(old.last_at, one.last_at))
-    counts[key] = one
+        count = Count(
+            hour=count.hour,
+            kind=count.kind,
+            name=count.name,
+            n=old.n + count.n,
+            last_at=max(old.last_at, count.last_at),
+        )
+    counts[key] = count

@@ -22,14 +22,14 @@ class CurrentAlarms:
         self._now = now
         self._raised: dict[tuple[str, str], RaisedAlarm] = {}
 
-    def __call__(self, fact: LogEvent) -> None:
+    def __call__(self, log_event: LogEvent) -> None:
         """Keep an alarm, or remove one that is cleared."""
-        if isinstance(fact, Alarm) and fact.lasts:
-            key = fact.kind, fact.about
+        if isinstance(log_event, Alarm) and log_event.lasts:
+            key = log_event.kind, log_event.about
             since = self._raised[key].since if key in self._raised else self._now()
-            self._raised[key] = RaisedAlarm(fact, since)
-        elif isinstance(fact, Cleared):
-            self._raised.pop((fact.kind, fact.about), None)
+            self._raised[key] = RaisedAlarm(log_event, since)
+        elif isinstance(log_event, Cleared):
+            self._raised.pop((log_event.kind, log_event.about), None)
 
     def listing(self) -> list[RaisedAlarm]:
         """The alarms, the oldest first."""

@@ -41,19 +41,19 @@ class Log:
         self._json = form == "json" or (form == "auto" and not self._journal and not stream.isatty())
         self._now = now
 
-    def __call__(self, fact: LogEvent) -> None:
+    def __call__(self, log_event: LogEvent) -> None:
         """Write the event, if its level is high enough."""
-        if LEVEL_ORDER[level_of(fact)] >= self._least:
-            self.write(type(fact).__name__, message_of(fact))
+        if LEVEL_ORDER[level_of(log_event)] >= self._least:
+            self.write(type(log_event).__name__, message_of(log_event))
 
-    def write(self, kind: str, said: Message) -> None:
+    def write(self, kind: str, message: Message) -> None:
         """Write one line. If the stream is closed, only the line is lost: nothing else may stop."""
-        details = {name: mask(value) if isinstance(value, str) else value for name, value in said.details.items()}
-        sentence = mask(said.sentence)
+        details = {name: mask(value) if isinstance(value, str) else value for name, value in message.details.items()}
+        sentence = mask(message.sentence)
         line = (
-            self._as_json(kind, said.level, sentence, details)
+            self._as_json(kind, message.level, sentence, details)
             if self._json
-            else self._as_text(said.level, sentence, details)
+            else self._as_text(message.level, sentence, details)
         )
         with suppress(OSError, ValueError):
             self._stream.write(line + "\n")
@@ -82,7 +82,7 @@ class LibraryLog(logging.Handler):
     logged.
     """
 
-    SILENT = ("aiohttp.server", "aiohttp.access", "asyncio")
+    WITHOUT_TEXT = ("aiohttp.server", "aiohttp.access", "asyncio")
 
     def __init__(self, log: Log) -> None:
         super().__init__(logging.WARNING)
@@ -90,12 +90,12 @@ class LibraryLog(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record."""
-        silent = record.name.startswith(self.SILENT)
-        level = Level.ERROR if record.levelno >= logging.ERROR and not silent else Level.WARNING
+        hide_text = record.name.startswith(self.WITHOUT_TEXT)
+        level = Level.ERROR if record.levelno >= logging.ERROR and not hide_text else Level.WARNING
         details: dict[str, str] = {}
         if record.exc_info and record.exc_info[0]:
             details["error"] = place_in(record.exc_info[0], record.exc_info[2])
-        words = "error in a connection or task" if silent else _words(record)
+        words = "error in a connection or task" if hide_text else _words(record)
         self._log(Lifecycle(message=f"{record.name}: {words}", level=level, details=details))
 
 

@@ -128,82 +128,85 @@ class Metrics:
         """The text of a scrape, and its content type."""
         return generate_latest(self.registry), CONTENT_TYPE_LATEST
 
-    def __call__(self, fact: LogEvent) -> None:  # noqa: C901, PLR0912 - one line for each kind, and nothing else.
+    def __call__(self, log_event: LogEvent) -> None:  # noqa: C901, PLR0912 - one line for each kind, and nothing else.
         """Count the log event."""
-        match fact:
+        match log_event:
             case CallbackReceived():
-                outcome = "unreadable" if fact.unreadable else "known" if fact.known else "new"
-                outcome = "id_reused" if fact.id_reused else outcome
-                self._received.labels(fact.provider, fact.shape, outcome).inc()
+                outcome = "unreadable" if log_event.unreadable else "known" if log_event.known else "new"
+                outcome = "id_reused" if log_event.id_reused else outcome
+                self._received.labels(log_event.provider, log_event.shape, outcome).inc()
             case RequestRejected():
-                self._refused.labels(fact.provider, fact.endpoint, fact.status, fact.why).inc()
+                self._refused.labels(log_event.provider, log_event.endpoint, log_event.status, log_event.why).inc()
             case Planned():
-                self._planned.labels(fact.provider, fact.state, fact.reason or "").inc()
-                if fact.left_out:
-                    self._left_out.labels(fact.provider).inc(fact.left_out)
+                self._planned.labels(log_event.provider, log_event.state, log_event.reason or "").inc()
+                if log_event.left_out:
+                    self._left_out.labels(log_event.provider).inc(log_event.left_out)
             case Settled():
-                self._settled.labels(fact.sink, fact.state, fact.reason or "").inc()
-                if fact.state == "delivered":
-                    self._delivery.labels(fact.sink).observe(fact.seconds)
+                self._settled.labels(log_event.sink, log_event.state, log_event.reason or "").inc()
+                if log_event.state == "delivered":
+                    self._delivery.labels(log_event.sink).observe(log_event.seconds)
             case BatchSent():
-                self._operations.labels(fact.sink).inc(fact.operations)
-                self._calls.labels(fact.sink).inc(fact.calls)
-                self._writes.labels(fact.sink).observe(fact.seconds)
-                self._batch.labels(fact.sink).set(fact.batch)
+                self._operations.labels(log_event.sink).inc(log_event.operations)
+                self._calls.labels(log_event.sink).inc(log_event.calls)
+                self._writes.labels(log_event.sink).observe(log_event.seconds)
+                self._batch.labels(log_event.sink).set(log_event.batch)
             case FeedPolled():
-                self._rows.labels(fact.feed).inc(fact.rows)
-                self._changes.labels(fact.feed).inc(fact.changes)
+                self._rows.labels(log_event.feed).inc(log_event.rows)
+                self._changes.labels(log_event.feed).inc(log_event.changes)
             case EnricherCalled():
-                self._asked.labels(fact.provider, fact.outcome, fact.reason or "").inc()
+                self._asked.labels(log_event.provider, log_event.outcome, log_event.reason or "").inc()
             case Charged():
-                self._charged.labels(fact.provider, fact.state).inc()
+                self._charged.labels(log_event.provider, log_event.state).inc()
             case ChannelPaused():
-                self._pauses.labels(fact.name, fact.reason).inc()
-                self._paused.labels(fact.name).set(1)
+                self._pauses.labels(log_event.name, log_event.reason).inc()
+                self._paused.labels(log_event.name).set(1)
             case ChannelResumed():
-                self._paused.labels(fact.name).set(0)
+                self._paused.labels(log_event.name).set(0)
             case Alarm():
-                self._raised.labels(fact.kind).inc()
-                self._last(fact.kind, fact.about, lasts=fact.lasts)
+                self._raised.labels(log_event.kind).inc()
+                self._count_lasting(log_event.kind, log_event.about, lasts=log_event.lasts)
             case Cleared():
-                self._last(fact.kind, fact.about, lasts=False)
+                self._count_lasting(log_event.kind, log_event.about, lasts=False)
             case Reloaded():
-                self._reloads.labels(str(fact.accepted).lower()).inc()
-                if fact.accepted:
+                self._reloads.labels(str(log_event.accepted).lower()).inc()
+                if log_event.accepted:
                     self._mappings.clear()
-                    self._mappings.labels(fact.version).set(1)
+                    self._mappings.labels(log_event.version).set(1)
             case WorkerFailed():
-                self._failures.labels(fact.worker).inc()
+                self._failures.labels(log_event.worker).inc()
             case Lifecycle():
                 pass
             case _:
-                assert_never(fact)
+                assert_never(log_event)
 
-    def _last(self, kind: str, about: str, *, lasts: bool) -> None:
+    def _count_lasting(self, kind: str, about: str, *, lasts: bool) -> None:
+        """Show how many alarms of this kind last; `lasts` says whether the one about this subject does."""
         if lasts:
             self._lasting.add((kind, about))
         else:
             self._lasting.discard((kind, about))
-        self._alarm.labels(kind).set(sum(one == kind for one, _ in self._lasting))
+        self._alarm.labels(kind).set(sum(lasting == kind for lasting, _ in self._lasting))
 
 
 class _Readings(Collector):
+    """Reads gauges for each scrape."""
+
     def __init__(self, readings: tuple[Reading, ...], together: Callable[[], AbstractContextManager[None]]) -> None:
         self._readings = readings
         self._together = together
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Names only: nothing is read at registration."""
-        return [GaugeMetricFamily(one.name, one.help, labels=one.labels) for one in self._readings]
+        return [GaugeMetricFamily(reading.name, reading.help, labels=reading.labels) for reading in self._readings]
 
     def collect(self) -> list[GaugeMetricFamily]:
         """The current values. A gauge that cannot be read is left out, so that the others are still shown."""
         families = []
         with self._together():
-            for one in self._readings:
-                family = GaugeMetricFamily(one.name, one.help, labels=one.labels)
+            for reading in self._readings:
+                family = GaugeMetricFamily(reading.name, reading.help, labels=reading.labels)
                 try:
-                    values = one.read()
+                    values = reading.read()
                 except Exception:  # noqa: BLE001, S112 - a missing series is what the operator's alerts look for.
                     continue
                 for labels, value in values.items():
