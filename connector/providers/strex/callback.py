@@ -7,9 +7,17 @@ from datetime import datetime
 from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, normalized
 from connector.model.errors import Unreadable
 from connector.model.event import Event, Result, Verdict, event_key
-from connector.providers.strex.envelope import Forward, as_flag, as_phone, as_time, open_forward, read_price
+from connector.providers.strex.envelope import (
+    Forward,
+    as_flag,
+    as_phone,
+    as_short_number,
+    as_time,
+    open_forward,
+    read_price,
+)
 from connector.providers.strex.settings import REGION
-from connector.providers.strex.system_actions import REVERSAL, action_of, meaning
+from connector.providers.strex.system_actions import REVERSAL, action_name, action_of, meaning, status_name
 
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 
@@ -44,12 +52,14 @@ class Reader:
         text = forward.text("content")
         keyword = forward.system("Keyword")
         keyword_id = forward.text("keywordId")
-        action = forward.system("SystemAction")
+        action = action_name(forward.system("SystemAction"))
         # Strex knows whether a word next to a stop word is a keyword: if it is, Strex matched the message to it.
         reading = self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword=keyword_id is not None)
         verdict = reading.verdict
         if verdict is not Verdict.OPT_OUT and _strex_says_stop(forward, action):
             verdict, reading = Verdict.OPT_OUT, NOTHING
+        elif verdict is Verdict.NONE and action_of(action).verdict is Verdict.MAYBE_STOP:
+            verdict = Verdict.MAYBE_STOP
         if verdict is not Verdict.OPT_OUT and (why := forward.misplaced_text) is not None:
             raise Unreadable(why)
         named_keyword = self._named_keyword(reading)
@@ -67,7 +77,7 @@ class Reader:
             keyword=keyword or named_keyword,
             keyword_id=keyword_id,
             service_id=forward.system("ServiceId"),
-            short_number=forward.text("recipient"),
+            short_number=as_short_number(forward.members.get("recipient")),
             text=text,
             result=Result.OK,
             final=True,
@@ -83,8 +93,8 @@ class Reader:
 
     def _delivery_report(self, forward: Forward, received_at: datetime) -> Event:
         """The event of a MasterDLRForward. The subscriber is the recipient, the short number the sender."""
-        action = forward.system("SystemAction")
-        status = forward.text("statusCode")
+        action = action_name(forward.system("SystemAction"))
+        status = status_name(forward.text("statusCode"))
         detail = forward.text("detailedStatusCode")
         transaction = forward.text("transactionId")
         if transaction is None:
@@ -103,7 +113,7 @@ class Reader:
             keyword=forward.system("Keyword"),
             keyword_id=forward.text("keywordId"),
             service_id=forward.system("ServiceId"),
-            short_number=forward.text("sender"),
+            short_number=as_short_number(forward.members.get("sender")),
             price=price,
             unread_price=unread_price,
             currency=CURRENCY if price is not None else None,
@@ -127,7 +137,7 @@ class Reader:
 
 def _strex_says_stop(forward: Forward, action: str | None) -> bool | None:
     """Whether Strex itself took the message for an opt-out; None if it does not say."""
-    flag = forward.members.get("isStopMessage")
+    flag = forward.stop_flag
     if as_flag(flag) or _opts_out(action):
         return True
     return None if flag is None else False

@@ -97,6 +97,7 @@ COMMAND_MARK_LENGTH = len(COMMAND_MARK)
 NO_ID = "no transactionId"
 TRUE = frozenset({"true", "1", "yes", "y", "ja"})
 PROPERTIES = "properties"
+COUNTRY = "NO"  # country of short numbers: the API calls 2002 NO-2002
 NOT_MARKED = (None, False, "", "false", "False")
 # Names in the InMessage and DeliveryReport models of Target365's SDKs. The keywordId of a report is from the document's
 # edition of April 2023.
@@ -192,6 +193,12 @@ class Forward:
         return as_text(self.lowered.get(name.lower()) if value is None else value)
 
     @property
+    def stop_flag(self) -> Any:
+        """`isStopMessage`: of the envelope, else among the properties."""
+        flag = self.members.get("isStopMessage")
+        return self.lowered.get("isstopmessage") if flag is None else flag
+
+    @property
     def is_message(self) -> bool:
         """Whether it is a message, at whichever endpoint. Only messages have a text, and only reports have a status."""
         return self.members.get("content") is not None and self.members.get("statusCode") is None
@@ -207,7 +214,7 @@ class Forward:
         Its repeat is recognised by sender, text and `created`; without `created` it is never a repeat.
         """
         sender, content = self.text("sender"), self.text("content")
-        is_text_or_stop = content is not None or as_flag(self.members.get("isStopMessage"))
+        is_text_or_stop = content is not None or as_flag(self.stop_flag)
         if sender is None or not is_text_or_stop:
             raise Unreadable(NO_ID)
         return made_up_id(sender, content, self.text("recipient"), self.text("created") or received_at.isoformat())
@@ -288,12 +295,21 @@ def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_text(value: Any) -> str | None:
-    """The value as text: some ids are sent as numbers. None for a blank text or any other type."""
+    """The value as text without blanks around it: some ids are sent as numbers. None for a blank text or any other type."""
     if type(value) is not str:
         value = only_value(value)
     if type(value) is str:
-        return value if value and not value.isspace() else None
+        return value.strip() or None
     return str(value) if type(value) is int else None
+
+
+def as_short_number(value: Any) -> str | None:
+    """A short number: `2002`. Strex's API for keywords calls it `NO-2002`."""
+    text = as_text(value)
+    if text is not None and "-" in text:
+        country, _, number = text.partition("-")
+        return number if country.upper() == COUNTRY and number.isdecimal() else text
+    return text
 
 
 def as_flag(value: Any) -> bool:

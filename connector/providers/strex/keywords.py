@@ -15,12 +15,11 @@ import orjson
 from connector.model.errors import ConnectorError, PeerUnavailable
 from connector.model.http import Http, HttpCall, HttpError, HttpReply
 from connector.model.keyword import Keyword
-from connector.providers.strex.envelope import as_flag, as_text, as_time
+from connector.providers.strex.envelope import COUNTRY, as_flag, as_short_number, as_text, as_time
 from connector.providers.strex.responses import SuccessForm, answers_ping, message_of, success_form
 from connector.providers.strex.rest import RestApi
 
 PATH = "/api/keywords"
-COUNTRY = "NO"  # country of short numbers: the API calls 2002 NO-2002
 MODE = (
     "Startswith"  # how a text must match the word; `Text` in the USERGUIDE's example is its older name (KeywordModes)
 )
@@ -147,7 +146,7 @@ def as_keyword(members: Any) -> Keyword | None:
     return Keyword(
         id=keyword_id,
         word=word,
-        short_number=(as_text(lowered.get("shortnumberid")) or "").removeprefix(f"{COUNTRY}-"),
+        short_number=as_short_number(lowered.get("shortnumberid")) or "",
         active=None if enabled is None else as_flag(enabled),
         created=as_time(lowered.get("created")),
         webhook=as_text(lowered.get("forwardurl")),

@@ -1,5 +1,7 @@
 """What Strex's SystemActions and status codes mean, as tables. callback.py parses the callbacks."""
 
+import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from connector.model.event import Result, Verdict
@@ -96,30 +98,50 @@ RESULTS: dict[str, tuple[Result, bool]] = {
 STATUS_CODES = ("Queued", "Sent", "Ok", "Rebilled", "Failed", "Reversed")  # spelled as in the USERGUIDE
 UNKNOWN_STATUS = (Result.PENDING, False)
 REVERSAL = "-"  # first character of the id of a reversal (USERGUIDE, reversing)
+_ACTION_NAMES = {name.lower(): name for name in NAMES}
+_STATUS_NAMES = {name.lower(): name for name in STATUS_CODES}
+
+
+def action_name(written: str | None) -> str | None:
+    """A SystemAction by which rules find it: without the blanks, hyphens and invisible characters of a documented name."""
+    return _documented(written, _ACTION_NAMES)
+
+
+def status_name(written: str | None) -> str | None:
+    """The same for a status code."""
+    return _documented(written, _STATUS_NAMES)
+
+
+def _documented(written: str | None, names: Mapping[str, str]) -> str | None:
+    """The documented name with the letters of this one. A name that differs only in case is kept, as any other name is."""
+    if written is None or written.lower() in names:
+        return written
+    return names.get(_letters(written), written)
+
+
+def _letters(written: str) -> str:
+    return "".join(filter(str.isalpha, unicodedata.normalize("NFKC", written).casefold()))
 
 
 def action_of(name: str | None) -> Action:
-    """The action of that name, compared by its letters alone: case, blanks and hyphens do not matter."""
+    """The action of a name that action_name() gives. Any other that contains a word for opting out may be an opt-out."""
     if not name:
         return NO_ACTION
-    known = ACTIONS.get(name.casefold())
-    return known or _by_letters("".join(filter(str.isalpha, name.casefold())))
-
-
-def _by_letters(letters: str) -> Action:
-    """The action by the letters of its name. An undocumented name that contains a word for opting out may be an opt-out."""
-    known = ACTIONS.get(letters, NO_ACTION)
-    return MAYBE_OPT_OUT if known is NO_ACTION and any(part in letters for part in OPT_OUT_PARTS) else known
+    known = ACTIONS.get(name.lower())
+    if known is not None:
+        return known
+    letters = _letters(name)
+    return MAYBE_OPT_OUT if any(part in letters for part in OPT_OUT_PARTS) else NO_ACTION
 
 
 def meaning(action: str | None, status: str | None, *, transaction_id: str) -> tuple[Verdict, Result, bool]:
-    """Verdict, result and whether the status is final, of a delivery report.
+    """Verdict, result and whether the status is final, of a delivery report. The names are those of action_name() and status_name().
 
     An action that reports a failure has failed, even if the SMS about it was delivered. A reversal
     that succeeded is `reversed`. An opt-in counts only after its SMS or charge has succeeded.
     """
     known = action_of(action)
-    result, final = RESULTS.get(status.casefold(), UNKNOWN_STATUS) if status else UNKNOWN_STATUS
+    result, final = RESULTS.get(status.lower(), UNKNOWN_STATUS) if status else UNKNOWN_STATUS
     if result is Result.OK and transaction_id.startswith(REVERSAL):
         result = Result.REVERSED
     if known.failed:
