@@ -98,6 +98,12 @@ REPLAN_PARKED = f"""UPDATE inbox SET state = 'pending', reason = NULL, detail = 
     event = json_remove(event, '$.batch') WHERE state = 'dead' AND {PARKED_UNPLANNED}
     AND {NO_QUESTION} AND NOT EXISTS (SELECT 1 FROM units WHERE units.event_id = inbox.id)
     AND (:ids IS NULL OR id IN (SELECT value FROM json_each(:ids)))"""  # noqa: S608 - constants of this file.
+# Of these units: those of people for whom a later change, which is planned now, takes an opt-out back.
+TAKEN_BACK_SINCE = """SELECT units.id, units.event_id FROM json_each(?) AS each CROSS JOIN units ON units.id = each.value
+    CROSS JOIN inbox AS mine ON mine.id = units.event_id
+    WHERE mine.event IS NOT NULL AND EXISTS (SELECT 1 FROM inbox AS later INDEXED BY inbox_phone
+        WHERE later.msisdn = mine.msisdn AND later.id > mine.id AND later.state = 'pending' AND later.verdict = 'opt_in')"""
+OF_NO_POLL = "UPDATE inbox SET event = json_remove(event, '$.batch') WHERE id IN (SELECT value FROM json_each(?))"
 DISCARD_UNREADABLE = """UPDATE inbox SET state = 'ignored', detail = :why WHERE state = 'unreadable'
     AND id IN (SELECT value FROM json_each(:ids))"""
 DISCARD = "UPDATE units SET state = 'discarded', in_doubt = 0 WHERE id IN (SELECT value FROM json_each(?))"
@@ -250,14 +256,20 @@ class DeadLetters:
     async def release(self, event_ids: Sequence[int] | None = None, *, now: datetime) -> int:
         """Send what is parked: of these events, or all. What could not be planned is planned again.
 
-        Returns how many dead letters there were.
+        So is an opt-out that a later change takes back: both are decided before anything is sent. Returns how many dead
+        letters there were.
         """
         chosen = {**_conditions(event_ids, None), "parked": 1}
 
         def work(connection: sqlite3.Connection) -> int:
             replanned = connection.execute(REPLAN_PARKED, {"ids": chosen["ids"]}).rowcount
             units = read_rows(connection, UNITS, chosen)
-            _make_ready(connection, units, now)
+            again = dict(connection.execute(TAKEN_BACK_SINCE, (as_list([unit[0] for unit in units]),)).fetchall())
+            if again:
+                events = sorted(set(again.values()))
+                connection.execute(OF_NO_POLL, (as_list(events),))
+                mark_for_planning(connection, events, sorted(again))
+            _make_ready(connection, [unit for unit in units if unit[0] not in again], now)
             return replanned + len(units)
 
         return await self._writer.run(work)

@@ -67,6 +67,29 @@ async def test_sixty_opt_outs_cleared_by_an_import_hold_until_a_person_releases_
     assert world.balanced()
 
 
+async def test_an_import_of_opt_outs_that_is_undone_ends_no_subscription_when_all_is_released(world):
+    joined_by_sms = await joined(world, number(0))
+    ids = [joined_by_sms] + await world.people([{"last_name": "Moe", "mobile": number(n)} for n in range(1, 60)])
+    await world.poll()
+    for out in (True, False):
+        await world.people([{"id": one, "opted_out": out} for one in ids])
+        await world.poll()
+    assert len(parked(world)) == 120
+    await world.person(id=ids[1], opted_out=True)
+    await world.poll()
+    before = await sent(world)
+    assert await world.app.store.dead_letters.release(now=world.clock.now()) == 120
+    for worker in ("plan", "strex"):
+        world.app.wake(worker)
+    await world.settled()
+    assert parked(world) == []
+    assert {phone for _, phone in (await sent(world))[len(before) :]} <= {number(1)}
+    assert [one["active"] for one in await world.subscribers() if one["phone"] == number(0)] == [True]
+    assert (words(world, number(0))[-1], words(world, number(1))[-1]) == ("opt_in", "opt_out")
+    assert world.app.store.consents.open_opt_outs(world.clock.now()) == []
+    assert world.balanced()
+
+
 async def test_opt_outs_of_fifty_people_are_sent_whatever_number_of_commands_they_need(world):
     # Of people whom the ledger does not know, Strex is asked for each of the three configured keywords.
     ids = await world.people([{"last_name": "x", "mobile": number(n)} for n in range(51)])
