@@ -70,6 +70,9 @@ def test_the_documented_example_is_read_completely():
         ("TIFO 1.000", "1.000"),
         ("TIFO 1.000,50 kroner", "1.000,50"),
         ("\u200bTIFO 25", "25"),
+        ("TIFO: 25", "25"),
+        ("TIFO, 25 kroner tak!", "25"),
+        ("TIFO \uff12\uff15", "25"),
         ("TIFO", None),
         ("TIFO vi er 25", None),
         ("TIFO 25 personer", None),
@@ -230,6 +233,31 @@ def test_a_body_without_any_message_is_unreadable_as_a_whole(body, why):
     with pytest.raises(Unreadable) as caught:
         READER.parts(body, NOW)
     assert caught.value.why == why
+
+
+TIME = "2026-01-02 04:00:00 +0100"
+
+
+@pytest.mark.parametrize("text", ["HEART STOP", "Heart stop fordi jeg er syg"])
+def test_a_stop_without_an_id_is_not_lost_and_its_repeat_is_one(text):
+    first, again = (
+        event(messageGuid=None, receivedText=text, createdTs=TIME),
+        event(messageGuid="", receivedText=text, createdTs=TIME),
+    )
+    assert first.verdict in {Verdict.OPT_OUT, Verdict.MAYBE_STOP}
+    assert first.key == again.key
+    assert first.key != event(messageGuid=None, receivedText=text, createdTs=TIME, msisdn="4790000002").key
+
+
+@pytest.mark.parametrize("fields", [{"receivedText": "HEART 100"}, {"createdTs": None}, {"msisdn": None}])
+def test_any_other_message_without_an_id_is_unreadable(fields):
+    with pytest.raises(Unreadable, match="no messageGuid"):
+        event(**{"messageGuid": None, "receivedText": "HEART STOP", "createdTs": TIME, **fields})
+
+
+def test_blanks_around_a_value_do_not_count():
+    found = event(channel=" 1217 ", state=" processed", keywordGuid="k-1\n")
+    assert (found.short_number, found.result, found.keyword_id) == ("1217", Result.OK, "k-1")
 
 
 values = st.recursive(

@@ -13,10 +13,10 @@ DENMARK = ZoneInfo("Europe/Copenhagen")
 
 
 def as_text(value: Any) -> str | None:
-    """Ids and short numbers may come as numbers; a blank text gives None."""
+    """The value as text without blanks around it. Ids and short numbers may come as numbers; a blank text gives None."""
     value = only_value(value)
     if type(value) is str:
-        return value if value and not value.isspace() else None
+        return value.strip() or None
     return str(value) if type(value) is int else None
 
 

@@ -18,6 +18,7 @@ from connector.model.phone import NumberFormat, parse_phone
 from connector.model.text_folding import fold
 from connector.ports import AuthResult
 from connector.providers.auth import Authenticator, check_authenticators
+from connector.providers.missing_id import made_up_id
 from connector.providers.onlinefundraising.ip_allowlist import PublishedAddresses
 from connector.providers.onlinefundraising.settings import REGION
 from connector.providers.onlinefundraising.values import as_text, as_time
@@ -29,9 +30,10 @@ SUB_KEYWORD = "subKeyword"
 META_DATA = "metaData"
 AMOUNT = "amount"  # our own name: the amount after the keyword, which need not be reserved as a sub keyword
 # “hjælp 100” (SMS Inbound API, Keyword, Examples), and how people write an amount of money: kr 25, 25 kr., 1.000,50
-# kroner, 25,-
+# kroner, 25,- tak
 AMOUNT_ALONE = re.compile(
-    r"(?:(?:kr|dkk)\.? ?)?((?:[1-9][0-9]{0,2}\.[0-9]{3}|[1-9][0-9]{0,4})(?:,[0-9]{1,2})?)(?: ?(?:kr|kroner|dkk|,-|\.-|:-))?[.!]*",
+    r"(?:(?:kr|dkk)\.? ?)?((?:[1-9][0-9]{0,2}\.[0-9]{3}|[1-9][0-9]{0,4})(?:,[0-9]{1,2})?)"
+    r"(?: ?(?:kr|kroner|dkk|,-|\.-|:-))?[.!]*(?: tak)?[.!]*",
     re.IGNORECASE,
 )
 # Members with a field of their own in an event. All others become its properties, under the names that they came with.
@@ -82,9 +84,6 @@ class Reader:
             lowered[plain] = value
             if plain not in PLACED:
                 properties[name] = value
-        guid = as_text(lowered.get("messageguid"))
-        if guid is None:
-            raise Unreadable("no messageGuid")
         keyword, sub_keyword = _keyword_and_sub_keyword(
             as_text(lowered.get("keyword")), as_text(lowered.get(SUB_KEYWORD.lower()))
         )
@@ -104,6 +103,7 @@ class Reader:
         reading, meant_keyword = self._stop(text, keyword, sub_keyword)
         if text is None and reading.verdict is not Verdict.OPT_OUT:
             _refuse_misplaced_text(lowered)
+        guid = as_text(lowered.get("messageguid")) or _made_up_id(lowered, reading)
         written = as_text(lowered.get("msisdn"))
         phone = parse_phone(written, number_format=NumberFormat.INTERNATIONAL, region=self.region)
         if phone is None and written is not None:
@@ -144,6 +144,18 @@ class Reader:
         return reading, reading.keyword if other else None
 
 
+def _made_up_id(lowered: Mapping[str, Any], reading: Reading) -> str:
+    """The id of a message that has none, if it is or may be a stop; raises Unreadable for others.
+
+    The webhook and the API's list give it the same id, so a message without its time is unreadable too.
+    """
+    names = ("msisdn", "createdts", "channel", "receivedtext", "keyword", "subkeyword")
+    content = [as_text(lowered.get(name)) for name in names]
+    if reading.verdict is Verdict.NONE or content[0] is None or content[1] is None:
+        raise Unreadable("no messageGuid")
+    return made_up_id(*content)
+
+
 def _refuse_misplaced_text(lowered: Mapping[str, Any]) -> None:
     """Raise Unreadable if a message without a text may have one elsewhere: it may be a stop, and must not be lost."""
     given = lowered.get("receivedtext")
@@ -162,7 +174,7 @@ def _keyword_and_sub_keyword(keyword: str | None, sub_keyword: str | None) -> tu
 
 
 def _amount(text: str | None, keyword: str | None, sub_keyword: str | None) -> str | None:
-    """The amount, as it is written, if nothing else follows the keyword: in the sub keyword, else in the text.
+    """The amount, as it is written, if nothing but thanks follows the keyword: in the sub keyword, else in the text.
 
     A sentence with a number in it names no amount: in “TIFO 25 people came” the 25 is not money.
     """
@@ -176,7 +188,7 @@ def _text_after(text: str | None, keyword: str | None) -> str | None:
     if text is None or keyword is None:
         return None
     first, _, rest = _comparable(text).partition(" ")
-    return rest if first == _comparable(keyword) else None
+    return rest if _comparable(first) == _comparable(keyword) else None
 
 
 def _parse_meta(meta: str) -> Any:
@@ -224,6 +236,6 @@ class SmsEndpoint:
 
 
 def _comparable(text: str) -> str:
-    """The text for comparing: no invisible characters, no case, single blanks, no punctuation at its ends."""
-    shown = "".join(one for one in text if unicodedata.category(one) != "Cf")
+    """The text for comparing: no invisible characters, no case, no wide digits, single blanks, no punctuation at its ends."""
+    shown = "".join(one for one in unicodedata.normalize("NFKC", text) if unicodedata.category(one) != "Cf")
     return " ".join(fold(shown).split()).strip(" .,;:!?")
