@@ -35,7 +35,7 @@ VERDICT_WORDS = {
     "unclear": "with a number that may belong to several people",
     "different": "filled, but with another value",
     "shared": "that share their number",
-    "taken": "whose number is the external ID of another contact",
+    "taken": "whose number is the key of another contact",
     "changed": "changed meanwhile",
     "gone": "deleted meanwhile",
     "refused": "refused by the CRM",
@@ -91,7 +91,7 @@ def backfill_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of both commands."""
     for option in reversed(
         (
-            click.option("--write", is_flag=True, help="Write the external IDs. Without it nothing is written."),
+            click.option("--write", is_flag=True, help="Write the keys. Without this option nothing is written."),
             click.option("--yes", is_flag=True, help="Do not ask for confirmation."),
             click.option(
                 "--many",
@@ -108,7 +108,7 @@ def backfill_options(command: Callable[..., Any]) -> Callable[..., Any]:
             click.option(
                 "--phone-field", "phone_fields", multiple=True, help="A phone field, the best first. Can be repeated."
             ),
-            click.option("--key-field", help="The external ID field, if the mappings do not name it."),
+            click.option("--key-field", help="The field of the key, if the mappings do not name it."),
             click.option("--restart", is_flag=True, help="Discard an unfinished backfill, and stop its job."),
             click.option("--crm", help="Which org, if several are configured."),
             as_json,
@@ -197,7 +197,7 @@ def _contacts(loaded: "LoadedConfig", crm: str, kind: Kind, options: BackfillOpt
 
     known = keys_by_number(load_rules(loaded), crm, kind.object)
     if options.key_field is None and len(known) != 1:
-        what = f"several external IDs for the number ({', '.join(known)})" if known else "no external ID for the number"
+        what = f"several keys for the number ({', '.join(known)})" if known else "no key for the number"
         raise Misused(f"the mappings give contacts {what}: name one with --key-field")
     name = options.key_field or next(iter(known))
     consent = loaded.crms[crm].consent.get(kind.object)
@@ -338,4 +338,4 @@ def _show(paper: Paper, document: Mapping[str, Any]) -> None:
 
 def _show_end(paper: Paper, document: Mapping[str, Any]) -> None:
     _show(paper, document)
-    paper.line(f"{document['counts'].get('written', 0):,} contacts now have their external ID", style="bold")
+    paper.line(f"{document['counts'].get('written', 0):,} contacts now have their key", style="bold")

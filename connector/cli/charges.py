@@ -48,7 +48,7 @@ def list_(
     reveal: bool,
     as_json: bool,
 ) -> None:
-    """List charges, the newest first, and why others were not sent."""
+    """List charges, the newest first; the last column says why one was not sent."""
     payload = {"state": state, "phone": phone, "period": period, "limit": limit, "reveal": reveal}
     answer(ask(ctx.obj, "charges_list", payload), _show_list, json_wanted=as_json)
 

@@ -46,7 +46,11 @@ def _of_each_crm(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("directory", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--provider", "providers", multiple=True, type=click.Choice(tuple(PROVIDERS)), help="May be given several times."
+    "--provider",
+    "providers",
+    multiple=True,
+    type=click.Choice(tuple(PROVIDERS)),
+    help="A provider; may be given several times.",
 )
 @click.option(
     "--keyword", "keywords", multiple=True, help="SHORT_NUMBER/KEYWORD, such as 2002/KATT; may be given several times."

@@ -28,7 +28,7 @@ def _page(root: click.Context) -> Iterator[str]:
     group = cast("click.Group", root.command)
     yield f'.TH CONNECTOR 1 "" "connector {version("crm-connector")}" "User Commands"'
     yield ".SH NAME"
-    yield "connector \\- carry SMS callbacks to a CRM, and opt\\-outs back to the provider"
+    yield "connector \\- write SMS callbacks to a CRM, and send opt\\-outs back to the provider"
     yield ".SH SYNOPSIS"
     yield ".B connector"
     yield "[\\fB\\-\\-config\\fR FILE] COMMAND [OPTIONS]"

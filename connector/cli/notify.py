@@ -25,7 +25,10 @@ def notify() -> None:
 
 @notify.command()
 @click.option(
-    "--severity", type=click.Choice(["warning", "critical"]), default="warning", help="How bad the test looks."
+    "--severity",
+    type=click.Choice(["warning", "critical"]),
+    default="warning",
+    help="The severity of the test message.",
 )
 @as_json
 @click.pass_context

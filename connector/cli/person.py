@@ -12,6 +12,7 @@ from connector.cli.exit_codes import Misused
 from connector.cli.explain_view import show_person
 from connector.cli.group import Group
 from connector.cli.render import Paper, answer, as_json, revealing
+from connector.model.event import Verdict
 
 
 @click.group(cls=Group)
@@ -25,7 +26,7 @@ def person() -> None:
 @as_json
 @click.pass_context
 def show(ctx: click.Context, *, number: str, reveal: bool, as_json: bool) -> None:
-    """Show everything that is held about the person of NUMBER. With --reveal it is noted in the audit log."""
+    """Show everything that is held about the person of NUMBER. With --reveal the audit log notes it."""
     payload = {"phone": number, "reveal": reveal, "by": user_name()}
     answer(ask(ctx.obj, "person_show", payload), _show, json_wanted=as_json)
 
@@ -69,7 +70,7 @@ def export(ctx: click.Context, *, number: str, directory: Path, as_json: bool) -
 @as_json
 @click.pass_context
 def forget(ctx: click.Context, *, number: str, yes: bool, dry_run: bool, reveal: bool, as_json: bool) -> None:
-    """Erase all data of the person of NUMBER, after showing what goes, what stays and why.
+    """Erase all data of the person of NUMBER, after showing what is erased, what stays and why.
 
     The opt-out stays under a keyed hash: a STOP holds even if the person's data comes back. It cannot be undone.
     """
@@ -119,7 +120,8 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
         for one in document["charges"]:
             paper.line(f"{one['period']}: {one['amount'] or ''} {one['state']} {one['transaction_id'] or ''}", indent=4)
     for one in document["answers"]:
-        paper.line(f"a person said of the text “{one['text']}”: {one['answer']}, {paper.time(one['answered_at'])}")
+        meaning = "an opt-out" if one["answer"] == Verdict.OPT_OUT else "an ordinary message"
+        paper.line(f"the text “{one['text']}” is {meaning}: a person said so {paper.time(one['answered_at'])}")
     _show_copies(paper, document)
 
 
@@ -138,11 +140,11 @@ def _show_copies(paper: Paper, document: dict[str, Any]) -> None:
     if backups["until"]:
         count = len(backups["files"])
         paper.line(
-            f"{count} backup(s) hold what is stored now; the last is deleted by {paper.time(backups['until'])}",
+            f"{count} backup(s) hold what is stored now; the last of them is deleted no later than {paper.time(backups['until'])}",
             indent=2,
         )
     for name in backups["by_hand"]:
-        paper.line(f"{name} is deleted by nobody: delete it yourself", indent=2)
+        paper.line(f"the connector does not delete {name}: delete it yourself", indent=2)
     for words in document["elsewhere"]:
         paper.line(words, indent=2)
 

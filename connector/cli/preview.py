@@ -57,8 +57,8 @@ def preview(
 ) -> None:
     """Show what the edited mappings would change for the events that have come, compared with the mappings in use.
 
-    Nothing is sent or written, and the daemon continues to work. Changes that concern opt-outs come first. A line of a
-    file of events is {"endpoint": "strex/dlr", "body": …}: the body as the provider sends it, as JSON or as a text.
+    Nothing is sent or written, and the daemon continues to work. Changes that concern opt-outs come first. Each line of
+    the file for --events is {"endpoint": "strex/dlr", "body": …}: the body as the provider sends it, as JSON or as a text.
 
     Ends with 1 if an opt-out would have another result, or if an event that led to something would lead to nothing or
     to a dead letter; with --strict for any change.

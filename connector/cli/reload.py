@@ -38,7 +38,7 @@ def reload(ctx: click.Context, *, dry_run: bool, as_json: bool) -> None:
     if dry_run:
         said = _compared(loaded, load_rules(loaded, read_locks(loaded)))
         if said is None:
-            raise Unreachable("the mappings in use are not known: the connector keeps them when it starts")
+            raise Unreachable("the mappings in use are not known: the connector stores them when it starts")
         answer(said, _show, json_wanted=as_json)
         return
     with progress() as say:

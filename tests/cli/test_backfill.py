@@ -188,7 +188,7 @@ def test_an_unfinished_backfill_must_be_continued_first(org):
     done = org.run("salesforce", "backfill", "--write")  # it was confirmed when it was begun
     assert done.exit_code == 0, done.output
     assert "Continuing" in done.output
-    assert "20 contacts now have their external ID" in done.output
+    assert "20 contacts now have their key" in done.output
     assert not org.file.exists()
 
 

@@ -121,7 +121,7 @@ def test_each_decision_has_its_state(charging, decision, state):
 
 
 def test_a_decision_needs_the_transaction_if_it_is_unknown(charging):
-    assert "give it with --transaction" in charging.run("charges", "resolve", 1, "--as", "ask").output
+    assert "name it (`--transaction`" in charging.run("charges", "resolve", 1, "--as", "ask").output
     charging.json("charges", "resolve", 1, "--as", "ask", "--transaction", "t-1")
     assert (one(charging)["state"], one(charging)["transaction_id"]) == ("asking", "t-1")
 

@@ -42,8 +42,8 @@ class Verdict(StrEnum):
 
 # The reason, and what a person does about it.
 CURES: dict[Verdict, str] = {
-    Verdict.DIFFERENT: "its external ID is filled, and not with one of its numbers: correct the number or empty the external ID",
-    Verdict.TAKEN: "another contact has this number as its external ID: merge the two, or take the number from one",
+    Verdict.DIFFERENT: "its key is filled, and not with one of its numbers: correct the number or empty the key",
+    Verdict.TAKEN: "another contact has this number as its key: merge the two, or remove the number from one",
     Verdict.SHARED: "several contacts have this number: merge them, or choose one by --many oldest or newest",
     Verdict.UNREADABLE: "none of its phone fields holds a readable number: correct it; a default_region helps with local numbers",
     Verdict.UNCLEAR: "its number may mean several people: write one number there, with its country code, or fill in its country "

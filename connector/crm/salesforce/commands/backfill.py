@@ -14,9 +14,9 @@ from connector.cli.examples import examples
 @backfill_options
 @click.pass_context
 def backfill(ctx: click.Context, /, **options: Any) -> None:
-    """Fill the external ID of existing contacts from their phone numbers.
+    """Fill the key (external ID) of existing contacts from their phone numbers.
 
-    Shows first what would be filled, and which contacts a person must check. An external ID that is filled is never
+    Shows first what would be filled, and which contacts a person must check. A key that is filled is never
     overwritten. After an interruption the same command continues. Ends with 1 if Salesforce refused a change.
     """
     from connector.crm.salesforce.commands.backfill_kind import SALESFORCE  # noqa: PLC0415 - see the package's docstring.
