@@ -124,7 +124,7 @@ async def start_application(
                 for worker in (name, second_worker(name)) if name in app.crms else (name,):
                     app.start_delivery_worker(name, worker)
         for name, provider in providers.items():
-            _start_provider_workers(app, name, provider, runtime)
+            _start_provider_workers(app, name, provider)
         app.start_planning()
         await app.update_feeds(rules)
         for name, provider in providers.items():
@@ -177,7 +177,7 @@ def _pipeline_config(app: Application, providers: Mapping[str, Provider]) -> Pip
     )
 
 
-def _start_provider_workers(app: Application, name: str, provider: Provider, runtime: Runtime) -> None:
+def _start_provider_workers(app: Application, name: str, provider: Provider) -> None:
     """Start the workers that ask the provider: for look-ups, and for what its webhooks may have missed."""
     if provider.enricher is not None:
         channel = EnricherChannel(provider.enricher, app.clients[name])

@@ -221,7 +221,9 @@ class ChargeRunner:
             self._waits_since = now
         if now - self._waits_since > FEEDS_PATIENCE.total_seconds():
             feeds = ", ".join(outdated)
-            message = f"no charge is sent to {self._provider}: {feeds} was not polled lately, so that opt-outs may be missing"
+            message = (
+                f"no charge is sent to {self._provider}: {feeds} was not polled lately, so that opt-outs may be missing"
+            )
             cure = "see `connector status` for the cause; the charges continue automatically after the next poll"
             alarm = Alarm(kind=NOT_SENT, about=self._provider, message=message, cure=cure)
             self._alarms.start(alarm, key, self._runtime.emit)
