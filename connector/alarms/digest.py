@@ -39,12 +39,12 @@ def make_digest(store: Store, *, now: datetime, deadline: timedelta, crms: Itera
     states = dict.fromkeys(EventState, 0)
     gifts = 0
     amounts: dict[str, Decimal] = {}
-    for one in store.inbox.newest(since=begin, limit=MAX_EVENTS):
-        states[one.state] += 1
-        if one.state is EventState.DELIVERED and one.event is not None and is_gift(one.event):
+    for stored in store.inbox.newest(since=begin, limit=MAX_EVENTS):
+        states[stored.state] += 1
+        if stored.state is EventState.DELIVERED and stored.event is not None and is_gift(stored.event):
             gifts += 1
-            currency = one.event.currency or ""
-            amounts[currency] = amounts.get(currency, Decimal(0)) + Decimal(one.event.price or 0)
+            currency = stored.event.currency or ""
+            amounts[currency] = amounts.get(currency, Decimal(0)) + Decimal(stored.event.price or 0)
     joined, left = store.consents.decided_since(begin)
     return Digest(
         begin=begin,

@@ -98,13 +98,15 @@ class Messenger:
                 if (kind, about) not in self._raised:
                     await self._end_alarm(kind, about, message, store, now)
         quiet = is_quiet(self._settings.quiet, now.astimezone(self._zone))
-        for one in [one for one in self._outgoing if one.due <= now and (one.message.at_once or not quiet)]:
-            await self._send_one(one, now)
+        due = [outgoing for outgoing in self._outgoing if outgoing.due <= now]
+        for outgoing in due:
+            if outgoing.message.at_once or not quiet:
+                await self._send_one(outgoing, now)
 
     async def send_to_all(self, message: Message, *, digest: bool = False) -> list[tuple[Target, bool]]:
         """Send a message to every recipient at once, also in quiet hours; returns each with whether it was sent."""
-        targets = [one for one in self._targets if one.digest or not digest]
-        return [(one, await self._send(one.address, message)) for one in targets]
+        targets = [target for target in self._targets if target.digest or not digest]
+        return [(target, await self._send(target.address, message)) for target in targets]
 
     async def _handle(self, log_event: Alarm | Cleared, store: Store, now: datetime) -> None:
         key = log_event.kind, log_event.about
@@ -124,10 +126,10 @@ class Messenger:
     async def _end_alarm(self, kind: str, about: str, message: str, store: Store, now: datetime) -> None:
         with suppress(StoreUnavailable):
             await store.sent_alarms.remove(kind, about)
-        waiting = [one for one in self._outgoing if one.key == (kind, about)]
+        waiting = [outgoing for outgoing in self._outgoing if outgoing.key == (kind, about)]
         # Whoever was not told of the alarm before it ended is not told of its end either.
-        self._outgoing = [one for one in self._outgoing if one.key != (kind, about)]
-        not_told = {one.target.number for one in waiting}
+        self._outgoing = [outgoing for outgoing in self._outgoing if outgoing.key != (kind, about)]
+        not_told = {outgoing.target.number for outgoing in waiting}
         self._queue(ended_message(kind, about, message), now, None, without=not_told)
 
     def _queue(
@@ -139,9 +141,9 @@ class Messenger:
         without: set[int] | frozenset[int] = frozenset(),
     ) -> None:
         self._outgoing += [
-            _Outgoing(target=one, message=message, since=now, due=now, key=key)
-            for one in self._targets
-            if one.takes(message) and one.number not in without
+            _Outgoing(target=target, message=message, since=now, due=now, key=key)
+            for target in self._targets
+            if target.takes(message) and target.number not in without
         ]
 
     async def _send_one(self, outgoing: _Outgoing, now: datetime) -> None:

@@ -13,16 +13,16 @@ def open_targets(
 ) -> tuple[list[Target], list[str]]:
     """The usable recipients, and what is wrong with the others. `base` is the directory of the config."""
     targets, faults = [], []
-    for number, one in enumerate(settings.to, start=1):
+    for number, recipient in enumerate(settings.to, start=1):
         try:
-            address = resolve(one.address, base).get_secret_value().strip()
+            address = resolve(recipient.address, base).get_secret_value().strip()
         except SecretMissing as missing:
             faults.append(f"recipient {number} of notify: {missing}")
             continue
         if is_address(address):
-            targets.append(Target(number=number, address=address, severity=one.severity, digest=one.digest))
+            targets.append(Target(number=number, address=address, severity=recipient.severity, digest=recipient.digest))
         else:
-            faults.append(f"recipient {number} of notify: {bad_address(one.address)}")
+            faults.append(f"recipient {number} of notify: {bad_address(recipient.address)}")
     return targets, faults
 
 

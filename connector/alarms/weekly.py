@@ -5,10 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from connector.alarms.digest import Digest as Counted
-from connector.alarms.digest import digest_message, make_digest
+from connector.alarms.digest import Digest, digest_message, make_digest
 from connector.alarms.messenger import Messenger
-from connector.config.notify_settings import Digest
+from connector.config.notify_settings import Digest as DigestSettings
 from connector.registry import LoadedConfig
 from connector.store.store import Store
 
@@ -16,10 +15,10 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 CHECK_PAUSE = 60.0  # seconds between two checks of the clock, which may be set
 
 
-def next_digest(digest: Digest, now: datetime) -> datetime:
+def next_digest(settings: DigestSettings, now: datetime) -> datetime:
     """When the next digest is due; `now` is in the time zone of the config."""
-    days = (DAYS.index(digest.day) - now.weekday()) % 7
-    due = datetime.combine(now.date() + timedelta(days=days), time.fromisoformat(digest.at), now.tzinfo)
+    days = (DAYS.index(settings.day) - now.weekday()) % 7
+    due = datetime.combine(now.date() + timedelta(days=days), time.fromisoformat(settings.at), now.tzinfo)
     return due if due > now else due + timedelta(days=7)
 
 
@@ -31,19 +30,19 @@ async def send_digests(
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> None:
     """Send a digest whenever one is due, until it is cancelled."""
-    digest, zone = loaded.settings.notify.digest, ZoneInfo(loaded.settings.timezone)
-    if digest is None:
+    settings, zone = loaded.settings.notify.digest, ZoneInfo(loaded.settings.timezone)
+    if settings is None:
         return
-    due = next_digest(digest, now().astimezone(zone))
+    due = next_digest(settings, now().astimezone(zone))
     while True:
         await sleep(CHECK_PAUSE)
-        here = now().astimezone(zone)
-        if here >= due:
-            due = next_digest(digest, here)
-            made = await asyncio.to_thread(_count_week, loaded, now())
-            await messenger.send_to_all(digest_message(made), digest=True)
+        local = now().astimezone(zone)
+        if local >= due:
+            due = next_digest(settings, local)
+            digest = await asyncio.to_thread(_count_week, loaded, now())
+            await messenger.send_to_all(digest_message(digest), digest=True)
 
 
-def _count_week(loaded: LoadedConfig, now: datetime) -> Counted:
+def _count_week(loaded: LoadedConfig, now: datetime) -> Digest:
     store = Store.open_to_read(loaded.database)
     return make_digest(store, now=now, deadline=loaded.settings.consent.deadline, crms=loaded.crms)

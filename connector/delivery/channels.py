@@ -45,7 +45,7 @@ class OpenAlarms:
         self._held[holder] = key
 
     def clear(self, holder: str, emit: Emit) -> None:
-        """This holder no longer meets the cause."""
+        """Note that this holder no longer meets the cause of its alarm."""
         key = self._held.pop(holder, None)
         if key is not None and key not in self._held.values():
             emit(Cleared(kind=key[0], about=key[1]))
@@ -102,7 +102,7 @@ class CircuitBreaker:
             self.raise_alarm(emit)
 
     def close(self, emit: Emit) -> None:
-        """The peer works again."""
+        """Note that the peer works: end the pause, and clear its alarm."""
         if self.cause is not None:
             emit(ChannelResumed(name=self.name, calls=self.calls))
         self.alarms.clear(self.name, emit)
@@ -121,13 +121,13 @@ class CircuitBreaker:
         if answer.reason in CRM_WIDE or not self.about:
             alarm = fault_alarm(answer, self.about or self.name)
         elif answer.reason is Reason.UNKNOWN_CODE:
-            # The sink may be refused with it too, and then has the same alarm. If the feed alone is, this names it.
+            # A sink that is refused with the same code has the same alarm. This one names the feed, which may be alone.
             message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
             alarm = replace(fault_alarm(answer, self.about), message=message)
         else:
             message = f"{self.name} cannot be polled: {_reason_in_words(answer)}"
             cure = f"{cure_of(answer)}; {NOTHING_LOST}"
-            # The sink of the CRM meets an outage too, and it is one cause.
+            # An outage stops the sink of the CRM too: both then have one alarm.
             outage = answer.reason in OUTAGE_REASONS
             kind, about = (answer.reason, self.about) if outage else (FEED_FAILING, self.name)
             alarm = Alarm(kind=kind, about=about, message=message, cure=cure)
@@ -197,7 +197,7 @@ class SinkChannel:
         )
 
     async def prepare(self) -> None:
-        """Once, while idle: let the sink look up what its first batch needs."""
+        """Let the sink look up what its first batch needs. Only the first call does so."""
         if self.warm_up is not None:
             warm_up, self.warm_up = self.warm_up, None
             await warm_up(self.client)
@@ -245,10 +245,12 @@ class SinkChannel:
         `refused_for` says whether a unit that was refused for a reason is still open.
         """
         name = self.sink.name
-        refused_now = {one.reason: one for one in outcomes if isinstance(one, Retry) and _alerts_at_once(one)}
-        for reason, one in refused_now.items():
+        refused_now = {
+            outcome.reason: outcome for outcome in outcomes if isinstance(outcome, Retry) and _alerts_at_once(outcome)
+        }
+        for reason, outcome in refused_now.items():
             if self.breaker.cause is None:
-                self.alarms.start(fault_alarm(one, name), f"{name}: {reason}", emit)
+                self.alarms.start(fault_alarm(outcome, name), f"{name}: {reason}", emit)
                 self.refused.add(reason)
         for reason in self.refused - refused_now.keys():
             if not refused_for(name, reason):
@@ -256,7 +258,7 @@ class SinkChannel:
                 self.refused.discard(reason)
 
     def mark_healthy(self, emit: Emit) -> None:
-        """A batch was answered."""
+        """Note that the sink has answered a batch: end the pause."""
         self.probed = False
         self.breaker.close(emit)
 
@@ -327,7 +329,7 @@ class FeedChannel:
             )
 
     def end(self, emit: Emit) -> None:
-        """The feed is no longer followed."""
+        """Clear the feed's alarms, because it is no longer followed."""
         self.breaker.close(emit)
         self.alarms.clear(self._lateness, emit)
 

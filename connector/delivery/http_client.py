@@ -37,7 +37,7 @@ TRIES = 3  # of a call that is safe to repeat; longer waits belong to the outbox
 ERROR_TEXTS: Mapping[type[BaseException], str] = {
     aiohttp.ServerDisconnectedError: "the connection was closed without an answer",
     aiohttp.ClientPayloadError: "the connection was closed in the middle of the answer",
-    aiohttp.InvalidURL: "the address in the config is none",
+    aiohttp.InvalidURL: "the address in the config is not a URL",
 }
 
 

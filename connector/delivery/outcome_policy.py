@@ -93,28 +93,28 @@ def conclude(
         ):
             case Deliver():
                 done.append(attempt.index)
-            case RetryLater() as one:
-                retries.append(one)
-            case GiveUp() as one:
-                given_up.append((one, attempt.operation.rule))
+            case RetryLater() as retry:
+                retries.append(retry)
+            case GiveUp() as end:
+                given_up.append((end, attempt.operation.rule))
     # A unit that waits for a person is not retried, although others of its operations could be.
-    parked = any(one.reason is Reason.NEEDS_PERSON for one, _ in given_up)
+    parked = any(end.reason is Reason.NEEDS_PERSON for end, _ in given_up)
     if retries and not parked:
         # An operation that waits for something else must not delay one that will probably succeed soon.
-        not_waiting = [one for one in retries if one.reason not in NOT_COUNTED] or retries
-        deciding = next((one for one in not_waiting if one.reason not in DERIVED), not_waiting[0])
+        not_waiting = [retry for retry in retries if retry.reason not in NOT_COUNTED] or retries
+        deciding = next((retry for retry in not_waiting if retry.reason not in DERIVED), not_waiting[0])
         return Conclusion(
             state=UnitState.RESTING,
             reason=deciding.reason,
             detail=deciding.detail or None,
-            delay=max(one.delay for one in not_waiting),
-            counts_attempt=any(one.counts_attempt for one in retries),
-            in_doubt=any(one.in_doubt for one in retries),
+            delay=max(retry.delay for retry in not_waiting),
+            counts_attempt=any(retry.counts_attempt for retry in retries),
+            in_doubt=any(retry.in_doubt for retry in retries),
             done=tuple(done),
         )
     if given_up:
         # The person must know first what may be done twice when the unit is released.
-        end, rule = max(given_up, key=lambda one: (one[0].reason is Reason.NEEDS_PERSON, one[0].reason not in DERIVED))
+        end, rule = max(given_up, key=_importance)
         return Conclusion(
             state=UnitState.DEAD,
             reason=end.reason,
@@ -124,6 +124,12 @@ def conclude(
             code=end.code,
         )
     return _delivered(attempts)
+
+
+def _importance(given_up: tuple[GiveUp, str]) -> tuple[bool, bool]:
+    """How much the reason of a dead letter tells a person, for comparing."""
+    reason = given_up[0].reason
+    return reason is Reason.NEEDS_PERSON, reason not in DERIVED
 
 
 def _delivered(attempts: Sequence[Attempt]) -> Conclusion:
@@ -154,13 +160,15 @@ def suspected(operations: Sequence[Operation], outcomes: Sequence[Outcome]) -> S
     if not all(isinstance(one, Retry) for one in outcomes):
         return []
     own_outcomes = [
-        (one, outcome) for one, outcome in zip(operations, outcomes, strict=True) if not _waits_for_others(outcome)
+        (operation, outcome)
+        for operation, outcome in zip(operations, outcomes, strict=True)
+        if not _waits_for_others(outcome)
     ]
     codes = {outcome.code for _, outcome in own_outcomes if _has_unknown_code(outcome)}
     if len(codes) != 1 or not all(_has_unknown_code(outcome) for _, outcome in own_outcomes):
         return []
     code = codes.pop()
-    return [Suspect(code, one) for one in dict.fromkeys(_identity(one) for one, _ in own_outcomes)]
+    return [Suspect(code, record) for record in dict.fromkeys(_identity(operation) for operation, _ in own_outcomes)]
 
 
 def sink_outage(

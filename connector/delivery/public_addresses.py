@@ -19,7 +19,7 @@ def is_public(address: str) -> bool:
         given = ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    return all(one.is_global and not one.is_multicast for one in (given, *_contained(given)))
+    return all(ip.is_global and not ip.is_multicast for ip in (given, *_contained(given)))
 
 
 def _contained(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
@@ -29,14 +29,14 @@ def _contained(address: IPv4Address | IPv6Address) -> list[IPv4Address]:
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
     if address in NAT64:
         found.append(IPv4Address(int(address) & LAST_32_BITS))
-    return [one for one in found if one is not None]
+    return [ip for ip in found if ip is not None]
 
 
 def public_socket(info: tuple[Any, ...]) -> socket.socket:
     """Make the socket of a connection, from an entry of getaddrinfo(). Raises NotPublic."""
-    family, kind, protocol, _, place = info
-    if not is_public(str(place[0])):
+    family, kind, protocol, _, address = info
+    if not is_public(str(address[0])):
         raise NotPublic(errno.EACCES, "not a public address")
-    made = socket.socket(family, kind, protocol)
-    made.setblocking(False)
-    return made
+    new_socket = socket.socket(family, kind, protocol)
+    new_socket.setblocking(False)
+    return new_socket

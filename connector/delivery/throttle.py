@@ -17,8 +17,7 @@ from connector.model.http import Failure, HttpError, HttpReply
 from connector.model.outcome import Delivered, Outcome, Reason, Rejected, Retry
 from connector.telemetry.log_events import Alarm, Cleared, Emit
 
-# One locked record in so many makes the next batch smaller: a single lock is no reason for small batches.
-LOCKED_SHARE = 20
+LIMITED_SHARE = 0.05  # of a batch: so many locks or limits of triggers make the next batch smaller, fewer may be chance
 MIN_BATCH = 10  # operations: smaller batches are slow for reasons other than their size
 STEPS = 20  # batches from the minimum to the maximum
 
@@ -44,7 +43,7 @@ class BatchSize(Struct, frozen=True):
         limited = sum(
             one.was_split if isinstance(one, Delivered) else _may_succeed_in_smaller_batch(one) for one in outcomes
         )
-        if took > slow or limited * LOCKED_SHARE >= len(outcomes):
+        if took > slow or limited >= LIMITED_SHARE * len(outcomes):
             return replace(self, size=min(self.size, max(MIN_BATCH, self.size // 2)))
         if 2 * len(outcomes) >= self.size:
             return replace(self, size=min(self.maximum, self.size + max(1, self.maximum // STEPS)))
@@ -56,14 +55,15 @@ def _may_succeed_in_smaller_batch(failed: Retry | Rejected) -> bool:
     return isinstance(failed, Retry) and failed.reason in {Reason.ROW_LOCKED, Reason.TRIGGER_LIMIT}
 
 
+SECONDS_PER_HOUR = 3600
 HOUR = timedelta(hours=1)
 DAY_HOURS = 24
 DAY = DAY_HOURS * HOUR
 RELAXED_SHARE = 0.5  # of the budget: while this much is left, nothing waits
-CALLS = 2  # that a batch usually needs
+CALLS_PER_BATCH = 2  # usually
 MAX_GAP = timedelta(minutes=15)
 MAX_POLL = timedelta(minutes=5)  # the deadline of an opt-out, because people make opt-outs in the CRM
-MAX_RESERVE = 5  # at most a fifth of the budget, so that a small org has something left for everything else
+MAX_RESERVE = 0.2  # of the budget, so that a small org has something left for everything else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class BudgetState:
     @property
     def reserve(self) -> int:
         """How many of them are kept for opt-outs."""
-        return min(self.quota.reserve, (self.budget or 0) // MAX_RESERVE)
+        return min(self.quota.reserve, int((self.budget or 0) * MAX_RESERVE))
 
     @property
     def left(self) -> int | None:
@@ -133,7 +133,7 @@ class BudgetState:
         if left >= RELAXED_SHARE * (budget - self.reserve):
             return UsageLimits()
         # The calls left must be enough for a day: a call becomes available again only when it is a day old.
-        return UsageLimits(gap=min(MAX_GAP, DAY * CALLS / left))
+        return UsageLimits(gap=min(MAX_GAP, DAY * CALLS_PER_BATCH / left))
 
     @property
     def pace(self) -> float:
@@ -155,24 +155,23 @@ class BudgetState:
         return None
 
     def _left_after(self, hours: int, more: float) -> int | None:
+        """Calls left after so many hours, in which we make so many more."""
         if self.usage is None or self.budget is None:
             return None
         ours = self._ours_after(hours)
         others = max(0, self.usage.used - self.ours)  # assume that they continue as they do now
-        ends = min(self.budget - ours, self.usage.maximum - others - ours)
-        return int(ends - more) - self.reserve
+        left = min(self.budget - ours, self.usage.maximum - others - ours)
+        return int(left - more) - self.reserve
 
     def _ours_after(self, hours: int) -> int:
         return sum(n for ago, n in self.hours.items() if ago + hours < DAY_HOURS)
 
 
-SECONDS = 3600  # in an hour
-UNSENT = frozenset(
-    {Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED, Failure.NOT_PUBLIC}
-)  # such a call has not reached the CRM
+# Such a call has not reached the CRM.
+UNSENT = frozenset({Failure.REFUSED, Failure.CREDENTIALS, Failure.MOVED, Failure.NOT_PUBLIC})
 CURE = (
-    "opt-outs go on from the reserve and all else waits, nothing is lost; see `connector status`, which integration uses the org's "
-    "calls, and `quota:` in the config"
+    "opt-outs are still sent, from the reserve; everything else waits, and nothing is lost: see `connector status`, find out "
+    "which integration uses the CRM's calls, and change `quota:` in the config if the connector's share is too small"
 )
 
 
@@ -217,8 +216,8 @@ class ApiBudget:
     def state(self) -> BudgetState:
         """The current state of the budget."""
         now = self._hour()
-        for hour in [one for one in self._calls if one <= now - DAY_HOURS]:
-            del self._calls[hour]
+        for too_old in [hour for hour in self._calls if hour <= now - DAY_HOURS]:
+            del self._calls[too_old]
         # An hour in the future was counted before the clock was set back.
         hours: Counter[int] = Counter()
         for hour, n in self._calls.items():
@@ -237,4 +236,4 @@ class ApiBudget:
         return limits
 
     def _hour(self) -> int:
-        return int(self._now().timestamp()) // SECONDS
+        return int(self._now().timestamp()) // SECONDS_PER_HOUR

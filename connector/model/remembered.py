@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """Empty for all other operations."""
+    """The records that one write with a match may mean. It is empty for a write without a match."""
 
     record_id: str | None = None  # the record that it meant last time
     shadows: Mapping[str, Mapping[str, Any]] = field(

@@ -62,12 +62,12 @@ class Cursor:
     def after(self, page: Page) -> str:
         """The cursor to be stored after a page."""
         reads_on = self.baseline and not page.last
-        done = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
-        return orjson.dumps(done | {"known": self.known} if reads_on else done).decode()
+        stored = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
+        return orjson.dumps(stored | {"known": self.known} if reads_on else stored).decode()
 
 
 def _declared(consent: ConsentFields | None) -> tuple[str, ...]:
     """The consent fields of the config. When they change, all records are read again."""
     if consent is None:
         return ()
-    return tuple(str(one) for one in (consent.flag, consent.opted_out, consent.phone, consent.country))
+    return tuple(str(setting) for setting in (consent.flag, consent.opted_out, consent.phone, consent.country))

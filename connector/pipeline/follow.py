@@ -1,6 +1,6 @@
 """Follow: asks the CRM for changes, page by page, and stores each page's events together with the new cursor."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import uuid4
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from connector.pipeline.feed_alarms import flags_rewritten, opt_outs_not_held
 from connector.pipeline.feed_page import FeedQuery, keep_page
 from connector.pipeline.runtime import PipelineConfig, Runtime, back_off
 from connector.ports import Page
+from connector.store.change_notices import StoredNotice
 from connector.store.store import Store
 from connector.telemetry.log_events import FeedPolled
 
@@ -21,7 +22,7 @@ class Follower:
     """The stage that reads the feeds."""
 
     def __init__(self, store: Store, config: PipelineConfig, runtime: Runtime, open_polls: set[str]) -> None:
-        """`open_polls`: polls whose changes are not planned yet. The planner reads the same set."""
+        """`open_polls` are the polls whose changes are not planned yet. The planner reads the same set."""
         self._store = store
         self._numbers = config.numbers
         self._runtime = runtime
@@ -51,37 +52,38 @@ class Follower:
     async def _follow(self, channel: FeedChannel) -> int:
         if self._runtime.monotonic() < channel.breaker.open_until:
             return 0
-        feed, notices = channel.feed, self._store.change_notices
+        feed, change_notices = channel.feed, self._store.change_notices
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
-        limit = 0 if cursor.first or channel.poll else feed.traits.lookup_limit
-        noticed = notices.waiting(feed.crm, feed.object, limit) if limit else []
-        if not noticed and channel.poll is None and self._runtime.monotonic() < channel.idle_until:
+        notices: Sequence[StoredNotice] = ()
+        if not cursor.first and channel.poll is None:
+            notices = change_notices.waiting(feed.crm, feed.object, feed.traits.lookup_limit)
+        if not notices and channel.poll is None and self._runtime.monotonic() < channel.idle_until:
             return 0
         if channel.wants_opted_out(self._runtime.monotonic()) and await self._follow_opted_out(channel, cursor) is None:
             return 0
-        if not noticed and channel.poll is None and self._runtime.monotonic() < channel.pages_at:
+        if not notices and channel.poll is None and self._runtime.monotonic() < channel.pages_at:
             return 0
         query = FeedQuery(
-            channel=channel, cursor=cursor, asked=self._runtime.now(), notices=tuple(noticed), numbers=self._numbers
+            channel=channel, cursor=cursor, asked=self._runtime.now(), notices=tuple(notices), numbers=self._numbers
         )
-        page = await (self._noticed_records(query) if noticed else self._next_page(query))
+        page = await (self._noticed_records(query) if notices else self._next_page(query))
         if page is None:
             return 0
-        await self._keep_page(query, page, last=page.last and not noticed)
-        if noticed:
+        await self._keep_page(query, page, last=page.last and not notices)
+        if notices:
             self._runtime.wake("plan")
         elif page.last:
             self.end_round(channel)
             channel.finish_round(self._runtime.monotonic(), self._emit)
             if cursor.baseline and (alarm := opt_outs_not_held(self._store, channel, cursor)):
                 self._emit(alarm)
-        more = not page.last or notices.waiting(feed.crm, feed.object, 1)
+        more = not page.last or change_notices.waiting(feed.crm, feed.object, 1)
         return int(bool(more) or self._runtime.monotonic() >= channel.due)
 
     async def _noticed_records(self, query: FeedQuery) -> Page | None:
         """The records named in notices of the CRM; None if the call failed."""
         channel = query.channel
-        page = await channel.feed.look(channel.client, [one.record_id for one in query.notices])
+        page = await channel.feed.look(channel.client, [notice.record_id for notice in query.notices])
         if isinstance(page, Retry) and page.reason in {Reason.UNEXPECTED_ANSWER, Reason.UNKNOWN, Reason.UNKNOWN_CODE}:
             # One of them may be unreadable. The next round reads them all again.
             await self._store.change_notices.delete(query.notices)
@@ -95,18 +97,19 @@ class Follower:
         channel, cursor = query.channel, query.cursor
         page = self._handle_reply(channel, await channel.feed.ask(channel.client, cursor.position))
         if page is not None and channel.poll is None:
-            read: Collection[str] | None = ()
+            opted_out_ids: Collection[str] | None = ()
             channel.backlog = not page.last
             if page.last:
                 channel.opted_out_at = self._runtime.monotonic()
             elif channel.wants_opted_out(self._runtime.monotonic()):
-                read = await self._follow_opted_out(channel, cursor)
-            if read is None:
+                opted_out_ids = await self._follow_opted_out(channel, cursor)
+            if opted_out_ids is None:
                 return None
             channel.poll = uuid4().hex
             self.open_polls.add(channel.poll)
-            # The page was read before the opted-out records, so its rows of these are older.
-            page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in read)) if read else page
+            if opted_out_ids:
+                # The page was read before the opted-out records, so its rows of these are older.
+                page = replace(page, rows=tuple(row for row in page.rows if row.record_id not in opted_out_ids))
         return page
 
     async def _follow_opted_out(self, channel: FeedChannel, cursor: Cursor) -> Collection[str] | None:
@@ -116,9 +119,8 @@ class Follower:
         query = FeedQuery(
             channel=channel, cursor=cursor, asked=self._runtime.now(), poll=uuid4().hex, numbers=self._numbers
         )
-        if (
-            page := self._handle_reply(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))
-        ) is None:
+        page = self._handle_reply(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))
+        if page is None:
             return None
         channel.opted_out_at = self._runtime.monotonic()
         await self._keep_page(query, page, last=False)

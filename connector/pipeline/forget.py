@@ -13,7 +13,7 @@ KEY_MISSING = "person_key_missing"
 
 
 async def forget_the_rest(store: Store, runtime: Runtime, alarms: OpenAlarms, recognise: timedelta) -> int:
-    """One step of the worker. Returns 0: its worker waits for the next check.
+    """Erase the rest of each person's data that no open event needs. Returns 0: its worker waits for the next check.
 
     A repeat of an erased event is recognised for `recognise`.
     """
@@ -24,8 +24,8 @@ async def forget_the_rest(store: Store, runtime: Runtime, alarms: OpenAlarms, re
     alarms.clear(KEY_MISSING, runtime.emit)
     for phone in forgetting.unfinished():
         if not forgetting.waits_for(phone):
-            done = await forgetting.erase(phone, now=runtime.now(), recognise=recognise)
-            if not done.waits:
+            erased = await forgetting.erase(phone, now=runtime.now(), recognise=recognise)
+            if not erased.waits:
                 runtime.emit(Lifecycle(message="erased the rest of a forgotten person's data"))
     if forgetting.log_holds_erased:
         await forgetting.empty_log()

@@ -70,11 +70,11 @@ def settle_units(
             result.links.append(link)
     for also_updated in sent.also_updated:
         result = results[sent_as[also_updated.index].unit]
-        result.shadows += also_updated_shadows(also_updated, feeds, person=result.unit.lane)
+        result.shadows += _also_updated_shadows(also_updated, feeds, person=result.unit.lane)
     for consent_alone in sent.consent_sent_alone:
         pending = sent_as[consent_alone.index]
         results[pending.unit].partly_delivered.append(_rest_of(pending, consent_alone))
-    return [_settle(result, not_counted) for result in results]
+    return [_settlement(result, not_counted) for result in results]
 
 
 class _UnitResult:
@@ -100,8 +100,8 @@ class _UnitResult:
             # Only its consent fields could be planned.
             done = write.as_done(created=outcome.created, left_out=outcome.left_out)
             self.partly_delivered.append(PartlyDelivered(index=pending.index, done=done, rest=None))
-        if write.match is not None and (gone := unlinked_key(write, outcome)) is not None:
-            self.unlinked.append(gone)
+        if write.match is not None and (unlinked := _unlinked_key(write, outcome)) is not None:
+            self.unlinked.append(unlinked)
 
 
 def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDelivered:
@@ -114,7 +114,7 @@ def _rest_of(pending: PendingWrite, consent_alone: ConsentSentAlone) -> PartlyDe
     return PartlyDelivered(index=pending.index, done=done, rest=rest)
 
 
-def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
+def _settlement(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
     unit = result.unit
     conclusion = conclude(result.attempts, unit.attempts, not_counted=not_counted, urgent=unit.urgent)
     unplanned = unit.unplanned
@@ -122,7 +122,7 @@ def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
         conclusion = replace(
             conclusion, state=UnitState.DEAD, reason=unplanned.reason, detail=unplanned.detail, rule=unplanned.rule
         )
-    confirmations = _confirmations(unit, conclusion, {one.index for one in result.partly_delivered})
+    confirmations = _confirmations(unit, conclusion, {partly.index for partly in result.partly_delivered})
     return Settlement(
         unit_id=unit.id,
         state=conclusion.state,
@@ -145,9 +145,9 @@ def _settle(result: _UnitResult, not_counted: Collection[Reason]) -> Settlement:
 
 def _amounts(unit: Unit, attempts: Sequence[Attempt]) -> Iterator[NewAmount]:
     """The new monthly amounts of delivered price commands, for donors whom we charge."""
-    for one in attempts:
-        command = one.operation
-        if isinstance(command, ServiceCommand) and command.price is not None and isinstance(one.outcome, Delivered):
+    for attempt in attempts:
+        command = attempt.operation
+        if isinstance(command, ServiceCommand) and command.price is not None and isinstance(attempt.outcome, Delivered):
             yield NewAmount(
                 provider=command.sink,
                 msisdn=command.phone.e164,
@@ -165,20 +165,15 @@ def _confirmations(unit: Unit, conclusion: Conclusion, consent_alone: Collection
     """
     with_consent = {
         index
-        for index, one in zip(unit.indexes, unit.operations, strict=True)
-        if isinstance(one, ServiceCommand) or (isinstance(one, RecordWrite) and one.consent)
+        for index, operation in zip(unit.indexes, unit.operations, strict=True)
+        if isinstance(operation, ServiceCommand) or (isinstance(operation, RecordWrite) and operation.consent)
     }
     concerns_consent = unit.unplanned is not None and unit.unplanned.owes
     if not with_consent and not concerns_consent:
         return ()
-    if not concerns_consent and (
-        conclusion.state is UnitState.DELIVERED or with_consent <= {*conclusion.done, *consent_alone}
-    ):
-        return (
-            Confirmation(
-                phase=Phase.CONFIRMED, detail=conclusion.detail if conclusion.state is UnitState.DELIVERED else None
-            ),
-        )
+    delivered = conclusion.state is UnitState.DELIVERED
+    if not concerns_consent and (delivered or with_consent <= {*conclusion.done, *consent_alone}):
+        return (Confirmation(phase=Phase.CONFIRMED, detail=conclusion.detail if delivered else None),)
     return (Confirmation(phase=Phase.FAILED, detail=conclusion.detail),) if conclusion.state is UnitState.DEAD else ()
 
 
@@ -203,8 +198,8 @@ def _shadow(
     write, outcome = written.write, written.outcome
     values: dict[str, Any] = {**write.create, **write.set} if outcome.created else dict(write.set)
     fields = {name: values[name] for name in watched if name in values and name not in outcome.left_out}
-    # An earlier attempt without a reply may have created the record with these.
     phone = numbers.of(fields, consent, [person]).phone if consent and consent.phone in fields else None
+    # An earlier attempt without a reply may have created the record with these.
     otherwise = {
         name: value
         for name, value in write.create.items()
@@ -228,7 +223,9 @@ def _shadow(
     )
 
 
-def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan], *, person: str) -> list[ShadowWrite]:
+def _also_updated_shadows(
+    also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan], *, person: str
+) -> list[ShadowWrite]:
     """The shadows of other records that got the opt-out too, so that the feed does not read it as a person's change.
 
     The records were found by the number of the `person`.
@@ -252,7 +249,7 @@ def also_updated_shadows(also_updated: AlsoUpdated, feeds: Mapping[str, FeedPlan
     ]
 
 
-def unlinked_key(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
+def _unlinked_key(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
     """The key to be unlinked if a match found no record, or several; None if the link may stay."""
     nobody = isinstance(outcome, Delivered) and outcome.absent
     unclear = isinstance(outcome, Rejected) and outcome.reason in {Reason.NEEDS_PERSON, Reason.RECORD_DELETED}
@@ -261,23 +258,23 @@ def unlinked_key(operation: RecordWrite, outcome: Outcome) -> Unlinked | None:
     return Unlinked(crm=operation.sink, object=operation.object, key_field=operation.key_field, key=operation.key)
 
 
-def settled_event(unit: Unit, conclusion: Settlement, now: datetime) -> Settled:
+def settled_event(unit: Unit, settlement: Settlement, now: datetime) -> Settled:
     """The log event of a settled unit."""
     return Settled(
         event=unit.event_id,
         sink=unit.sink,
-        state=conclusion.state,
-        reason=conclusion.reason,
-        attempts=unit.attempts + conclusion.counts_attempt,
+        state=settlement.state,
+        reason=settlement.reason,
+        attempts=unit.attempts + settlement.counts_attempt,
         seconds=(now - unit.received_at).total_seconds(),
     )
 
 
 def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now: datetime) -> Iterator[LogEvent]:
     """A log event for each unit, and alarms if the provider disagrees with the ledger or has not changed a price."""
-    for unit, conclusion in zip(units, settled, strict=True):
-        yield settled_event(unit, conclusion, now)
-        if conclusion.reason is Reason.PROVIDER_DISAGREES:
+    for unit, settlement in zip(units, settled, strict=True):
+        yield settled_event(unit, settlement, now)
+        if settlement.reason is Reason.PROVIDER_DISAGREES:
             yield Alarm(
                 kind="provider_disagrees",
                 about=f"event {unit.event_id}",
@@ -285,7 +282,7 @@ def settled_events(units: Sequence[Unit], settled: Sequence[Settlement], *, now:
                 message=f"{unit.sink} does not know a subscription that is active in our ledger",
                 cure=f"see `connector explain {unit.event_id}`, and look up the subscriber at the provider",
             )
-        if conclusion.reason is Reason.PRICE_NOT_CHANGED:
+        if settlement.reason is Reason.PRICE_NOT_CHANGED:
             yield Alarm(
                 kind="price_not_changed",
                 about=f"event {unit.event_id}",

@@ -160,7 +160,7 @@ async def test_a_single_call_returns_its_reply_or_raises_its_failure(transport, 
     assert (await client.call(GET)).status == 200
     with pytest.raises(HttpError) as failed:
         await transport.client(FixedCredentials("http://")).call(GET)
-    assert (failed.value.failure, failed.value.detail) == (Failure.REFUSED, "the address in the config is none")
+    assert (failed.value.failure, failed.value.detail) == (Failure.REFUSED, "the address in the config is not a URL")
 
 
 async def test_an_empty_list_of_calls_has_no_replies(transport):

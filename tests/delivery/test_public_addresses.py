@@ -51,7 +51,7 @@ async def test_a_local_address_is_not_called_in_any_spelling(host, unused_port):
         assert error.value.failure in {Failure.NOT_PUBLIC, Failure.REFUSED}
         if error.value.failure is Failure.REFUSED:
             assert error.value.detail.startswith(
-                ("the address in the config is none", "the host name cannot be resolved")
+                ("the address in the config is not a URL", "the host name cannot be resolved")
             )
 
 
