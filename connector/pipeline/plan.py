@@ -89,8 +89,10 @@ class Planner:
         """The polls that concern too many people, as this batch shows."""
         oversized = set()
         for poll, people in people_by_poll(plans).items():
+            is_new = poll not in self._people  # perhaps to this process only: an earlier one may have ended in the poll
             seen = self._people[poll] = self._people.pop(poll, set()) | people
-            if len(seen) > self._max_people and poll not in self._parked:
+            too_many = len(seen) > self._max_people or (is_new and self._store.inbox.has_parked(poll))
+            if too_many and poll not in self._parked:
                 oversized.add(poll)
         while len(self._people) > REMEMBERED_POLLS:
             oldest = next(iter(self._people))

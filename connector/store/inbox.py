@@ -410,6 +410,15 @@ class Inbox:
         ).fetchone()
         return row is not None
 
+    def has_parked(self, poll: str) -> bool:
+        """Whether changes that this poll of a CRM showed wait for a person."""
+        row = self._reader.execute(
+            "SELECT 1 FROM inbox INDEXED BY inbox_dead WHERE state = 'dead' AND reason = 'needs_person' "
+            "AND json_extract(event, '$.batch') = ? LIMIT 1",
+            (poll,),
+        ).fetchone()
+        return row is not None
+
     def undecided_opt_outs(self, crm: str, numbers: Sequence[str], *, after: int) -> dict[str, int]:
         """Those of the numbers for which an opt-out made in this CRM is not decided yet, with the latest one's id.
 
