@@ -114,7 +114,7 @@ def _why_no_messages(
     """Why the keyword can bring no message."""
     if not known:
         close = did_you_mean(word, all_words)
-        cure = close if close.startswith("did") else f"reserve it: `connector keywords reserve {word}`"
+        cure = close if close.startswith("did") else f"reserve it: `connector keywords reserve {word} --channel NUMBER`"
         return f"the account has no keyword `{word}`", cure
     if all(one.active is False for one in known):
         return f"the keyword `{word}` is not active", f"reactivate it: `connector keywords reactivate {word}`"

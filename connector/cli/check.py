@@ -313,10 +313,8 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             paper.line(line, style="dim")
     mapping = document["mapping"]
     if mapping:
-        paper.line(
-            f"{mapping['files']} mapping files with {mapping['rules']} rules and {mapping['tests']} tests, "
-            f"version {mapping['version']}"
-        )
+        files = "1 mapping file" if mapping["files"] == 1 else f"{mapping['files']} mapping files"
+        paper.line(f"{files} with {mapping['rules']} rules and {mapping['tests']} tests, version {mapping['version']}")
     elif not document["mappings_checked"]:
         paper.line("the mappings were not checked, because the config has errors")
     for crm, held_against in document["schemas"].items():

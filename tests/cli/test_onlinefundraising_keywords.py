@@ -287,7 +287,7 @@ def test_live_warns_about_a_missing_keyword(live):
     assert "the account has no keyword `tifoo` (did you mean `tifo`?)" in said
     (said,) = live.live(own="[mad]")
     assert said.startswith(str(live.home.config) + ":")
-    assert "reserve it: `connector keywords reserve mad`" in said
+    assert "reserve it: `connector keywords reserve mad --channel NUMBER`" in said
 
 
 @pytest.mark.parametrize(
