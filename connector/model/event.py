@@ -75,13 +75,11 @@ class Event(Struct, omit_defaults=True, frozen=True, kw_only=True):
     properties: Mapping[str, Any] = field(default_factory=dict)  # keys as received
     lookup: Mapping[str, Any] = field(default_factory=dict)  # the subscriber's registered name and address
     object: str | None = None  # of a change in the CRM: the type of record
-    record: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # of a change in the CRM: the Id and the feed's fields as they are now
+    # Of a change in the CRM: the Id and the feed's fields as they are now.
+    record: Mapping[str, Any] = field(default_factory=dict)
     changed: tuple[str, ...] = ()  # of a change in the CRM: which of these fields changed
-    number_is_unclear: bool = (
-        False  # of a change in the CRM: its phone field may mean several people, so that msisdn is None
-    )
+    # Of a change in the CRM: its phone field may mean several people, so that msisdn is None.
+    number_is_unclear: bool = False
     batch: str | None = None  # of a change in the CRM: the poll that showed it
     # Of an opt-out or a possible one: the scope that the sender names; None: the scope of the subscription that is
     # named.

@@ -24,12 +24,10 @@ class Reason(StrEnum):
     CREDENTIALS = "credentials"
     WRONG_ADDRESS = "wrong_address"  # a redirect, or a 404 if the ping does not answer either
     MAINTENANCE = "maintenance"  # it says that it accepts no changes for now
-    SINK_REFUSES = (
-        "sink_refuses"  # every call is refused, for a reason that concerns no single record: licence, limit, lock
-    )
+    SINK_REFUSES = "sink_refuses"  # every call is refused, whatever the record: licence, limit, lock
     # About one operation, which is likely to succeed later.
     ROW_LOCKED = "row_locked"
-    # too many records at once for the CRM's own code; final if it happens with a single record
+    # Too many records at once for the CRM's own code; final if it happens with a single record.
     TRIGGER_LIMIT = "trigger_limit"
     RACE = "race"  # two writers created the same key
     PARENT_MISSING = "parent_missing"  # the CRM does not know the parent (yet)
@@ -68,7 +66,7 @@ class Delivered(Struct, frozen=True, kw_only=True):
     created: bool = False
     detail: str | None = None  # worth reporting: `was not active`
     left_out: tuple[str, ...] = ()  # consent fields not written, because the record showed newer values
-    # there is no one to apply it to: the provider does not know the person, or no record has the number
+    # There is no one to apply it to: the provider does not know the person, or no record has the number.
     absent: bool = False
     also_updated: tuple[str, ...] = ()  # ids of other records with the same number that also got the opt-out
     was_split: bool = False  # it succeeded only after its request was made smaller

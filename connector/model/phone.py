@@ -19,7 +19,7 @@ USUAL = re.compile(r"\+(?:45[2-9][0-9]{7}|47[2-9][0-9]{7,11}|467[0-9]{8}|447[0-9
 # The same without a plus. No number in Norway or Denmark has ten digits without its country code.
 USUAL_AT_HOME = {region: re.compile(r"4[57][2-9][0-9]{7}") for region in ("NO", "DK")}
 SPREADSHEET = re.compile(r"\A(\+?[0-9]{6,})\.0\Z")  # a number that a spreadsheet took for a decimal one
-# digits of a person's number without its country code; a shorter one is a service's, such as 02800 in Norway
+# Digits of a person's number without its country code; a shorter one is a service's, such as 02800 in Norway.
 MIN_DIGITS = 6
 TOO_MANY_DIGITS = 10**16  # ITU-T E.164: a number has 15 digits at the most
 MIN_WITH_OTHERS = 7  # digits of a possible second number in one field; fewer are a remark, such as a house number

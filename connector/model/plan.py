@@ -85,7 +85,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()  # what the consent rules changed, in plain words
     not_reached: tuple[str, ...] = ()  # CRMs and providers that the opt-out must reach, but no operation sends it to
     left_out: tuple[Note, ...] = ()  # fields whose value could not be computed
-    # these become dead letters although other operations of the event are delivered
+    # These become dead letters although other operations of the event are delivered.
     unplanned: tuple[Unplanned, ...] = ()
 
 

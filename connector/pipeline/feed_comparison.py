@@ -221,7 +221,7 @@ class FeedComparison:
         kept = await keep_page(self._store, query, page, now=self._runtime.now())
         for alarm in flags_rewritten(self._channel, kept):
             self._runtime.emit(alarm)
-        self._runtime.emit(FeedPolled(feed=self._feed.name, rows=len(page.rows), changes=kept.events, last=False))
+        self._runtime.emit(FeedPolled(feed=self._feed.name, rows=len(page.rows), changes=len(kept.entries), last=False))
         return kept.entries
 
     async def _ask(self, question: Callable[[Http, A], Awaitable[T | Retry]], about: A) -> T:

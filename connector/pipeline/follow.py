@@ -139,7 +139,9 @@ class Follower:
     async def _keep_page(self, query: FeedQuery, page: Page, *, last: bool) -> None:
         kept = await keep_page(self._store, query, page, now=self._runtime.now())
         name, rows = query.channel.feed.name, len(page.rows)
-        self._emit(FeedPolled(feed=name, rows=rows, changes=kept.events, last=last, baseline=query.cursor.baseline))
+        self._emit(
+            FeedPolled(feed=name, rows=rows, changes=len(kept.entries), last=last, baseline=query.cursor.baseline)
+        )
         for alarm in flags_rewritten(query.channel, kept):
             self._emit(alarm)
 

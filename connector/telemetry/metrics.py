@@ -32,20 +32,8 @@ from connector.telemetry.log_events import (
     WorkerFailed,
 )
 
-DELIVERY_BUCKETS = (
-    0.1,
-    0.25,
-    0.5,
-    1,
-    2.5,
-    5,
-    10,
-    30,
-    60,
-    300,
-    3600,
-    86400,
-)  # seconds; 300 is the deadline of an opt-out
+# Seconds; 300 is the deadline of an opt-out.
+DELIVERY_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400)
 WRITE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; 60 is the time-out of a call
 
 Values = Mapping[tuple[str, ...], float]
@@ -66,9 +54,10 @@ class Metrics:
 
     def __init__(self, readings: Iterable[Reading] = ()) -> None:
         self.registry = CollectorRegistry()
+        # `outcome`: new, known, unreadable or id_reused.
         self._received = self._counter(
             "received", "Callbacks that were stored, or were already known", "provider", "shape", "outcome"
-        )  # outcome: new, known, unreadable, id_reused
+        )
         self._refused = self._counter(
             "turned_away", "Callbacks that were rejected", "provider", "door", "status", "why"
         )
