@@ -21,10 +21,10 @@ STOP_WORDS = {
         "opt out, optout, opt me out, opting out, remove me, remove my number, take me off, un subscribe, "
         "unsubscribing, unsubsribe, unsubscibe, unscribe, un sub, desubscribe, get me out, opted out, "
         # Typing errors of STOP that are no other word.
-        "stpo, sotp, tsop, sttop, stpp, stopo, stp, stoo, sto p, sto pp"
+        "stpo, sotp, tsop, sttop, stpp, stopo, stp, stoo, sto p, sto pp, sotpp, tsopp, stpop, stopop, stoppo"
     ),
     "no": (
-        "stopp, stoppe, stans, stanse, stanses, stansa, stogg, stogge, avmeldes, slutte, avslutt, avslutte, avslutta, avmeld, "
+        "stopp, stoppe, stans, stanse, stanses, stansa, stogg, stogge, stogga, avmeldes, slutte, avslutt, avslutte, avslutta, avmeld, "
         "avmelde, avmelding, meld av, meld meg av, melde av, melde meg av, avbestill, avbestille, avbestilling, "
         "si opp, sier opp, sei opp, sier herved opp, oppsigelse, oppsigelsen, avbryt, avbryte, kanseller, kansellere, "
         "kanselere, slutter, annuller, annullere, anuller, annuler, stopper, stoppes, avslutter, avsluttes, melder meg av, "
@@ -64,6 +64,7 @@ STOP_WORDS = {
     "uk": "зупинити, зупиніть, відписатися, відпишіть, припиніть",
     "tr": "iptal, durdur",
     "ar": "توقف, الغاء",
+    "el": "στοπ",
 }
 # Words that mean stop alone or at the beginning of a text, but are too common to mean it after other words: `the end`.
 WEAK_STOP_WORDS = {"en": "end, remove", "no": "slutt, slett", "da": "slut, slet, stands", "sv": "slut"}
@@ -101,6 +102,7 @@ REFUSALS = {
         "trekker mitt samtykke, samtykke trekkes, tilbakekall, kutt ut, kutte ut, kutt det ut, ikke bestilt, "
         "ikkje bestilt, ikke meldt meg, ikkje meldt meg, har meldt meg, bli fjernet, fjernes, bli slettet, slettes, "
         "sletting, oppheve, heve avtalen, heve avtale, hev avtalen, terminer, terminere, termineres, terminerer, angrer, "
+        "trekker meg, trekkjer meg, trekke meg, trekk meg ut, ta meg vekk, stryk nummeret, ring meg ikke, "
         "angrerett, angreretten, refunder, refusjon, pengene tilbake, pa pause, en pause"
     ),
     "da": (
@@ -123,7 +125,10 @@ REFUSALS = {
         "nie chce, nie wysyłaj, nie wysyłajcie, nie wysylaj, nie wysylajcie, nie pisz, nie dzwon, nie dziekuje, "
         "zły numer, zly numer, usunac, usun moj, wyłacz, wylacz, odpisz mnie, nie wysyłac, nie wysylac"
     ),
-    "de": "nein danke, keine sms, keine nachrichten, kein interesse, falsche nummer, horen sie auf, hor auf",
+    "de": (
+        "nein danke, keine sms, keine nachrichten, kein interesse, falsche nummer, horen sie auf, hor auf, "
+        "aus der liste, loschen sie, losche meine"
+    ),
     "fr": "ne plus, plus de sms, non merci, supprimez",
     "es": "no gracias, no quiero, no me envie, no me envien, numero equivocado, deja de, dejen de, ya no",
     "lt": "nebenoriu, nesiuskite, ne aciu",
@@ -154,6 +159,18 @@ REFUSALS_ALONE = {
     "ar": "قف",
     "sr": "stopa, stopni, prekini, odjava",
     "ro": "opreste, dezabonare",
+    "is": "hætta, stoðva, afskra, afskra mig, segja upp",
+    "nl": "afmelden, opzeggen, uitschrijven",
+    "it": "annulla, annullare, cancella, cancellare, fermare, ferma, disiscrivimi, disdetta",
+    "pt": "sair",
+    "cs": "zrusit, odhlasit",
+    "hu": "leiratkozas, leiratkozom",
+    "lv": "beigt, partraukt",
+    "so": "jooji",
+    "fa": "لغو",
+    "zh": "停止, 退订",
+    "vi": "huy",
+    "tl": "itigil, ihinto",
 }
 ALL_WORDS = {
     "en": "all, everything",
@@ -236,7 +253,8 @@ FILLER_WORDS = {
     ),
     "no": (
         "jeg, eg, vil, ville, ønsker, ønske, onsker, gjerne, a, at, du, dere, kan, kunne, for, pa, fra, til, av, "
-        "med, og, skal, ma, være, kan dere ikke, kan du ikke, kan de ikke, kan de ikkje, kan du ikkje, vil dere ikke, vil du ikke"
+        "med, og, skal, ma, være, kan dere ikke, kan du ikke, kan de ikke, kan de ikkje, kan du ikkje, "
+        "vil dere ikke, vil du ikke, til slutt, til sist"
     ),
     "da": (
         "jeg, vil, ville, ønsker, ønske, gerne, at, du, i, kan, kunne, for, pa, fra, til, af, med, og, skal, ma, være, "

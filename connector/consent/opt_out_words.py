@@ -16,7 +16,8 @@ from typing import NamedTuple, Self
 from connector.consent import opt_out_table as table
 from connector.consent.opt_out_table import words_of
 from connector.consent.refusals import refuses
-from connector.consent.spellings import JOINED, Spelling, other_spellings, plain_words, spell, without_escapes
+from connector.consent.spellings import JOINED, Spelling, other_spellings, plain_words, spell, without_markup
+from connector.consent.stop_statements import states_or_asks
 from connector.model.consent import Scope
 from connector.model.event import Verdict
 
@@ -24,7 +25,8 @@ MAX_WORDS_OF_QUESTION = 6  # words: the longest text that is shown to a person
 MAX_KEYWORD = 5  # words
 MAX_WORDS = 24  # of a text that is read in other spellings too: a word of single letters has many
 STOP_SIGNS = re.compile("[\U0001f6d1\u26d4\U0001f6ab\u270b\u274c]")
-DIGIT_AFTER_STOP = re.compile(r"stopp?[0-9]+")  # STOP1
+DIGIT_AFTER_STOP = re.compile(r"stopp?[0-9]+\w*")  # STOP1, STOP2END
+STOP_FORMS = ("stop", "stopp")
 LONG_LETTERS = re.compile(r"(.)\1+")
 NO_KEYWORDS: Mapping[str, str] = {}
 
@@ -115,6 +117,7 @@ class OptOutWords:
     more_all_words: frozenset[str] = frozenset()
     _phrases: Phrases = field(init=False, repr=False, compare=False)
     _stop_starts: frozenset[str] = field(init=False, repr=False, compare=False)
+    _stops_of_all: frozenset[str] = field(init=False, repr=False, compare=False)  # STOPPALT
 
     def __post_init__(self) -> None:
         made = _phrases(
@@ -132,6 +135,8 @@ class OptOutWords:
         object.__setattr__(self, "_phrases", made)
         starts = (first for first, phrases in made.items() if any(role in STOPS for _, role in phrases))
         object.__setattr__(self, "_stop_starts", frozenset(starts))
+        of_all = (first for first, phrases in made.items() if ((first,), _Role.ALL) in phrases)
+        object.__setattr__(self, "_stops_of_all", frozenset(stop + word for word in of_all for stop in STOP_FORMS))
 
     def with_more(
         self, *, stop: Collection[str] = (), polite: Collection[str] = (), everything: Collection[str] = ()
@@ -163,7 +168,7 @@ class OptOutWords:
         """
         if not text:
             return NOTHING
-        text = without_escapes(text)
+        text = without_markup(text)
         shown = spell(text, JOINED)
         context = _Context(keywords, keyword, any_keyword, any_keyword or any_keyword_behind)
         reading = self._judge(shown, context)
@@ -177,7 +182,11 @@ class OptOutWords:
                 reading = found
         if not shown.words and STOP_SIGNS.search(text):
             return QUESTION
-        return reading if len(shown.words) != 1 else _compound_stop(shown.words[0], context) or reading
+        if len(shown.words) != 1:
+            return reading
+        if shown.plain[0] in self._stops_of_all:
+            return Reading(Verdict.OPT_OUT, Scope.PROVIDER)
+        return _compound_stop(shown.words[0], context) or reading
 
     def question(self, text: str) -> str:
         """A text in the form that decides whether two texts are the same question to a person: without words that add nothing.
@@ -303,6 +312,8 @@ def _stop_of_whole_text(parts: Sequence[_Part], context: _Context) -> Reading | 
     strong = core[0].role in STOPS or any(part.role is _Role.STOP for part in core)
     ignored = SAYS_NOTHING if strong else SAYS_NOTHING - {_Role.FILLER}
     rest = [part for part in core if part.role not in STOPS and part.role not in ignored]
+    if states_or_asks([part.word for part in core], begins=core[0] is parts[0]):
+        return None
     if all(part.role in {_Role.ALL, _Role.KEYWORD} for part in rest):
         return Reading(Verdict.OPT_OUT, *_scope_and_keyword(rest))
     if len(core) != 2 or len(rest) != 1 or rest[0].role is not _Role.OTHER:  # noqa: PLR2004 - a stop word and one other.

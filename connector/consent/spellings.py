@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from html import unescape
 from itertools import chain
@@ -65,12 +65,17 @@ LOOKS_LIKE = {
     **dict(zip("АВЕКМНОРСТХУЅІЈ", "ABEKMHOPCTXYSIJ", strict=True)),  # noqa: RUF001 - Cyrillic letters
     **dict(zip("αοριτκν", "aopitkv", strict=True)),
     **dict(zip("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧ", "ABEZHIKMNOPTYX", strict=True)),  # noqa: RUF001 - Greek letters
+    **dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz", strict=True)),  # small capitals
     **{chr(first + place): chr(ord("a") + place) for first in (0x1F150, 0x1F170, 0x1F1E6) for place in range(26)},
 }
 AS_LATIN = str.maketrans(LOOKS_LIKE)
 NOT_LATIN = re.compile(f"[{''.join(LOOKS_LIKE)}]")
 DIGIT_IN_WORD = re.compile(r"(?<=[a-zA-Z])[05]|[05](?=[a-zA-Z])")
-ESCAPE = re.compile("%[0-9A-Fa-f]{2}|&#?[0-9A-Za-z]{2,8};")
+ESCAPE = re.compile("%[0-9A-Fa-f]{2}|%u[0-9A-Fa-f]{4}|&#?[0-9A-Za-z]{2,8};")
+ESCAPE_OF_UNICODE = re.compile("%u([0-9A-Fa-f]{4})")  # JavaScript's escape()
+TAG = re.compile(r"</?(?:p|br|div|span|b|i|u|em|strong|font|html|body)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+SPLIT_STOPS = frozenset({"stop", "stopp"})  # ST OP
+LONGEST_SPLIT_STOP = 3  # words
 SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
 
 
@@ -95,15 +100,23 @@ def split_words(shown: str) -> Spelling:
     return Spelling(shown.split(), MARKS.sub("", unicodedata.normalize("NFD", shown)).split(), shown)
 
 
-def without_escapes(text: str) -> str:
-    """A text without the escapes that its sender wrote twice: `KATT%20STOP`, `&#83;TOP`."""
-    return unescape(unquote(text)) if ESCAPE.search(text) else text
+def without_markup(text: str) -> str:
+    """A text without the escapes that its sender wrote twice (`KATT%20STOP`, `&#83;TOP`), and without the tags of a page."""
+    if ESCAPE.search(text):
+        text = unescape(unquote(ESCAPE_OF_UNICODE.sub(lambda code: chr(int(code[1], 16)), text)))
+    return TAG.sub("\n", text) if "<" in text else text
 
 
 def other_spellings(text: str, seen: Spelling) -> Iterator[Spelling]:
-    """Other readings of a text that a person may see: `KATT-STOP`, `S.T.O.P`, `S T O P`, `STOOOP`, and STOP in circled letters."""
+    """Other readings of a text that a person may see.
+
+    `KATT-STOP`, `S.T.O.P`, `S T O P`, `ST OP`, `STOOOP`, and STOP in circled letters.
+    """
     if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
-        yield spell(compatible, JOINED)
+        shown = spell(compatible, JOINED)
+        yield shown
+        if _are_letters(shown.words):  # letters in brackets of their own
+            yield split_words("".join(shown.words))
     if DIGIT_IN_WORD.search(text) if text.isascii() else NOT_LATIN.search(text) or DIGIT_IN_WORD.search(text):
         latin = DIGIT_IN_WORD.sub(lambda digit: "o" if digit[0] == "0" else "s", text.translate(AS_LATIN))
         yield spell(latin, JOINED)
@@ -112,5 +125,9 @@ def other_spellings(text: str, seen: Spelling) -> Iterator[Spelling]:
         yield split_words(" ".join("".join(token.translate(JOINED).split()) for token in text.split()))
     if len(seen.words) <= DRAWN_OUT_WORDS and DRAWN_OUT.search(seen.text):
         yield split_words(DRAWN_OUT.sub(r"\1", seen.text))
-    if len(seen.words) > 1 and max(map(len, seen.words)) == 1:
+    if _are_letters(seen.words) or (1 < len(seen.words) <= LONGEST_SPLIT_STOP and "".join(seen.words) in SPLIT_STOPS):
         yield split_words("".join(seen.words))
+
+
+def _are_letters(words: Sequence[str]) -> bool:
+    return len(words) > 1 and max(map(len, words)) == 1
