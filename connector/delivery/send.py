@@ -67,9 +67,9 @@ def rounds(refused: Iterable[Fold]) -> list[list[tuple[Fold, int]]]:
     First the first parts of all folds, then the second parts. So no round holds a record twice and each record keeps
     its order.
     """
-    several = [one for one in refused if len(one.parts) > 1]
-    longest = max((len(one.parts) for one in several), default=0)
-    return [[(one, one.parts[turn]) for one in several if turn < len(one.parts)] for turn in range(longest)]
+    several = [folded for folded in refused if len(folded.parts) > 1]
+    longest = max((len(folded.parts) for folded in several), default=0)
+    return [[(folded, folded.parts[turn]) for folded in several if turn < len(folded.parts)] for turn in range(longest)]
 
 
 class Written(Struct, frozen=True):
@@ -167,15 +167,15 @@ class _Batch:
         folds = fold(self._operations)
         refused: list[Fold] = []
         refused_children: list[Fold] = []
-        for one, outcome in zip(folds, await self._write_with_consent_first(folds), strict=True):
+        for folded, outcome in zip(folds, await self._write_with_consent_first(folds), strict=True):
             # A decision by a person concerns all parts of the record.
             may_be_split = isinstance(outcome, Rejected) and outcome.reason is not Reason.NEEDS_PERSON
-            if may_be_split and len(one.parts) > 1:
-                refused.append(one)
+            if may_be_split and len(folded.parts) > 1:
+                refused.append(folded)
                 continue
-            self._record(one, outcome)
+            self._record(folded, outcome)
             if isinstance(outcome, Rejected) and outcome.reason is Reason.PARENT_FAILED:
-                refused_children.append(one)
+                refused_children.append(folded)
         if refused:
             await self._send_parts(rounds(refused), refused_children)
         for part, answer in self._consent_done.items():
@@ -221,24 +221,24 @@ class _Batch:
         while refused:
             answers = await self._write(list(refused.values()))
             alone |= zip(refused, answers, strict=True)
-            for place, one in refused.items():
+            for place, folded in refused.items():
                 if isinstance(answer := alone[place], Delivered):
-                    self._record(one, answer)
-                    self._record_consent_alone(one, answer)
-            refused = _consent_folds((place, (one, alone[place])) for place, one in refused.items())
+                    self._record(folded, answer)
+                    self._record_consent_alone(folded, answer)
+            refused = _consent_folds((place, (folded, alone[place])) for place, folded in refused.items())
         for place, answer in alone.items():
             outcomes[place] = with_consent_outcome(outcomes[place], answer)
         return outcomes
 
-    def _record_consent_alone(self, one: Fold, answer: Delivered) -> None:
+    def _record_consent_alone(self, folded: Fold, answer: Delivered) -> None:
         """Record that these consent fields of all parts of a write are delivered."""
-        assert isinstance(one.operation, RecordWrite)  # noqa: S101 - nothing else holds consent.
-        done = set(one.operation.consent)
-        for part in one.parts:
+        assert isinstance(folded.operation, RecordWrite)  # noqa: S101 - nothing else holds consent.
+        delivered = set(folded.operation.consent)
+        for part in folded.parts:
             operation = self._operations[part]
             assert isinstance(operation, RecordWrite)  # noqa: S101 - the same.
             write = operation if operation.consent else None
-            while write is not None and not done.issuperset(
+            while write is not None and not delivered.issuperset(
                 write.consent if write.consent_only else (*write.set, *write.create)
             ):
                 write = write.narrowed()
@@ -247,19 +247,19 @@ class _Batch:
             elif write is not None:
                 self.consent_sent_alone.append(ConsentSentAlone(part, write, answer))
 
-    def _record(self, one: Fold, outcome: Outcome) -> None:
-        for part in one.parts:
+    def _record(self, folded: Fold, outcome: Outcome) -> None:
+        for part in folded.parts:
             self.outcomes[part] = outcome
-        if not isinstance(one.operation, RecordWrite) or isinstance(outcome, Retry):
+        if not isinstance(folded.operation, RecordWrite) or isinstance(outcome, Retry):
             return
         if outcome.also_updated:
-            self.also_updated.append(AlsoUpdated(one.parts[-1], one.operation, outcome.also_updated))
+            self.also_updated.append(AlsoUpdated(folded.parts[-1], folded.operation, outcome.also_updated))
         if isinstance(outcome, Delivered) and not outcome.absent:
-            self.written.append(Written(one.parts[-1], one.operation, outcome))
+            self.written.append(Written(folded.parts[-1], folded.operation, outcome))
 
     def _tasks(self, folds: Sequence[Fold]) -> list[Task]:
         """The tasks, whose shadows have the values that this batch has just written: they are not a person's changes."""
-        tasks = [self._task(one.operation) for one in folds]
+        tasks = [self._task(folded.operation) for folded in folds]
         return [self._with_own_values(task) for task in tasks] if self.written else tasks
 
     def _with_own_values(self, task: Task) -> Task:
@@ -267,12 +267,12 @@ class _Batch:
         write = task.operation
         if not isinstance(write, RecordWrite) or not write.clears_flag:
             return task
-        own_writes = [one for one in self.written if one.write.record == write.record]
+        own_writes = [written for written in self.written if written.write.record == write.record]
         fields = {
             name: value
-            for one in own_writes
-            for name, value in {**(one.write.create if one.outcome.created else {}), **one.write.set}.items()
-            if name not in one.outcome.left_out
+            for own in own_writes
+            for name, value in {**(own.write.create if own.outcome.created else {}), **own.write.set}.items()
+            if name not in own.outcome.left_out
         }
         return replace(task, shadow={**(task.shadow or {}), **fields}) if own_writes else task
 
@@ -293,8 +293,8 @@ class _Batch:
         detail = f"{bug} in the adapter of {self._sink.name}: please report this bug"
         answers: dict[int, Outcome] = {}
         again: list[int] = []
-        for index, one in enumerate(folds):
-            if one.operation.repeat is Repeat.NEVER:
+        for index, folded in enumerate(folds):
+            if folded.operation.repeat is Repeat.NEVER:
                 answers[index] = Retry(reason=Reason.UNKNOWN, detail=detail, in_doubt=True)
             elif len(folds) == 1:
                 answers[index] = Rejected(reason=Reason.BUG, detail=detail)
@@ -309,13 +309,13 @@ class _Batch:
 def _consent_folds(answered: Iterable[tuple[int, tuple[Fold, Outcome]]]) -> dict[int, Fold]:
     """The consent fields of refused writes (by position), to be sent without their other fields."""
     narrowed: dict[int, Fold] = {}
-    for place, (one, outcome) in answered:
+    for place, (folded, outcome) in answered:
         if isinstance(outcome, Delivered) or outcome.reason not in MAY_CONCERN_ANOTHER_FIELD:
             continue
-        if isinstance(one.operation, RecordWrite):
-            write = one.operation.narrowed()
+        if isinstance(folded.operation, RecordWrite):
+            write = folded.operation.narrowed()
             if write is not None:
-                narrowed[place] = Fold(write, one.parts)
+                narrowed[place] = Fold(write, folded.parts)
     return narrowed
 
 
@@ -358,9 +358,9 @@ def _children(
         for parent in child.operation.parents:
             parts = parents.get((parent.key_field.casefold(), parent.key.lower()), [])
             if parts:
-                own_parts.append(max((one for one in parts if one[0] < position), default=min(parts)))
+                own_parts.append(max((part for part in parts if part[0] < position), default=min(parts)))
         if own_parts:
-            index, number = max(own_parts, key=lambda one: one[1])
+            index, number = max(own_parts, key=lambda part: part[1])
             children.setdefault(number, []).append((child, index))
             add(child.operation, position, number)
     return children

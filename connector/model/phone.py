@@ -113,13 +113,13 @@ def possible_phones(
     written = written_numbers(plain, glued=number_format is NumberFormat.NATIONAL)
     found: list[tuple[Phone, ...]] = []
     before: list[WrittenNumber] = []
-    for one, means in _read(written, regions, number_format):
+    for number, means in _read(written, regions, number_format):
         if means:
             # "47 (mobile) 90000001": digits before a number may be its country code.
-            found += [means, *((phone,) for phone in _behind(before, one))]
-        elif one.international or len(one.digits) >= MIN_WITH_OTHERS:
+            found += [means, *((phone,) for phone in _behind(before, number))]
+        elif number.international or len(number.digits) >= MIN_WITH_OTHERS:
             return ()  # it cannot exist or be read: what stands beside it may be only a remark
-        before.append(one)
+        before.append(number)
     return _in_all(found)
 
 
@@ -127,12 +127,12 @@ def _read(
     written: Iterable[WrittenNumber], regions: Sequence[str], number_format: NumberFormat
 ) -> Iterator[tuple[WrittenNumber, tuple[Phone, ...]]]:
     """Each number and all phones that it may mean: "900/00 105" is one number, and "90000001/90000002" are two."""
-    for one in written:
-        means = _means(one, regions, number_format)
-        if means or not one.halves:
-            yield one, means
+    for number in written:
+        means = _means(number, regions, number_format)
+        if means or not number.halves:
+            yield number, means
         else:
-            yield from _read(one.halves, regions, number_format)
+            yield from _read(number.halves, regions, number_format)
 
 
 def _only(possible: Sequence[Phone]) -> Phone | None:
@@ -141,16 +141,16 @@ def _only(possible: Sequence[Phone]) -> Phone | None:
 
 def _in_all(found: Sequence[tuple[Phone, ...]]) -> tuple[Phone, ...]:
     """The phones that all numbers of one text may mean; otherwise all phones that any of them may mean."""
-    common = [one for one in (found[0] if found else ()) if all(one in others for others in found)]
-    return tuple(common or dict.fromkeys(one for several in found for one in several))
+    common = [phone for phone in (found[0] if found else ()) if all(phone in others for others in found)]
+    return tuple(common or dict.fromkeys(phone for several in found for phone in several))
 
 
-def _means(one: WrittenNumber, regions: Sequence[str], number_format: NumberFormat) -> tuple[Phone, ...]:
+def _means(written: WrittenNumber, regions: Sequence[str], number_format: NumberFormat) -> tuple[Phone, ...]:
     """All phones that a single number may mean."""
-    if one.international:
-        phone = _with_country_code(one)
+    if written.international:
+        phone = _with_country_code(written)
         return (phone,) if phone else ()
-    abroad = _without_plus(one, regions) if number_format is NumberFormat.INTERNATIONAL else None
+    abroad = _without_plus(written, regions) if number_format is NumberFormat.INTERNATIONAL else None
     if abroad is not None and abroad.e164.startswith(tuple(f"+{code}" for code in _codes(regions))):
         return (abroad,)
     # libphonenumber does not know every assigned number. In the first region, and if it knows the number nowhere, a
@@ -158,12 +158,12 @@ def _means(one: WrittenNumber, regions: Sequence[str], number_format: NumberForm
     possible = dict.fromkeys(
         phone
         for place, region in enumerate(regions)
-        if (phone := _of_country(one, region, _fits_its_plan if place == 0 else _is_in_use))
+        if (phone := _of_country(written, region, _fits_its_plan if place == 0 else _is_in_use))
     )
     if abroad is not None:
         possible[abroad] = None
     if not possible:
-        possible = dict.fromkeys(phone for region in regions if (phone := _of_country(one, region, _fits_its_plan)))
+        possible = dict.fromkeys(phone for region in regions if (phone := _of_country(written, region, _fits_its_plan)))
     return tuple(possible)
 
 
@@ -171,40 +171,40 @@ def _is_in_use(number: phonenumbers.PhoneNumber) -> bool:
     return phonenumbers.is_valid_number(number)
 
 
-def _with_country_code(one: WrittenNumber) -> Phone | None:
+def _with_country_code(written: WrittenNumber) -> Phone | None:
     """A number after `+` or `00`: one that is in use, otherwise one of a possible length.
 
     The trunk zero precedes a number within its country and is left out after a country code; some people write it
     nevertheless.
     """
-    number = _parse("+" + one.digits, None)
+    number = _parse("+" + written.digits, None)
     if number is None:
         return None
     code = str(number.country_code)
-    behind = one.digits[len(code) :]
+    behind = written.digits[len(code) :]
     shorter = _parse(f"+{code}{behind[1:]}", None) if behind.startswith("0") else None
     for in_use in (_is_in_use, _fits_its_plan):
         for either in (number, shorter):
             if either is not None and in_use(either):
                 return _phone(either)
     reason = phonenumbers.is_possible_number_with_reason(number)
-    exists = reason in EXISTS if one.plain else reason == ValidationResult.IS_POSSIBLE
+    exists = reason in EXISTS if written.plain else reason == ValidationResult.IS_POSSIBLE
     phone = _phone(number)
     return phone if exists and E164.fullmatch(phone.e164) else None
 
 
-def _without_plus(one: WrittenNumber, regions: Iterable[str]) -> Phone | None:
+def _without_plus(written: WrittenNumber, regions: Iterable[str]) -> Phone | None:
     """A number with a country code but no plus: one that is in use, or one of a possible length in an expected country.
 
     The first digits of a number without its country code look like another country's code: 90001009 is not Turkey's
     +90001009.
     """
-    number = _parse("+" + one.digits, None)
-    if number is None or one.digits.startswith("0"):
+    number = _parse("+" + written.digits, None)
+    if number is None or written.digits.startswith("0"):
         return None
     if phonenumbers.is_valid_number(number):
         return _phone(number)
-    return _with_country_code(one) if number.country_code in _codes(regions) else None
+    return _with_country_code(written) if number.country_code in _codes(regions) else None
 
 
 def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
@@ -218,9 +218,11 @@ def _fits_its_plan(number: phonenumbers.PhoneNumber) -> bool:
     return (pattern is not None and re.fullmatch(pattern, national) is not None) or _is_in_use(number)
 
 
-def _of_country(one: WrittenNumber, region: str, in_use: Callable[[phonenumbers.PhoneNumber], bool]) -> Phone | None:
+def _of_country(
+    written: WrittenNumber, region: str, in_use: Callable[[phonenumbers.PhoneNumber], bool]
+) -> Phone | None:
     """A number without its country code, read as one in use in that country."""
-    for digits in (one.digits, one.digits[1:]) if one.lone_zero else (one.digits,):
+    for digits in (written.digits, written.digits[1:]) if written.lone_zero else (written.digits,):
         number = _parse(digits, region)
         if number is not None and in_use(number):
             national = phonenumbers.national_significant_number(number)
@@ -232,10 +234,10 @@ def _codes(regions: Iterable[str]) -> set[int]:
     return {phonenumbers.country_code_for_region(region) for region in regions}
 
 
-def _behind(before: Iterable[WrittenNumber], one: WrittenNumber) -> Iterable[Phone]:
+def _behind(before: Iterable[WrittenNumber], written: WrittenNumber) -> Iterable[Phone]:
     """The phones that a number means if one of the digit groups before it is its country code."""
     for code in before:
-        number = None if one.international else _parse(f"+{code.digits}{one.digits}", None)
+        number = None if written.international else _parse(f"+{code.digits}{written.digits}", None)
         if number is not None and phonenumbers.is_valid_number(number):
             yield _phone(number)
 

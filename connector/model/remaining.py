@@ -15,23 +15,29 @@ def still_to_do(
     `in_doubt` may have been done. An operation that must never be repeated is left out if one of its kind was done, or
     may have been done.
     """
-    never_again = any(one.repeat is Repeat.NEVER for one in (*done, *in_doubt))
-    commands = {_command(one) for one in done if isinstance(one, ServiceCommand)}
-    calls = {one.record for one in done if isinstance(one, SinkCall)}
+    never_again = any(operation.repeat is Repeat.NEVER for operation in (*done, *in_doubt))
+    commands = {_command(operation) for operation in done if isinstance(operation, ServiceCommand)}
+    calls = {operation.record for operation in done if isinstance(operation, SinkCall)}
     written, final = _values(done), _values(wanted)
     # Records that were created for the consent fields alone: the fields for a new record are written to them now.
-    made = {one.record for one in done if isinstance(one, RecordWrite) and one.consent_only and one.create}
+    created = {
+        operation.record
+        for operation in done
+        if isinstance(operation, RecordWrite) and operation.consent_only and operation.create
+    }
     left: list[Operation] = []
-    for one in wanted:
-        if one.repeat is Repeat.NEVER and never_again:
+    for operation in wanted:
+        if operation.repeat is Repeat.NEVER and never_again:
             continue
-        if isinstance(one, ServiceCommand):
-            left += [] if _command(one) in commands else [one]
-        elif isinstance(one, SinkCall):
-            left += [] if one.record in calls else [one]
-        elif (before := written.get(one.record)) is None:
-            left.append(one)
-        elif (rest := _differing(one, before, final[one.record], made=one.record in made)) is not None:
+        if isinstance(operation, ServiceCommand):
+            left += [] if _command(operation) in commands else [operation]
+        elif isinstance(operation, SinkCall):
+            left += [] if operation.record in calls else [operation]
+        elif (before := written.get(operation.record)) is None:
+            left.append(operation)
+        elif (
+            rest := _differing(operation, before, final[operation.record], created=operation.record in created)
+        ) is not None:
             left.append(rest)
     return left
 
@@ -42,23 +48,25 @@ def _values(operations: Sequence[Operation]) -> dict[tuple[str, str, str], dict[
     A write of the consent fields alone that was done holds in `create` what it wrote to a record that it created.
     """
     values: dict[tuple[str, str, str], dict[str, Value]] = {}
-    for one in operations:
-        if isinstance(one, RecordWrite):
-            values.setdefault(one.record, {}).update({**(one.create if one.consent_only else {}), **one.set})
+    for operation in operations:
+        if isinstance(operation, RecordWrite):
+            values.setdefault(operation.record, {}).update(
+                {**(operation.create if operation.consent_only else {}), **operation.set}
+            )
     return values
 
 
-def _differing(write: RecordWrite, before: Fields, final: Fields, *, made: bool) -> RecordWrite | None:
+def _differing(write: RecordWrite, before: Fields, final: Fields, *, created: bool) -> RecordWrite | None:
     """The write with only the fields whose final values differ from those that were written; None if there are none."""
     fields = {name: value for name, value in write.set.items() if name not in before or before[name] != final[name]}
-    if made:
+    if created:
         fields = {name: value for name, value in write.create.items() if name not in before} | fields
     if not fields:
         return None
     consent = tuple(name for name in write.consent if name in fields)
     clears_flag = write.clears_flag and write.consent[:1] == consent[:1]
-    return replace(write, set=fields, create={} if made else write.create, consent=consent, clears_flag=clears_flag)
+    return replace(write, set=fields, create={} if created else write.create, consent=consent, clears_flag=clears_flag)
 
 
-def _command(one: ServiceCommand) -> tuple[str, str, str, str, float | None]:
-    return one.action, one.phone.e164, one.short_number, one.keyword, one.price
+def _command(command: ServiceCommand) -> tuple[str, str, str, str, float | None]:
+    return command.action, command.phone.e164, command.short_number, command.keyword, command.price

@@ -56,18 +56,18 @@ def _plain(text: str) -> str:
     """The text in ASCII digits, dashes, slashes, brackets and blanks, without invisible characters."""
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text)
-    return "".join(PLAIN[one] if one in PLAIN else _character(one) for one in text)
+    return "".join(PLAIN[character] if character in PLAIN else _character(character) for character in text)
 
 
-def _character(one: str) -> str:
-    if one.isascii():
-        return one if one.isprintable() else ""
-    category = unicodedata.category(one)
+def _character(character: str) -> str:
+    if character.isascii():
+        return character if character.isprintable() else ""
+    category = unicodedata.category(character)
     if category == "Nd":
-        return str(unicodedata.decimal(one))
+        return str(unicodedata.decimal(character))
     if category in DROPPED:
         return ""
-    return {"Pd": "-", "Zs": " "}.get(category, one)
+    return {"Pd": "-", "Zs": " "}.get(category, character)
 
 
 PLAIN = {

@@ -51,7 +51,7 @@ class OptOuts:
 def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
     """Raises ProblemsFound with the opt-outs that the mappings would lose."""
     problems = lost_opt_outs(rules, opt_outs)
-    if any(one.severity is Severity.ERROR for one in problems):
+    if any(problem.severity is Severity.ERROR for problem in problems):
         raise ProblemsFound(problems)
 
 
@@ -135,25 +135,28 @@ def _lost_in_object(
     flag = f"{object_name}.{consent.flag}"
     if consent.phone is None:
         return  # without a phone field in the config such a record belongs to nobody
-    feed = next((one for name, one in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None)
+    feed = next(
+        (watched for name, watched in rules.feeds.get(crm, {}).items() if fold(name) == fold(object_name)), None
+    )
     read = {fold(name): name for name in feed.fields} if feed else {}
     lacking = [name for name in (consent.flag, consent.phone) if fold(name) not in read]
     effect = f"would not be sent to {' or '.join(providers)}"
     name = f"an opt-out that is made in {crm} ({flag})"
     if feed is None:
-        cure = f"{'; '.join(_copy_cure(one, opt_outs) for one in providers)}; {OTHER_FIELD}; {_one_way_cure(crm)}"
+        cure = f"{'; '.join(_copy_cure(provider, opt_outs) for provider in providers)}; {OTHER_FIELD}; {_one_way_cure(crm)}"
         message = f"{name} {effect}: no file watches {object_name}"
         yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
         return
     if lacking:
-        file = next(one for one in rules.files if one.feed and fold(one.feed.object) == fold(object_name))
+        file = next(file for file in rules.files if file.feed and fold(file.feed.object) == fold(object_name))
         message = f"{name} {effect}: the feed does not read {' and '.join(lacking)}"
         cure = f"add {', '.join(lacking)} to `feed: fields`; {OTHER_FIELD}; {_one_way_cure(crm)}"
         yield Problem(file=file.name, position=None, code=CODE, message=message, hint=cure)
         return
     event = _set_in_crm(crm, object_name, consent, feed, rules)
     ledger = tuple(
-        _opt_in_entry(number, one) for number, one in enumerate(_one_subscription_each(providers, opt_outs), 1)
+        _opt_in_entry(number, subscription)
+        for number, subscription in enumerate(_one_subscription_each(providers, opt_outs), 1)
     )
     event_plan = plan(event, rules, Known(ledger=ledger, configured=tuple(opt_outs.subscriptions)))
     followed = _followed(event, rules)
@@ -197,8 +200,8 @@ def _set_in_crm(crm: str, object_name: str, consent: ConsentFields, feed: FeedPl
 def _one_subscription_each(providers: Sequence[str], opt_outs: OptOuts) -> Iterator[Subscription]:
     """A subscription of each provider: a configured one, else any."""
     for provider in providers:
-        known = (one for one in opt_outs.subscriptions if one.provider == provider)
-        yield next(known, Subscription(provider=provider, short_number="2002", keyword="KEYWORD"))
+        configured = (subscription for subscription in opt_outs.subscriptions if subscription.provider == provider)
+        yield next(configured, Subscription(provider=provider, short_number="2002", keyword="KEYWORD"))
 
 
 def _opt_in_entry(number: int, subscription: Subscription) -> LedgerEntry:
@@ -247,7 +250,7 @@ def _ends_at(provider: str) -> RuleTest:
 
 
 def _writes_something(event_plan: Plan) -> bool:
-    return any(isinstance(one, RecordWrite) for one in event_plan.operations)
+    return any(isinstance(operation, RecordWrite) for operation in event_plan.operations)
 
 
 def _depends_on_real_values(event_plan: Plan) -> bool:
@@ -274,14 +277,17 @@ def _lost_to_rule(
     def meant(rule: CompiledRule) -> bool:
         return is_meant(rule) or _has_opt_out_verdict(rule)
 
-    in_order = sorted(followed, key=lambda one: (not _candidates(one[0], meant), one[1] is None))
+    in_order = sorted(followed, key=lambda found: (not _candidates(found[0], meant), found[1] is None))
     file, rule = in_order[0]
     candidates = _candidates(file, is_meant) or _candidates(file, meant)
     if rule is not None and meant(rule):
         return _problem(
             file, rule.line, f"{name} {effect}: the rule `{rule.name}` takes it", _why_without_effect(rule, fields)
         )
-    why = "; ".join(f"`{one.name}` in line {one.line}: {_why_not(file, one, rule, event)}" for one in candidates[:2])
+    why = "; ".join(
+        f"`{candidate.name}` in line {candidate.line}: {_why_not(file, candidate, rule, event)}"
+        for candidate in candidates[:2]
+    )
     cure = (
         f"fix the rule that is meant for it: {why}"
         if candidates
@@ -312,7 +318,7 @@ def _why_without_effect(rule: CompiledRule, fields: Sequence[str]) -> str:
     """Why the rule that is meant for the opt-out lacks the effect that it should have."""
     writes = [item for item in rule.items if isinstance(item, WriteItem) and item.flag is not None]
     for item in writes:
-        if item.flag not in {one.name for one in item.set}:
+        if item.flag not in {value.name for value in item.set}:
             return f"`{item.flag}` is only under `create:`, so that a known record keeps its own: write it under `set:`"
     if writes:
         out = writes[0].opted_out
@@ -327,7 +333,7 @@ def _problem(file: CompiledFile, line: int, message: str, hint: str) -> Problem:
 
 
 def _flags(consent_fields: Mapping[str, Mapping[str, ConsentFields]]) -> list[str]:
-    return [one.flag for objects in consent_fields.values() for one in objects.values()]
+    return [fields.flag for objects in consent_fields.values() for fields in objects.values()]
 
 
 def _copy_cure(provider: str, opt_outs: OptOuts) -> str:

@@ -32,7 +32,6 @@ class Pipeline:
         self._store = store
         self._max_people = config.max_people
         self._runtime = runtime
-        self._emit = runtime.emit
         self._receiver = Receiver(store, config, runtime, lambda: self.rules)
         self._follower = Follower(store, config, runtime, self.open_polls)
         self._planner = Planner(
@@ -61,7 +60,7 @@ class Pipeline:
         """Make the look-ups that are due. An event without an answer at its deadline is planned as it is."""
         if self._runtime.monotonic() < channel.breaker.open_until:
             return 0
-        asked, closed = await enrich_due(channel, self._store, self._emit, self._runtime.now, self._runtime.monotonic)
+        asked, closed = await enrich_due(channel, self._store, self._runtime)
         if closed:
             self._runtime.wake("plan")
         return asked

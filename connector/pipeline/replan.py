@@ -42,30 +42,32 @@ def not_delivered(planned: Sequence[Operation], delivered: Sequence[Operation]) 
 
     A delivered consent-only write has in `create` the fields that it wrote to a record that it created: see as_done().
     """
-    commands = {_command(one) for one in delivered if isinstance(one, ServiceCommand)}
-    calls = {(one.sink, one.action, one.key) for one in delivered if isinstance(one, SinkCall)}
+    commands = {_command(operation) for operation in delivered if isinstance(operation, ServiceCommand)}
+    calls = {
+        (operation.sink, operation.action, operation.key) for operation in delivered if isinstance(operation, SinkCall)
+    }
     writes: dict[tuple[str, str, str], list[RecordWrite]] = {}
-    for one in delivered:
-        if isinstance(one, RecordWrite):
-            writes.setdefault(one.record, []).append(one)
+    for operation in delivered:
+        if isinstance(operation, RecordWrite):
+            writes.setdefault(operation.record, []).append(operation)
     left: list[Operation] = []
-    for one in planned:
-        if isinstance(one, ServiceCommand):
-            left += [] if _command(one) in commands else [one]
+    for operation in planned:
+        if isinstance(operation, ServiceCommand):
+            left += [] if _command(operation) in commands else [operation]
             continue
-        if isinstance(one, SinkCall):
-            left += [] if (one.sink, one.action, one.key) in calls else [one]
+        if isinstance(operation, SinkCall):
+            left += [] if (operation.sink, operation.action, operation.key) in calls else [operation]
             continue
-        rest = one
-        for other in writes.get(one.record, ()):
+        rest = operation
+        for other in writes.get(operation.record, ()):
             rest = rest.without(other)
-        if rest.set or rest.create or rest is one:
+        if rest.set or rest.create or rest is operation:
             left.append(rest)
     return left
 
 
-def _command(one: ServiceCommand) -> tuple[str, str, str, str]:
-    return one.action, one.phone.e164, one.short_number, one.keyword
+def _command(command: ServiceCommand) -> tuple[str, str, str, str]:
+    return command.action, command.phone.e164, command.short_number, command.keyword
 
 
 def _replan(unit: PlannedUnit, rules: Ruleset, store: Store, configured: Sequence[Subscription]) -> Replacement:
