@@ -31,7 +31,7 @@ async def a_day(world):
     # The workers rest by the real clock: they look again before anything is called stuck.
     for name in world.app.workers:
         world.app.wake(name)
-    await world.until(lambda: not world.app.unhealthy())
+    await world.until(lambda: not world.app.health.unhealthy())
 
 
 async def what_needs_a_person(world):

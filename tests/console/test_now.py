@@ -104,7 +104,7 @@ async def test_a_paused_crm_is_shown_with_reason_and_cure(visit, world):
         row = page.get_by_role("row", name="salesforce Paused")
         assert await row.count() == 1
         assert await page.get_by_text("salesforce: Deliveries are paused").count() == 1
-        assert await page.get_by_text("Cure:").count() >= 1
+        assert await page.get_by_text("What to do:").count() >= 1
         assert await page.locator("rect.paused").count() == 1
         await is_accessible(page)
     finally:
