@@ -4,7 +4,6 @@ import asyncio
 import random
 import sys
 import tempfile
-from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -45,41 +44,47 @@ async def what_needs_a_person(world):
     await world.settled()
 
 
-async def take(page, name, *, whole=False):
-    await page.evaluate("document.fonts.ready")
-    await page.screenshot(path=IMAGES / f"console-{name}.png", full_page=whole)
-    sys.stdout.write(f"docs/images/console-{name}.png\n")
+async def take_pictures(browser, base, images):
+    """Take them of a day's events; the daemon's files are in `base`."""
+
+    async def take(page, name, *, whole=False):
+        await page.evaluate("document.fonts.ready")
+        await page.screenshot(path=images / f"console-{name}.png", full_page=whole)
+
+    async with console_world(base) as world:
+        await a_day(world)
+        await what_needs_a_person(world)
+        visits = Visits(browser, world)
+        page = await visits("admin", **SIZE)
+        await take(page, "now", whole=True)
+        await page.goto("/console/events")
+        await take(page, "events")
+        await page.get_by_role("row").filter(has_text="dead").last.get_by_role("link").first.click()
+        await page.get_by_role("heading", name="What came").wait_for()
+        await take(page, "event")
+        await page.goto("/console/people")
+        await page.get_by_role("textbox", name="Phone number").fill(ASKED)
+        await page.get_by_role("button", name="Show", exact=True).click()
+        await page.wait_for_url("**/console/people/*")
+        await take(page, "person")
+        await page.goto("/console/needs")
+        await take(page, "needs")
+        await page.goto("/console/mappings/strex-subscription.yaml")
+        text = page.get_by_role("textbox", name="The text of the file")
+        await text.fill((await text.input_value()).replace("LastName: ", "Title: Donor\n      LastName: ", 1))
+        await page.get_by_role("button", name="Check, test and compare with the last month").click()
+        await page.get_by_role("button", name="Use the checked text").wait_for()
+        await take(page, "mappings")
+        await visits.close()
 
 
 async def main():
     IMAGES.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        base = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        async with chromium() as browser, console_world(base) as world:
-            await a_day(world)
-            await what_needs_a_person(world)
-            visits = Visits(browser, world)
-            page = await visits("admin", **SIZE)
-            await take(page, "now", whole=True)
-            await page.goto("/console/events")
-            await take(page, "events")
-            await page.get_by_role("row").filter(has_text="dead").last.get_by_role("link").first.click()
-            await page.get_by_role("heading", name="What came").wait_for()
-            await take(page, "event")
-            await page.goto("/console/people")
-            await page.get_by_role("textbox", name="Phone number").fill(ASKED)
-            await page.get_by_role("button", name="Show", exact=True).click()
-            await page.wait_for_url("**/console/people/*")
-            await take(page, "person")
-            await page.goto("/console/needs")
-            await take(page, "needs")
-            await page.goto("/console/mappings/strex-subscription.yaml")
-            text = page.get_by_role("textbox", name="The text of the file")
-            await text.fill((await text.input_value()).replace("LastName: ", "Title: Donor\n      LastName: ", 1))
-            await page.get_by_role("button", name="Check, test and compare with the last month").click()
-            await page.get_by_role("button", name="Use the checked text").wait_for()
-            await take(page, "mappings")
-            await visits.close()
+    with tempfile.TemporaryDirectory() as base:
+        async with chromium() as browser:
+            await take_pictures(browser, Path(base), IMAGES)
+    sys.stdout.write(f"the pictures are in {IMAGES}\n")
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())
