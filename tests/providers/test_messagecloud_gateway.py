@@ -221,9 +221,16 @@ def test_a_stop_without_an_id_counts_and_is_never_taken_for_a_repeat(said):
 def test_a_stop_behind_a_blank_text_counts_and_one_of_two_texts_is_unreadable():
     fields = "id=7&number=4790000001&message="
     assert READER.read("mo", request(query=f"{fields}&message=STOP")).verdict is Verdict.OPT_OUT
-    for other in ("message=hei&message=STOP", "message=hei&number=4790000002"):
+    for other in ("message=hei&message=STOP", "message=hei&number=4790000002", "Message=hei&MESSAGE=STOP"):
         with pytest.raises(Unreadable, match="occurs twice"):
             READER.read("mo", request(query=f"{fields}&{other}"))
+
+
+@pytest.mark.parametrize(("keyword", "verdict"), [("KATT STOP", Verdict.OPT_OUT), ("STOP HUNGER", Verdict.NONE)])
+def test_the_keyword_of_an_empty_message_may_be_all_of_a_stop(keyword, verdict):
+    by = Reader(provider="messagecloud", keywords={"katt": "KATT"})
+    query = urlencode({"id": "7", "number": "4790000001", "message": "", "keyword": keyword})
+    assert by.read("mo", request(query=query)).verdict is verdict
 
 
 def test_a_report_without_a_status_is_unreadable():

@@ -344,3 +344,24 @@ def test_any_request_becomes_an_event_that_can_be_stored_or_is_unreadable(endpoi
 def test_a_stop_in_another_parameter_counts_if_there_is_no_text(endpoint, query):
     assert read(endpoint, f"mobile=2125551212&{query}").verdict is Verdict.OPT_OUT
     assert read(endpoint, f"mobile=2125551212&{query}&msg=Hi").verdict is Verdict.NONE
+
+
+@pytest.mark.parametrize("query", ["lead=HEART+STOP&mobile=2125551212&msg=", "lead=stop+heart&mobile=2125551212"])
+def test_a_keyword_parameter_with_all_of_a_stop_is_an_opt_out(query):
+    event = read("text4info", query, by=reader(keywords={"heart": "HEART"}))
+    assert (event.verdict, event.keyword) == (Verdict.OPT_OUT, "HEART")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "query", "meant"),
+    [
+        ("dlr", "smsid=1&mobile=2125551212&msg=STOP", "mo"),
+        ("dlr", "mobile=2125551212&key=FB1&reply=STOP", "poll"),
+        ("dlr", "lead=HEART&mobile=2125551212&msg=STOP", "text4info"),
+        ("mo", "sumoid=5&mobile=2125551212&mtcode=5&mtdescription=x", "dlr"),
+    ],
+)
+def test_a_callback_at_the_wrong_endpoint_is_what_its_parameters_say(endpoint, query, meant):
+    found, right = read(endpoint, query), read(meant, query)
+    assert (found.shape, found.action, found.verdict) == (right.shape, right.action, right.verdict)
+    assert found.status == right.status

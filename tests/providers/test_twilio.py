@@ -421,3 +421,11 @@ class TestMapping:
     def test_each_rule_has_a_test(self, loaded):
         for file in self.rules(loaded).files:
             assert {rule.name for rule in file.rules} == {case.expect.rule for case in file.cases}
+
+
+def test_an_unescaped_plus_and_blanks_do_not_change_who_is_meant():
+    by = Reader(provider="twilio")
+    event = by.read("mo", request(query="MessageSid=S&From=+15005550006&To=+15005550009&Body=hi&OptOutType=+Stop+"))
+    assert (event.msisdn, event.short_number, event.service_id) == (DONOR, "+15005550009", "+15005550009")
+    assert event.verdict is Verdict.OPT_OUT
+    assert by.read("mo", request(query="MessageSid=S&From=+15005550006&To=+12345&Body=hi")).short_number == "12345"

@@ -49,6 +49,8 @@ class Reader:
         if not given:
             raise Unreadable("empty")
         known = {name.lower(): value.strip() for name, value in reversed(given.items()) if value.strip()}
+        if len(known) < len(given):
+            _refuse_two_values(known, given)
         action = known.get("action") or _assumed_action(endpoint, known)
         # The documents give both names for the same value.
         own_id = known.get("id") or known.get("message_id")
@@ -64,7 +66,7 @@ class Reader:
     ) -> Event:
         text = known.get("message")
         keyword = known.get("keyword")
-        reading = self._stop(text or keyword, keyword)  # a stop word alone may be the keyword of an empty message
+        reading = self._stop(text, keyword) if text else self._stop_of_keyword(keyword)
         if reading.verdict is not Verdict.OPT_OUT and all(name.lower() != "message" for name in given):
             raise Unreadable("no message")  # the text may stand elsewhere, and may be a stop
         event_keyword = reading.keyword
@@ -117,6 +119,11 @@ class Reader:
             properties=given,
         )
 
+    def _stop_of_keyword(self, keyword: str | None) -> Reading:
+        """Read the keyword of an empty message: it may be a stop word alone, or all of the text (KATT STOP)."""
+        whole = self.words.read(keyword, keywords=self.keywords)
+        return whole if whole.verdict is Verdict.OPT_OUT else self._stop(keyword, keyword)
+
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
         """Read what the text says about consent.
 
@@ -129,6 +136,13 @@ class Reader:
             case [ask, _, last] if ask.casefold() == ASK and self.words.read(last).verdict is Verdict.OPT_OUT:
                 return Reading(Verdict.OPT_OUT, Scope.PROVIDER)
         return self.words.read(text, keywords=self.keywords, keyword=keyword, any_keyword_behind=True)
+
+
+def _refuse_two_values(known: Mapping[str, str], given: Mapping[str, str]) -> None:
+    """Raise Unreadable if a name of SINGLE came in two spellings with different values."""
+    for name, value in given.items():
+        if name.lower() in SINGLE and value.strip() not in {"", known.get(name.lower())}:
+            raise Unreadable(f"{name.lower()} occurs twice")
 
 
 def _assumed_action(endpoint: str, known: Mapping[str, str]) -> str:

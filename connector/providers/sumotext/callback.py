@@ -41,6 +41,7 @@ CALLBACKS = {
     "mo": Callback("message", "MO", ("smsid",)),
     "dlr": Callback("delivery_report", "DLR", ("sumoid", "mtcode", "mtdescription")),
 }
+TEXTS = {"poll": "reply", "text4info": "lead", "mo": "msg"}  # by callback, the parameter that only it has
 EXTRA_PARAMETERS = (
     "carrier",
     "country",
@@ -72,8 +73,10 @@ class Reader:
 
     def read(self, endpoint: str, request: HttpRequest) -> Event:
         """The event of a request at that endpoint; raises Unreadable."""
-        callback = CALLBACKS[endpoint]
-        parameters = read_parameters(request, (*NAMES, *callback.names))
+        parameters = read_parameters(request, (*NAMES, *CALLBACKS[endpoint].names))
+        kind = _kind(endpoint, parameters)
+        if kind != endpoint:
+            endpoint, parameters = kind, read_parameters(request, (*NAMES, *CALLBACKS[kind].names))
         return (
             self._report(request, parameters)
             if endpoint == "dlr"
@@ -169,8 +172,10 @@ class Reader:
         text = known.get("msg")
         if endpoint != "poll":
             if not text:
-                # A word alone is the keyword, and Text-4-Info may send no text with it.
-                return self._stop(known.get("lead"), keyword)
+                # A word alone is the keyword, and Text-4-Info may send no text with it. The keyword may also be all of
+                # the text: KATT STOP.
+                whole = self._stop(known.get("lead"), None)
+                return whole if whole.verdict is Verdict.OPT_OUT else self._stop(known.get("lead"), keyword)
             if normalized(text) in self.start_words:
                 return Reading(Verdict.OPT_IN)
             return self._stop(text, keyword)
@@ -201,6 +206,16 @@ class Reader:
 
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
         return self.words.read(text, keywords=self.keywords, keyword=keyword)
+
+
+def _kind(endpoint: str, parameters: Parameters) -> str:
+    """Which callback it is, whichever endpoint it came to: only reports have a `sumoid`, and no report has a text."""
+    known, custom = parameters.known, parameters.custom
+    if endpoint != "dlr":
+        return "dlr" if "sumoid" in custom and "mtcode" in custom and "msg" not in known else endpoint
+    if "sumoid" in known:
+        return endpoint
+    return next((kind for kind, name in TEXTS.items() if name in known or name in custom), endpoint)
 
 
 def _for_short_number(reading: Reading) -> Reading:

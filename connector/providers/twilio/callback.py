@@ -38,6 +38,7 @@ RESULTS = {
 }
 UNKNOWN_STATUS = (Result.PENDING, False)
 UNSUBSCRIBED = "21610"  # "Attempt to send to unsubscribed recipient": Twilio holds a STOP of this person
+LONGEST_SHORT_CODE = 6  # digits
 # The words that Twilio itself acts on, if the whole message is one of them and the account has not changed the list.
 TWILIOS_STOP_WORDS = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "optout", "revoke"})
 
@@ -124,7 +125,7 @@ class Reader:
 
         Without Advanced Opt-Out there is no OptOutType; then the words that mean joining count as a whole message.
         """
-        match given.get("OptOutType", "").upper():
+        match given.get("OptOutType", "").strip().upper():
             case "STOP":
                 return Reading(Verdict.OPT_OUT, _stop_scope(given))
             case "START":
@@ -161,8 +162,17 @@ def _made_up_id(given: Mapping[str, str], request: HttpRequest) -> str:
 
 
 def _address(address: str | None) -> str | None:
-    """A number or short code without its channel: `whatsapp:+4790000001`, `rcs:…`."""
-    return address.rpartition(":")[2].strip() or None if address else None
+    """A number or short code without its channel: `whatsapp:+4790000001`, `rcs:…`.
+
+    The plus of a number that was not escaped has been decoded to a blank.
+    """
+    if not address:
+        return None
+    written = address.rpartition(":")[2]
+    plain = written.strip()
+    if written.startswith(" ") and len(plain) > LONGEST_SHORT_CODE and plain.isdecimal():
+        return "+" + plain
+    return plain or None
 
 
 def _stop_scope(given: Mapping[str, str]) -> Scope:
