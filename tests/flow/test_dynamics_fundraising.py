@@ -84,7 +84,7 @@ async def test_an_opt_out_ends_the_payment_schedule_and_a_late_gift_does_not_res
     ],
     ids=["ended", "amount"],
 )
-async def test_an_amount_changed_by_a_person_is_sent_to_strex_for_its_subscription(world, edit, command):
+async def test_a_schedule_that_a_person_ends_or_changes_is_sent_to_strex_for_its_subscription(world, edit, command):
     subscription = await subscribed(world, "KATT")
     gift = report("Recurring", subscription=subscription)
     gift["properties"]["Keyword"] = "KATT"

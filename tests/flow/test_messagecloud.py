@@ -84,7 +84,7 @@ class Donors:
         await self.world.post(f"{self.gateway}/_sandbox/errors", {"call": call, **how})
 
     def asked(self, outcome):
-        return [fact for fact in self.world.emitted(EnricherCalled) if fact.outcome == outcome]
+        return [call for call in self.world.emitted(EnricherCalled) if call.outcome == outcome]
 
     async def asked_again(self, *, ahead=timedelta(hours=1)):
         """Let the time pass until the open question is due, and be asked."""
@@ -247,7 +247,9 @@ async def test_a_temporary_error_loses_no_subscription(donors, how):
     await donors.spoil("view", times=2, **how)
     await donors.asked_again()
     await donors.asked_again()
-    assert all(fact.reason for fact in donors.asked("not_yet"))
+    failed = donors.asked("not_yet")
+    assert len(failed) == 2
+    assert all(call.reason for call in failed)
     await donors.answered()
     assert await donors.gift(transaction_id)
 

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from flow.test_stopped import pass_time
+from flow.test_suspended_rules import pass_time
 from flow.world import CONFIG, ROOT, a_world
 
 from connector.model.consent import Phase

@@ -1,4 +1,4 @@
-"""What is known of a person is the same for planning, planning again and explaining."""
+"""What was known of a person before an event, for planning it again and explaining it."""
 
 import pytest
 from admin.scene import DONOR, Scene, make_home

@@ -369,7 +369,7 @@ def test_a_wrong_rule_for_opt_outs_is_reported_for_each_provider(tmp_path, name,
     assert any(kind in problem for problem in problems)
 
 
-def test_the_checks_take_milliseconds(strex):
+def test_fewer_than_a_hundred_samples_cover_every_kind_of_opt_out(strex):
     rules, known = strex.load(), opt_outs(load_config(strex.config))
     assert lost_opt_outs(rules, known) == []
     assert len(known.samples) < 100
