@@ -163,7 +163,7 @@ async def _preview(context: AdminContext, phone: Phone, *, reveal: bool) -> dict
         "events": (len(stored), "events with text, body, and what the CRM answered"),
         "records": (len(held["records"]), "records of the CRM as last seen, and the keys that name them"),
         "ledger": (len(held["ledger"]), "entries about consent: the number and the details; the decisions stay"),
-        "gifts": (len(held["gifts"]), "monthly gifts that the connector charges: the number; the amounts stay"),
+        "gifts": (len(held["gifts"]), "agreements on monthly gifts: the number; the amounts stay"),
         "answers": (len(held["answers"]), "answers about texts of this person that may be opt-outs"),
         "unreadable": (len(named.unreadable), "callbacks that could not be read and name the number"),
         "others": (len(named.others), "events of other people that name the number: it is taken out of them"),
@@ -185,14 +185,14 @@ def _warnings(
 ) -> list[str]:
     """What a person should look at before they confirm."""
     found = [
-        f"the subscription {one['words']} runs: forgetting does not end it at the provider, which goes on charging. "
+        f"the subscription {one['words']} runs: forgetting does not end it at the provider, which continues to charge. "
         "End it there, or let the person send STOP, before you forget them"
         for one in held["subscriptions"]
         if one["active"]
     ]
     running = sum(one["ended_at"] is None for one in held["gifts"])
     if running:
-        found.append(f"{running} monthly gift(s) that the connector charges end now: nothing is charged any more")
+        found.append(f"{running} agreement(s) on a monthly gift end now: the connector charges nothing any more")
     dead = [one["id"] for one in stored if one["state"] == "dead"]
     if dead:
         found.append(

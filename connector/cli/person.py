@@ -113,7 +113,7 @@ def _show(paper: Paper, document: dict[str, Any]) -> None:
             for name, value in one["fields"].items():
                 paper.line(f"{name}: {value}", indent=4)
     if document["gifts"] or document["charges"]:
-        paper.heading("Monthly gifts that the connector charges")
+        paper.heading("Agreements and charges")
         for one in document["gifts"]:
             ended = f", ended {paper.time(one['ended_at'])}: {one['ended_why']}" if one["ended_at"] else ""
             paper.line(f"{one['keyword'] or one['provider']}: {one['amount'] or 'no fixed amount'}{ended}", indent=2)

@@ -209,7 +209,7 @@ async def test_an_admin_exports_a_person_and_forgets_them_after_a_preview(visit,
     await page.get_by_role("button", name="Forget this person").click()
     shown = await main_text(page)
     assert "events with text, body, and what the CRM answered" in shown
-    assert "goes on charging" in shown  # the subscription runs
+    assert "continues to charge" in shown  # the subscription runs
     await is_accessible(page)
     assert waiting.app.store.inbox.of_phone(FOURTH)
     await page.get_by_role("button", name="Erase for good").click()
