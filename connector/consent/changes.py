@@ -336,7 +336,7 @@ def compare_rows(
         in_doubt = {name: list(values) for name, values in (unchanged_values or {}).get(row.record_id, {}).items()}
         being_written: dict[str, None] = {}
         further = [(name, traits.folded_key(key)) for name, key in (further_keys or {}).get(row.record_id, ())]
-        for key in dict.fromkeys([*_possible_keys(row, feed, consent, numbers, matched_fields), *further]):
+        for key in dict.fromkeys([*possible_keys(row, feed, consent, numbers, matched_fields), *further]):
             for name, values in written_values.get(key, {}).items():
                 in_doubt.setdefault(name, []).extend(values)
                 being_written[name] = None
@@ -367,18 +367,21 @@ def _written_values(under_way: Iterable[RecordWrite], traits: CrmTraits) -> dict
     """The values of the writes by field, for each key that names a write's record: (key field, key)."""
     by_record: dict[tuple[str, str], dict[str, list[Any]]] = {}
     for write in under_way:
-        comparable = traits.full_id if write.key_field == ID_FIELD else traits.folded_key
-        keys = [(write.key_field, comparable(write.key))]
-        if write.match is not None:
-            keys.append((MATCHED_BY, write.match.phone.e164))
-        for key in keys:
+        for key in keys_of_write(write, traits):
             values = by_record.setdefault(key, {})
             for name, value in (*write.create.items(), *write.set.items()):
                 values.setdefault(name, []).append(value)
     return by_record
 
 
-def _possible_keys(
+def keys_of_write(write: RecordWrite, traits: CrmTraits) -> set[tuple[str, str]]:
+    """The keys by which the write may name a record; see possible_keys()."""
+    comparable = traits.full_id if write.key_field == ID_FIELD else traits.folded_key
+    matched = {(MATCHED_BY, write.match.phone.e164)} if write.match is not None else set()
+    return {(write.key_field, comparable(write.key)), *matched}
+
+
+def possible_keys(
     row: Row, feed: Feed, consent: ConsentFields | None, numbers: NumberReader, matched_fields: Iterable[str]
 ) -> list[tuple[str, str]]:
     """The keys by which a write may name this record: its external IDs, its id and its numbers."""

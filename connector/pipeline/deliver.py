@@ -23,6 +23,7 @@ from connector.model.event import Verdict
 from connector.model.operation import ID_FIELD, Operation, RecordWrite, ServiceCommand
 from connector.model.outcome import Delivered, Reason
 from connector.model.states import UnitState
+from connector.pipeline.cleared_in_doubt import ReadFirst
 from connector.pipeline.runtime import PipelineConfig, Runtime
 from connector.pipeline.settle import PendingWrite, settle_units, settled_event, settled_events
 from connector.pipeline.suspended_rules import SendResult, record_suspensions
@@ -56,6 +57,7 @@ class Deliverer:
         self._emit = runtime.emit
         self._numbers = config.numbers
         self._consent = config.consent
+        self._read_first = ReadFirst(store, runtime, lambda: rules().feeds)
 
     async def deliver(self, channel: SinkChannel, worker: "DeliveryWorker") -> int:
         """Claim a batch, send it, and settle all its outcomes in one transaction. After an error no claim is left.
@@ -66,6 +68,8 @@ class Deliverer:
             ahead = await self._claim_ahead(channel, worker)
             async with channel.send_lock:
                 units, allowance = await self._claim(channel, worker, ahead)
+                if any(unit.in_doubt for unit in units):
+                    units = worker.claimed = await self._read_first.hold(units)
                 if not units or allowance is None:
                     return 0
                 consent = self._consent.get(channel.sink.name, {})

@@ -20,6 +20,7 @@ from connector.model.last_write import LastWrite
 from connector.model.operation import RecordWrite
 from connector.model.phone import Phone
 from connector.model.record_number import NO_NUMBER, NumberReader, RecordNumber
+from connector.pipeline.cleared_in_doubt import with_cleared_flags
 from connector.pipeline.cursor import Cursor
 from connector.pipeline.receive import entry
 from connector.ports import Feed, Page, Row, Shadow
@@ -107,7 +108,6 @@ def read_page(
     # The flag of a kept record may come from a merged one, which is compared by itself.
     kept = {row.merged_into for row in gone}
     known_gone = [row for row in gone if row.record_id in shadows and not (row.merged_into and row.record_id in kept)]
-    deleted = [row for row in known_gone if row.merged_into is None]
     merges = merges_in(gone, existing, shadows)
     lost_opt_outs = [(merge, party) for merge in merges if consent and (party := merge.lost_opt_out(consent))]
     found = _PageFindings(query, seen, now)
@@ -119,7 +119,7 @@ def read_page(
         existing + known_gone,
         feed=feed,
         consent=consent,
-        shadows=shadows,
+        shadows=with_cleared_flags(shadows, existing, seen, feed, consent, query.numbers),
         under_way=_as_sent(seen, consent),
         further_keys=_further_keys(merges, seen, feed) if seen.in_doubt else {},
         numbers=query.numbers,
@@ -159,7 +159,7 @@ def read_page(
         cursor=cursor.after(page) if query.moves_cursor else None,
         taken_back=found.taken_back,
         out=_e164(found.opted_out),
-        deleted=_e164(phone for row in deleted for phone in found.former_numbers(row)),
+        deleted=_e164(phone for row in known_gone if not row.merged_into for phone in found.former_numbers(row)),
     )
     return step, found.rewritten
 

@@ -49,6 +49,14 @@ class ChangeNotices:
 
         return await self._writer.run(work, new=True)
 
+    async def add(self, crm: str, name: str, record_ids: Sequence[str]) -> None:
+        """Store notices about these records, so that their feed reads them."""
+        await self._writer.run(lambda connection: add_notices(connection, crm, name, record_ids))
+
+    def has(self, crm: str, name: str, record_ids: Sequence[str]) -> bool:
+        """Whether there is a notice about one of these records."""
+        return bool(records_with_notice(self._reader, crm, name, record_ids))
+
     async def delete(self, notices: Sequence[StoredNotice]) -> None:
         """Delete these notices."""
         await self._writer.run(lambda connection: delete_notices(connection, notices))

@@ -13,7 +13,7 @@ from connector.store.consents import close_restored, read_ledger, take_back
 from connector.store.gone_records import Gone, mark_deleted, merged_numbers
 from connector.store.inbox import Arrival, Entry, Kept, add, arrival, undecided_opt_outs
 from connector.store.links import keys_of, unlink_changed_keys, unlink_records
-from connector.store.outbox import in_doubt_writes
+from connector.store.outbox import clearing_in_doubt, in_doubt_writes
 from connector.store.records import KnownRecord, ShadowWrite, erased_records, records_of, write_shadows
 from connector.store.sql import put_value
 from connector.store.writer import Writer
@@ -29,6 +29,8 @@ class Seen:
     erased: Mapping[str, bool]
     # Our writes that are under way, or may have been done, each with its lane.
     in_doubt: tuple[tuple[str, RecordWrite], ...]
+    # Those of them that clear a flag and may have been done, each with the time of its first attempt.
+    clearing_in_doubt: tuple[tuple[RecordWrite, datetime], ...] = ()
     # Whether the person with this number (E.164) has opted out, or an opt-out of theirs in the CRM is not decided yet.
     opted_out: Callable[[str], bool]
     # By record id: the numbers (E.164) of the records that were merged into it.
@@ -127,6 +129,7 @@ def _seen(connection: sqlite3.Connection, crm: str, name: str, record_ids: Seque
         erased=erased_records(connection, crm, name, [one for one in record_ids if one not in records]),
         with_notice=records_with_notice(connection, crm, name, record_ids),
         in_doubt=in_doubt,
+        clearing_in_doubt=clearing_in_doubt(connection, crm, name) if in_doubt else (),
         opted_out=partial(_opted_out, connection, crm),
         merged_numbers=merged_numbers(connection, crm, name, record_ids),
         keys=keys_of(connection, crm, name, record_ids) if in_doubt else {},

@@ -78,6 +78,8 @@ DOUBTFUL = """SELECT id, event_id, lane, operations, done FROM units INDEXED BY 
     UNION ALL
     SELECT id, event_id, lane, operations, done FROM units INDEXED BY units_claimed
     WHERE sink = :sink AND state = 'claimed' AND in_doubt = 0"""
+CLEARING = """SELECT operations, done, first_try_at FROM units INDEXED BY units_doubt WHERE sink = :sink AND in_doubt = 1
+    AND first_try_at IS NOT NULL AND instr(operations, '"clears_flag":true') > 0"""
 NEXT_DUE = """SELECT min(due_at), max(started_at) FROM (
     SELECT min(due_at) AS due_at, NULL AS started_at FROM units INDEXED BY units_due
         WHERE sink = :sink AND state = 'resting' AND urgent = 0
@@ -195,6 +197,16 @@ def in_doubt_writes(connection: sqlite3.Connection, crm: str, name: str) -> tupl
         for unit_id, _, lane, text, done in units
         for _, operation in _still_to_send(operations_from_json(text), done, newer.get(unit_id, {}))
         if isinstance(operation, RecordWrite) and operation.object == name
+    )
+
+
+def clearing_in_doubt(connection: sqlite3.Connection, crm: str, name: str) -> tuple[tuple[RecordWrite, datetime], ...]:
+    """Writes that clear a flag of the object and may have been done, each with the time of its first attempt."""
+    return tuple(
+        (operation, moment(tried_at))
+        for text, done, tried_at in connection.execute(CLEARING, {"sink": crm}).fetchall()
+        for _, operation in _still_to_send(operations_from_json(text), done_from_json(done), {})
+        if isinstance(operation, RecordWrite) and operation.object == name and operation.clears_flag
     )
 
 
