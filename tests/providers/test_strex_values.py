@@ -73,3 +73,31 @@ def test_strex_word_about_a_stop_counts_among_the_properties_too(name):
 def test_an_undocumented_action_that_may_opt_out_is_a_question_in_a_message_too():
     assert read(message(properties={"SystemAction": "OptedOut"})).verdict is Verdict.MAYBE_STOP
     assert read(message("STOPP", properties={"SystemAction": "OptedOut"})).verdict is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize("name", ["NewPrice", "Price"])
+@pytest.mark.parametrize(
+    ("written", "amount"),
+    [("250 kr", 250), ("kr 250,-", 250), ("1.250,50", 1250.5), ("250", 250), ([250], 250), (250.5, 250.5), ("0", 0)],
+)
+def test_a_new_amount_is_a_number_in_whatever_form_it_comes(name, written, amount):
+    event = read(report("AlterPrice", **{name: written}))
+    assert (event.properties[name], event.unread_price) == (amount, None)
+
+
+@pytest.mark.parametrize("written", ["1.250", "1,250", "25000 øre", "free", -5])
+def test_a_new_amount_that_is_not_clear_is_for_a_person(written):
+    assert read(report("AlterPrice", NewPrice=written)).unread_price == str(written)
+
+
+def test_a_property_of_that_name_is_kept_in_other_reports():
+    event = read(report("Recurring", Price="1.250"))
+    assert (event.properties["Price"], event.unread_price) == ("1.250", None)
+    assert read(report("AlterPrice", NewPrice="")).unread_price is None
+
+
+@pytest.mark.parametrize("written", ["100 SEK", "EUR 100", "€100", "100 dkk"])
+def test_an_amount_in_another_currency_is_for_a_person(written):
+    event = read(report() | {"price": written})
+    assert (event.price, event.currency, event.unread_price) == (None, None, written)
+    assert read(report() | {"price": "100 NOK"}).price == 100

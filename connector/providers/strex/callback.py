@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from connector.consent.opt_out_words import NOTHING, STANDARD, OptOutWords, Reading, normalized
 from connector.model.errors import Unreadable
@@ -18,7 +19,10 @@ from connector.providers.strex.envelope import (
 )
 from connector.providers.strex.settings import REGION
 from connector.providers.strex.system_actions import REVERSAL, action_name, action_of, meaning, status_name
+from connector.providers.strict_json import only_value
 
+ALTER_PRICE = "alterprice"
+NEW_PRICE = frozenset({"newprice", "price"})  # properties of AlterPrice that may hold the new amount
 CURRENCY = "NOK"  # the DeliveryReport model has no currency: Strex bills in Norway
 
 
@@ -102,6 +106,10 @@ class Reader:
         verdict, result, final = meaning(action, status, transaction_id=transaction)
         phone = as_phone(forward.members.get("recipient"), self.region)
         price, unread_price = read_price(forward.members.get("price"), reversal=result is Result.REVERSED)
+        properties = forward.properties_with("recipient", phone)
+        if action is not None and action.lower() == ALTER_PRICE:
+            properties, unread = _with_new_price(properties)
+            unread_price = unread_price or unread
         return Event(
             key=event_key(self.provider, "dlr", transaction, status or "", detail or ""),
             provider=self.provider,
@@ -126,13 +134,26 @@ class Reader:
             subscription_id=forward.system("SubscriberTransactionId"),
             occurred_at=as_time(forward.members.get("received")),
             service_command=forward.by_command,
-            properties=forward.properties_with("recipient", phone),
+            properties=properties,
             lookup=forward.lookup,
         )
 
     def _named_keyword(self, reading: Reading) -> str | None:
         """The configured keyword that a text names."""
         return None if reading.keyword is None else self.keywords.get(normalized(reading.keyword))
+
+
+def _with_new_price(properties: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """The properties with a new amount that is written as text as a number, and a text that is not one amount to be paid."""
+    found: dict[str, Any] = {}
+    unread: str | None = None
+    for name, value in properties.items():
+        if name.lower() in NEW_PRICE:
+            price, text = read_price(only_value(value), reversal=False)
+            unread = unread or text
+            if price is not None:
+                found[name] = int(price) if price == int(price) else float(price)
+    return properties | found, unread
 
 
 def _strex_says_stop(forward: Forward, action: str | None) -> bool | None:

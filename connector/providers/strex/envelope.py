@@ -5,6 +5,7 @@ names are camelCase, those of the properties PascalCase, and other casings have 
 to case.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,6 +98,7 @@ COMMAND_MARK_LENGTH = len(COMMAND_MARK)
 NO_ID = "no transactionId"
 TRUE = frozenset({"true", "1", "yes", "y", "ja"})
 PROPERTIES = "properties"
+FOREIGN_CURRENCY = re.compile("dkk|sek|isk|eur|usd|gbp|[$\u20ac\u00a3]", re.IGNORECASE)  # Strex bills in NOK
 COUNTRY = "NO"  # country of short numbers: the API calls 2002 NO-2002
 NOT_MARKED = (None, False, "", "false", "False")
 # Names in the InMessage and DeliveryReport models of Target365's SDKs. The keywordId of a report is from the document's
@@ -328,11 +330,12 @@ def as_phone(value: Any, region: str) -> Phone | None:
 
 
 def read_price(value: Any, *, reversal: bool) -> tuple[Decimal | None, str | None]:
-    """The amount, and the text of an amount that is unreadable, ambiguous or impossible (model/amount.py).
+    """The amount in NOK, and the text of an amount that is unreadable, ambiguous or impossible (model/amount.py).
 
     Both are None without an amount. The amount of a reversal may be below zero.
     """
-    price = read_amount(value)
+    foreign = type(value) is str and FOREIGN_CURRENCY.search(value)
+    price = None if foreign else read_amount(value)
     if price is not None and can_be_paid(abs(price) if reversal else price):
         return price, None
     written = "" if value is None or value in ([], {}) else str(value).strip()
