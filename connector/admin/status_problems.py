@@ -27,7 +27,7 @@ def _problem(severity: str, message: str, cure: str, since: str | None = None) -
 
 def _of_the_daemon(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if not document["daemon"]["running"]:
-        yield _problem("error", "the daemon does not run: callbacks are not taken in, and nothing is sent", NOT_RUNNING)
+        yield _problem("error", "the daemon does not run: no callback is stored, and nothing is sent", NOT_RUNNING)
     for fault in document["faults"]:
         yield _problem("error", fault, "see the log; systemd's watchdog restarts the process where that helps")
     if not document["balanced"]:

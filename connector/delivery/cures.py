@@ -102,7 +102,8 @@ CURES: dict[Reason, Cure] = {
         f"the value does not fit the field's type: see the mapping by `connector explain`, {RELOAD}"
     ),
     Reason.DUPLICATE_RECORD: Cure(
-        "a duplicate rule of the CRM stopped it: merge the records or let the integration user pass, " + RETRY
+        "a duplicate rule of the CRM stopped it: merge the records, or except the integration user from the rule, "
+        + RETRY
     ),
     Reason.AMBIGUOUS_KEY: Cure(f"several records have this key: merge them and make the key field unique, {RETRY}"),
     Reason.RECORD_MISSING: Cure(
@@ -125,8 +126,8 @@ CURES: dict[Reason, Cure] = {
         "then `connector dead discard`"
     ),
     Reason.PRICE_NOT_CHANGED: Cure(
-        "the CRM shows an amount that the provider does not charge: look the subscriber up there, put it right "
-        "on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more"
+        "the CRM shows an amount that the provider does not charge: look the subscriber up there, correct the "
+        "amount on one of the two sides, then `connector dead discard`; or `connector dead retry` asks once more"
     ),
     Reason.UNKNOWN: Cure(f"the CRM's message is shown with it: fix what it names, {RETRY}"),
     Reason.UNKNOWN_CODE: Cure(
