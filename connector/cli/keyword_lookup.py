@@ -34,8 +34,8 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
         name: one for name, one in build_providers(loaded).items() if one.keywords and provider in {None, name}
     }
     if not with_keywords:
-        whose = f"the provider `{provider}`" if provider else "no provider"
-        raise Misused(f"{whose} has a keyword API: check its `api:` in the config")
+        whose = f"the provider `{provider}` has no" if provider else "no provider has a"
+        raise Misused(f"{whose} keyword API with its `api:` in the config")
     if len(with_keywords) > 1:
         raise Misused(f"several providers have keywords: add --provider {' or '.join(with_keywords)}")
     (chosen,) = with_keywords.values()

@@ -126,7 +126,7 @@ class LazyGroup(Group):
 @click.version_option(package_name="crm-connector", prog_name="connector")
 @click.pass_context
 def cli(ctx: click.Context, config: Path | None) -> None:
-    """Writes what SMS providers report to the CRM, and sends opt-outs of the CRM to the providers.
+    """Writes to the CRM what SMS providers report, and sends opt-outs of the CRM to the providers.
 
     Every command that answers something takes --json, and then prints one JSON document and nothing else on standard output, also
     when it fails. `connector completion` lets your shell complete commands, events, rules and keywords.
