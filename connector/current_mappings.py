@@ -94,7 +94,7 @@ class CurrentMappings:
                 await self._store.mappings.accept(rules.version, rules.texts, self._now())
 
     async def _refuse(self, found: ProblemsFound) -> tuple[str, ...]:
-        problems = tuple(mask(str(one)) for one in _errors_or_all(found.problems))
+        problems = tuple(mask(str(problem)) for problem in _errors_or_all(found.problems))
         with suppress(StoreUnavailable):
             await self._store.mappings.refuse(problems, self._now())
         return problems
@@ -108,4 +108,4 @@ class CurrentMappings:
 
 def _errors_or_all(problems: Sequence[Problem]) -> list[Problem]:
     """The errors; all problems if none of them is an error."""
-    return [one for one in problems if one.severity is Severity.ERROR] or list(problems)
+    return [problem for problem in problems if problem.severity is Severity.ERROR] or list(problems)

@@ -24,7 +24,7 @@ from connector.checks.crm_requirements import needs
 from connector.checks.schema_drift import Drift
 from connector.crm.crm import Crm
 from connector.current_mappings import CurrentMappings
-from connector.delivery.channels import EnricherChannel
+from connector.delivery.channels import EnricherChannel, FeedChannel, SinkChannel
 from connector.delivery.http_client import Transport
 from connector.editing.editor import Editor
 from connector.model.errors import AlreadyRunning, StoreUnavailable
@@ -150,7 +150,7 @@ async def start_application(
                 app.feed_channels,
                 now=clock.now,
                 backups=lambda: backup.kept,
-                charging=[name for name, one in providers.items() if one.charger is not None],
+                charging=[name for name, provider in providers.items() if provider.charger is not None],
             ),
             together=store.snapshot,
         )
@@ -167,13 +167,13 @@ async def start_application(
 def _pipeline_config(app: Application, providers: Mapping[str, Provider]) -> PipelineConfig:
     """What the stages of the pipeline need of the config, the providers and the CRMs."""
     return PipelineConfig(
-        configured=tuple(one for provider in providers.values() for one in provider.subscriptions),
+        configured=tuple(subscription for provider in providers.values() for subscription in provider.subscriptions),
         max_people=app.loaded.settings.consent.people_per_poll,
         numbers=number_reader(app.loaded),
         consent={name: crm.consent_fields for name, crm in app.crms.items()},
         notices_repeat={name: crm.traits.notices_repeat for name, crm in app.crms.items()},
-        enrichers={name: one.enricher for name, one in providers.items() if one.enricher is not None},
-        charging=frozenset(name for name, one in providers.items() if one.charger is not None),
+        enrichers={name: provider.enricher for name, provider in providers.items() if provider.enricher is not None},
+        charging=frozenset(name for name, provider in providers.items() if provider.charger is not None),
     )
 
 
@@ -375,9 +375,9 @@ def status_line(app: Application) -> str:
     """The state in one line, for `systemctl status`: what waits, what is paused and why, and what is wrong."""
     counts = app.store.inbox.counts()
     waiting = counts.get(EventState.PENDING, 0) + counts.get(EventState.DELIVERING, 0)
-    breakers = [(name, one.breaker) for name, one in app.sink_channels.items()]
-    breakers += [(name, one.breaker) for name, one in app.feed_channels.items()]
-    paused = [f"{name} is paused ({one.cause.reason.value})" for name, one in breakers if one.cause]
+    channels: dict[str, SinkChannel | FeedChannel] = {**app.sink_channels, **app.feed_channels}
+    breakers = {name: channel.breaker for name, channel in channels.items()}
+    paused = [f"{name} is paused ({breaker.cause.reason.value})" for name, breaker in breakers.items() if breaker.cause]
     refused = ["the mapping files have errors"] if app.store.mappings.refused() else []
     return "; ".join([f"{waiting} event{'' if waiting == 1 else 's'} waiting", *paused, *refused, *app.health.faults()])
 

@@ -20,9 +20,8 @@ STUCK_AFTER = {
     "calendar": BACKUP_TIME,
 }
 STUCK_AFTER_DEFAULT = timedelta(minutes=15)
-FAILING_AFTER = timedelta(
-    minutes=5
-)  # an alarm is raised for a worker whose every step has failed with a bug for this long
+# An alarm is raised for a worker whose every step has failed with a bug for this long.
+FAILING_AFTER = timedelta(minutes=5)
 # A claim that no worker has held for this long is lost: a worker puts a claim back within a minute.
 LOST_CLAIM_AFTER = timedelta(minutes=2)
 STORE, CLAIMS = "the database", "claims"  # the subjects of alarms
@@ -63,16 +62,20 @@ class Health:
     def faults(self) -> list[str]:
         """What is wrong with the process itself, in plain words."""
         failing = [
-            f"worker {name} makes no progress: {one.bug}"
-            for name, one in self._workers.items()
-            if one.fails(FAILING_AFTER)
+            f"worker {name} makes no progress: {worker.bug}"
+            for name, worker in self._workers.items()
+            if worker.fails(FAILING_AFTER)
         ]
         return list(dict.fromkeys([*self.not_ready(), *failing]))
 
     def unhealthy(self) -> list[str]:
         """Why the process does not work, in plain words; empty when it works."""
         return [
-            *(f"worker {name} is stuck" for name, one in self._workers.items() if not one.alive(_stuck_after(name))),
+            *(
+                f"worker {name} is stuck"
+                for name, worker in self._workers.items()
+                if not worker.alive(_stuck_after(name))
+            ),
             *(
                 f"worker {name} has failed with a bug at each step for {STUCK_AFTER_DEFAULT}: {self._workers[name].bug}"
                 for name in ("plan", *self._delivery_workers)
@@ -127,8 +130,8 @@ class Health:
     def _check_claims(self) -> None:
         """Record the claims that no worker holds. A worker in the middle of a step still holds its claim."""
         at_work = {
-            one.claim
-            for name, one in self._delivery_workers.items()
+            delivery_worker.claim
+            for name, delivery_worker in self._delivery_workers.items()
             if name in self._workers and not self._workers[name].resting
         }
         now = self._monotonic()

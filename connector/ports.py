@@ -31,9 +31,8 @@ class AuthResult(Struct, frozen=True, kw_only=True):
     """An authenticated request. Its nonce, if it has one, is stored with the event so that it counts only once."""
 
     nonce: str | None = None
-    details: Mapping[str, Any] = field(
-        default_factory=dict
-    )  # what the endpoint looked up elsewhere during authentication
+    # What the endpoint looked up elsewhere during authentication.
+    details: Mapping[str, Any] = field(default_factory=dict)
     hint: str | None = None  # key of an event whose look-up may now have its answer
     notices: tuple[Notice, ...] = ()  # of a CRM's endpoint: they are kept until its feed has read the records
 
@@ -121,7 +120,7 @@ class Task(Struct, frozen=True):
     remembered: Remembered = NOTHING  # filled for writes with a match
     gone: str | None = None  # Id of the record that the write's key named until the CRM showed it as deleted
     record_id: str | None = None  # Id of the record that the write's key named when it was last seen
-    tried: bool = False  # before: the key may name another record since, so it is looked up
+    tried: bool = False  # it was sent before, and its key may name another record now: the record is looked up
 
 
 class Sink(Protocol):

@@ -140,14 +140,17 @@ def build_providers(loaded: LoadedConfig) -> dict[str, Provider]:
     """The configured providers, by name. Raises ConnectorError for a missing secret."""
     reveal = partial(resolve, base=loaded.base)
     words = opt_out_words(loaded)
-    return {name: PROVIDERS[type(one)].build(name, one, reveal, words) for name, one in loaded.providers.items()}
+    return {
+        name: PROVIDERS[type(settings)].build(name, settings, reveal, words)
+        for name, settings in loaded.providers.items()
+    }
 
 
 def build_sinks(loaded: LoadedConfig, now: Callable[[], datetime]) -> dict[str, ExternalSink]:
     """The configured sinks that are neither a CRM nor a provider, by name. Raises ConnectorError for a missing secret."""
     reveal = partial(resolve, base=loaded.base)
-    built = (SINKS[type(one)].build(name, one, reveal, now) for name, one in loaded.sinks.items())
-    return {one.name: one for several in built for one in several}
+    built = (SINKS[type(settings)].build(name, settings, reveal, now) for name, settings in loaded.sinks.items())
+    return {sink.name: sink for sinks in built for sink in sinks}
 
 
 def opt_out_words(loaded: LoadedConfig) -> OptOutWords:
@@ -160,14 +163,15 @@ def build_crms(loaded: LoadedConfig) -> dict[str, Crm]:
     """The configured CRMs, by name. Raises ConnectorError for a missing secret."""
     numbers = number_reader(loaded)
     return {
-        name: loaded.crm_types[type(one)].build(name, one, loaded.base, numbers) for name, one in loaded.crms.items()
+        name: loaded.crm_types[type(settings)].build(name, settings, loaded.base, numbers)
+        for name, settings in loaded.crms.items()
     }
 
 
 def number_reader(loaded: LoadedConfig) -> NumberReader:
     """Makes the reader of CRM phone fields. It uses `default_region` and the regions of all configured providers."""
     default = loaded.settings.default_region
-    regions = dict.fromkeys(one.region for one in loaded.providers.values())
+    regions = dict.fromkeys(provider.region for provider in loaded.providers.values())
     return NumberReader(default=default, others=tuple(region for region in regions if region != default))
 
 
@@ -199,36 +203,40 @@ def mapping_context(loaded: LoadedConfig, schemas: Mapping[str, CrmSchema] | Non
     sources: list[str] = []
     commands: dict[str, frozenset[str]] = {}
     words: dict[str, Words] = {}
-    for name, one in loaded.providers.items():
-        adapter = PROVIDERS[type(one)]
+    for name, settings in loaded.providers.items():
+        adapter = PROVIDERS[type(settings)]
         sources += [f"{name}.{shape}" for shape in adapter.SHAPES]
         words[name] = adapter.WORDS
-        if actions := adapter.commands(one):
+        if actions := adapter.commands(settings):
             commands[name] = actions
     return Context(
         sources=(*sources, *(f"{name}.{CHANGE}" for name in loaded.crms)),
         words=words,
         crms=tuple(loaded.crms),
         commands=commands,
-        sinks={name: SINKS[type(one)].traits(name, one) for name, one in loaded.sinks.items()},
-        consent_fields={name: one.consent for name, one in loaded.crms.items()},
-        one_way=frozenset(name for name, one in loaded.crms.items() if one.direction == "one_way"),
+        sinks={name: SINKS[type(settings)].traits(name, settings) for name, settings in loaded.sinks.items()},
+        consent_fields={name: settings.consent for name, settings in loaded.crms.items()},
+        one_way=frozenset(name for name, settings in loaded.crms.items() if settings.direction == "one_way"),
         schemas=schemas or {},
-        traits={name: loaded.crm_types[type(one)].TRAITS for name, one in loaded.crms.items()},
+        traits={name: loaded.crm_types[type(settings)].TRAITS for name, settings in loaded.crms.items()},
         timezone=loaded.settings.timezone,
         clock_tolerance=loaded.settings.consent.clock_tolerance,
         numbers=number_reader(loaded),
-        regions={name: one.region for name, one in loaded.providers.items()},
+        regions={name: settings.region for name, settings in loaded.providers.items()},
     )
 
 
 def opt_outs(loaded: LoadedConfig) -> OptOuts:
     """The opt-outs that the mappings must deliver. Needs no secrets."""
-    adapters = [(name, one, PROVIDERS[type(one)]) for name, one in loaded.providers.items()]
+    adapters = [(name, settings, PROVIDERS[type(settings)]) for name, settings in loaded.providers.items()]
     return OptOuts(
-        samples=[sample for name, one, adapter in adapters for sample in adapter.opt_out_samples(name, one)],
-        subscriptions=[each for name, one, adapter in adapters for each in adapter.subscriptions(name, one)],
-        ways_back={name: adapter.WAY_BACK for name, one, adapter in adapters if adapter.commands(one)},
+        samples=[sample for name, settings, adapter in adapters for sample in adapter.opt_out_samples(name, settings)],
+        subscriptions=[
+            subscription
+            for name, settings, adapter in adapters
+            for subscription in adapter.subscriptions(name, settings)
+        ],
+        ways_back={name: adapter.WAY_BACK for name, settings, adapter in adapters if adapter.commands(settings)},
     )
 
 

@@ -42,15 +42,15 @@ class Candidates:
         self._by_key: dict[str, list[Candidate]] = {}
         self._by_phone: dict[Phone, list[Candidate]] = {}
         self._perhaps: dict[Phone, list[Candidate]] = {}
-        for one in found:
-            if one.key:
-                self._by_key.setdefault(one.key.lower(), []).append(one)
-            clear = dict.fromkeys(number.phone for number in one.phones if number.phone is not None)
+        for candidate in found:
+            if candidate.key:
+                self._by_key.setdefault(candidate.key.lower(), []).append(candidate)
+            clear = dict.fromkeys(number.phone for number in candidate.phones if number.phone is not None)
             for phone in clear:
-                self._by_phone.setdefault(phone, []).append(one)
-            for phone in dict.fromkeys(phone for number in one.phones for phone in number.possible):
+                self._by_phone.setdefault(phone, []).append(candidate)
+            for phone in dict.fromkeys(phone for number in candidate.phones for phone in number.possible):
                 if phone not in clear:
-                    self._perhaps.setdefault(phone, []).append(one)
+                    self._perhaps.setdefault(phone, []).append(candidate)
 
     def with_key(self, write: RecordWrite) -> Sequence[Candidate]:
         """The candidates with the write's key."""
@@ -58,11 +58,11 @@ class Candidates:
 
     def with_number(self, match: Match) -> Sequence[Candidate]:
         """The candidates with the number in any of the fields, oldest first."""
-        return sorted(self._by_phone.get(match.phone, ()), key=lambda one: one.age)
+        return sorted(self._by_phone.get(match.phone, ()), key=lambda candidate: candidate.age)
 
     def perhaps_with_number(self, match: Match) -> Sequence[Candidate]:
         """The candidates that may have the number (no country code, or ambiguous), oldest first."""
-        return sorted(self._perhaps.get(match.phone, ()), key=lambda one: one.age)
+        return sorted(self._perhaps.get(match.phone, ()), key=lambda candidate: candidate.age)
 
 
 def choose(match: Match, same_number_records: Sequence[Candidate]) -> Candidate | Sequence[Candidate]:
@@ -72,7 +72,7 @@ def choose(match: Match, same_number_records: Sequence[Candidate]) -> Candidate 
     several.
     """
     for place in range(len(match.fields)):
-        having = [one for one in same_number_records if one.phones[place].phone == match.phone]
+        having = [candidate for candidate in same_number_records if candidate.phones[place].phone == match.phone]
         if len(having) == 1 or (having and match.many is IfMany.OLDEST):
             return having[0]
         if having:
@@ -104,4 +104,4 @@ def whose_number(found: Sequence[Candidate], consent: ConsentFields | None) -> s
 def _named(found: Sequence[Candidate]) -> str:
     """The Ids of the candidates for a message to a person: the first ten, and how many more there are."""
     more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-    return ", ".join(one.record_id for one in found[:MAX_NAMED]) + more
+    return ", ".join(candidate.record_id for candidate in found[:MAX_NAMED]) + more

@@ -27,9 +27,8 @@ class Needs:
     insert_keys: tuple[str, ...] = ()  # those key fields that are sent in another way when the record is new
     written: tuple[str, ...] = ()
     read: tuple[str, ...] = ()  # fields that a feed reads
-    parents: tuple[
-        tuple[str, str | None], ...
-    ] = ()  # relationships that are written, with the parent's type where it is known
+    # Relationships that are written, with the parent's type where it is known.
+    parents: tuple[tuple[str, str | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

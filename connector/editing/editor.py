@@ -30,7 +30,7 @@ from connector.mapping.compile.ruleset import Ruleset
 from connector.model.errors import ConnectorError
 from connector.model.problem import ProblemsFound
 
-DRAFTS = 20  # that are kept; the oldest are dropped
+MAX_DRAFTS = 20  # that are kept; the oldest are dropped
 MAX_BODY = 64 * 1024  # characters of a callback that is tried
 FORBIDDEN = (
     "this installation does not let the console edit mappings (`console: edit_mappings: false`): change the files where "
@@ -89,7 +89,7 @@ class Editor:
 
     async def close(self) -> None:
         """End the process that tries drafts."""
-        tasks = [one.task for one in self._drafts.values() if one.task is not None]
+        tasks = [draft.task for draft in self._drafts.values() if draft.task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -114,7 +114,7 @@ class Editor:
                     "name": name,
                     "is_used": name in used,
                     "is_on_disk": name in on_disk,
-                    "differs": name in on_disk and (used.get(name) is None or _same(used[name]) != on_disk[name]),
+                    "differs": name in on_disk and (used.get(name) is None or _as_edited(used[name]) != on_disk[name]),
                     **_counts(rules, name),
                 }
                 for name in sorted(used.keys() | on_disk.keys())
@@ -219,23 +219,29 @@ class Editor:
 
     async def _reloaded(self, draft: Draft, replaced: Replaced) -> dict[str, Any]:
         try:
-            done = await self._reload({})
+            reloaded = await self._reload({})
         except ProblemsFound as found:
-            problems = [str(one) for one in found.problems]
+            problems = [str(problem) for problem in found.problems]
             await asyncio.to_thread(put_back, replaced)
             with suppress(ProblemsFound):  # the files of others may have errors: those were not ours
                 await self._reload({})
             return {"used": False, "problems": problems, "changed": None}
         draft.used = True
         kept = str(replaced.kept.relative_to(self._directory)) if replaced.kept else None
-        return {"used": True, "version": done["version"], "changes": done["changes"], "kept": kept, "problems": []}
+        return {
+            "used": True,
+            "version": reloaded["version"],
+            "changes": reloaded["changes"],
+            "kept": kept,
+            "problems": [],
+        }
 
     async def _try(self, draft: Draft, job: Mapping[str, Any]) -> None:
         def step(words: str) -> None:
             draft.step = words
 
-        said = await self._process.ask(job, step)
-        draft.result, draft.error = said.get("result"), said.get("error")
+        answer = await self._process.ask(job, step)
+        draft.result, draft.error = answer.get("result"), answer.get("error")
 
     def _draft(self, payload: Mapping[str, Any]) -> Draft:
         found = self._drafts.get(get_field(payload, "id", str, ""))
@@ -244,10 +250,10 @@ class Editor:
         return found
 
     def _drop_oldest(self) -> None:
-        for one in list(self._drafts.values())[:-DRAFTS]:
-            del self._drafts[one.id]
-            if one.task is not None:
-                one.task.cancel()
+        for draft in list(self._drafts.values())[:-MAX_DRAFTS]:
+            del self._drafts[draft.id]
+            if draft.task is not None:
+                draft.task.cancel()
 
     def _unusable(self, draft: Draft) -> str | None:
         """Why a draft cannot be put in use now."""
@@ -289,12 +295,14 @@ class Editor:
 
     def _endpoints(self) -> list[str]:
         return [
-            f"{name}/{one.name}" for name, provider in self._context.providers.items() for one in provider.endpoints
+            f"{name}/{endpoint.name}"
+            for name, provider in self._context.providers.items()
+            for endpoint in provider.endpoints
         ]
 
 
-def _same(text: str) -> str:
-    """A text with the ends of lines that an editor gives it."""
+def _as_edited(text: str) -> str:
+    """A text as an editor shows it: without a byte order mark, and with Unix line ends."""
     return text.removeprefix("\ufeff").replace("\r\n", "\n")
 
 

@@ -34,11 +34,11 @@ from connector.store.event_search import EventFilter
 from connector.store.store import Store
 from connector.telemetry.error_location import place
 
-LOW = 10  # nice(2): where both want one CPU, the daemon has nine tenths of it
+NICENESS = 10  # nice(2): where both want one CPU, the daemon has nine tenths of it
 MONTH = timedelta(days=30)
-LONGEST = 300.0  # seconds of the comparison with past events: the newest are compared first
+MAX_SECONDS = 300.0  # of the comparison with past events: the newest are compared first
 STEP_EVERY = 0.5  # seconds between two steps that are reported
-MOST_PARTS = 20  # events of one body that are tried
+MAX_PARTS = 20  # events of one body that are tried
 
 Say = Callable[[str], None]
 
@@ -79,25 +79,25 @@ def _check(loaded: LoadedConfig, name: str | None, text: str | None) -> tuple[Ru
     try:
         problems = unread_files(directory)
         names = sorted({path.name for path in mapping_files(directory)} | ({name} if name else set()))
-        for one in names:
+        for file in names:
             try:
-                document = parse(text or "", one) if one == name else read(directory / one, one)
+                document = parse(text or "", file) if file == name else read(directory / file, file)
             except ProblemsFound as found:
                 problems += found.problems
-                texts[one] = (text or "") if one == name else _as_it_stands(directory / one)
+                texts[file] = (text or "") if file == name else _as_it_stands(directory / file)
             else:
                 documents.append(document)
-                texts[one] = document.text
+                texts[file] = document.text
         rules = compile_mappings(documents, mapping_context(loaded, read_schemas(loaded)), problems=problems)
         problems = [*rules.warnings, *lost_opt_outs(rules, opt_outs(loaded))]
     except ProblemsFound as found:
         problems = list(found.problems)
-    errors = sum(one.severity is Severity.ERROR for one in problems)
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
     checked = {
         "ok": rules is not None and not errors,
         "version": rules.version if rules else None,
         "errors": errors,
-        "problems": [_problem(one, texts) for one in problems],
+        "problems": [_problem(problem, texts) for problem in problems],
     }
     return (rules if not errors else None), checked
 
@@ -128,13 +128,18 @@ def _problem(problem: Problem, texts: Mapping[str, str]) -> dict[str, Any]:
 
 def _tests(rules: Ruleset) -> dict[str, Any]:
     results = list(run_rule_tests(rules))
-    failed = [one for one in results if one.differences]
-    tested = {one.file for one in results}
+    failed = [result for result in results if result.differences]
+    tested = {result.file for result in results}
     return {
         "passed": len(results) - len(failed),
         "failed": [
-            {"file": one.file, "line": one.position.line, "name": one.name, "differences": list(one.differences)}
-            for one in failed
+            {
+                "file": result.file,
+                "line": result.position.line,
+                "name": result.name,
+                "differences": list(result.differences),
+            }
+            for result in failed
         ],
         "without_tests": [file.name for file in rules.files if file.name not in tested],
     }
@@ -165,7 +170,7 @@ def _preview(
         if now - last_step >= STEP_EVERY:
             last_step = now
             say(f"compared {backtest.summary.events} of {total} events: {backtest.summary.changed} differ")
-        if now - begin > LONGEST:
+        if now - begin > MAX_SECONDS:
             complete = False
             break
         if yields:
@@ -183,7 +188,7 @@ def _preview(
 def _give_way() -> bool:
     """Lower the priority of this process; whether that was allowed."""
     try:
-        os.nice(LOW)
+        os.nice(NICENESS)
     except OSError:
         return False
     return True
@@ -194,7 +199,7 @@ def _try(
 ) -> list[dict[str, Any]]:
     """What the edited files make of a stored event, or of a body; and what those in use make of it."""
     if what.get("event") is not None:
-        return [_tried(explain, before, after) for explain in [_stored(loaded, store, what["event"])]]
+        return [_tried(_explain_stored(loaded, store, what["event"]), before, after)]
     endpoint = find_endpoint(providers_without_secrets(loaded), str(what.get("endpoint")))
     try:
         parts = read_example(endpoint, str(what.get("body", "")).encode("utf-8", "replace"), datetime.now(UTC))
@@ -205,13 +210,15 @@ def _try(
         raise ConnectorError("there is no event in this body")
     configured = opt_outs(loaded).subscriptions
 
-    def unstored(event: Event) -> Callable[[Ruleset], dict[str, Any]]:
+    def explain(event: Event) -> Callable[[Ruleset], dict[str, Any]]:
         return lambda rules: explain_unstored(event, rules, configured, reveal=False)
 
-    return [_tried(unstored(event), before, after) for event in events[:MOST_PARTS]]
+    return [_tried(explain(event), before, after) for event in events[:MAX_PARTS]]
 
 
-def _stored(loaded: LoadedConfig, store: Store, named: object) -> Callable[[Ruleset], dict[str, Any]]:
+def _explain_stored(loaded: LoadedConfig, store: Store, named: object) -> Callable[[Ruleset], dict[str, Any]]:
+    """What explains a stored event by given rules. Raises ConnectorError if there is no such event."""
+
     def no_rules() -> Ruleset:
         raise ConnectorError("the rules are given")
 
@@ -223,6 +230,7 @@ def _stored(loaded: LoadedConfig, store: Store, named: object) -> Callable[[Rule
 
 
 def _tried(explain: Callable[[Ruleset], dict[str, Any]], before: Ruleset | None, after: Ruleset) -> dict[str, Any]:
+    """The plans of one event by the edited files and by those in use, and whether they do the same."""
     new = explain(after)
     old = explain(before)["plan"] if before is not None else None
     same = old is not None and all(old[name] == new["plan"][name] for name in ("state", "consent", "operations"))
@@ -238,7 +246,7 @@ def main() -> None:
         except ConnectorError as error:
             _write({"error": str(error)})
         except ProblemsFound as found:
-            _write({"error": "; ".join(str(one) for one in found.problems)})
+            _write({"error": "; ".join(str(problem) for problem in found.problems)})
         except Exception as error:  # noqa: BLE001 - nobody reads this process's standard error.
             _write({"error": f"{place(error)}: this is a bug, please report it with this line"})
 

@@ -14,8 +14,8 @@ import orjson
 # -P: nothing is imported from the folder in which the daemon was started.
 COMMAND = (sys.executable, "-P", "-m", "connector.editing.trial")
 PACKAGES = Path(__file__).parents[2]
-LONGEST = 600.0  # seconds of a job, after which the process is ended
-IDLE = 300.0  # seconds without a job: a start takes a second, and a process that waits 100 MB
+MAX_SECONDS = 600.0  # of a job, after which the process is ended
+IDLE = 300.0  # seconds without a job, after which it is ended too: it holds 100 MB, and another start takes a second
 LINE_LIMIT = 16 * 1024 * 1024  # bytes of one line of its answer
 FAILED = {"error": "the process that checks has failed: please report this"}
 
@@ -34,19 +34,19 @@ class TrialProcess:
             step("starting")
             if self._end is not None:
                 self._end.cancel()
-            done: Mapping[str, Any] | None = None
+            answer: Mapping[str, Any] | None = None
             try:
-                async with asyncio.timeout(LONGEST):
-                    done = await self._do(orjson.dumps(job) + b"\n", step)
+                async with asyncio.timeout(MAX_SECONDS):
+                    answer = await self._do(orjson.dumps(job) + b"\n", step)
             except TimeoutError:
                 return {"error": "this took longer than ten minutes and was stopped"}
             except (OSError, ValueError):  # it has ended, or its line is too long
                 return FAILED
             finally:
-                if done is None:
+                if answer is None:
                     await self.stop()
             self._end = asyncio.get_running_loop().call_later(IDLE, self._kill)
-            return done
+            return answer
 
     async def stop(self) -> None:
         """End the process, if there is one."""
@@ -75,8 +75,8 @@ class TrialProcess:
         writer.write(job)
         await writer.drain()
         while line := await reader.readline():
-            said: dict[str, Any] = orjson.loads(line)
-            if "step" not in said:
-                return said
-            step(said["step"])
+            answer: dict[str, Any] = orjson.loads(line)
+            if "step" not in answer:
+                return answer
+            step(answer["step"])
         raise ConnectionResetError

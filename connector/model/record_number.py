@@ -24,7 +24,7 @@ class RecordNumber(Struct, frozen=True):
 
     def same_as(self, other: "RecordNumber") -> bool:
         """Whether both may mean the same person. A field without a number is never the same."""
-        return any(one in other.possible for one in self.possible)
+        return any(phone in other.possible for phone in self.possible)
 
 
 NO_NUMBER = RecordNumber()
@@ -68,7 +68,7 @@ class NumberReader(Struct, frozen=True, kw_only=True):
         for region in self._in_use:
             example = phonenumbers.example_number_for_type(region, phonenumbers.PhoneNumberType.MOBILE)
             number = phonenumbers.national_significant_number(example) if example else ""
-            meant = [one for one in self._in_use if possible_phones(number, (one,))]
+            meant = [other for other in self._in_use if possible_phones(number, (other,))]
             if len(possible_phones(number, self._in_use)) > 1:
                 found |= dict.fromkeys(meant)
         return tuple(found)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from admin.scene import Scene, make_home
 
-from connector.editing.editor import DRAFTS, Editor
+from connector.editing.editor import MAX_DRAFTS, Editor
 from connector.model.errors import ConnectorError
 from connector.model.problem import Problem, ProblemsFound
 
@@ -121,7 +121,7 @@ async def test_the_list_says_what_differs_from_what_is_in_use(desk):
 
 async def test_old_drafts_are_dropped_and_sizes_are_limited(desk):
     first = await desk.ask("draft_start", name=FILE, text="x", opened="")
-    for _ in range(DRAFTS):
+    for _ in range(MAX_DRAFTS):
         await desk.ask("draft_start", name=FILE, text="x", opened="")
     with pytest.raises(ConnectorError, match="no longer kept"):
         await desk.ask("draft_show", id=first["draft"])
