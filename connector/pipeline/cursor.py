@@ -23,6 +23,9 @@ class Cursor:
     baseline: bool = True  # all records are read
     # During a baseline: the fields that were read before it. None: the fields of each shadow.
     known: tuple[str, ...] | None = ()
+    # The poll within which the position is: it continues under its id after a failed call or a restart, so that its
+    # people are counted together. None: the position is between two polls.
+    poll: str | None = None
 
     @classmethod
     def read(cls, text: str | None, feed: Feed, consent: ConsentFields | None = None) -> Self:
@@ -39,12 +42,13 @@ class Cursor:
             known = stored.get("known", ()) if baseline else before
             known = None if known is None else tuple(known)
             same = tuple(stored.get("consent", declared)) == declared
+            poll = stored.get("poll")
         except (ValueError, KeyError, TypeError):
             return replace(new, known=None)
         if before == fields and same:
-            return replace(new, position=position, baseline=baseline, known=known if baseline else ())
+            return replace(new, position=position, baseline=baseline, known=known if baseline else (), poll=poll)
         if not baseline and same and set(fields) <= set(before):
-            return replace(new, position=position, baseline=False)
+            return replace(new, position=position, baseline=False, poll=poll)
         return replace(new, known=known)
 
     @property
@@ -59,10 +63,12 @@ class Cursor:
         known = (shadow or {}).keys() if self.known is None else self.known
         return tuple(name for name in feed.fields if name in known)
 
-    def after(self, page: Page) -> str:
-        """The cursor to be stored after a page."""
+    def after(self, page: Page, poll: str | None) -> str:
+        """The cursor to be stored after a page of this poll."""
         reads_on = self.baseline and not page.last
         stored = {"fields": self.fields, "consent": self.consent, "position": page.position, "baseline": reads_on}
+        if not page.last:
+            stored["poll"] = poll
         return orjson.dumps(stored | {"known": self.known} if reads_on else stored).decode()
 
 

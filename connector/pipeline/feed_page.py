@@ -156,7 +156,7 @@ def read_page(
         ),
         gone=tuple(Gone(record_id=row.record_id, merged_into=row.merged_into) for row in gone),
         look_again=tuple(sorted(set(deferred.values()) - (frozenset() if query.notices else seen.with_notice))),
-        cursor=cursor.after(page) if query.moves_cursor else None,
+        cursor=cursor.after(page, query.channel.poll) if query.moves_cursor else None,
         taken_back=found.taken_back,
         out=_e164(found.opted_out),
         deleted=_e164(phone for row in known_gone if not row.merged_into for phone in found.former_numbers(row)),

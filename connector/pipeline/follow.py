@@ -105,7 +105,7 @@ class Follower:
                 opted_out_ids = await self._follow_opted_out(channel, cursor)
             if opted_out_ids is None:
                 return None
-            channel.poll = uuid4().hex
+            channel.poll = cursor.poll or uuid4().hex
             self.open_polls.add(channel.poll)
             if opted_out_ids:
                 # The page was read before the opted-out records, so its rows of these are older.

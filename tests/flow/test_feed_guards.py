@@ -67,6 +67,18 @@ async def test_sixty_opt_outs_cleared_by_an_import_hold_until_a_person_releases_
     assert world.balanced()
 
 
+async def test_an_import_of_more_than_a_page_is_parked_to_its_last_record_after_an_outage(world):
+    ids = await world.people([{"last_name": "Moe", "mobile": number(n)} for n in range(2040)])
+    await world.poll()
+    await world.people([{"id": one, "opted_out": True} for one in ids])
+    await world.fault(world.crm_url, fault="unavailable", only="reads", after=1)  # after the first page
+    await world.poll()
+    world.clock.ahead += timedelta(minutes=2)
+    await world.poll()
+    assert await sent(world) == []
+    assert len(world.app.store.dead_letters.listing(parked=True, limit=3000)) == 2040
+
+
 async def test_an_import_of_opt_outs_that_is_undone_ends_no_subscription_when_all_is_released(world):
     joined_by_sms = await joined(world, number(0))
     ids = [joined_by_sms] + await world.people([{"last_name": "Moe", "mobile": number(n)} for n in range(1, 60)])

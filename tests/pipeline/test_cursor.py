@@ -19,7 +19,7 @@ def feed(*fields, keys=("Key",)):
 def followed(*fields, last=True, before=None, consent=CONSENT, keys=("Key",)):
     """The stored cursor after a page of such a feed."""
     cursor = Cursor.read(before, feed(*fields, keys=keys), consent)
-    return cursor.after(Page(position="p", last=last))
+    return cursor.after(Page(position="p", last=last), "poll-1")
 
 
 def test_the_first_poll_of_a_new_feed_compares_nothing():
@@ -90,5 +90,12 @@ def test_an_unreadable_cursor_restarts_the_feed_and_compares_fields_of_the_shado
     assert (cursor.first, cursor.baseline, cursor.position) == (False, True, None)
     assert cursor.compared(feed(), {"Out": True}) == ("Out",)
     assert cursor.compared(feed(), None) == ()
-    middle = Cursor.read(cursor.after(Page(position="p", last=False)), feed(), CONSENT)
+    middle = Cursor.read(cursor.after(Page(position="p", last=False), "poll-1"), feed(), CONSENT)
     assert (middle.first, middle.position, middle.compared(feed(), {"Out": True})) == (False, "p", ("Out",))
+
+
+def test_a_poll_keeps_its_id_until_its_last_page():
+    cursor = Cursor.read(None, feed(), CONSENT)
+    middle = Cursor.read(cursor.after(Page(position="p", last=False), "poll-1"), feed(), CONSENT)
+    assert middle.poll == "poll-1"
+    assert Cursor.read(middle.after(Page(position="q"), "poll-1"), feed(), CONSENT).poll is None
