@@ -19,7 +19,7 @@ from connector.health import STORE, Health
 from connector.mapping.compile.ruleset import Ruleset
 from connector.mapping.compile.ruleset_changes import RuleChanges, in_words
 from connector.model.errors import StoreUnavailable
-from connector.pipeline.deliver import DeliveryWorker, save_counts
+from connector.pipeline.deliver import DeliveryWorker
 from connector.pipeline.pipeline import Pipeline
 from connector.pipeline.reconcile import Reconciler, run_name
 from connector.pipeline.runtime import Runtime
@@ -219,9 +219,16 @@ class Application:
         self.reconciler.check()
 
     async def save_counts(self) -> int:
-        """Store the number of API calls made since the last time, and what came in and went out."""
+        """Store the API calls made since the last time, and what came in and went out."""
         await self.store.activity.save(self.activity)
-        return await save_counts(self.budgets.values(), self.store)
+        for crm, budget in self.budgets.items():
+            if calls := budget.unsaved():
+                try:
+                    await self.store.calls.add(crm, calls)
+                except StoreUnavailable:
+                    budget.not_saved(calls)
+                    raise
+        return 0
 
     async def save_last_counts(self) -> None:
         """Store the counts at shutdown. If that fails, the counts of the last minute are lost, as in a crash."""

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from connector.consent.guard import allowed_at_sending, carries_opt_out, with_flag_at_creation
@@ -13,9 +14,8 @@ from connector.delivery.channels import SendAllowance, SinkChannel
 from connector.delivery.outcome_policy import all_locked, not_counted, sink_outage, suspected
 from connector.delivery.send import send
 from connector.delivery.suspended_rules import Filtered, filter_suspended
-from connector.delivery.throttle import ApiBudget
 from connector.mapping.compile.ruleset import Ruleset
-from connector.model.consent import Phase
+from connector.model.consent import LedgerEntry, Phase
 from connector.model.consent_fields import ConsentFields
 from connector.model.crm_traits import CrmTraits
 from connector.model.errors import StoreUnavailable
@@ -49,7 +49,10 @@ class Deliverer:
         rules: Callable[[], Ruleset],
         replan: Callable[[], None],
     ) -> None:
-        """`rules` returns the rules in force: a reload may replace them during a step. `replan` asks for planning again."""
+        """`rules` returns the rules in force: a reload may replace them during a step.
+
+        `replan` has the units of suspended rules planned again.
+        """
         self._store = store
         self._rules = rules
         self._replan = replan
@@ -138,7 +141,7 @@ class Deliverer:
 
     def _drop_suspended(self, pending: Sequence[PendingWrite], sink: Sink) -> Filtered:
         """The pending operations without those of suspended rules."""
-        operations = [one.operation for one in pending if one.operation is not None]
+        operations = [write.operation for write in pending if write.operation is not None]
         suspensions = self._store.suspensions.of(sink.name)
         if not suspensions:
             return Filtered(operations, operations)
@@ -162,7 +165,8 @@ class Deliverer:
             answered=answered,
             sent_at=sent_at,
             sent=batch.with_suspended(answered) if batch.held_back else answered,
-            all_delivered=not batch.suspensions and all(isinstance(one, Delivered) for one in answered.outcomes),
+            all_delivered=not batch.suspensions
+            and all(isinstance(outcome, Delivered) for outcome in answered.outcomes),
         )
         return self._update_breaker(channel, allowance, result, people={unit.lane for unit in units})
 
@@ -214,22 +218,12 @@ class Deliverer:
         for log_event in await record_suspensions(self._store, channel.sink.name, result, rules, now=now):
             self._emit(log_event)
         waiting = [
-            unit.event_id for unit, end in zip(units, settled, strict=True) if end.reason is Reason.CONFIGURATION
+            unit.event_id
+            for unit, settlement in zip(units, settled, strict=True)
+            if settlement.reason is Reason.CONFIGURATION
         ]
         if waiting and self._store.suspended_units.outdated(waiting, rules.version):
             self._replan()
-
-
-async def save_counts(budgets: Iterable[ApiBudget], store: Store) -> int:
-    """Store the number of API calls made since the last time."""
-    for budget in budgets:
-        if calls := budget.unsaved():
-            try:
-                await store.calls.add(budget.crm, calls)
-            except StoreUnavailable:
-                budget.not_saved(calls)
-                raise
-    return 0
 
 
 @dataclasses.dataclass(slots=True)
@@ -277,11 +271,11 @@ class DeliveryWorker:
             self.one_by_one = len(claimed_ids)
         elif claimed_ids and self.given_up < MAX_GIVEN_UP:
             # Units in doubt of one person are claimed together: the first of them becomes the dead letter.
-            unit = next((one for one in self.claimed if one.id == claimed_ids[0]), None)
-            end = _given_up(claimed_ids[0], unit, bug)
-            await outbox.settle([end], now=now)
+            unit = next((unit for unit in self.claimed if unit.id == claimed_ids[0]), None)
+            dead_letter = _given_up(claimed_ids[0], unit, bug)
+            await outbox.settle([dead_letter], now=now)
             if unit is not None:
-                emit(settled_event(unit, end, now))
+                emit(settled_event(unit, dead_letter, now))
             self.given_up += 1
         await self._release(outbox, now)
 
@@ -290,7 +284,7 @@ def _given_up(unit_id: int, unit: Unit | None, bug: str) -> Settlement:
     """The unit as a dead letter; an opt-out in it stays open."""
     detail = f"{bug}: please report this bug"
     operations = unit.operations if unit is not None else ()
-    opts_out = any(carries_opt_out(one, Verdict.OPT_OUT) for one in operations)
+    opts_out = any(carries_opt_out(operation, Verdict.OPT_OUT) for operation in operations)
     return Settlement(
         unit_id=unit_id,
         state=UnitState.DEAD,
@@ -307,49 +301,75 @@ def drop_superseded(
 ) -> list[PendingWrite]:
     """Leave out operations and fields that newer decisions and writes have superseded since the plan was made.
 
-    A plan of an earlier version may name a record by a short form of its id. `consent_fields` are those
-    of the sink, by object.
+    `consent_fields` are those of the sink, by object.
     """
     flagged = {name.casefold(): fields for name, fields in consent_fields.items()}
-    creating = {unit.lane for unit in units if flagged and any(_may_create(one, flagged) for one in unit.operations)}
-    opted_out = set(store.consents.opted_out(sorted(creating))) if creating else set()
-    consent = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
-    ledgers = store.consents.of_many(sorted(opted_out | {unit.lane for unit in units if unit.id in consent}))
-    opted_out = {lane for lane in opted_out if fold_ledger(ledgers[lane]).out}
-    # Opt-outs in the CRM that are not planned yet: the event of the latest one, by number.
-    undecided: Mapping[str, int] = {}
-    if clearing := [unit for unit in units if any(map(_clears_flag, unit.operations))]:
-        crm, numbers = clearing[0].operations[0].sink, sorted({unit.lane for unit in clearing})
-        first = min(unit.event_id for unit in clearing)
-        undecided = store.inbox.undecided_opt_outs(crm, numbers, after=first)
+    decisions = _read_decisions(units, store, flagged)
     pending: list[PendingWrite] = []
     for number, unit in enumerate(units):
         newer = [
-            (one.object, one.key_field, _full_key(one.key_field, one.key, traits), one.field) for one in unit.newer
+            (written.object, written.key_field, _full_key(written.key_field, written.key, traits), written.field)
+            for written in unit.newer
         ]
         for index, planned in zip(unit.indexes, unit.operations, strict=True):
             operation: Operation | None = planned
             if isinstance(planned, RecordWrite) and planned.key_field == ID_FIELD:
+                # A plan of an earlier version may name a record by a short form of its id.
                 operation = replace(planned, key=traits.full_id(planned.key))
-            if operation is not None and (newer or unit.id in consent):
+            if operation is not None and (newer or unit.id in decisions.deciding):
                 operation = allowed_at_sending(
                     operation,
                     event_id=unit.event_id,
                     overtaken=unit.overtaken_by is not None
-                    or (_clears_flag(operation) and undecided.get(unit.lane, 0) > unit.event_id),
+                    or (_clears_flag(operation) and decisions.undecided.get(unit.lane, 0) > unit.event_id),
                     newer=newer,
-                    ledger=ledgers.get(unit.lane, ()),
+                    ledger=decisions.ledgers.get(unit.lane, ()),
                 )
-            if isinstance(operation, RecordWrite) and unit.lane in opted_out:
+            if isinstance(operation, RecordWrite) and unit.lane in decisions.opted_out:
                 declared = flagged.get(operation.object.casefold())
                 operation = operation if declared is None else with_flag_at_creation(operation, declared)
             pending.append(PendingWrite(number, index, operation))
     return pending
 
 
+class _Decisions(Struct, frozen=True, kw_only=True):
+    """What is decided now about the people of a claim, as far as its operations depend on it."""
+
+    deciding: Collection[int]  # ids of the units with an operation that depends on the person's consent
+    ledgers: Mapping[str, Sequence[LedgerEntry]]  # by lane, of these units
+    opted_out: Collection[str]  # lanes for which a new record gets the flag
+    undecided: Mapping[str, int]  # by lane: the event of the latest opt-out in the CRM that is not planned yet
+
+
+def _read_decisions(units: Sequence[Unit], store: Store, flagged: Collection[str]) -> _Decisions:
+    creating = {
+        unit.lane for unit in units if flagged and any(_may_create(operation, flagged) for operation in unit.operations)
+    }
+    opted_out = set(store.consents.opted_out(sorted(creating))) if creating else set()
+    deciding = {unit.id for unit in units if any(map(_concerns_consent, unit.operations))}
+    ledgers = store.consents.of_many(sorted(opted_out | {unit.lane for unit in units if unit.id in deciding}))
+    undecided: Mapping[str, int] = {}
+    if clearing := [unit for unit in units if any(map(_clears_flag, unit.operations))]:
+        crm, numbers = clearing[0].operations[0].sink, sorted({unit.lane for unit in clearing})
+        first = min(unit.event_id for unit in clearing)
+        undecided = store.inbox.undecided_opt_outs(crm, numbers, after=first)
+    return _Decisions(
+        deciding=deciding,
+        ledgers=ledgers,
+        opted_out={lane for lane in opted_out if fold_ledger(ledgers[lane]).out},
+        undecided=undecided,
+    )
+
+
 def _tried(units: Iterable[Unit]) -> set[tuple[str, str, str]]:
     """The records that these units have tried to write before."""
-    return {one.record for unit in units if unit.tried for one in unit.operations if isinstance(one, RecordWrite)}
+    return {
+        operation.record
+        for unit in units
+        if unit.tried
+        for operation in unit.operations
+        if isinstance(operation, RecordWrite)
+    }
 
 
 def _clears_flag(operation: Operation) -> bool:

@@ -22,25 +22,25 @@ def _api_call_readings(budgets: Iterable[ApiBudget]) -> list[Reading]:
             name="connector_api_calls",
             help="The connector's API calls in the last 24 hours",
             labels=("crm",),
-            read=read(lambda one: one.ours),
+            read=read(lambda state: state.ours),
         ),
         Reading(
             name="connector_api_budget",
             help="API calls that the connector may make in 24 hours, with the reserve for opt-outs",
             labels=("crm",),
-            read=read(lambda one: one.budget),
+            read=read(lambda state: state.budget),
         ),
         Reading(
             name="connector_api_calls_left",
             help="API calls that are left, without the reserve for opt-outs",
             labels=("crm",),
-            read=read(lambda one: None if one.left is None else max(0, one.left)),
+            read=read(lambda state: None if state.left is None else max(0, state.left)),
         ),
         Reading(
             name="connector_api_budget_lasts_seconds",
             help="How long the API calls last at the present rate; no series if that is a day or more",
             labels=("crm",),
-            read=read(lambda one: None if one.lasts is None else one.lasts.total_seconds()),
+            read=read(lambda state: None if state.lasts is None else state.lasts.total_seconds()),
         ),
     ]
 
@@ -68,10 +68,13 @@ def gauges(
         return {(name, state.value): n for name in names for state, n in store.outbox.counts(name).items()}
 
     def outages() -> Values:
-        peers = [one.breaker for one in sink_channels.values()] + [
-            one.breaker for one in (feed_channels or {}).values()
-        ]
-        return {(one.name, one.cause.reason.value): age(one.since) for one in peers if one.cause is not None}
+        breakers = [channel.breaker for channel in sink_channels.values()]
+        breakers += [channel.breaker for channel in (feed_channels or {}).values()]
+        return {
+            (breaker.name, breaker.cause.reason.value): age(breaker.since)
+            for breaker in breakers
+            if breaker.cause is not None
+        }
 
     def reconciled() -> Values:
         last = {name: last_run(store, name).get("succeeded") for name in feed_channels or {}}
