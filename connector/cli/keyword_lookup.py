@@ -35,7 +35,7 @@ def ask_account(setup: Setup, provider: str | None, ask: "Ask") -> Any:
     }
     if not with_keywords:
         whose = f"the provider `{provider}` has no" if provider else "no provider has a"
-        raise Misused(f"{whose} keyword API with its `api:` in the config")
+        raise Misused(f"{whose} keyword API in the config: add its `api:`, if it has such an API")
     if len(with_keywords) > 1:
         raise Misused(f"several providers have keywords: add --provider {' or '.join(with_keywords)}")
     (chosen,) = with_keywords.values()

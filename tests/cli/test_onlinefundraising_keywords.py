@@ -228,7 +228,7 @@ def test_the_secret_in_a_webhook_address_is_not_shown(account):
 def test_without_api_settings_keyword_commands_are_refused(account):
     text = account.home.config.read_text()
     account.home.config.write_text("\n".join(line for line in text.splitlines() if "api:" not in line))
-    assert "no provider has a keyword API with its `api:` in the config" in account.refused("list", code=2)
+    assert "no provider has a keyword API in the config: add its `api:`" in account.refused("list", code=2)
     account.configure()
     assert "the provider `other` has no keyword API" in account.refused("list", "--provider", "other", code=2)
 
