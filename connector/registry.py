@@ -15,6 +15,7 @@ from connector.config import yaml_document
 from connector.config.schema_lock import lock_path, read_lock
 from connector.config.secrets import resolve
 from connector.config.settings import Settings, config_model, entries
+from connector.config.shipped_mappings import shipped_mappings
 from connector.config.validation import load
 from connector.consent.opt_out_words import STANDARD, OptOutWords
 from connector.crm.crm import Crm
@@ -236,8 +237,24 @@ def opt_outs(loaded: LoadedConfig) -> OptOuts:
             for name, settings, adapter in adapters
             for subscription in adapter.subscriptions(name, settings)
         ],
-        ways_back={name: adapter.WAY_BACK for name, settings, adapter in adapters if adapter.commands(settings)},
+        ways_back=_ways_back(loaded),
+        one_way={
+            name: f"{type(settings).model_fields['direction'].alias or 'direction'}: one_way"
+            for name, settings in loaded.crms.items()
+        },
     )
+
+
+def _ways_back(loaded: LoadedConfig) -> dict[tuple[str, str], str]:
+    """The shipped files that send the opt-outs of a CRM to a provider, by their names in the config."""
+    shipped = {path.name for path in shipped_mappings().rglob("*-to-*.yaml")}
+    names = {
+        (crm, provider): f"{crm_settings.type}-to-{settings.type}.yaml"
+        for crm, crm_settings in loaded.crms.items()
+        for provider, settings in loaded.providers.items()
+        if PROVIDERS[type(settings)].commands(settings)
+    }
+    return {pair: file for pair, file in names.items() if file in shipped}
 
 
 def read_mappings(loaded: LoadedConfig, schemas: Mapping[str, CrmSchema] | None = None) -> Ruleset:

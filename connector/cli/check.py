@@ -18,10 +18,10 @@ from connector.cli.setup import (
     lost_opt_outs,
     read_locks,
     read_rules,
-    shipped_mappings,
     short_path,
     with_file_paths,
 )
+from connector.config.shipped_mappings import shipped_mappings
 from connector.model.problem import Problem, ProblemsFound, Severity
 
 if TYPE_CHECKING:

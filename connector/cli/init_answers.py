@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from connector.cli.exit_codes import Misused
-from connector.cli.setup import shipped_mappings
 from connector.config.new_config import NewCrm, NewProvider, Question, Secret
+from connector.config.shipped_mappings import shipped_mappings
 from connector.model.problem import ProblemsFound
 
 STATE = "/var/lib/connector/connector.db"

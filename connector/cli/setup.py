@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from connector.registry import LoadedConfig
     from connector.store.store import Store
 
-SHIPPED = Path(__file__).parent / "shipped_mappings"  # in an installed package; else the repository's
 VARIABLE = "CONNECTOR_CONFIG"
 PLACES = (Path("config.yaml"), Path("/etc/connector/config.yaml"))
 
@@ -55,11 +54,6 @@ class Setup:
     def zone(self) -> ZoneInfo:
         """The time zone in which people read times: `timezone` of the config. Raises ProblemsFound."""
         return ZoneInfo(self.config().settings.timezone)
-
-
-def shipped_mappings() -> Path:
-    """The directory of the shipped mappings."""
-    return SHIPPED if SHIPPED.is_dir() else SHIPPED.parents[2] / "mappings"
 
 
 def mappings_directory(loaded: "LoadedConfig") -> Path:

@@ -44,8 +44,9 @@ class OptOuts:
 
     samples: Sequence[OptOutSample] = ()  # of all configured providers
     subscriptions: Sequence[Subscription] = ()  # `subscriptions:` of all of them
-    # Provider → the shipped file that ends its subscriptions.
-    ways_back: Mapping[str, str] = field(default_factory=dict)
+    # CRM and provider → the shipped file that ends the provider's subscriptions after an opt-out in the CRM.
+    ways_back: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    one_way: Mapping[str, str] = field(default_factory=dict)  # CRM → its setting for opt-outs that are sent nowhere
 
 
 def refuse_lost_opt_outs(rules: Ruleset, opt_outs: OptOuts) -> None:
@@ -125,7 +126,7 @@ def _without_flag_setting(crm: str, providers: Sequence[str], rules: Ruleset, op
             message = (
                 f"an opt-out that is made in {crm} would not be sent to {provider}: no `consent_fields` name its flag"
             )
-            cure = f"name them in the config and {_copy_cure(provider, opt_outs)}; {_one_way_cure(crm)}"
+            cure = f"name them in the config and {_copy_cure(crm, provider, opt_outs)}; {_one_way_cure(crm, opt_outs)}"
             yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
 
 
@@ -143,14 +144,15 @@ def _lost_in_object(
     effect = f"would not be sent to {' or '.join(providers)}"
     name = f"an opt-out that is made in {crm} ({flag})"
     if feed is None:
-        cure = f"{'; '.join(_copy_cure(provider, opt_outs) for provider in providers)}; {OTHER_FIELD}; {_one_way_cure(crm)}"
+        copies = [_copy_cure(crm, provider, opt_outs, watching=object_name) for provider in providers]
+        cure = f"{'; '.join(copies)}; {OTHER_FIELD}; {_one_way_cure(crm, opt_outs)}"
         message = f"{name} {effect}: no file watches {object_name}"
         yield Problem(file=EVERYWHERE, position=None, code=CODE, message=message, hint=cure)
         return
     if lacking:
         file = next(file for file in rules.files if file.feed and fold(file.feed.object) == fold(object_name))
         message = f"{name} {effect}: the feed does not read {' and '.join(lacking)}"
-        cure = f"add {', '.join(lacking)} to `feed: fields`; {OTHER_FIELD}; {_one_way_cure(crm)}"
+        cure = f"add {', '.join(lacking)} to `feed: fields`; {OTHER_FIELD}; {_one_way_cure(crm, opt_outs)}"
         yield Problem(file=file.name, position=None, code=CODE, message=message, hint=cure)
         return
     event = _set_in_crm(crm, object_name, consent, feed, rules)
@@ -165,9 +167,10 @@ def _lost_in_object(
         if any(rule is not None and is_meant(rule) for _, rule in followed) and _depends_on_real_values(event_plan):
             continue
         problem = _lost_to_rule(name, f"would not be sent to {provider}", event, followed, is_meant, fields=())
-        cure = f"{_copy_cure(provider, opt_outs)}, or fix the rule; {_one_way_cure(crm)}"
+        copy = _copy_cure(crm, provider, opt_outs)
+        cure = f"{copy}, or fix the rule; {_one_way_cure(crm, opt_outs)}"
         if len(event_plan.not_reached) < len(providers):
-            yield replace(problem, hint=_copy_cure(provider, opt_outs), severity=Severity.WARNING)
+            yield replace(problem, hint=copy, severity=Severity.WARNING)
         else:
             yield problem if problem.position else replace(problem, hint=cure)
 
@@ -336,10 +339,15 @@ def _flags(consent_fields: Mapping[str, Mapping[str, ConsentFields]]) -> list[st
     return [fields.flag for objects in consent_fields.values() for fields in objects.values()]
 
 
-def _copy_cure(provider: str, opt_outs: OptOuts) -> str:
-    file = opt_outs.ways_back.get(provider)
-    return f"copy the shipped {file} into your mappings" if file else f"add a rule with `command:` to {provider}"
+def _copy_cure(crm: str, provider: str, opt_outs: OptOuts, *, watching: str = "") -> str:
+    file = opt_outs.ways_back.get((crm, provider))
+    if file is None:
+        return f"add a rule with `command:` to {provider}"
+    return f"copy the shipped {file} into your mappings" + (
+        f", with `object: {watching}` under `feed:`" if watching else ""
+    )
 
 
-def _one_way_cure(crm: str) -> str:
-    return f"or, where nobody opts a donor out in {crm}, write `consent: one_way` under `crm: {crm}:` in the config"
+def _one_way_cure(crm: str, opt_outs: OptOuts) -> str:
+    setting = opt_outs.one_way.get(crm, "direction: one_way")
+    return f"or, where nobody opts a donor out in {crm}, write `{setting}` under `crm: {crm}:` in the config"

@@ -280,8 +280,29 @@ def test_an_opt_out_of_the_crm_must_end_subscriptions(strex, old, new, place, wh
 def test_if_no_file_watches_opt_outs_the_problem_names_the_file_to_copy(strex):
     (strex.mappings / WAY_BACK).unlink()
     (problem,) = strex.problems()
-    assert "no file watches Contact (copy the shipped salesforce-to-strex.yaml into your mappings; or" in problem
+    cure = "copy the shipped salesforce-to-strex.yaml into your mappings, with `object: Contact` under `feed:`; or"
+    assert f"no file watches Contact ({cure}" in problem
     assert "write `consent: one_way` under `crm: salesforce:` in the config" in problem
+
+
+def test_the_cure_names_the_file_and_the_setting_of_the_crm(tmp_path):
+    config = f"""
+mappings: {tmp_path / "mappings"}
+providers:
+  strex: {{path_secrets: [{{env: HOOK}}], api: {{key: {{env: KEY}}}}}}
+crm:
+  dynamics:
+    url: https://acme.crm4.dynamics.com
+    sign_in: {{tenant: t, client_id: app, client_secret: {{env: SECRET}}}}
+    consent_fields: {{contact: {{flag: crmc_smsoptout, phone: mobilephone}}}}
+"""
+    files = [one for one in (SHIPPED / "dynamics" / "plain").glob("*.yaml") if one.name != "dynamics-to-strex.yaml"]
+    installation = Installation(tmp_path, config, files)
+    (problem,) = installation.problems()
+    assert "copy the shipped dynamics-to-strex.yaml into your mappings" in problem
+    assert "write `direction: one_way` under `crm: dynamics:` in the config" in problem
+    installation.edit("../config.yaml", "    url:", "    direction: one_way\n    url:")
+    assert installation.load()
 
 
 @pytest.mark.parametrize(("field", "kept"), [("SMS_Opt_Out__c", "MobilePhone"), ("MobilePhone", "SMS_Opt_Out__c")])

@@ -25,7 +25,6 @@ SETTINGS = MessageCloudSettings
 
 SHAPES = {"message": True, "delivery_report": False, SHAPE: False, CHARGE: False}  # whether an opt-out may come in it
 WORDS: Words = {"action": (*ENDPOINTS.values(), ACTION, CHARGED, ENDED), "status": tuple(STATUSES)}
-WAY_BACK = "salesforce-to-messagecloud.yaml"  # the shipped mapping that ends subscriptions after opt-outs in the CRM
 
 
 def build(name: str, settings: MessageCloudSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:

@@ -24,7 +24,6 @@ SETTINGS = StrexSettings
 
 SHAPES = {"message": True, "delivery_report": True}  # both can bring an opt-out
 WORDS: Words = {"action": NAMES, "status": STATUS_CODES}
-WAY_BACK = "salesforce-to-strex.yaml"  # the shipped mapping that carries the CRM's opt-outs to Strex
 
 
 def build(name: str, settings: StrexSettings, reveal: Reveal, words: OptOutWords = STANDARD) -> Provider:
