@@ -102,6 +102,7 @@ REFUSALS = {
         "trekker mitt samtykke, samtykke trekkes, tilbakekall, kutt ut, kutte ut, kutt det ut, ikke bestilt, "
         "ikkje bestilt, ikke meldt meg, ikkje meldt meg, har meldt meg, bli fjernet, fjernes, bli slettet, slettes, "
         "sletting, oppheve, heve avtalen, heve avtale, hev avtalen, terminer, terminere, termineres, terminerer, angrer, "
+        "vil ikke være fadder, vil ikke være giver, vil ikke være medlem, aldri meldt meg, seie opp, seier opp, "
         "trekker meg, trekkjer meg, trekke meg, trekk meg ut, ta meg vekk, stryk nummeret, ring meg ikke, "
         "angrerett, angreretten, refunder, refusjon, pengene tilbake, pa pause, en pause"
     ),
@@ -110,7 +111,7 @@ REFUSALS = {
         "ikke flere sms, ikke flere beskeder, ingen flere sms, ingen flere beskeder, hold op, hold nu op, "
         "slet mit nummer, traek mit samtykke, trækker mit samtykke, nej tak, vil ikke mere, vil ikke støtte, "
         "ikke interesseret, forkert nummer, ophør, ophøre, afmeldt, frameldt, opsagt, er død, fortrudt, fortryder, pengene tilbage, "
-        "refusion, ingen flere opkrævninger, ikke tilmeldt mig"
+        "ophæv, ophæve, refusion, ingen flere opkrævninger, ikke tilmeldt mig"
     ),
     "sv": (
         "skicka inte, skicka inga, inga fler sms, inga mer sms, inga fler meddelanden, vill inte ha, "
@@ -123,11 +124,11 @@ REFUSALS = {
     "rahat takaisin, peru tilaus, perun tilauksen",
     "pl": (
         "nie chce, nie wysyłaj, nie wysyłajcie, nie wysylaj, nie wysylajcie, nie pisz, nie dzwon, nie dziekuje, "
-        "zły numer, zly numer, usunac, usun moj, wyłacz, wylacz, odpisz mnie, nie wysyłac, nie wysylac"
+        "zły numer, zly numer, usunac, usun moj, zaprzestac, zaprzestanie, wyłacz, wylacz, odpisz mnie, nie wysyłac, nie wysylac"
     ),
     "de": (
         "nein danke, keine sms, keine nachrichten, kein interesse, falsche nummer, horen sie auf, hor auf, "
-        "aus der liste, loschen sie, losche meine"
+        "nicht mehr, aus der liste, loschen sie, losche meine"
     ),
     "fr": "ne plus, plus de sms, non merci, supprimez",
     "es": "no gracias, no quiero, no me envie, no me envien, numero equivocado, deja de, dejen de, ya no",

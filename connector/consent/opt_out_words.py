@@ -15,7 +15,7 @@ from typing import NamedTuple, Self
 
 from connector.consent import opt_out_table as table
 from connector.consent.opt_out_table import words_of
-from connector.consent.refusals import refuses
+from connector.consent.refusals import refusal_places, refuses
 from connector.consent.spellings import JOINED, Spelling, other_spellings, plain_words, spell, without_markup
 from connector.consent.stop_statements import states_or_asks
 from connector.model.consent import Scope
@@ -255,7 +255,11 @@ class _Context(NamedTuple):
 
 
 def _is_refusal(shown: Spelling, context: _Context) -> bool:
-    return refuses(shown.plain, shown.sentences()) and " ".join(shown.words) not in context.known()
+    if refuses(shown.plain, shown.sentences):
+        return " ".join(shown.words) not in context.known()
+    if len(shown.plain) > MAX_WORDS_OF_QUESTION or not (places := refusal_places(shown.plain)):
+        return False
+    return any(" ".join(shown.words[:place]) in context.known() for place in places)
 
 
 def _compound_stop(word: str, context: _Context) -> Reading | None:

@@ -3,7 +3,7 @@
 The words themselves are in opt_out_table.py.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import groupby
 from operator import itemgetter
@@ -14,10 +14,10 @@ from connector.consent.spellings import plain_words
 MAX_WORDS = 12  # words: the longest sentence without a stop word that is shown to a person
 
 
-def refuses(words: Sequence[str], sentences: Sequence[int]) -> bool:
+def refuses(words: Sequence[str], sentences: Callable[[], Sequence[int]]) -> bool:
     """Whether a text, or one of its sentences, refuses more messages or payments: `please do not text me`.
 
-    `sentences`: the sentence number of each word.
+    `sentences` gives the sentence number of each word; few texts need it.
     """
     if _refuses_alone(words):
         return True
@@ -25,11 +25,19 @@ def refuses(words: Sequence[str], sentences: Sequence[int]) -> bool:
         return False
     if len(words) <= MAX_WORDS and _holds_refusal(words):
         return True
-    if sentences[-1] == 0:
+    numbers = sentences()
+    if numbers[-1] == 0:
         return False
-    numbered = zip(words, sentences, strict=False)  # a word of marks alone is none
+    numbered = zip(words, numbers, strict=False)  # a word of marks alone is none
     parts = ([word for word, _ in part] for _, part in groupby(numbered, key=itemgetter(1)))
     return any(len(part) <= MAX_WORDS and _holds_refusal(part) for part in parts)
+
+
+def refusal_places(words: Sequence[str]) -> Sequence[int]:
+    """The places behind other words from which all that follows is a refusal: `KATT no more`, if the others are a keyword."""
+    if not words or words[-1] not in _refusals_alone()[2]:
+        return ()
+    return [place for place in range(1, len(words)) if _refuses_alone(words[place:])]
 
 
 def _holds_refusal(words: Sequence[str]) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from itertools import chain
@@ -74,8 +74,10 @@ DIGIT_IN_WORD = re.compile(r"(?<=[a-zA-Z])[05]|[05](?=[a-zA-Z])")
 ESCAPE = re.compile("%[0-9A-Fa-f]{2}|%u[0-9A-Fa-f]{4}|&#?[0-9A-Za-z]{2,8};")
 ESCAPE_OF_UNICODE = re.compile("%u([0-9A-Fa-f]{4})")  # JavaScript's escape()
 TAG = re.compile(r"</?(?:p|br|div|span|b|i|u|em|strong|font|html|body)(?:\s[^<>]*)?/?>", re.IGNORECASE)
+FEWEST_LETTERS = 3  # E N D
+LETTERS_ALONE = re.compile(r"(?<!\S)\S(?:\s+\S(?!\S))+")
 SPLIT_STOPS = frozenset({"stop", "stopp"})  # ST OP
-LONGEST_SPLIT_STOP = 3  # words
+LONGEST_SPLIT_STOP = 8  # characters, with blanks
 SEPARATED_WORD = re.compile(r"\w[^\w\s]+\w|_")  # S.T.O.P, KATT-STOP
 
 
@@ -115,19 +117,24 @@ def other_spellings(text: str, seen: Spelling) -> Iterator[Spelling]:
     if not text.isascii() and (compatible := unicodedata.normalize("NFKC", text)) != text:
         shown = spell(compatible, JOINED)
         yield shown
-        if _are_letters(shown.words):  # letters in brackets of their own
-            yield split_words("".join(shown.words))
+        yield from _with_joined_letters(shown)  # letters in brackets of their own
     if DIGIT_IN_WORD.search(text) if text.isascii() else NOT_LATIN.search(text) or DIGIT_IN_WORD.search(text):
         latin = DIGIT_IN_WORD.sub(lambda digit: "o" if digit[0] == "0" else "s", text.translate(AS_LATIN))
         yield spell(latin, JOINED)
     if SEPARATED_WORD.search(text):
-        yield spell(text, SEPARATED)
+        separated = spell(text, SEPARATED)
+        yield separated
+        yield from _with_joined_letters(separated)
         yield split_words(" ".join("".join(token.translate(JOINED).split()) for token in text.split()))
     if len(seen.words) <= DRAWN_OUT_WORDS and DRAWN_OUT.search(seen.text):
         yield split_words(DRAWN_OUT.sub(r"\1", seen.text))
-    if _are_letters(seen.words) or (1 < len(seen.words) <= LONGEST_SPLIT_STOP and "".join(seen.words) in SPLIT_STOPS):
+    if len(seen.words) >= FEWEST_LETTERS:
+        yield from _with_joined_letters(seen)
+    if len(seen.text) <= LONGEST_SPLIT_STOP and len(seen.words) > 1 and "".join(seen.words) in SPLIT_STOPS:
         yield split_words("".join(seen.words))
 
 
-def _are_letters(words: Sequence[str]) -> bool:
-    return len(words) > 1 and max(map(len, words)) == 1
+def _with_joined_letters(seen: Spelling) -> Iterator[Spelling]:
+    """The words with letters that stand alone made one word, if there are several: `KATT S T O P`."""
+    if sum(len(word) == 1 for word in seen.words) >= FEWEST_LETTERS:
+        yield split_words(LETTERS_ALONE.sub(lambda letters: "".join(letters[0].split()), seen.text))

@@ -74,6 +74,9 @@ def test_finally_is_no_stop(text):
         "🄢🄣🄞🄟",
         "%u0053TOP",
         "KATT sotpp",
+        "KATT S T O P",
+        "KATT.S.T.O.P",
+        "K A T T stopp",
         "ΣΤΟΠ",
     ],
 )
@@ -87,11 +90,16 @@ def test_stop_and_all_in_one_word_is_a_stop_of_everything(text):
     assert (reading.verdict, reading.scope) == (Verdict.OPT_OUT, Scope.PROVIDER)
 
 
-@pytest.mark.parametrize("text", ["STOP2END", "Stop2stop", "afmelden", "hætta", "Jeg trekker meg", "退订", "SAIR"])
+@pytest.mark.parametrize(
+    "text",
+    ["STOP2END", "Stop2stop", "afmelden", "hætta", "Jeg trekker meg", "退订", "SAIR", "KATT ikke mer", "KATT no more"],
+)
 def test_what_may_ask_to_stop_in_some_other_way_waits_for_a_person(text):
     assert verdict(text) is Verdict.MAYBE_STOP
 
 
-@pytest.mark.parametrize("text", ["3 < 5 stopp ikke", "<p>Takk</p>", "i<b og b>a", "st op i natt kl 3", "<3"])
+@pytest.mark.parametrize(
+    "text", ["3 < 5 stopp ikke", "<p>Takk</p>", "i<b og b>a", "st op i natt kl 3", "<3", "KATT mer", "a b c d e"]
+)
 def test_text_with_signs_of_a_page_is_no_stop_for_that(text):
     assert verdict(text) is Verdict.NONE
