@@ -29,12 +29,13 @@ class Cure(Struct, frozen=True):
 
 
 CURES: dict[Reason, Cure] = {
-    Reason.UNAVAILABLE: Cure(f"see whether its address can be reached from this machine, {RETRY}"),
+    Reason.UNAVAILABLE: Cure(f"check whether its address can be reached from this machine, {RETRY}"),
     Reason.TIMEOUT: Cure(
-        "it took too long for days: a smaller `batch` in the config helps against slow triggers; " + RETRY
+        "it did not answer in time for three days: a smaller `batch` in the config helps against slow triggers; "
+        + RETRY
     ),
-    Reason.CONNECTION_LOST: Cure(f"see the network between here and there, {RETRY}"),
-    Reason.SERVER_ERROR: Cure(f"it failed on the other side: see its status page, {RETRY}"),
+    Reason.CONNECTION_LOST: Cure(f"check the network between this machine and the remote system, {RETRY}"),
+    Reason.SERVER_ERROR: Cure(f"the remote system failed: see its status page, {RETRY}"),
     Reason.UNEXPECTED_ANSWER: Cure(
         "something else answers at this address, such as a proxy: check `url` in the config, " + RETRY,
         "something else answers at this address, such as a proxy: check `url` in the config",
@@ -122,8 +123,7 @@ CURES: dict[Reason, Cure] = {
         f"the provider calls the command malformed: check short number and keyword in the config, {RETRY}"
     ),
     Reason.PROVIDER_DISAGREES: Cure(
-        "look the subscriber up at the provider: if they are gone there, all is well; if not, end it there; "
-        "then `connector dead discard`"
+        "look the subscriber up at the provider, and end the subscription there if it still runs; then `connector dead discard`"
     ),
     Reason.PRICE_NOT_CHANGED: Cure(
         "the CRM shows an amount that the provider does not charge: look the subscriber up there, correct the "
@@ -141,7 +141,7 @@ CURES: dict[Reason, Cure] = {
     Reason.NOT_ACCEPTED: Cure(f"the webhook did not accept it: see the detail and the receiver's log, {RETRY}"),
     Reason.UNKNOWN_NAME: Cure(f"add the name under `sinks:` in the config (`names:` or `events:`), restart, {RETRY}"),
     Reason.NEEDS_PERSON: Cure(
-        "decide: `connector parked release` sends it, `connector parked discard` never does, and "
+        "decide: `connector parked release` sends it, `connector parked discard` drops it for good, and "
         "`connector parked list` shows how to answer for a text that may be an opt-out; "
         "`connector parked release` also plans again what could not be planned, once its cause is fixed"
     ),

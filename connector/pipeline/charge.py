@@ -39,16 +39,15 @@ from connector.store.store import Store
 from connector.telemetry.error_location import place
 from connector.telemetry.log_events import Alarm, Charged, WorkerFailed
 
-JUMP = timedelta(hours=1)  # a larger jump of the clock means that it is wrong now, or was before
+CLOCK_JUMP = timedelta(hours=1)  # a larger jump of the clock means that it is wrong now, or was before
 ASK_GAPS = Policy(first=timedelta(seconds=5), cap=timedelta(hours=1), attempts=None)
 PAUSES = Policy(first=timedelta(seconds=30), cap=timedelta(minutes=15), attempts=None)
 FEEDS_PATIENCE = timedelta(minutes=5)  # charges wait this long for the feeds before a person is alerted
-WAITING, STOPPED, IN_DOUBT, NOT_SENT = (
-    "charge_run_waiting",
-    "charge_run_stopped",
-    "charge_in_doubt",
-    "charges_not_sent",
-)
+# The kinds of its alarms.
+WAITING = "charge_run_waiting"
+STOPPED = "charge_run_stopped"
+IN_DOUBT = "charge_in_doubt"
+NOT_SENT = "charges_not_sent"
 
 
 def charge_worker(provider: str) -> str:
@@ -76,7 +75,11 @@ def new_charges(
     restored = store.restored
     restored_on = restored.restored_at.astimezone(rules.zone).date() if restored else None
     since = control.since or today
-    found = [new for one in page for new in due_periods(one, rules, since=since, today=today, restored=restored_on)]
+    found = [
+        new
+        for agreement in page
+        for new in due_periods(agreement, rules, since=since, today=today, restored=restored_on)
+    ]
     return found, page[-1].id if len(page) == PAGE else None
 
 
@@ -169,7 +172,7 @@ class ChargeRunner:
         if self._clocks is not None:
             before, monotonic_before = self._clocks
             jump = (now - before) - timedelta(seconds=monotonic - monotonic_before)
-            if abs(jump) > JUMP:
+            if abs(jump) > CLOCK_JUMP:
                 why = f"the clock jumped from {before:%F %R} to {now:%F %R} UTC"
                 await self._store.charge_runs.hold(self._provider, why)
         self._clocks = now, monotonic
@@ -181,7 +184,7 @@ class ChargeRunner:
         if run is None:
             if not self._store.agreements.of(self._provider, limit=1):
                 return None
-            size = sum(not one.skipped for one in await self._due_charges(today, control))
+            size = sum(not charge.skipped for charge in await self._due_charges(today, control))
             last, previous = runs.last_with_charges(self._provider), runs.newest_begun(self._provider)
             why = checks.why_run_waits(size, last, previous, today, self._rules, control)
             state = RunState.WAITING if why else RunState.APPROVED
@@ -191,7 +194,7 @@ class ChargeRunner:
             return run
         new = await self._due_charges(today, control)
         # A run that was approved before its day may have more charges now.
-        size = sum(not one.skipped for one in new)
+        size = sum(not charge.skipped for charge in new)
         if size > run.size or control.hold:
             why = control.hold or f"it was approved with {run.size} charges and has {size} now"
             await runs.wait(self._provider, today, why, size=size)

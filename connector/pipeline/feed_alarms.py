@@ -19,9 +19,7 @@ def flags_rewritten(channel: FeedChannel, kept: PageKept) -> list[Alarm]:
     for word, records in kept.rewritten.items():
         named = _named(feed.object, records)
         if word is Verdict.OPT_IN:
-            message = (
-                f"automation of {feed.crm} undoes opt-outs: it cleared {flag} of {named} in our save, or right after it"
-            )
+            message = f"automation of {feed.crm} undoes opt-outs: it cleared {flag} of {named} while we saved it, or right after that"
             cure = (
                 f"find the flow, trigger or rule that clears {flag}, and make sure that our user may read {flag}; then set {flag} "
                 "again: `connector status` lists the records"
