@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
+from connector.model.errors import Unreadable
 from connector.model.event import Result, Verdict
 from connector.providers.strex.callback import Reader
 
@@ -101,3 +102,17 @@ def test_an_amount_in_another_currency_is_for_a_person(written):
     event = read(report() | {"price": written})
     assert (event.price, event.currency, event.unread_price) == (None, None, written)
     assert read(report() | {"price": "100 NOK"}).price == 100
+
+
+@pytest.mark.parametrize("value", [{"value": "Unsubscribe"}, ["Unsubscribe", "Recurring"], True])
+def test_a_report_whose_action_or_status_is_no_text_is_unreadable(value):
+    with pytest.raises(Unreadable, match="SystemAction is not a text"):
+        read(report(value))
+    with pytest.raises(Unreadable, match="statusCode is not a text"):
+        read(report(status=value))
+
+
+@pytest.mark.parametrize("value", [None, "", " ", [], {}])
+def test_a_report_without_an_action_or_a_status_is_read(value):
+    assert read(report(value)).action is None
+    assert read(report("Unsubscribe", status=value)).verdict is Verdict.OPT_OUT

@@ -99,6 +99,8 @@ class Reader:
         """The event of a MasterDLRForward. The subscriber is the recipient, the short number the sender."""
         action = action_name(forward.system("SystemAction"))
         status = status_name(forward.text("statusCode"))
+        if action is None or status is None:
+            forward.refuse_odd_types()
         detail = forward.text("detailedStatusCode")
         transaction = forward.text("transactionId")
         if transaction is None:

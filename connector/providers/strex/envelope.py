@@ -194,6 +194,13 @@ class Forward:
         value = self.properties.get(name)
         return as_text(self.lowered.get(name.lower()) if value is None else value)
 
+    def refuse_odd_types(self) -> None:
+        """Raise Unreadable if the SystemAction or the status is there and no text: they decide what a report means."""
+        decisive = {"SystemAction": self.lowered.get("systemaction"), "statusCode": self.members.get("statusCode")}
+        for name, value in decisive.items():
+            if value not in (None, [], {}) and type(value) is not str and as_text(value) is None:
+                raise Unreadable(f"{name} is not a text")
+
     @property
     def stop_flag(self) -> Any:
         """`isStopMessage`: of the envelope, else among the properties."""
