@@ -34,7 +34,7 @@ def preview(ctx: click.Context, *, day: str | None, provider: str | None, reveal
 @click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--phone", help="Only those of this number.")
 @click.option("--period", help="Only those of this month, such as 2026-03.")
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @revealing
 @as_json
 @click.pass_context

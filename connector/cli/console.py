@@ -19,7 +19,7 @@ def console() -> None:
 
 @console.command()
 @click.option("--user", help="The name that stands in the audit log. Default: yours on this machine.")
-@click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True)
+@click.option("--role", type=click.Choice(ROLES), default="admin", show_default=True, help="What you may do there.")
 @as_json
 @click.pass_context
 def login(ctx: click.Context, *, user: str | None, role: str, as_json: bool) -> None:
@@ -56,7 +56,7 @@ def _show_logout(paper: Paper, document: dict[str, Any]) -> None:
 
 
 @console.command()
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @click.option("--before", type=int, help="Only entries with a smaller number: those of the page before.")
 @as_json
 @click.pass_context

@@ -19,7 +19,7 @@ def dead() -> None:
 
 @dead.command("list")
 @click.option("--reason", help="Only those with this reason.")
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @as_json
 @click.pass_context
 def list_(ctx: click.Context, *, reason: str | None, limit: int, as_json: bool) -> None:

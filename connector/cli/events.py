@@ -20,7 +20,7 @@ NEXT = {
 
 @click.command()
 @event_filters
-@click.option("--limit", type=LIMIT, default=50, show_default=True)
+@click.option("--limit", type=LIMIT, default=50, show_default=True, help="Maximum number of lines.")
 @revealing
 @as_json
 @click.pass_context

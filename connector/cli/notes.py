@@ -15,7 +15,7 @@ def notes() -> None:
 
 
 @notes.command("list")
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @as_json
 @click.pass_context
 def list_(ctx: click.Context, *, limit: int, as_json: bool) -> None:

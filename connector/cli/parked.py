@@ -20,7 +20,7 @@ def parked() -> None:
 
 
 @parked.command("list")
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @as_json
 @click.pass_context
 def list_(ctx: click.Context, *, limit: int, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def answer_(ctx: click.Context, *, event: str, answer_: str, as_json: bool) -> N
 
 
 @parked.command()
-@click.option("--limit", type=LIMIT, default=100, show_default=True)
+@click.option("--limit", type=LIMIT, default=100, show_default=True, help="Maximum number of lines.")
 @as_json
 @click.pass_context
 def answers(ctx: click.Context, *, limit: int, as_json: bool) -> None:

@@ -40,6 +40,14 @@ def test_every_command_has_an_example_and_every_example_a_command():
     assert EXAMPLES.keys() <= COMMANDS.keys()
 
 
+def test_every_option_has_a_help():
+    options = [
+        (words, one) for words, command in COMMANDS.items() for one in command.params if isinstance(one, click.Option)
+    ]
+    assert len(options) > 100
+    assert [(words, one.name) for words, one in options if not one.help] == []
+
+
 @pytest.mark.parametrize("words", sorted(SHOWN))
 def test_help_shows_the_examples(words):
     said = run(*words.split(), "--help").output
