@@ -73,7 +73,7 @@ def question_and_answers(letter: DeadLetter, event: Event | None) -> tuple[str, 
     if event is not None and event.action == UNCLEAR_AUTHOR:
         return "Who changed it?", {RELEASE: "A person changed it", DROP: "The CRM's automation changed it"}
     if event is not None and event.shape in {MERGED, DELETED}:
-        return "Is the opt-out still right?", {DROP: "I have seen to it"}
+        return "Is the opt-out still right?", {DROP: "I have dealt with it"}
     if event is not None and event.unread_price is not None and event.verdict is Verdict.NONE and not letter.operations:
         return "Which amount?", {DROP: "I have entered the amount"}
     if any(isinstance(one, RecordWrite) and one.match is not None for one in letter.operations):
