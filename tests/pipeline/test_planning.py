@@ -248,7 +248,7 @@ def test_a_price_without_exactly_one_subscription_waits_for_a_person(rules, entr
     done = plan(repriced(), rules, Known(ledger=entries, configured=configured))
     assert (done.state, done.reason, done.operations) == (EventState.DEAD, Reason.NEEDS_PERSON, ())
     assert why in done.detail
-    assert done.detail.endswith("see to it at strex yourself, then `connector parked discard`")
+    assert done.detail.endswith("do what is right at strex yourself, then `connector parked discard EVENT`")
 
 
 def test_a_missing_keyword_is_filled_in_from_the_config():

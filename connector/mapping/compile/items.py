@@ -270,7 +270,7 @@ class CommandItem:
             why = f"it is not known which subscription runs ({words})"
         else:
             why = "no subscription is known"
-        cure = f"see to it at {self.sink} yourself, then `connector parked discard`"
+        cure = f"do what is right at {self.sink} yourself, then `connector parked discard EVENT`"
         raise Unfit(Reason.NEEDS_PERSON, f"{why}: {cure}")
 
     def _phone(self, reading: Reading) -> Phone:
