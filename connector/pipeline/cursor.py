@@ -8,6 +8,13 @@ import orjson
 from connector.model.consent_fields import ConsentFields
 from connector.ports import Feed, Page, Shadow
 
+PAGES = "-pages"  # the end of a poll's id; before it is its round
+
+
+def round_of(poll: str) -> str:
+    """The round of a poll's id: notices, opted-out records and pages that are read from one look to the next."""
+    return poll.partition("-")[0]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:

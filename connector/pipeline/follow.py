@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from connector.delivery.channels import FeedChannel
 from connector.model.errors import StoreUnavailable
 from connector.model.outcome import Reason, Retry
-from connector.pipeline.cursor import Cursor
+from connector.pipeline.cursor import PAGES, Cursor, round_of
 from connector.pipeline.feed_alarms import flags_rewritten, opt_outs_not_held
 from connector.pipeline.feed_page import FeedQuery, keep_page
 from connector.pipeline.runtime import PipelineConfig, Runtime, back_off
@@ -53,7 +53,7 @@ class Follower:
         if self._runtime.monotonic() < channel.breaker.open_until:
             return 0
         feed, change_notices = channel.feed, self._store.change_notices
-        cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
+        cursor = self._read_cursor(channel)
         notices: Sequence[StoredNotice] = ()
         if not cursor.first and channel.poll is None:
             notices = change_notices.waiting(feed.crm, feed.object, feed.traits.lookup_limit)
@@ -80,6 +80,14 @@ class Follower:
         more = not page.last or change_notices.waiting(feed.crm, feed.object, 1)
         return int(bool(more) or self._runtime.monotonic() >= channel.due)
 
+    def _read_cursor(self, channel: FeedChannel) -> Cursor:
+        """The stored cursor. The round of a poll that was interrupted continues."""
+        feed = channel.feed
+        cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
+        if channel.poll is None and cursor.poll is not None:
+            channel.between = round_of(cursor.poll)
+        return cursor
+
     async def _noticed_records(self, query: FeedQuery) -> Page | None:
         """The records named in notices of the CRM; None if the call failed."""
         channel = query.channel
@@ -105,7 +113,7 @@ class Follower:
                 opted_out_ids = await self._follow_opted_out(channel, cursor)
             if opted_out_ids is None:
                 return None
-            channel.poll = cursor.poll or uuid4().hex
+            channel.poll = cursor.poll or channel.between + PAGES
             self.open_polls.add(channel.poll)
             if opted_out_ids:
                 # The page was read before the opted-out records, so its rows of these are older.
@@ -117,7 +125,11 @@ class Follower:
         if channel.consent is None or cursor.first or cursor.position is None:
             return ()
         query = FeedQuery(
-            channel=channel, cursor=cursor, asked=self._runtime.now(), poll=uuid4().hex, numbers=self._numbers
+            channel=channel,
+            cursor=cursor,
+            asked=self._runtime.now(),
+            poll=f"{channel.between}-{uuid4().hex}",
+            numbers=self._numbers,
         )
         page = self._handle_reply(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))
         if page is None:

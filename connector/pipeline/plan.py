@@ -20,6 +20,7 @@ from connector.model.outcome import Reason
 from connector.model.phone import Phone
 from connector.model.plan import Plan, Unplanned
 from connector.model.states import EventState
+from connector.pipeline.cursor import PAGES, round_of
 from connector.pipeline.known import others_have_number, others_opted_out
 from connector.pipeline.planning import lane_of, plan_in_order, units_of
 from connector.pipeline.runtime import Runtime
@@ -87,11 +88,11 @@ class Planner:
 
     def _find_oversized_polls(self, plans: Sequence[tuple[int, Event, Plan]]) -> set[str]:
         """The polls that concern too many people, as this batch shows."""
-        oversized = set()
+        oversized: set[str] = set()
         for poll, people in people_by_poll(plans).items():
             is_new = poll not in self._people  # perhaps to this process only: an earlier one may have ended in the poll
             seen = self._people[poll] = self._people.pop(poll, set()) | people
-            too_many = len(seen) > self._max_people or (is_new and self._store.inbox.has_parked(poll))
+            too_many = len(seen) > self._max_people or (is_new and self._is_rest_of_parked(poll, oversized))
             if too_many and poll not in self._parked:
                 oversized.add(poll)
         while len(self._people) > REMEMBERED_POLLS:
@@ -100,6 +101,12 @@ class Planner:
             self._parked.discard(oldest)
         self._parked |= oversized
         return oversized
+
+    def _is_rest_of_parked(self, poll: str, oversized: Collection[str]) -> bool:
+        """Whether earlier changes of this poll are parked, or those that were asked for before its pages."""
+        if poll.endswith(PAGES) and round_of(poll) in {round_of(one) for one in (*self._parked, *oversized)}:
+            return True
+        return self._store.inbox.has_parked(round_of(poll) if poll.endswith(PAGES) else poll)
 
     def _planned(self, event_id: int, event: Event, event_plan: Plan, version: str) -> Planned:
         """The plan as it is stored, with a unit for each sink. Units that need a person's decision are parked."""

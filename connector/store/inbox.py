@@ -411,10 +411,10 @@ class Inbox:
         return row is not None
 
     def has_parked(self, poll: str) -> bool:
-        """Whether changes that this poll of a CRM showed wait for a person."""
+        """Whether changes of a poll of a CRM whose id begins like this wait for a person."""
         row = self._reader.execute(
             "SELECT 1 FROM inbox INDEXED BY inbox_dead WHERE state = 'dead' AND reason = 'needs_person' "
-            "AND json_extract(event, '$.batch') = ? LIMIT 1",
+            "AND substr(json_extract(event, '$.batch'), 1, length(?1)) = ?1 LIMIT 1",
             (poll,),
         ).fetchone()
         return row is not None

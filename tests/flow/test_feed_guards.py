@@ -79,6 +79,17 @@ async def test_an_import_of_more_than_a_page_is_parked_to_its_last_record_after_
     assert len(world.app.store.dead_letters.listing(parked=True, limit=3000)) == 2040
 
 
+async def test_an_import_during_a_backlog_is_parked_to_its_last_record(world):
+    ids = await world.people([{"last_name": "Moe", "mobile": number(n)} for n in range(2040)])
+    await world.poll()
+    assert world.app.feed_channels[world.feed].backlog, "opted-out records are now asked for before the pages"
+    await world.people([{"id": one, "opted_out": True} for one in ids])
+    world.clock.ahead += timedelta(minutes=2)
+    await world.poll()
+    assert await sent(world) == []
+    assert len(world.app.store.dead_letters.listing(parked=True, limit=3000)) == 2040
+
+
 async def test_an_import_of_opt_outs_that_is_undone_ends_no_subscription_when_all_is_released(world):
     joined_by_sms = await joined(world, number(0))
     ids = [joined_by_sms] + await world.people([{"last_name": "Moe", "mobile": number(n)} for n in range(1, 60)])
