@@ -121,23 +121,25 @@ class RecordWrite(Struct, omit_defaults=True, frozen=True, kw_only=True):
         """
         written = {**self.create, **self.set}
         if self.consent and not self.consent_only and any(name not in self.consent for name in written):
-            kept = self.consent
+            consent = self.consent
         elif len(self.consent) > 1:
-            kept = self.consent[:1]
+            consent = self.consent[:1]
         else:
             return None
-        always = {name: value for name, value in self.set.items() if name in kept}
+        always = {name: value for name, value in self.set.items() if name in consent}
         at_creation = {
             name: value
             for name, value in written.items()
-            if name not in always and (name in kept or name not in self.consent)
+            if name not in always and (name in consent or name not in self.consent)
         }
-        return replace(self, set=always, create=at_creation if self.may_create else {}, consent=kept, consent_only=True)
+        return replace(
+            self, set=always, create=at_creation if self.may_create else {}, consent=consent, consent_only=True
+        )
 
     def as_done(self, *, created: bool, left_out: Container[str]) -> "RecordWrite":
         """A write of the consent fields alone as it was done: `create` holds what was written to a record that it created."""
-        made = {name: value for name, value in self.create.items() if created and name not in left_out}
-        return replace(self, create=made)
+        written = {name: value for name, value in self.create.items() if created and name not in left_out}
+        return replace(self, create=written)
 
     def without(self, other: "RecordWrite") -> "RecordWrite":
         """What remains of the write after the other one of the same record is done.

@@ -10,7 +10,7 @@ from connector.store.store import Store
 from connector.store.units import Planned
 from connector.telemetry.log_events import Alarm
 
-MAX = 10_000  # questions that are remembered as asked: far more than a person can answer
+MAX_REMEMBERED = 10_000  # questions that were asked: far more than a person can answer
 
 
 class StopQuestions:
@@ -28,8 +28,10 @@ class StopQuestions:
         """The alarms about a batch that was planned and stored."""
         unclear = [
             (event_id, event)
-            for (event_id, event), one in zip(batch, planned, strict=True)
-            if event.verdict is Verdict.MAYBE_STOP and one.state is EventState.DEAD and one.detail == MAY_BE_A_STOP
+            for (event_id, event), result in zip(batch, planned, strict=True)
+            if event.verdict is Verdict.MAYBE_STOP
+            and result.state is EventState.DEAD
+            and result.detail == MAY_BE_A_STOP
         ]
         if not unclear:
             return []
@@ -37,15 +39,16 @@ class StopQuestions:
         answered = {event_id for event_id, event in unclear if self._store.stop_answers.of(event) is not None}
         if answered:
             await self._store.stop_answers.plan_answered(sorted(answered))
-        return self._ask([one for one in unclear if one[0] not in answered])
+        return self._ask((event_id, event) for event_id, event in unclear if event_id not in answered)
 
     def _ask(self, unclear: Iterable[tuple[int, Event]]) -> list[Alarm]:
+        """The alarms for the questions that were not asked yet."""
         alarms = []
         for event_id, event in unclear:
             question = question_about(event)
             if question in self._asked:
                 continue
-            if len(self._asked) >= MAX:
+            if len(self._asked) >= MAX_REMEMBERED:
                 self._asked.clear()
             self._asked.add(question)
             alarms.append(_alarm(event_id))
