@@ -45,8 +45,8 @@ async def foresee(
             context.store, configured=context.configured, max_people=context.loaded.settings.consent.people_per_poll
         )
         planned, _ = planner.plan(batch, rules)
-        for (event_id, event), one in zip(batch, planned, strict=True):
-            found.append(_foreseen(context, event_id, event, one, None if sinks is None else sinks.get(event_id)))
+        for (event_id, event), plan in zip(batch, planned, strict=True):
+            found.append(_foreseen(context, event_id, event, plan, None if sinks is None else sinks.get(event_id)))
         await asyncio.sleep(0)
     return found
 
@@ -55,21 +55,21 @@ def _foreseen(
     context: AdminContext, event_id: int, event: Event, planned: Planned, sinks: frozenset[str] | None
 ) -> Foreseen:
     units = context.store.overview.units_of(event_id)
-    new = {one.sink: one.operations for one in planned.units}
+    new = {unit.sink: unit.operations for unit in planned.units}
     changes: list[Change] = []
     rules: set[str] = set()
     for unit in units:
         wanted = new.pop(unit.sink, ())
-        rules |= {one.rule for one in (*unit.operations, *wanted)}
+        rules |= {operation.rule for operation in (*unit.operations, *wanted)}
         if unit.state is not UnitState.DISCARDED and (not sinks or unit.sink in sinks):
             changes += _of_unit(unit, wanted)
     for operations in new.values():
-        rules |= {one.rule for one in operations}
+        rules |= {operation.rule for operation in operations}
         changes += compare((), operations)
     changes += _of_consent(context, event_id, planned)
     state, reason = planned.state, planned.reason
     if planned.units:
-        parked = any(one.parked for one in planned.units)
+        parked = any(unit.parked for unit in planned.units)
         state = event_state([UnitState.DEAD if parked else UnitState.WAITING])
         reason = Reason.NEEDS_PERSON if parked else None
     return Foreseen(
@@ -77,7 +77,7 @@ def _foreseen(
         event=event,
         state=state,
         reason=reason,
-        changes=tuple(sorted(changes, key=lambda one: not one.consent)),
+        changes=tuple(sorted(changes, key=lambda change: not change.consent)),
         rules=frozenset(rules - {""}),
     )
 
@@ -85,20 +85,21 @@ def _foreseen(
 def _of_unit(unit: UnitNow, wanted: Sequence[Operation]) -> Iterator[Change]:
     """What the new plan changes of a unit. What was delivered stays, also where the new plan does not write it."""
     delivered = unit.state is UnitState.DELIVERED
-    done = [one for place, one in enumerate(unit.operations) if delivered or place in unit.done]
-    kept = {one.what for one in compare((), done)}
+    done = [operation for place, operation in enumerate(unit.operations) if delivered or place in unit.done]
+    stays = {change.what for change in compare((), done)}
     for change in compare(unit.operations, wanted):
-        if change.kind is not Kind.REMOVED or change.what not in kept:
+        if change.kind is not Kind.REMOVED or change.what not in stays:
             yield change
 
 
 def _of_consent(context: AdminContext, event_id: int, planned: Planned) -> Iterator[Change]:
     """Decisions that the ledger does not have of this event."""
     for decision in planned.decisions:
-        known = [one.decision for one in context.store.consents.of(decision.phone.e164) if one.event_id == event_id]
+        ledger = context.store.consents.of(decision.phone.e164)
+        known = [entry.decision for entry in ledger if entry.event_id == event_id]
         if not any(
-            (one.word, one.scope, one.subscription) == (decision.word, decision.scope, decision.subscription)
-            for one in known
+            (other.word, other.scope, other.subscription) == (decision.word, decision.scope, decision.subscription)
+            for other in known
         ):
             yield Change(
                 kind=Kind.ADDED,
@@ -112,6 +113,6 @@ def _of_consent(context: AdminContext, event_id: int, planned: Planned) -> Itera
 def summary_of_changes(foreseen: Sequence[Foreseen], *, reveal: bool = False) -> dict[str, Any]:
     """How many events change and how, each change with a few examples, those that concern opt-outs first."""
     changes = ChangeSummary(reveal=reveal)
-    for one in foreseen:
-        changes.add(one.event_id, one.event.msisdn, one.state.value, one.changes)
+    for effect in foreseen:
+        changes.add(effect.event_id, effect.event.msisdn, effect.state.value, effect.changes)
     return changes.document()

@@ -22,8 +22,8 @@ def parse_again(context: AdminContext, stored: StoredEvent) -> tuple[Event, list
         raise _still_unreadable(stored, unreadable.why) from unreadable
     if not read:
         raise ConnectorError(f"event {stored.id} contains no event: there is nothing to replay")
-    parts = [one if isinstance(one, Part) else Part(raw=raw, event=one) for one in read]
-    first, *others = sorted(parts, key=lambda one: one.event is None)
+    parts = [part if isinstance(part, Part) else Part(raw=raw, event=part) for part in read]
+    first, *others = sorted(parts, key=lambda part: part.event is None)
     if first.event is None:
         raise _still_unreadable(stored, first.why)
     return first.event, others
@@ -35,13 +35,13 @@ async def keep_others(context: AdminContext, stored: StoredEvent, others: Sequen
     enricher = context.providers[stored.provider].enricher
     entries = [
         part_entry(
-            one,
+            part,
             provider=endpoint.provider,
             endpoint=endpoint.name,
             received_at=stored.received_at,
             enricher=enricher,
         )
-        for one in others
+        for part in others
     ]
     if entries:
         await context.store.inbox.keep(entries)

@@ -52,31 +52,33 @@ async def dead_retry(context: AdminContext, payload: Mapping[str, Any]) -> dict[
         ids, reason = chosen_events(context, given, "reason")
         which = {"event_ids": ids, "reason": reason}
     concerned = context.store.dead_letters.sinks_to_retry(**which)
-    stops = [] if which.get("event_ids") or group is not None else suspensions_for(context, which.get("reason"), rule)
-    if not concerned and not stops:
+    suspensions = (
+        [] if which.get("event_ids") or group is not None else suspensions_for(context, which.get("reason"), rule)
+    )
+    if not concerned and not suspensions:
         raise ConnectorError(NO_LETTER)
     foreseen = [] if as_planned or not concerned else await _foresee_letters(context, concerned)
-    answer: dict[str, Any] = {"retried": 0, "planned_again": 0, "stops_tried": len(stops), "may_be_done": []}
+    answer: dict[str, Any] = {"retried": 0, "planned_again": 0, "stops_tried": len(suspensions), "may_be_done": []}
     if foreseen:
         answer["preview"] = summary_of_changes(foreseen, reveal=reveal)
     if dry_run:
         return {**answer, "dead_letters": len(concerned)}
     mapping = None if as_planned or not concerned else context.rules().version
-    done = await context.store.dead_letters.retry(**which, mapping=mapping, now=context.now())
-    await context.store.suspensions.try_again(stops, now=context.now())
+    retried = await context.store.dead_letters.retry(**which, mapping=mapping, now=context.now())
+    await context.store.suspensions.try_again(suspensions, now=context.now())
     return {
         **answer,
-        "retried": done.count,
-        "planned_again": done.planned_again,
-        "may_be_done": list(done.may_be_done),
+        "retried": retried.count,
+        "planned_again": retried.planned_again,
+        "may_be_done": list(retried.may_be_done),
     }
 
 
 async def _foresee_letters(context: AdminContext, concerned: Mapping[int, frozenset[str]]) -> list[Foreseen]:
     """What the mappings in use would change of dead letters that other mappings planned."""
     version = context.rules().version
-    stored = [one for event_id in concerned if (one := context.store.inbox.get(event_id)) is not None]
-    again = [(one.id, one.event) for one in stored if one.event is not None and one.mapping != version]
+    events = [stored for event_id in concerned if (stored := context.store.inbox.get(event_id)) is not None]
+    again = [(stored.id, stored.event) for stored in events if stored.event is not None and stored.mapping != version]
     return await foresee(context, again, concerned)
 
 
@@ -91,15 +93,15 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
     if "id" in given:
         reject_unknown(given, "id")
         return await _replay_one(context, context.event(given["id"]), dry_run=dry_run, reveal=reveal)
-    stored, wanted = await replayable_events(context, given)
-    read, unreadable = _read_again(context, stored)
-    events = [(one, event) for one in stored if (event := one.event or _first(read, one)) is not None]
-    foreseen = await foresee(context, [(one.id, event) for one, event in events])
+    replayable, wanted = await replayable_events(context, given)
+    read, unreadable = _read_again(context, replayable)
+    events = [(stored, event) for stored in replayable if (event := stored.event or _first(read, stored)) is not None]
+    foreseen = await foresee(context, [(stored.id, event) for stored, event in events])
     # Which rule takes an event now is known only when it is planned.
-    foreseen = [one for one in foreseen if wanted.rule is None or _concerns_rule(one, wanted.rule)]
-    replays = _replays(context, events, {one.event_id: one for one in foreseen})
+    foreseen = [effect for effect in foreseen if wanted.rule is None or _concerns_rule(effect, wanted.rule)]
+    replays = _replays(context, events, {effect.event_id: effect for effect in foreseen})
     answer: dict[str, Any] = {
-        "preview": summary_of_changes([one for one in foreseen if one.event_id in replays], reveal=reveal),
+        "preview": summary_of_changes([effect for effect in foreseen if effect.event_id in replays], reveal=reveal),
         "found": len(foreseen) + unreadable,
         "to_replay": len(replays),
         "still_unreadable": unreadable,
@@ -108,14 +110,14 @@ async def replay(context: AdminContext, payload: Mapping[str, Any]) -> dict[str,
     }
     if dry_run:
         return answer
-    for one in stored:
-        if one.id in read and one.id in replays:
-            await keep_others(context, one, read[one.id][1])
+    for stored in replayable:
+        if stored.id in read and stored.id in replays:
+            await keep_others(context, stored, read[stored.id][1])
     refused: list[str] = []
-    going = list(replays.values())
-    for start in range(0, len(going), CHUNK):
-        refused += await context.store.inbox.replay_many(going[start : start + CHUNK], now=context.now())
-    return {**answer, "replayed": len(going) - len(refused), "refused": refused}
+    to_replay = list(replays.values())
+    for start in range(0, len(to_replay), CHUNK):
+        refused += await context.store.inbox.replay_many(to_replay[start : start + CHUNK], now=context.now())
+    return {**answer, "replayed": len(to_replay) - len(refused), "refused": refused}
 
 
 async def replayable_events(context: AdminContext, given: Mapping[str, Any]) -> tuple[list[StoredEvent], EventFilter]:
@@ -125,8 +127,8 @@ async def replayable_events(context: AdminContext, given: Mapping[str, Any]) -> 
     """
     if "ids" in given:
         ids, _ = chosen_events(context, given)
-        named = [one for event_id in dict.fromkeys(ids or ()) if (one := context.store.inbox.get(event_id)) is not None]
-        return [one for one in named if _may_be_replayed(one)], EventFilter()
+        named = [context.store.inbox.get(event_id) for event_id in dict.fromkeys(ids or ())]
+        return [stored for stored in named if stored is not None and _may_be_replayed(stored)], EventFilter()
     wanted = event_filter(context, given)
     if wanted == EventFilter():
         raise ConnectorError("say which: an event by its id or key, or a filter such as a state or a time")
@@ -134,10 +136,10 @@ async def replayable_events(context: AdminContext, given: Mapping[str, Any]) -> 
 
 
 def _find(context: AdminContext, wanted: EventFilter) -> list[StoredEvent]:
-    states = wanted.states or tuple(one for one in EventState if one not in UNDER_WAY)
+    states = wanted.states or tuple(state for state in EventState if state not in UNDER_WAY)
     found: list[StoredEvent] = []
     for page in context.store.events.pages(replace(wanted, states=states, rule=None)):
-        found += [one for one in page if _may_be_replayed(one)]
+        found += [stored for stored in page if _may_be_replayed(stored)]
         if len(found) > MAX_EVENTS:
             raise ConnectorError(
                 f"these are more than {MAX_EVENTS} events: choose fewer, such as those since a day ago"
@@ -150,14 +152,14 @@ def _may_be_replayed(stored: StoredEvent) -> bool:
 
 
 def _read_again(
-    context: AdminContext, stored: Sequence[StoredEvent]
+    context: AdminContext, events: Sequence[StoredEvent]
 ) -> tuple[dict[int, tuple[Event, list[Part]]], int]:
     """What unreadable events are as they are read now; and how many still cannot be read."""
-    unreadable = [one for one in stored if one.event is None]
+    unreadable = [stored for stored in events if stored.event is None]
     read: dict[int, tuple[Event, list[Part]]] = {}
-    for one in unreadable:
+    for stored in unreadable:
         with suppress(ConnectorError):
-            read[one.id] = parse_again(context, one)
+            read[stored.id] = parse_again(context, stored)
     return read, len(unreadable) - len(read)
 
 
@@ -166,7 +168,7 @@ def _first(read: Mapping[int, tuple[Event, list[Part]]], stored: StoredEvent) ->
 
 
 def _concerns_rule(foreseen: Foreseen, rule: str) -> bool:
-    return any(each == rule or each.startswith(f"{rule}: ") for each in foreseen.rules)
+    return any(label == rule or label.startswith(f"{rule}: ") for label in foreseen.rules)
 
 
 def _replays(
@@ -175,10 +177,10 @@ def _replays(
     """What is to be planned again: where something changes, and where a question is asked or a body is read first."""
     replays: dict[int, Replay] = {}
     for stored, event in events:
-        asked = _question(context, stored, event)
-        if stored.id in foreseen and (asked is not None or stored.event is None or foreseen[stored.id].changes):
+        new_question = _question(context, stored, event)
+        if stored.id in foreseen and (new_question is not None or stored.event is None or foreseen[stored.id].changes):
             read = event if stored.event is None else None
-            replays[stored.id] = Replay(event_id=stored.id, event=read, question=asked)
+            replays[stored.id] = Replay(event_id=stored.id, event=read, question=new_question)
     return replays
 
 
