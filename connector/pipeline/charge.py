@@ -348,7 +348,7 @@ class ChargeRunner:
             self._clear(IN_DOUBT)
             return
         message = f"it is not known whether charges of {self._provider} were taken: a person must decide"
-        cure = "see `connector charges list --state in_doubt`, then run `connector charges resolve`"
+        cure = "see `connector charges list --state in_doubt`; `connector charges show CHARGE` prints each decision"
         self._raise(IN_DOUBT, message, cure)
 
     def _raise(self, kind: str, message: str, cure: str) -> None:
