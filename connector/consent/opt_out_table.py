@@ -29,13 +29,15 @@ STOP_WORDS = {
         "si opp, sier opp, sei opp, sier herved opp, oppsigelse, oppsigelsen, avbryt, avbryte, kanseller, kansellere, "
         "kanselere, slutter, annuller, annullere, anuller, annuler, stopper, stoppes, avslutter, avsluttes, melder meg av, "
         "meld meg ut, melde meg ut, melder meg ut, meld ut, utmeld, utmelding, fjern meg, fjern nummeret, slett meg, "
+        "slette meg, stryke meg, fjerne meg, slette nummeret, fjerne nummeret, "
         "ta meg av, stryk meg, reserver meg, reservere meg, reserverer meg"
     ),
     "da": (
         "stop, stoppe, afmeldes, frameldes, afslut, afslutte, afmeld, afmelde, afmelding, meld af, meld mig af, "
         "frameld, framelde, framelding, meld fra, meld mig fra, melder mig fra, opsig, opsige, opsiger, opsigelse, "
         "afbestil, afbestille, annuller, annuler, annullere, annullering, af meld, afmæld, afmelder, stopper, "
-        "afslutter, afsluttes, udmeld, udmelde, udmeldelse, meld mig ud, melde mig ud, melder mig ud, fjern mig, slet mig"
+        "afslutter, afsluttes, udmeld, udmelde, udmeldelse, meld mig ud, melde mig ud, melder mig ud, fjern mig, slet mig, "
+        "fjerne mig, slette mig"
     ),
     "sv": (
         "stopp, stoppa, sluta, avsluta, avanmal, avanmala, avanmalan, avregistrera, avbestall, avbestalla, avbryt, "

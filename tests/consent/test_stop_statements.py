@@ -48,6 +48,8 @@ def test_a_statement_or_a_question_waits_for_a_person(text):
         "kan dere stoppe dette",
         "vil du stoppe",
         "alle sms stopp",
+        "Dere må slette meg",
+        "vil dere stryke meg",
     ],
 )
 def test_a_request_in_nearly_the_same_words_is_an_opt_out(text):

@@ -277,6 +277,7 @@ def test_a_stop_in_a_poll_is_for_the_short_number():
         ("Story=stop+the+war", Verdict.NONE),
         ("Name=Bill+Stop", Verdict.NONE),
         ("Answer=START", Verdict.NONE),
+        ("Answer=Can+I+cancel%3F", Verdict.MAYBE_STOP),
         ("Story=I+want+to+stop+my+gift%2C+I+lost+my+job&Name=Ann", Verdict.MAYBE_STOP),
         ("Story=please+do+not+text+me+again&Email=STOP", Verdict.OPT_OUT),
     ],

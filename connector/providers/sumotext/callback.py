@@ -13,6 +13,7 @@ from typing import Any
 
 from connector.consent.opt_out_table import START_WORDS
 from connector.consent.opt_out_words import STANDARD, OptOutWords, Reading, normalized
+from connector.consent.stop_statements import states_or_asks
 from connector.model.consent import Scope
 from connector.model.country import region_of
 from connector.model.errors import Unreadable
@@ -200,12 +201,18 @@ class Reader:
                 reading = self._stop(value, keyword)
                 if reading.verdict is Verdict.OPT_OUT:
                     return parameters.known.get("msg", value), _for_short_number(reading)
-                if reading.verdict is Verdict.MAYBE_STOP and len(value.split()) >= WORDS_OF_SENTENCE:
+                if reading.verdict is Verdict.MAYBE_STOP and _is_sentence(value):
                     question = question or (value, _for_short_number(reading))
         return question if message.verdict is Verdict.NONE else None
 
     def _stop(self, text: str | None, keyword: str | None) -> Reading:
         return self.words.read(text, keywords=self.keywords, keyword=keyword)
+
+
+def _is_sentence(value: str) -> bool:
+    """Whether a field that may be a stop is more than a name or a title. A question may be shorter: `Can I cancel?`"""
+    words = normalized(value).split()
+    return len(value.split()) >= WORDS_OF_SENTENCE or (bool(words) and states_or_asks(words, begins=True))
 
 
 def _kind(endpoint: str, parameters: Parameters) -> str:
