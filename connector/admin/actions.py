@@ -69,10 +69,10 @@ async def action_preview(context: AdminContext, payload: Mapping[str, Any]) -> d
     }
     if what in {RETRY, REPLAY}:
         command: Command = dead_retry if what == RETRY else replay
-        done = await command(context, {**which, "dry_run": True, "reveal": reveal})
-        answer |= {"preview": done.get("preview"), "stops_tried": done.get("stops_tried", 0)}
-        if what == REPLAY and "to_replay" in done:
-            answer["to_replay"] = done["to_replay"]
+        dry_run = await command(context, {**which, "dry_run": True, "reveal": reveal})
+        answer |= {"preview": dry_run.get("preview"), "stops_tried": dry_run.get("stops_tried", 0)}
+        if what == REPLAY and "to_replay" in dry_run:
+            answer["to_replay"] = dry_run["to_replay"]
     elif what == RELEASE:
         answer["operations"] = _operations(context, ids, reveal=reveal)
     return answer
@@ -198,12 +198,16 @@ def _words(what: str, which: Which, count: int) -> str:
 
 def _operations(context: AdminContext, ids: Sequence[int], *, reveal: bool) -> list[dict[str, Any]]:
     """What would be sent of parked events, of the first ones."""
-    letters = [one for event_id in ids[:LISTED] for one in context.store.dead_letters.of_event(event_id)]
+    letters = [letter for event_id in ids[:LISTED] for letter in context.store.dead_letters.of_event(event_id)]
     masked = Masked(reveal=reveal)
     return [
-        {"event": one.event_id, "sink": one.sink, "operations": [masked.operation(each) for each in one.operations]}
-        for one in letters
-        if one.reason is Reason.NEEDS_PERSON
+        {
+            "event": letter.event_id,
+            "sink": letter.sink,
+            "operations": [masked.operation(operation) for operation in letter.operations],
+        }
+        for letter in letters
+        if letter.reason is Reason.NEEDS_PERSON
     ]
 
 

@@ -75,14 +75,12 @@ def differences(event: Event, old: Plan, new: Plan) -> Iterator[Change]:
     before, after = _result(old), _result(new)
     if before != after:
         yield Change(kind=Kind.CHANGED, rule="", what=RESULT, before=before, after=after, consent=opt_out)
-    words = [sorted(labels.decision_sentence(one) for one in each.decisions) for each in (old, new)]
-    if words[0] != words[1]:
-        concerns = opt_out or any(one.word is Verdict.OPT_OUT for one in (*old.decisions, *new.decisions))
-        sentences = [", ".join(each) or "no decision" for each in words]
-        rule = next((one.rule for one in (*new.decisions, *old.decisions) if one.rule), "")
-        yield Change(
-            kind=Kind.CHANGED, rule=rule, what=CONSENT, before=sentences[0], after=sentences[1], consent=concerns
-        )
+    before, after = _decisions(old), _decisions(new)
+    if before != after:
+        decisions = (*new.decisions, *old.decisions)
+        concerns = opt_out or any(decision.word is Verdict.OPT_OUT for decision in decisions)
+        rule = next((decision.rule for decision in decisions if decision.rule), "")
+        yield Change(kind=Kind.CHANGED, rule=rule, what=CONSENT, before=before, after=after, consent=concerns)
     for system in new.not_reached:
         if system not in old.not_reached:
             yield Change(kind=Kind.ADDED, rule="", what=NOT_TOLD, after=f"{system} is not told of it", consent=True)
@@ -91,13 +89,19 @@ def differences(event: Event, old: Plan, new: Plan) -> Iterator[Change]:
             yield Change(kind=Kind.REMOVED, rule="", what=NOT_TOLD, before=f"{system} is not told of it", consent=True)
 
 
-def _result(done: Plan) -> str:
+def _result(event_plan: Plan) -> str:
     """The state of the plan; of a dead letter with its reason."""
-    return f"{done.state.value} ({done.reason.value})" if done.reason else done.state.value
+    return f"{event_plan.state.value} ({event_plan.reason.value})" if event_plan.reason else event_plan.state.value
 
 
-def _leads_to_something(done: Plan) -> bool:
-    return done.state not in {EventState.UNMATCHED, EventState.DEAD}
+def _decisions(event_plan: Plan) -> str:
+    """The decisions of the plan in words, sorted by text."""
+    sentences = sorted(labels.decision_sentence(decision) for decision in event_plan.decisions)
+    return ", ".join(sentences) or "no decision"
+
+
+def _leads_to_something(event_plan: Plan) -> bool:
+    return event_plan.state not in {EventState.UNMATCHED, EventState.DEAD}
 
 
 def _differing_sources(before: Ruleset, after: Ruleset) -> frozenset[str]:

@@ -45,7 +45,7 @@ async def baseline(context: AdminContext, payload: Mapping[str, Any]) -> dict[st
         configured=context.configured,
         others_opted_out=lambda _event: False,
     )
-    sending = [(event, done) for _, event, done in planned if _commands(done)]
+    sending = [(event, event_plan) for _, event, event_plan in planned if _commands(event_plan)]
     answer = {
         "opted_out_records": found.records,
         "without_number": found.without_number,
@@ -53,8 +53,8 @@ async def baseline(context: AdminContext, payload: Mapping[str, Any]) -> dict[st
         "same_number": found.same_number,
         "send_nothing": len(planned) - len(sending),
         "people": len(sending),
-        "commands": sum(len(_commands(done)) for _, done in sending),
-        "lines": [_line(event, done, masked) for event, done in sending[:limit]],
+        "commands": sum(len(_commands(event_plan)) for _, event_plan in sending),
+        "lines": [_line(event, event_plan, masked) for event, event_plan in sending[:limit]],
         "left_off": max(0, len(sending) - limit),
         "sent": 0,
     }
@@ -112,14 +112,14 @@ def _event(context: AdminContext, record: OptedOut, phone: Phone, flag: str, las
     )
 
 
-def _commands(done: Plan) -> list[ServiceCommand]:
-    return [one for one in done.operations if isinstance(one, ServiceCommand)]
+def _commands(event_plan: Plan) -> list[ServiceCommand]:
+    return [operation for operation in event_plan.operations if isinstance(operation, ServiceCommand)]
 
 
-def _line(event: Event, done: Plan, masked: Masked) -> dict[str, Any]:
+def _line(event: Event, event_plan: Plan, masked: Masked) -> dict[str, Any]:
     return {
         "record": event.record[ID_FIELD],
         "object": event.object,
         "phone": masked.phone(event.msisdn),
-        "commands": [f"{one.action} {one.keyword} on {one.short_number} ({one.sink})" for one in _commands(done)],
+        "commands": [f"{one.action} {one.keyword} on {one.short_number} ({one.sink})" for one in _commands(event_plan)],
     }

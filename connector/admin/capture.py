@@ -32,8 +32,8 @@ def capture(
 
     `file`: the mapping file to be tested; else that whose rule decides about consent, or the first that writes something.
     """
-    done = plan(event, rules, known, tracing=True)
-    matched = {one.file: one.rule for one in done.trace if one.matched}
+    event_plan = plan(event, rules, known, tracing=True)
+    matched = {trace.file: trace.rule for trace in event_plan.trace if trace.matched}
     if file is not None and file not in matched:
         raise ConnectorError(
             f"no rule of {file} takes event {event_id}: those that do are in {', '.join(matched) or 'no file'}"
@@ -41,10 +41,11 @@ def capture(
     if not matched:
         raise ConnectorError(f"no rule takes event {event_id}: add one first")
     # The rule that says something about consent is the one to be tested first, then one that writes something.
-    deciding = [one.rule for one in done.decisions if one.rule]
-    acting = [label.partition(": ")[0] for label in (*deciding, *(one.rule for one in done.operations))]
-    name = file or next((one for one in acting if one in matched), next(iter(matched)))
-    compiled = next(one for one in rules.files if one.name == name)
+    deciding = [decision.rule for decision in event_plan.decisions if decision.rule]
+    writing = [operation.rule for operation in event_plan.operations]
+    acting = [label.partition(": ")[0] for label in (*deciding, *writing)]
+    name = file or next((acting_file for acting_file in acting if acting_file in matched), next(iter(matched)))
+    compiled = next(compiled for compiled in rules.files if compiled.name == name)
     test = _test(rules, compiled, event, known, event_id)
     expected = test["expect"].get("rule")
     if expected != matched[name]:
@@ -65,7 +66,7 @@ def case_text(test: Mapping[str, Any], indent: str) -> str:
             lines.append(f"{indent}    {name}: {_json(value)}")
             continue
         lines.append(f"{indent}    operations:")
-        lines += [f"{indent}      - {_json(one)}" for one in value]
+        lines += [f"{indent}      - {_json(operation)}" for operation in value]
     return "\n".join(lines) + "\n"
 
 
@@ -97,16 +98,16 @@ def _ids(event: Event) -> dict[str, str]:
 
 
 def _kept_words(rules: Ruleset, event: Event) -> set[str]:
-    kept = {word for text in rules.texts.values() for word in words_of(text)}
+    words = {word for text in rules.texts.values() for word in words_of(text)}
     for name in ("keyword", "action", "status", "status_detail"):
-        kept |= words_of(getattr(event, name) or "")
-    return kept
+        words |= words_of(getattr(event, name) or "")
+    return words
 
 
 def _given(known: Known, disguise: Disguise) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for one in fold_ledger(decisions(known.ledger)).memberships:
-        subscription = one.subscription
+    for membership in fold_ledger(decisions(known.ledger)).memberships:
+        subscription = membership.subscription
         given: dict[str, Any] = {"provider": subscription.provider}
         for name in ("short_number", "keyword"):
             if (value := getattr(subscription, name)) is not None:
@@ -114,59 +115,65 @@ def _given(known: Known, disguise: Disguise) -> list[dict[str, Any]]:
         for name in ("keyword_id", "service_id", "subscription_id"):
             if (value := getattr(subscription, name)) is not None:
                 given[name] = disguise.text(value)
-        found.append(given if one.active else {**given, "active": False})
+        found.append(given if membership.active else {**given, "active": False})
     return found
 
 
 def _event(event: Event, file: CompiledFile, disguise: Disguise) -> dict[str, Any]:
     """The event as a test writes it, without what a test takes for granted."""
     provider, _, shape = file.sources[0].partition(".")
-    made: dict[str, Any] = {}
+    written: dict[str, Any] = {}
     if event.provider != provider:
-        made["provider"] = event.provider
+        written["provider"] = event.provider
     if event.shape != shape:
-        made["shape"] = event.shape
+        written["shape"] = event.shape
     for name in (*PLAIN, *PERSONAL):
         value = getattr(event, name)
         if value in (None, {}, (), "") or value == CaseEvent.model_fields[name].default:
             continue
         value = value.value if isinstance(value, Enum) else value
-        made[name] = disguise.value(value) if name in PERSONAL else list(value) if isinstance(value, tuple) else value
-    if "record" in made:
-        made["record"].pop(ID_FIELD, None)
+        written[name] = (
+            disguise.value(value) if name in PERSONAL else list(value) if isinstance(value, tuple) else value
+        )
+    if "record" in written:
+        written["record"].pop(ID_FIELD, None)
     if event.msisdn is not None:
-        made["msisdn"] = disguise.text(event.msisdn.e164)
-    return made
+        written["msisdn"] = disguise.text(event.msisdn.e164)
+    return written
 
 
-def _expected(done: Plan) -> dict[str, Any]:
-    rule = next((one.rule for one in done.trace if one.matched), None)
+def _expected(event_plan: Plan) -> dict[str, Any]:
+    rule = next((trace.rule for trace in event_plan.trace if trace.matched), None)
     expected: dict[str, Any] = {} if rule is None else {"rule": rule}
-    if done.decisions:
-        expected["consent"] = done.decisions[0].word.value
-    if done.operations:
-        expected["operations"] = _operations(done.operations)
+    if event_plan.decisions:
+        expected["consent"] = event_plan.decisions[0].word.value
+    if event_plan.operations:
+        expected["operations"] = _operations(event_plan.operations)
     else:
-        expected["state"] = done.state.value
+        expected["state"] = event_plan.state.value
     return expected
 
 
 def _operations(operations: Sequence[Operation]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for one in operations:
-        if isinstance(one, RecordWrite):
-            word = "upsert" if one.may_create or one.key_field == ID_FIELD else "update"
-            made: dict[str, Any] = {word: one.object}
-            for name, fields in (("create", one.create), ("set", one.set)):
+    for operation in operations:
+        if isinstance(operation, RecordWrite):
+            word = "upsert" if operation.may_create or operation.key_field == ID_FIELD else "update"
+            expected: dict[str, Any] = {word: operation.object}
+            for name, fields in (("create", operation.create), ("set", operation.set)):
                 if fields:
-                    made[name] = {field: _value(value) for field, value in fields.items()}
-        elif isinstance(one, ServiceCommand):
-            made = {"command": one.action, "short_number": one.short_number, "keyword": one.keyword}
-            if one.price is not None:
-                made["price"] = one.price
+                    expected[name] = {field: _value(value) for field, value in fields.items()}
+        elif isinstance(operation, ServiceCommand):
+            expected = {
+                "command": operation.action,
+                "short_number": operation.short_number,
+                "keyword": operation.keyword,
+            }
+            if operation.price is not None:
+                expected["price"] = operation.price
         else:
-            made = {one.action: one.target}
-        found.append(made)
+            expected = {operation.action: operation.target}
+        found.append(expected)
     return found
 
 

@@ -45,8 +45,8 @@ async def dead_show(context: AdminContext, payload: Mapping[str, Any]) -> dict[s
     masked = Masked(reveal=get_flag(payload, "reveal"), person=stored.event.msisdn if stored.event else None)
     return {
         "letters": [
-            {**_line(context, one), "operations": [masked.operation(each) for each in one.operations]}
-            for one in letters
+            {**_line(context, letter), "operations": [masked.operation(operation) for operation in letter.operations]}
+            for letter in letters
         ]
     }
 
@@ -71,8 +71,8 @@ async def parked_list(context: AdminContext, payload: Mapping[str, Any]) -> dict
     masked = Masked()
     return {
         "parked": [
-            {**_line(context, one), "operations": [masked.operation(each) for each in one.operations]}
-            for one in letters
+            {**_line(context, letter), "operations": [masked.operation(operation) for operation in letter.operations]}
+            for letter in letters
         ],
         "questions": stop_questions(context),
         "more": len(letters) == limit,
@@ -96,11 +96,11 @@ async def parked_discard(context: AdminContext, payload: Mapping[str, Any]) -> d
 def _reject_open_questions(context: AdminContext, ids: Sequence[int] | None) -> None:
     """Raises ConnectorError if one of the events waits for an answer: neither sending nor discarding is one."""
     waiting = dict(context.store.stop_answers.waiting()) if ids else {}
-    for one in ids or ():
-        if one in waiting:
+    for event_id in ids or ():
+        if event_id in waiting:
             raise ConnectorError(
-                f"event {one} may be an opt-out, and waits for an answer: `{answer_command(one, WAS)}` or "
-                f"`{answer_command(one, WAS_NOT)}`"
+                f"event {event_id} may be an opt-out, and waits for an answer: `{answer_command(event_id, WAS)}` or "
+                f"`{answer_command(event_id, WAS_NOT)}`"
             )
 
 

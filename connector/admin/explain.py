@@ -50,10 +50,10 @@ def explain_unstored(
 ) -> dict[str, Any]:
     """An event that is not stored, such as one of a file: what it would lead to for an unknown person."""
     masked = Masked(reveal=reveal, person=event.msisdn)
-    done = plan(event, rules, Known(configured=tuple(configured)), tracing=True)
+    event_plan = plan(event, rules, Known(configured=tuple(configured)), tracing=True)
     return {
         "event": event_document(event, masked),
-        "plan": plan_document(done, event, rules, masked),
+        "plan": plan_document(event_plan, event, rules, masked),
         "became": None,
     }
 
@@ -68,16 +68,16 @@ def explain_event(context: AdminContext, stored: StoredEvent, rules: Ruleset, *,
     )
     if event is None:
         return {"event": _unread(stored), "plan": None, "became": became}
-    done = _plan_again(context, stored.id, with_known_number(event, context.store), rules)
+    event_plan = _plan_again(context, stored.id, with_known_number(event, context.store), rules)
     return {
         "event": event_document(event, masked),
-        "plan": plan_document(done, event, rules, masked),
+        "plan": plan_document(event_plan, event, rules, masked),
         "became": became,
     }
 
 
 def _plan_again(context: AdminContext, event_id: int, event: Event, rules: Ruleset) -> Plan:
-    """With the ledger as it was before the event; the sinks' later answers do not affect a plan."""
+    """The plan by what was known before the event; the sinks' later answers do not affect a plan."""
     ledger = context.store.consents.of(event.msisdn.e164) if event.msisdn is not None else ()
     known_then = known_before(context.store, event_id, event, ledger, context.configured)
     return plan(event, rules, known_then, tracing=True)

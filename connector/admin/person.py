@@ -85,14 +85,14 @@ async def person_forget(context: AdminContext, payload: Mapping[str, Any]) -> di
         await context.store.forgetting.ask(phone, now=context.now())
         await _write_audit(context, payload, phone, "forget a person")
         recognise = context.loaded.settings.store.retention.delivered
-        done = await context.store.forgetting.erase(phone, now=context.now(), recognise=recognise)
+        erased = await context.store.forgetting.erase(phone, now=context.now(), recognise=recognise)
         emptied = False
         for _ in range(TRIES):
             emptied = emptied or await context.store.forgetting.empty_log()
         document |= {
-            "erased_events": done.events,
-            "waits": _waits(done.waits),
-            "finished": not done.waits,
+            "erased_events": erased.events,
+            "waits": _waits(erased.waits),
+            "finished": not erased.waits,
             "log_emptied": emptied,
         }
     return document

@@ -46,14 +46,14 @@ async def answer_stop(context: AdminContext, payload: Mapping[str, Any]) -> dict
         given = f"`{mask(answer)}` is not an answer: " if answer else ""
         raise ConnectorError(f"{given}say `{WAS}` (it was an opt-out) or `{WAS_NOT}`")
     event_id, question, example = _asked(context, payload.get("id"))
-    done = await context.store.stop_answers.answer(question, ANSWERS[answer], event_id, now=context.now())
+    answered = await context.store.stop_answers.answer(question, ANSWERS[answer], event_id, now=context.now())
     return {
         "event": event_id,
         "answer": answer,
         "provider": question.provider,
         "text": example,
-        "planned": list(done.planned),
-        "done_before": list(done.done_before),
+        "planned": list(answered.planned),
+        "done_before": list(answered.done_before),
     }
 
 

@@ -132,22 +132,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _another_channel(word: str, candidate: str) -> bool:
     """Whether the names are about different channels: HasOptedOutOfSMS is not a misspelling of HasOptedOutOfEmail."""
-    mine, theirs = ({channel for channel in CHANNELS if channel in one.casefold()} for one in (word, candidate))
-    return bool(mine and theirs) and mine.isdisjoint(theirs)
+    of_word, of_candidate = (
+        {channel for channel in CHANNELS if channel in name.casefold()} for name in (word, candidate)
+    )
+    return bool(of_word and of_candidate) and of_word.isdisjoint(of_candidate)
 
 
 def schema(model: type[BaseModel], *, title: str) -> dict[str, Any]:
     """The JSON Schema (draft 7) by which an editor completes and checks files of this model."""
-    made = _draft7(model.model_json_schema(by_alias=True, schema_generator=_Generator))
-    return {"$schema": DRAFT, **made, "title": title}
+    generated = _draft7(model.model_json_schema(by_alias=True, schema_generator=_Generator))
+    return {"$schema": DRAFT, **generated, "title": title}
 
 
 class _Generator(GenerateJsonSchema):
     """Shows defaults as a person writes them (`30s`, not `PT30S`), and allows numbers where they are accepted as text."""
 
     def str_schema(self, schema: core_schema.StringSchema) -> dict[str, Any]:
-        made = super().str_schema(schema)
-        return made | {"type": ["string", "number"]} if made == {"type": "string"} else made
+        generated = super().str_schema(schema)
+        return generated | {"type": ["string", "number"]} if generated == {"type": "string"} else generated
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
         default = super().get_default_value(schema)
@@ -163,9 +165,9 @@ def _draft7(node: Any) -> Any:
         return [_draft7(item) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {key: _draft7(value) for key, value in node.items() if key != "discriminator"}
-    if isinstance(made.get("$ref"), str) and len(made) > 1:
-        made["allOf"] = [{"$ref": made.pop("$ref")}]
-    if "patternProperties" in made:
-        made.setdefault("additionalProperties", False)
-    return made
+    adapted = {key: _draft7(value) for key, value in node.items() if key != "discriminator"}
+    if isinstance(adapted.get("$ref"), str) and len(adapted) > 1:
+        adapted["allOf"] = [{"$ref": adapted.pop("$ref")}]
+    if "patternProperties" in adapted:
+        adapted.setdefault("additionalProperties", False)
+    return adapted
