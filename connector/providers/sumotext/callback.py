@@ -210,7 +210,7 @@ class Reader:
 
 
 def _is_sentence(value: str) -> bool:
-    """Whether a field that may be a stop is more than a name or a title. A question may be shorter: `Can I cancel?`"""
+    """Whether a field that may be a stop is more than a name or a title. A question (`Can I cancel?`) may be shorter."""
     words = normalized(value).split()
     return len(value.split()) >= WORDS_OF_SENTENCE or (bool(words) and states_or_asks(words, begins=True))
 
