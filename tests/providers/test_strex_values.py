@@ -116,3 +116,12 @@ def test_a_report_whose_action_or_status_is_no_text_is_unreadable(value):
 def test_a_report_without_an_action_or_a_status_is_read(value):
     assert read(report(value)).action is None
     assert read(report("Unsubscribe", status=value)).verdict is Verdict.OPT_OUT
+
+
+@pytest.mark.parametrize(
+    "name", ["System Action", "system-action", " SystemAction ", "SystemAction\u200b", "system_action"]
+)
+def test_blanks_and_hyphens_in_a_property_name_do_not_matter(name):
+    body = report() | {"properties": {name: "Unsubscribe", "Keyword ": "KATT"}}
+    assert (read(body).verdict, read(body).keyword) == (Verdict.OPT_OUT, "KATT")
+    assert read(body).properties == body["properties"]

@@ -253,7 +253,7 @@ def open_forward(body: bytes) -> Forward:
     lowered = {}
     marked = nested = False
     for name, value in sent.items():
-        lowered[name.lower().replace("_", "")] = value  # as _plain()
+        lowered[name.lower() if name.isalnum() else _plain(name)] = value
         if type(value) is str:
             if len(value) == COMMAND_MARK_LENGTH and value.lower() == COMMAND_MARK:
                 marked = True
@@ -292,8 +292,8 @@ def _may_be_property(value: Any) -> bool:
 
 
 def _plain(name: str) -> str:
-    """A name for comparing: `SystemAction`, `systemAction` and `system_action` are one."""
-    return name.lower().replace("_", "")
+    """A name for comparing: `SystemAction`, `systemAction`, `system_action` and `System Action` are one."""
+    return "".join(filter(str.isalnum, name)).lower()
 
 
 def _with_model_names(members: dict[str, Any]) -> dict[str, Any]:
