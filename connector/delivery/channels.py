@@ -279,7 +279,8 @@ class FeedChannel:
     deadline: timedelta = 5 * MINUTE  # time from a poll's due time to its end; then a person is alerted
     idle_until: float = -math.inf  # idle until then, between two polls; monotonic seconds
     poll: str | None = None  # id of the poll that is under way
-    between: str = field(default_factory=lambda: uuid4().hex)  # the round: the begin of the ids of its polls
+    # Names what is read until the next poll ends. The ids of its polls begin with it.
+    round_id: str = field(default_factory=lambda: uuid4().hex)
     due: float = 0.0  # when the next poll is due, monotonic seconds
     started: float = math.inf  # when the feed was begun, monotonic seconds
     opted_out_at: float = -math.inf  # when opted-out records were last asked for, monotonic seconds

@@ -21,9 +21,8 @@ from connector.store.sql import moment
 from connector.store.store import Store
 from connector.store.units import Settlement, Unit
 
-CLOCKS = timedelta(
-    minutes=1
-)  # how far the CRM's clock may differ from ours; a wider span would take older edits for new
+# How far the CRM's clock may differ from ours. A longer time would take older edits for new ones.
+CLOCKS = timedelta(minutes=1)
 READING = "it may have been done already: the record is read before it is sent again"
 READ_AGAIN = timedelta(seconds=2)  # until a unit is claimed again whose records the feed has not read yet
 

@@ -8,11 +8,11 @@ import orjson
 from connector.model.consent_fields import ConsentFields
 from connector.ports import Feed, Page, Shadow
 
-PAGES = "-pages"  # the end of a poll's id; before it is its round
+PAGES = "-pages"  # end of the id of a poll that reads all changes; the id of its round is before it
 
 
 def round_of(poll: str) -> str:
-    """The round of a poll's id: notices, opted-out records and pages that are read from one look to the next."""
+    """The id of a poll's round: the notices, opted-out records and pages that are read until the next poll ends."""
     return poll.partition("-")[0]
 
 

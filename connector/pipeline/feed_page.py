@@ -227,7 +227,7 @@ class _PageFindings:
         self.taken_back: dict[str, str] = {}
         self.rewritten: dict[Verdict, list[str]] = {}
         self._merged: dict[str, list[Phone]] = {}  # by kept record: numbers of records that this page shows merged
-        self._poll = query.poll or (query.channel.between if query.notices else query.channel.poll) or ""
+        self._poll = query.poll or (query.channel.round_id if query.notices else query.channel.poll) or ""
         self._feed, self._consent = query.channel.feed, query.channel.consent
         self._numbers = query.numbers
         self._records = seen.records

@@ -85,7 +85,7 @@ class Follower:
         feed = channel.feed
         cursor = Cursor.read(self._store.following.cursor(feed.name), feed, channel.consent)
         if channel.poll is None and cursor.poll is not None:
-            channel.between = round_of(cursor.poll)
+            channel.round_id = round_of(cursor.poll)
         return cursor
 
     async def _noticed_records(self, query: FeedQuery) -> Page | None:
@@ -113,7 +113,7 @@ class Follower:
                 opted_out_ids = await self._follow_opted_out(channel, cursor)
             if opted_out_ids is None:
                 return None
-            channel.poll = cursor.poll or channel.between + PAGES
+            channel.poll = cursor.poll or channel.round_id + PAGES
             self.open_polls.add(channel.poll)
             if opted_out_ids:
                 # The page was read before the opted-out records, so its rows of these are older.
@@ -128,7 +128,7 @@ class Follower:
             channel=channel,
             cursor=cursor,
             asked=self._runtime.now(),
-            poll=f"{channel.between}-{uuid4().hex}",
+            poll=f"{channel.round_id}-{uuid4().hex}",
             numbers=self._numbers,
         )
         page = self._handle_reply(channel, await channel.feed.ask_opted_out(channel.client, cursor.position))
@@ -161,5 +161,5 @@ class Follower:
         """Release the changes of the round to the planner, which must count the people of the whole round."""
         if channel.poll is not None:
             self.open_polls.discard(channel.poll)
-            channel.poll, channel.between = None, uuid4().hex
+            channel.poll, channel.round_id = None, uuid4().hex
             self._runtime.wake("plan")
