@@ -109,7 +109,7 @@ class Reader:
         phone = as_phone(forward.members.get("recipient"), self.region)
         price, unread_price = read_price(forward.members.get("price"), reversal=result is Result.REVERSED)
         properties = forward.properties_with("recipient", phone)
-        if action is not None and action.lower() == ALTER_PRICE:
+        if action is not None and action.lower() == ALTER_PRICE and not NEW_PRICE.isdisjoint(forward.lowered):
             properties, unread = _with_new_price(properties)
             unread_price = unread_price or unread
         return Event(
