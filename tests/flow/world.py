@@ -274,12 +274,17 @@ class World:
         """Wait until no forward is on its way and nothing waits to be planned or delivered.
 
         What is delivered can cause a forward again (a command its confirmation), so it is looked at until nothing new has come.
+        The last step must have ended too: it raises its alarms after it has stored its results.
         """
         received = -1
         while received != self.app.store.inbox.received():
             received = self.app.store.inbox.received()
             await self.until(lambda: not {"pending", "delivering"} & self.counts().keys())
             await self.get(f"{self.strex}/_sandbox/forwards?wait=1")
+            await self.until(self._delivery_rests)
+
+    def _delivery_rests(self) -> bool:
+        return all(self.app.workers[name].resting for name in self.app.delivery_workers)
 
     async def retry_dead(self) -> int:
         """A person retries all dead letters, by the mappings of now."""
