@@ -1,4 +1,4 @@
-"""The JSON Schemas of config and mappings as text, and their files. Commands use them: the files schema, schema_pull and init."""
+"""The JSON Schemas of config and mappings as text, and their files, for the commands `schema` and `init`."""
 
 import json
 from collections.abc import Mapping, Sequence

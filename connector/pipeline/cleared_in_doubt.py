@@ -36,15 +36,14 @@ def with_cleared_flags(
     numbers: NumberReader,
 ) -> Mapping[str, Mapping[str, Any]]:
     """The shadows, with the cleared flag for records that somebody else has changed since a write in doubt cleared it."""
-    clearing = [(write, tried_at) for write, tried_at in seen.clearing_in_doubt if consent is not None]
-    if consent is None or not clearing:
+    if consent is None or not seen.clearing_in_doubt:
         return shadows
     cleared: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         if row.by_us is not False or row.record_id not in shadows or not is_opted_out(row.fields, consent):
             continue
         read_at = moment(seen.records[row.record_id].seen_at)
-        for write, tried_at in clearing:
+        for write, tried_at in seen.clearing_in_doubt:
             keys = possible_keys(row, feed, consent, numbers, write.match.fields if write.match else ())
             if row.stamp > max(tried_at, read_at) - CLOCKS and not keys_of_write(write, feed.traits).isdisjoint(keys):
                 cleared[row.record_id] = {**shadows[row.record_id], consent.flag: write.set.get(consent.flag)}

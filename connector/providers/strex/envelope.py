@@ -266,11 +266,7 @@ def open_forward(body: bytes) -> Forward:
     if COMMAND_MARK in lowered and lowered[COMMAND_MARK] not in NOT_MARKED:
         marked = True
     lookup = find_lookup(members, sent) if nested or foreign or has_person_field(lowered) else {}
-    properties = {
-        name: value
-        for name, value in members.items()
-        if name in UNPLACED and value is not None and _may_be_property(value)
-    }
+    properties = {name: value for name, value in members.items() if name in UNPLACED and _may_be_property(value)}
     properties.update(sent)
     return Forward(members, properties, lowered, marked, lookup)
 
