@@ -254,7 +254,7 @@ async def test_a_suspended_rule_does_not_delay_consent_fields(world, fault):
     await world.settled()
     await fault(world)
     await report(world, TWO, "Subscribe", 1, note="a")
-    await world.until(world.app.store.suspensions.all)
+    await world.until(lambda: world.app.store.suspensions.all() and world.emitted(Alarm))
     assert [alarm.kind for alarm in world.emitted(Alarm)] == ["mapping_stopped"]
     await report(world, ONE, "Unsubscribe", 1, **PLAIN)
     await out(world, ONE)
